@@ -1,0 +1,83 @@
+# Every target works on a fresh machine that has Python >= 3.11 with its venv module: the virtual
+# environment is made on first use and renewed when pyproject.toml changes.
+
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; \
+	done)
+VENV ?= .venv
+TORCH_VENV ?= .venv-torch
+# Pinned, so that a new release of torch cannot break a run that passed yesterday.
+TORCH ?= torch==2.13.0
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+# One BLAS thread a process: the tests already use every core through pytest-xdist.
+ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=1
+PIP_INSTALL = -m pip install -qq --disable-pip-version-check --no-input
+RUN = $(VENV)/bin/python
+
+.PHONY: help demo test test-slow test-torch docs benchmarks lint format clean
+
+help:
+	@echo 'make demo        the main job on real data with label noise'
+	@echo 'make test        the test suite, without torch'
+	@echo 'make test-torch  the tests that need torch, on CPU and where there is one on CUDA'
+	@echo 'make test-slow   the long Monte Carlo tests'
+	@echo 'make docs        the documentation, in docs/_build/html'
+	@echo 'make benchmarks  tables of speed against the rivals'
+	@echo 'make lint        ruff, mypy, codespell'
+	@echo 'make clean       removes the environments and everything built'
+
+demo: $(VENV)/.cli
+	@$(RUN) -m skrmt demo
+
+test: $(VENV)/.test
+	@$(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.test
+	@$(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
+
+test-torch: $(TORCH_VENV)/.torch
+	@$(ONE_THREAD) $(TORCH_VENV)/bin/python -m pytest -n $(WORKERS) -m 'torch and not slow' $(PYTEST_ARGS)
+
+docs: $(VENV)/.docs
+	@$(RUN) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo 'docs/_build/html/index.html'
+
+benchmarks: $(VENV)/.benchmarks
+	@for file in benchmarks/bench_*.py; do \
+		echo "== $$file"; $(ONE_THREAD) $(RUN) "$$file" || exit 1; done
+
+lint: $(VENV)/.dev
+	@$(RUN) -m ruff check --quiet .
+	@$(RUN) -m ruff format --check --quiet . || { echo 'Not formatted: run make format.'; exit 1; }
+	@$(RUN) -m mypy --no-error-summary
+	@$(VENV)/bin/codespell
+
+format: $(VENV)/.dev
+	@$(RUN) -m ruff check --fix --quiet .
+	@$(RUN) -m ruff format --quiet .
+
+$(VENV)/bin/python $(TORCH_VENV)/bin/python:
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "skrmt needs Python >= 3.11; '$(or $(PYTHON),python3)' is $$( \
+		'$(or $(PYTHON),python3)' --version 2>&1 || true)." \
+		'Install a newer one, or name it: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@echo 'Making $(@D:/bin=) ...'
+	@$(PYTHON) -m venv $(@D:/bin=) || { rm -rf $(@D:/bin=); exit 1; }
+
+# An environment holds several extras, each with its own stamp.
+$(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	@echo 'Installing skrmt[$*] into $(VENV) (once) ...'
+	@$(RUN) $(PIP_INSTALL) --editable '.[$*]'
+	@touch $@
+
+$(TORCH_VENV)/.torch: pyproject.toml | $(TORCH_VENV)/bin/python
+	@echo 'Installing skrmt[test] and $(TORCH) into $(TORCH_VENV) (once) ...'
+	@$(TORCH_VENV)/bin/python $(PIP_INSTALL) --editable '.[test]' '$(TORCH)'
+	@touch $@
+
+clean:
+	@rm -rf $(VENV) $(TORCH_VENV) build dist docs/_build docs/auto_examples docs/api/generated \
+		docs/sg_execution_times.rst skrmt_demo .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,235 @@
+"""Checks of arrays at the boundary, on NumPy arrays and, on their own device, torch tensors.
+
+scikit-learn's `validate_data` serves NumPy, sparse and dataframe input of two dimensions; these
+serve torch tensors and arrays of three dimensions and more.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+
+def is_torch(x: Any) -> bool:
+    """Tell whether x is a torch tensor, without importing torch.
+
+    Parameters
+    ----------
+    x : object
+        Anything.
+
+    Returns
+    -------
+    bool
+        True for a `torch.Tensor`.
+
+    Examples
+    --------
+    >>> from skrmt.utils._checks import is_torch
+    >>> is_torch([1.0])
+    False
+    """
+    torch = sys.modules.get("torch")
+    return hasattr(torch, "Tensor") and isinstance(x, torch.Tensor)
+
+
+def check_array_like_on_device(
+    X: Any,
+    name: str = "X",
+    ndim: int = 2,
+    *,
+    n_features: int | None = None,
+    ensure_min_samples: int = 1,
+    ensure_finite: bool = True,
+) -> Any:
+    """Check a dense array or tensor and return it in floating point, on the device it is on.
+
+    Parameters
+    ----------
+    X : array-like or torch tensor
+        The array.
+    name : str, default="X"
+        What the user calls it, for the messages.
+    ndim : int, default=2
+        Number of dimensions it must have.
+    n_features : int, optional
+        Length its last axis must have, after `fit` for instance.
+    ensure_min_samples : int, default=1
+        Smallest allowed length of the first axis; every other axis must have at least 1.
+    ensure_finite : bool, default=True
+        Refuse NaN and infinity.
+
+    Returns
+    -------
+    ndarray or torch tensor
+        Same values and device; float32 stays, float16 and bfloat16 become float32, anything else
+        float64. No copy where none is needed.
+
+    Raises
+    ------
+    TypeError
+        If it is not numeric, or sparse.
+    ValueError
+        If it is complex, or its number of dimensions, its shape or a value is refused.
+
+    Examples
+    --------
+    >>> from skrmt.utils._checks import check_array_like_on_device
+    >>> check_array_like_on_device([[1, 2]])
+    array([[1., 2.]])
+    """
+    X = _float_tensor(X, name) if is_torch(X) else _float_array(X, name)
+    _check_shape(X, name, ndim, ensure_min_samples, n_features)
+    if ensure_finite:
+        _check_finite(X, name)
+    return X
+
+
+def check_sample_weight(sample_weight: Any, n_samples: int, *, like: Any = None) -> Any:
+    """Check the weights of the samples.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), float or None
+        The weights; None and a number mean equal weights.
+    n_samples : int
+        Number of samples.
+    like : torch tensor, optional
+        Where this is a tensor the weights are returned as a tensor on its device.
+
+    Returns
+    -------
+    ndarray or torch tensor of shape (n_samples,)
+        float64 weights, finite, not negative, not all zero.
+
+    Raises
+    ------
+    TypeError
+        If they are not numeric.
+    ValueError
+        If their shape is wrong, one is negative, NaN or infinite, or all are zero.
+
+    Examples
+    --------
+    >>> from skrmt.utils._checks import check_sample_weight
+    >>> check_sample_weight(None, 2)
+    array([1., 1.])
+    """
+    if sample_weight is None:
+        sample_weight = 1.0
+    weights = _as_float64(sample_weight, "sample_weight", like)
+    if weights.ndim == 0:
+        weights = weights + 0.0 * _as_float64(np.zeros(n_samples), "sample_weight", like)
+    if tuple(weights.shape) != (n_samples,):
+        # scikit-learn's own common checks look for the words "should be 1-dimensional".
+        raise ValueError(
+            f"sample_weight of shape {tuple(weights.shape)} should be 1-dimensional, one weight a "
+            f"sample: pass an array of shape ({n_samples},)."
+        )
+    _check_finite(weights, "sample_weight")
+    lowest, total = float(weights.min()), float(weights.sum())
+    if lowest < 0:
+        raise ValueError(
+            f"sample_weight has a negative value ({lowest:g}): weights must be 0 or more. "
+            "Drop rows by giving them the weight 0."
+        )
+    if total == 0:
+        raise ValueError(
+            "sample_weight is zero for every sample: give a positive weight to some of them."
+        )
+    return weights
+
+
+def _as_float64(x: Any, name: str, like: Any) -> Any:
+    """Return x in float64, as a tensor beside `like` where that is one."""
+    if is_torch(like):
+        torch = sys.modules["torch"]
+        x = x if is_torch(x) else _float_array(x, name).copy()
+        return torch.as_tensor(x, device=like.device).to(torch.float64)
+    if is_torch(x):
+        x = x.detach().cpu().numpy()
+    return np.asarray(_float_array(x, name), dtype=np.float64)
+
+
+def _float_array(X: Any, name: str) -> np.ndarray:
+    """Return a NumPy array of floats, or say why there is none."""
+    if hasattr(X, "toarray") and hasattr(X, "nnz"):
+        raise TypeError(f"{name} is a sparse {type(X).__name__}: pass {name}.toarray().")
+    try:
+        X = np.asarray(X)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is not a regular array ({error}): make its rows equal."
+        ) from error
+    if X.dtype.kind == "c":
+        raise ValueError(f"{name} has complex values ({X.dtype}): Complex data not supported.")
+    if X.dtype.kind == "O":
+        X = _from_objects(X, name)
+    if X.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {X.dtype}: convert it to numbers first.")
+    if X.dtype in (np.float32, np.float64):
+        return X
+    return X.astype(np.float32 if X.dtype == np.float16 else np.float64)
+
+
+def _from_objects(X: np.ndarray, name: str) -> np.ndarray:
+    """Return an array of Python objects as float64, if they are numbers."""
+    try:
+        return X.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} holds objects that are not numbers: {error}.") from error
+
+
+def _float_tensor(X: Any, name: str) -> Any:
+    """Return a dense torch tensor of floats, or say why there is none."""
+    torch = sys.modules["torch"]
+    if X.layout != torch.strided:
+        raise TypeError(f"{name} is a tensor of layout {X.layout}: pass {name}.to_dense().")
+    if X.is_complex():
+        raise ValueError(f"{name} has complex values ({X.dtype}): Complex data not supported.")
+    if X.dtype in (torch.float32, torch.float64):
+        return X.detach()
+    small = X.dtype in (torch.float16, torch.bfloat16)
+    return X.detach().to(torch.float32 if small else torch.float64)
+
+
+def _check_shape(X: Any, name: str, ndim: int, min_samples: int, n_features: int | None) -> None:
+    """Raise if the shape is not what is expected."""
+    shape = tuple(X.shape)
+    if len(shape) != ndim:
+        raise ValueError(
+            f"{name} has {len(shape)} dimension(s), shape {shape}: expected {ndim} dimensions. "
+            f"Reshape your data."
+        )
+    if 0 in shape:
+        raise ValueError(f"{name} is empty, shape {shape}: every axis needs at least 1 element.")
+    if shape[0] < min_samples:
+        raise ValueError(
+            f"{name} has {shape[0]} sample(s), shape {shape}, while a minimum of {min_samples} "
+            "is required: pass more rows."
+        )
+    if n_features is not None and shape[-1] != n_features:
+        raise ValueError(
+            f"{name} has {shape[-1]} features, but {n_features} features were seen in fit: pass "
+            "the same features in the same order."
+        )
+
+
+def _check_finite(X: Any, name: str) -> None:
+    """Raise at the first NaN or infinity; a finite sum proves, without memory, there is none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(X.sum())
+    if math.isfinite(total):
+        return
+    bad = ~(sys.modules["torch"].isfinite(X) if is_torch(X) else np.isfinite(X))
+    if not bad.any():
+        return
+    where = np.unravel_index(int((bad.reshape(-1) * 1).argmax()), tuple(X.shape))
+    index = tuple(int(i) for i in where)
+    raise ValueError(
+        f"{name} contains NaN or infinity: {float(X[index])} at index {index}. Impute or drop such "
+        "values."
+    )

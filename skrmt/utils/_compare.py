@@ -1,0 +1,87 @@
+"""Compare what two fits say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._checks import is_torch
+
+
+def fitted_state(estimator: Any) -> dict[str, Any]:
+    """Return the public fitted attributes of an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted estimator.
+
+    Returns
+    -------
+    dict
+        Values of the attributes whose name ends, and does not start, with an underscore.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from skrmt.utils._compare import fitted_state
+    >>> fitted_state(SimpleNamespace(alpha=1, alpha_=2, _alpha_=3))
+    {'alpha_': 2}
+    """
+    return {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}
+
+
+def assert_same(actual: Any, expected: Any, rtol: float = 0.0, what: str = "value") -> None:
+    """Raise unless two results agree: numbers, arrays, tensors, containers or objects.
+
+    Parameters
+    ----------
+    actual, expected : object
+        What is compared.
+    rtol : float, default=0.0
+        Allowed difference of floating-point arrays, relative to the largest entry of `expected`.
+    what : str, default="value"
+        What it is, for the message.
+
+    Raises
+    ------
+    AssertionError
+        If they differ.
+
+    Examples
+    --------
+    >>> from skrmt.utils._compare import assert_same
+    >>> assert_same({"a": [1.0, float("nan")]}, {"a": [1.0, float("nan")]})
+    """
+    if is_torch(actual) or is_torch(expected):
+        _assert_same_arrays(_numpy(actual), _numpy(expected), rtol, what)
+    elif isinstance(expected, dict):
+        assert set(actual) == set(expected), f"{what}: keys {set(actual)} != {set(expected)}"
+        for key in expected:
+            assert_same(actual[key], expected[key], rtol, f"{what}[{key!r}]")
+    elif isinstance(expected, (list, tuple)):
+        assert len(actual) == len(expected), f"{what}: lengths {len(actual)} != {len(expected)}"
+        for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
+            assert_same(a, e, rtol, f"{what}[{i}]")
+    elif hasattr(expected, "__dict__") and not isinstance(expected, type):
+        assert type(actual) is type(expected), f"{what}: {type(actual)} != {type(expected)}"
+        assert_same(vars(actual), vars(expected), rtol, what)
+    else:
+        _assert_same_arrays(np.asarray(actual), np.asarray(expected), rtol, what)
+
+
+def _numpy(x: Any) -> np.ndarray:
+    """Return x as a NumPy array."""
+    return x.detach().cpu().numpy() if is_torch(x) else np.asarray(x)
+
+
+def _assert_same_arrays(actual: np.ndarray, expected: np.ndarray, rtol: float, what: str) -> None:
+    """Raise unless two arrays agree to rtol times the largest entry."""
+    if expected.dtype.kind not in "fc":
+        np.testing.assert_array_equal(actual, expected, err_msg=what)
+        return
+    largest = np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected))
+    np.testing.assert_allclose(
+        actual, expected, rtol=0.0, atol=rtol * largest, equal_nan=True, err_msg=what
+    )

@@ -1,0 +1,66 @@
+"""Find every public subpackage and estimator of skrmt."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+from ._sklearn_compat import BaseEstimator
+
+
+def public_subpackages() -> list[str]:
+    """Return the dotted names of the public subpackages, sorted.
+
+    Returns
+    -------
+    list of str
+        "skrmt.datasets", "skrmt.estimation", ...
+
+    Examples
+    --------
+    >>> from skrmt.utils._discovery import public_subpackages
+    >>> "skrmt.utils" in public_subpackages()
+    True
+    """
+    package = importlib.import_module(__package__.partition(".")[0])
+    return sorted(
+        f"{package.__name__}.{module.name}"
+        for module in pkgutil.iter_modules(package.__path__)
+        if module.ispkg and not module.name.startswith("_")
+    )
+
+
+def all_estimators() -> list[tuple[str, type]]:
+    """List the estimators of skrmt.
+
+    An estimator is registered by its name in the `__all__` of its subpackage; nothing else is
+    needed.
+
+    Returns
+    -------
+    list of (str, type)
+        Names and classes, sorted by name.
+
+    Examples
+    --------
+    >>> from skrmt.utils import all_estimators
+    >>> all(name == estimator.__name__ for name, estimator in all_estimators())
+    True
+    """
+    found = {}
+    for name in public_subpackages():
+        module = importlib.import_module(name)
+        members = {public: getattr(module, public) for public in module.__all__}
+        found |= {public: cls for public, cls in members.items() if _is_estimator(cls)}
+    return sorted(found.items())
+
+
+def _is_estimator(candidate: object) -> bool:
+    """Tell whether this is a concrete estimator class."""
+    return (
+        inspect.isclass(candidate)
+        and issubclass(candidate, BaseEstimator)
+        and not inspect.isabstract(candidate)
+        and hasattr(candidate, "fit")
+    )

@@ -1,0 +1,47 @@
+"""Links from the HTML representation of an estimator to its documentation."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
+
+
+@cache
+def documentation_url() -> str:
+    """Return the address of the documentation, from the metadata of the distribution.
+
+    Returns
+    -------
+    str
+        The "Documentation" entry of the project's addresses without a trailing slash, or an
+        empty string where there is none.
+    """
+    try:
+        urls = metadata("skrmt").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    entries = dict(url.split(", ", 1) for url in urls)
+    return entries.get("Documentation", "").rstrip("/")
+
+
+class DocLinkMixin:
+    """Make scikit-learn's HTML representation link to this package's documentation.
+
+    Put it before `BaseEstimator`. Without a documentation address there is no link.
+
+    Examples
+    --------
+    >>> from skrmt.utils._docs import DocLinkMixin
+    >>> DocLinkMixin._doc_link_module
+    'skrmt'
+    """
+
+    _doc_link_module = "skrmt"
+
+    @property
+    def _doc_link_template(self) -> str:
+        return documentation_url() + "/api/generated/{estimator_module}.{estimator_name}.html"
+
+    def _get_doc_link(self) -> str:
+        """Return the address of the estimator's page, or an empty string."""
+        return super()._get_doc_link() if documentation_url() else ""

@@ -1,0 +1,61 @@
+"""State of the process that no call may change."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+
+def global_state() -> dict[str, Any]:
+    """Return the state of the process that skrmt promises to leave alone.
+
+    Returns
+    -------
+    dict
+        NumPy's global seed and error state, the warning filters and, for the libraries that are
+        loaded, tensorly's backend and torch's default dtype and seed; all comparable with ``==``.
+
+    Examples
+    --------
+    >>> from skrmt.utils._global_state import global_state
+    >>> global_state() == global_state()
+    True
+    """
+    kind, keys, position, *gauss = np.random.get_state()
+    state = {
+        "np.random": (kind, keys.tobytes(), position, *gauss),
+        "np.errstate": np.geterr(),
+        "warnings.filters": list(warnings.filters),
+    }
+    if "tensorly" in sys.modules:
+        state["tensorly backend"] = sys.modules["tensorly"].get_backend()
+    torch = sys.modules.get("torch")
+    if hasattr(torch, "get_default_dtype"):
+        state["torch dtype"] = torch.get_default_dtype()
+        state["torch seed"] = torch.random.get_rng_state().numpy().tobytes()
+    return state
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Return the names of the entries of two states that differ.
+
+    Parameters
+    ----------
+    before, after : dict
+        What `global_state` returned; a library loaded in between does not count.
+
+    Returns
+    -------
+    list of str
+        The names.
+
+    Examples
+    --------
+    >>> from skrmt.utils._global_state import changed
+    >>> changed({"seed": 1}, {"seed": 2, "other": 0})
+    ['seed']
+    """
+    return [name for name in before if before[name] != after[name]]

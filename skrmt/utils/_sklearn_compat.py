@@ -1,0 +1,74 @@
+"""The only module that imports private or version-dependent parts of scikit-learn (1.6 to 1.9).
+
+The other modules of `utils` import all of scikit-learn from here.
+"""
+
+from __future__ import annotations
+
+from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    _is_fitted,
+    check_is_fitted,
+    validate_data,
+)
+
+__all__ = [
+    "BaseEstimator",
+    "CallbackSupportMixin",
+    "HasMethods",
+    "Interval",
+    "NotFittedError",
+    "Options",
+    "StrOptions",
+    "Tags",
+    "_check_feature_names",
+    "_check_n_features",
+    "_fit_context",
+    "_is_fitted",
+    "check_is_fitted",
+    "clone",
+    "get_tags",
+    "validate_data",
+]
+
+
+class _NoCallbackContext:
+    """The context of scikit-learn's callbacks where there are none."""
+
+    def subcontext(self, *args, **kwargs) -> _NoCallbackContext:
+        """Return the context of a subtask."""
+        return self
+
+    def call_on_fit_task_begin(self, **kwargs) -> _NoCallbackContext:
+        """Call nothing."""
+        return self
+
+    def call_on_fit_task_end(self, **kwargs) -> bool:
+        """Call nothing, and never ask to stop."""
+        return False
+
+    def propagate_callback_context(self, sub_estimator) -> _NoCallbackContext:
+        """Propagate nothing."""
+        return self
+
+
+class _NoCallbackSupportMixin:
+    """Stand-in for scikit-learn's `CallbackSupportMixin`, which older versions lack.
+
+    It has no `set_callbacks`: what cannot be called back should not be accepted.
+    """
+
+    def _init_callback_context(self, *args, **kwargs) -> _NoCallbackContext:
+        """Return a context whose hooks do nothing."""
+        return _NoCallbackContext()
+
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:
+    CallbackSupportMixin = _NoCallbackSupportMixin

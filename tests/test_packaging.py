@@ -1,0 +1,55 @@
+"""What pyproject.toml promises, and that the README's code runs."""
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_extras():
+    users = {"torch", "plot", "cli", "dask", "hf"}
+    assert users | {"test", "docs", "dev"} <= set(PROJECT["optional-dependencies"])
+
+
+def test_extras_named_in_the_code_exist():
+    code = "".join(path.read_text() for path in (ROOT / "skrmt").rglob("*.py"))
+    named = set(re.findall(r"import_optional\(\s*[^,()]+,\s*\"(\w+)\"\s*\)", code))
+    named |= set(re.findall(r"skrmt\[(\w+)\]", code))
+    assert named <= set(PROJECT["optional-dependencies"])
+
+
+def test_version_matches_the_installed_one_and_the_changelog():
+    heading = f"## {PROJECT['version']}"
+    assert heading in (ROOT / "CHANGELOG.md").read_text()
+    try:
+        installed = importlib.metadata.version("skrmt")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("skrmt runs from a source tree that is not installed")
+    assert installed == PROJECT["version"]
+
+
+def test_typed_marker_and_licence():
+    assert (ROOT / "skrmt" / "py.typed").exists()
+    assert PROJECT["license"] == "BSD-3-Clause"
+    assert (ROOT / "LICENSE").read_text().startswith("BSD 3-Clause")
+
+
+def test_readme_code_runs():
+    pytest.importorskip("skrmt.linear_model")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+    assert blocks
+    namespace = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_local_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+?)\)", (ROOT / page).read_text())
+    local = [link for link in links if not link.startswith("http")]
+    assert [link for link in local if not (ROOT / link).exists()] == []
