@@ -1,0 +1,319 @@
+"""Centre a design matrix and decompose its smaller Gram matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import eigh
+
+from ._backend import Array, get_backend, is_torch
+
+_BLOCK = 1 << 21
+_DENSE_LEFT = 1 << 24
+_SAFE = 1e70
+_RANK_CUT = 1e-11
+_EPS = float(np.finfo(np.float64).eps)
+
+
+class Factors(NamedTuple):
+    """Thin factorisation ``Xc / unit = left diag(sqrt(scale)) V^T`` of the centred data.
+
+    Attributes
+    ----------
+    left : array of shape (n, r) or None
+        Left singular vectors; None for large sparse data with n > p, where ``n x r`` numbers
+        would be a dense copy.
+    right : array of shape (p, r) or None
+        ``V diag(1 / sqrt(scale))``, known when p < n.
+    scale : array of shape (r,)
+        Squared singular values, largest first, in squares of `unit`.
+    mean : array of shape (p,)
+        Weighted column means in the unit of the data.
+    varying : array of shape (p,)
+        False for the columns that are constant up to rounding: they have no coefficient.
+    unit : float
+        Power of two by which the data were divided.
+    """
+
+    left: Array | None
+    right: Array | None
+    scale: Array
+    mean: Array
+    varying: Array
+    unit: float
+
+
+def row_blocks(n: int, width: int, pieces: int = 1) -> Iterator[slice]:
+    """Yield slices over n rows of `width` numbers, two million divided by `pieces` a block."""
+    size = max(16, _BLOCK // max(1, width * pieces))
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+def factorise(X: Array, roots: Array, weighted: bool, centre: bool) -> Factors:
+    """Factorise ``diag(roots) (X - mean)`` through the Gram matrix of its smaller side.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or tensor of shape (n, p)
+        The data; never modified.
+    roots : array of shape (n,)
+        Square roots of the row weights, float64, in the library and on the device of X.
+    weighted : bool
+        False when all weights are one (saves passes over the data).
+    centre : bool
+        Whether the weighted column means are subtracted.
+
+    Returns
+    -------
+    Factors
+        Vectors with ``scale < 1e-11 max(scale)`` are dropped.
+
+    Notes
+    -----
+    Dense data: one centred copy, overwritten by the left vectors when p < n. Sparse data are
+    centred implicitly and never densified beyond blocks.
+    """
+    if sparse.issparse(X):
+        return _factorise_sparse(X, roots, weighted, centre)
+    return _factorise_dense(X, roots, weighted, centre)
+
+
+def _eigh_descending(gram: Array, lean: bool = False) -> tuple[Array, Array]:
+    """Return the eigenvalues above the rank cut, largest first, and their eigenvectors.
+
+    A NumPy `gram` is overwritten. The LAPACK driver "evd" is the more accurate one and needs
+    ``2 n^2`` numbers of workspace, "evr" (`lean`) needs ``n^2``.
+    """
+    if is_torch(gram):
+        values, vectors = get_backend(gram).eigh(gram)
+        values, vectors = values.flip(0), vectors.flip(1)
+    else:
+        driver = "evr" if lean else "evd"
+        values, vectors = eigh(gram.T, driver=driver, overwrite_a=True, check_finite=False)
+        values, vectors = values[::-1], vectors[:, ::-1]
+    rank = int((values > max(_RANK_CUT * float(values[0]), 0.0)).sum())
+    return get_backend(gram).copy(values[:rank]), vectors[:, :rank]
+
+
+def _power_of_two(largest: float) -> float:
+    """Return 1 for ordinary magnitudes, otherwise the power of two just below `largest`."""
+    if largest == 0.0 or 1.0 / _SAFE < largest < _SAFE:
+        return 1.0
+    return math.ldexp(1.0, max(math.frexp(largest)[1] - 1, -1022))
+
+
+def _largest(X: Array) -> float:
+    """Return max |X| without a temporary of the size of X."""
+    return max(float(X.max()), -float(X.min()), 0.0)
+
+
+def _factorise_dense(X: Array, roots: Array, weighted: bool, centre: bool) -> Factors:
+    """Factorise a NumPy array or a tensor."""
+    xp = get_backend(X)
+    n, p = X.shape
+    Xc, mean, varying, unit, _ = _centred_copy(X, roots, weighted, centre)
+    if p >= n:
+        gram = _outer_gram(Xc)
+        del Xc
+        scale, vectors = _eigh_descending(gram)
+        left = xp.empty(tuple(vectors.shape), like=X, dtype=_name(X))
+        left[:] = _cast(vectors, X)
+        return Factors(left, None, scale, mean, varying, unit)
+    scale, vectors = _eigh_descending(_inner_gram(Xc), lean=n < 2 * p)
+    right = vectors / scale**0.5
+    del vectors
+    rank = len(scale)
+    for rows in row_blocks(n, p):
+        Xc[rows, :rank] = _cast(_float64(Xc[rows]) @ right, X)
+    return Factors(Xc[:, :rank], right, scale, mean, varying, unit)
+
+
+def _name(X: Array) -> str:
+    """Return the name of the floating dtype in which X is kept: float32 stays, all else widens."""
+    return "float32" if str(X.dtype).endswith("float32") else "float64"
+
+
+def _float64(x: Array) -> Array:
+    """Return x in double precision, without a copy if it already is."""
+    return get_backend(x).asarray(x, dtype="float64")
+
+
+def _cast(x: Array, like: Array) -> Array:
+    """Return x in the kept dtype of `like`."""
+    return get_backend(x).asarray(x, dtype=_name(like))
+
+
+class _Centred(NamedTuple):
+    """``copy = diag(roots) (X - mean) / unit`` with the mean in data units.
+
+    `varying` marks the columns that are not constant, `largest` is the largest column square.
+    """
+
+    copy: Array
+    mean: Array
+    varying: Array
+    unit: float
+    largest: float
+
+
+def _centred_copy(X: Array, roots: Array, weighted: bool, centre: bool) -> _Centred:
+    """Centre the data in a unit in which squares neither overflow nor vanish.
+
+    Ordinary data are read twice, with unit 1. Otherwise the data are divided by a power of two
+    before and, should a large constant column have hidden the others, once more after centring.
+    """
+    centred = _centre_scaled(X, roots, weighted, centre, 1.0)
+    if 1.0 / _SAFE**2 < centred.largest < _SAFE**2:
+        return centred
+    unit = _power_of_two(_largest(X))
+    if unit != 1.0:
+        centred = _centre_scaled(X, roots, weighted, centre, unit)
+    extra = _power_of_two(_largest(centred.copy))
+    copy = centred.copy
+    copy /= extra
+    return centred._replace(copy=copy, mean=centred.mean * unit, unit=unit * extra)
+
+
+def _centre_scaled(X: Array, roots: Array, weighted: bool, centre: bool, unit: float) -> _Centred:
+    """Return ``diag(roots) (X / unit - mean)`` and the mean, as if `unit` were one.
+
+    The mean is refined from the centred rows where that matters, and columns constant up to
+    rounding are set to zero exactly: a constant of 1e100 would otherwise leave rounding errors
+    that outweigh the other columns.
+    """
+    xp = get_backend(X)
+    n, p = X.shape
+    weights = roots * roots
+    total = float(weights.sum())
+    copy = xp.empty((n, p), like=X, dtype=_name(X))
+    mean = _column_means(X, weights / total, unit) if centre else _zeros(roots, p)
+    shift, squares = _zeros(roots, p), _zeros(roots, p)
+    for rows in row_blocks(n, p, pieces=16):
+        block = _scaled_rows(X, rows, unit)
+        block = block - mean if centre else block
+        heavy = block * weights[rows, None] if weighted else block
+        shift = shift + heavy.sum(0)
+        squares = squares + (heavy * block).sum(0)
+        copy[rows] = _cast(block * roots[rows, None] if weighted else block, X)
+    if not centre:
+        return _Centred(copy, mean, squares >= 0.0, 1.0, float(squares.max()))
+    shift = shift / total
+    drift = total * shift * shift
+    varying = squares - drift > total * (4 * _EPS * abs(mean)) ** 2
+    if bool((drift > 1e-18 * squares)[varying].any()):
+        for rows in row_blocks(n, p, pieces=16):
+            copy[rows] -= _cast(roots[rows, None] * shift, X)
+    if not bool(varying.all()):
+        copy[:, ~varying] = 0.0
+        squares = xp.where(varying, squares, _zeros(roots, p))
+    return _Centred(copy, mean + shift, varying, 1.0, float(squares.max()))
+
+
+def _zeros(like: Array, size: int) -> Array:
+    """Return a float64 vector of zeros beside `like`."""
+    return get_backend(like).zeros(size, **get_backend(like).context(like))
+
+
+def _column_means(X: Array, shares: Array, unit: float) -> Array:
+    """Return the weighted column means of ``X / unit``."""
+    if _name(X) == "float64" and unit == 1.0:
+        return shares @ X
+    n, p = X.shape
+    return sum(shares[rows] @ _scaled_rows(X, rows, unit) for rows in row_blocks(n, p, pieces=16))
+
+
+def _scaled_rows(X: Array, rows: slice, unit: float) -> Array:
+    """Return a block of rows in double precision, divided by the unit."""
+    block = _float64(X[rows])
+    return block if unit == 1.0 else block / unit
+
+
+def _inner_gram(Xc: Array) -> Array:
+    """Return ``Xc^T Xc`` accumulated in double precision."""
+    if _name(Xc) == "float64":
+        return Xc.T @ Xc
+    return sum(_float64(Xc[rows]).T @ _float64(Xc[rows]) for rows in row_blocks(*Xc.shape))
+
+
+def _outer_gram(Xc: Array) -> Array:
+    """Return ``Xc Xc^T`` accumulated in double precision."""
+    if _name(Xc) == "float64":
+        return Xc @ Xc.T
+    n, p = Xc.shape
+    blocks = (_float64(Xc[:, columns]) for columns in row_blocks(p, n))
+    return sum(block @ block.T for block in blocks)
+
+
+def _factorise_sparse(X: Array, roots: Array, weighted: bool, centre: bool) -> Factors:
+    """Factorise a sparse matrix with implicit centring.
+
+    With S the total weight and m the mean, ``Xc^T Xc = X^T D^2 X - S m m^T`` and
+    ``(X - 1 m^T)(X - 1 m^T)^T = X X^T - (X m) 1^T - 1 (X m)^T + |m|^2``.
+    """
+    n, p = X.shape
+    scaled = sparse.csr_array(X, dtype=np.float64, copy=True)
+    first_row = scaled[[0]].toarray().ravel()
+    weights = roots * roots
+    mean, varying = np.zeros(p), np.ones(p, dtype=bool)
+    if centre:
+        varying = ~_constant_columns(scaled)
+        _clear_columns(scaled, varying)
+    unit = _power_of_two(float(abs(scaled.data).max()) if scaled.nnz else 0.0)
+    scaled.data /= unit
+    if centre:
+        mean = scaled.T @ weights / weights.sum()
+        full_mean = np.where(varying, mean * unit, first_row)
+    else:
+        full_mean = mean
+    if p >= n:
+        projected = scaled @ mean
+        gram = _sparse_gram(scaled.T.tocsr())
+        gram += mean @ mean - projected[:, None] - projected[None, :]
+        gram *= roots[:, None] * roots[None, :]
+        scale, left = _eigh_descending(gram)
+        left = np.ascontiguousarray(left)
+        return Factors(left, None, scale, full_mean, varying, unit)
+    if weighted:
+        scaled.data *= np.repeat(roots, np.diff(scaled.indptr))
+    gram = _sparse_gram(scaled)
+    gram -= weights.sum() * np.outer(mean, mean)
+    scale, vectors = _eigh_descending(gram)
+    right = vectors / np.sqrt(scale)
+    right[~varying] = 0.0
+    left = None
+    if right.size and n * len(scale) <= max(_DENSE_LEFT, 4 * scaled.nnz):
+        left = scaled @ right - roots[:, None] * (mean @ right)
+    return Factors(left, right, scale, full_mean, varying, unit)
+
+
+def _constant_columns(X: Array) -> np.ndarray:
+    """Return which columns of a CSR matrix hold one value only."""
+    return X.max(axis=0).toarray().ravel() == X.min(axis=0).toarray().ravel()
+
+
+def _clear_columns(X: Array, varying: np.ndarray) -> None:
+    """Set the stored values of the columns that do not vary to zero, in place."""
+    if not varying.all():
+        X.data *= varying[X.indices]
+
+
+def _sparse_gram(A: Array) -> np.ndarray:
+    """Return ``A^T A`` as a dense array for a CSR matrix A.
+
+    A sparse product costs about ``sum(nnz_row^2)`` slow operations, dense blocks ``n p^2`` fast
+    ones; the cheaper is taken, never with more than one block of A dense.
+    """
+    n, p = A.shape
+    per_row = np.diff(A.indptr).astype(float)
+    if 200.0 * (per_row @ per_row) < float(n) * p * p:
+        return np.asarray((A.T @ A).toarray())
+    gram = np.zeros((p, p))
+    for rows in row_blocks(n, p):
+        block = A[rows].toarray()
+        gram += block.T @ block
+    return gram

@@ -1,0 +1,243 @@
+"""The decomposition behind ridge fits at every penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from ._backend import Array, get_backend, is_torch
+from ._gram import factorise, row_blocks
+
+
+class RidgeBasis(NamedTuple):
+    """The decomposition from which ridge fits at every penalty are read.
+
+    With ``D = diag(sqrt_weights)``, ``D (X - mean) / unit = U diag(sqrt(scale)) V^T``.
+
+    Parameters
+    ----------
+    left : array of shape (n, r) or None
+        U. None for large sparse data with n > p: it is then computed by blocks of rows.
+    scale : array of shape (r,)
+        Squared singular values, largest first, in squares of `unit`.
+    mean : array of shape (p,)
+        Weighted column means in the unit of the data; zeros without intercept.
+    sqrt_weights : array of shape (n,)
+        Square roots of the sample weights.
+    total_weight : float
+        W: the penalty is ``W alpha``.
+    fit_intercept : bool
+        Whether an intercept is fitted.
+    data : array, sparse matrix or tensor of shape (n, p)
+        The data given, not copied.
+    right : array of shape (p, r) or None
+        ``V diag(scale^(-1/2))``, known when p < n.
+    varying : array of shape (p,)
+        False for the columns that are constant up to rounding: with an intercept they have no
+        coefficient.
+    unit : float
+        Power of two by which the data were divided (1 unless their scale is extreme).
+    dtype : {"float32", "float64"}
+        Precision of what the kernels return.
+    """
+
+    left: Array | None
+    scale: Array
+    mean: Array
+    sqrt_weights: Array
+    total_weight: float
+    fit_intercept: bool
+    data: Array
+    right: Array | None
+    varying: Array
+    unit: float
+    dtype: str
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return int(self.sqrt_weights.shape[0])
+
+    @property
+    def rank(self) -> int:
+        """Number of directions kept."""
+        return int(self.scale.shape[0])
+
+    @property
+    def share(self) -> Array:
+        """Leverage of the intercept: each row's share of the weight, zero without intercept."""
+        weights = self.sqrt_weights * self.sqrt_weights
+        return weights / weights.sum() if self.fit_intercept else weights * 0.0
+
+
+def ridge_basis(
+    X: Array,
+    sample_weight: Array | None = None,
+    *,
+    fit_intercept: bool = True,
+    total_weight: float | None = None,
+) -> RidgeBasis:
+    r"""Decompose a design matrix for ridge regression at every penalty.
+
+    The objective is ``(1/W) sum_i w_i (t_i - x_i . w - b)^2 + alpha |w|^2``.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or torch tensor of shape (n, p)
+        The data. float32 is kept, every other type is computed in float64.
+    sample_weight : array of shape (n,), optional
+        Positive weights w; ones by default.
+    fit_intercept : bool, default=True
+        Whether b is fitted (and not penalised).
+    total_weight : float, optional
+        W in the penalty ``W alpha``; the sum of the weights by default.
+
+    Returns
+    -------
+    RidgeBasis
+        What `loo_path`, `loo_scores`, `coefficients` and `onsager` need.
+
+    Raises
+    ------
+    TypeError
+        If X is a sparse torch tensor.
+    ValueError
+        If X is not a non-empty matrix, or a weight is not positive.
+
+    Notes
+    -----
+    The eigenvectors of the smaller Gram matrix, ``X_c^T X_c`` or ``X_c X_c^T``, give the left
+    singular vectors U and the squared singular values ``s^2``; directions with
+    ``s^2 < 1e-11 max(s^2)`` are dropped. Cost: ``O(n p min(n, p) + min(n, p)^3)`` once, and
+    ``O(n r k)`` for k penalties afterwards. Memory: one centred copy of X, overwritten by U when
+    p < n, and ``min(n, p)^2``. Sparse data are centred implicitly; U is stored for them only up
+    to 2^24 numbers, and computed by blocks of rows at each use beyond.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import ridge_basis
+    >>> basis = ridge_basis(np.array([[1.0, 0.0], [3.0, 1.0], [5.0, 5.0]]))
+    >>> basis.rank
+    2
+    """
+    data = _check_data(X)
+    xp = get_backend(data)
+    like = None if sparse.issparse(data) else data
+    n = data.shape[0]
+    if sample_weight is None:
+        roots = xp.asarray(np.ones(n), like=like)
+    else:
+        roots = xp.sqrt(_check_weights(xp.asarray(sample_weight, like=like, dtype="float64"), n))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        factors = factorise(data, roots, sample_weight is not None, fit_intercept)
+    total = float((roots * roots).sum()) if total_weight is None else float(total_weight)
+    if not (total > 0.0 and np.isfinite(total)):
+        raise ValueError(f"total_weight={total_weight!r} must be a positive number.")
+    dtype = "float32" if str(data.dtype).endswith("float32") else "float64"
+    return RidgeBasis(
+        left=factors.left,
+        scale=factors.scale,
+        mean=factors.mean,
+        sqrt_weights=roots,
+        total_weight=total,
+        fit_intercept=fit_intercept,
+        data=data,
+        right=factors.right,
+        varying=factors.varying,
+        unit=factors.unit,
+        dtype=dtype,
+    )
+
+
+def _check_data(X: Array) -> Array:
+    """Return X as a floating NumPy array, sparse matrix or detached tensor."""
+    if is_torch(X):
+        if str(X.layout) != "torch.strided":
+            raise TypeError(f"X has layout {X.layout}: give a dense tensor or a SciPy matrix.")
+        X = X.detach()
+        X = X if str(X.dtype) == "torch.float32" else X.double()
+    elif not sparse.issparse(X):
+        X = np.asarray(X)
+        X = X if X.dtype == np.float32 else X.astype(np.float64, copy=False)
+    if X.ndim != 2 or 0 in X.shape:
+        raise ValueError(f"X has shape {tuple(X.shape)}: give a matrix with rows and columns.")
+    return X
+
+
+def _check_weights(weights: Array, n: int) -> Array:
+    """Return the weights if they are n positive finite numbers."""
+    if tuple(weights.shape) != (n,):
+        raise ValueError(f"sample_weight has shape {tuple(weights.shape)}: give shape ({n},).")
+    if not bool(((weights > 0) & (weights < np.inf)).all()):
+        raise ValueError(
+            f"sample_weight must be positive and finite, its smallest value is "
+            f"{float(weights.min())!r}: drop the rows of weight zero first."
+        )
+    return weights
+
+
+def left_blocks(basis: RidgeBasis) -> Iterator[tuple[slice, Array]]:
+    """Yield blocks of rows of the left singular vectors, in double precision.
+
+    Parameters
+    ----------
+    basis : RidgeBasis
+        From `ridge_basis`.
+
+    Yields
+    ------
+    rows : slice
+        The rows of the block.
+    block : array of shape (len(rows), r)
+        Their part of U.
+    """
+    if basis.left is not None:
+        xp = get_backend(basis.left)
+        for rows in row_blocks(basis.n_samples, 2 * basis.rank):
+            yield rows, xp.asarray(basis.left[rows], dtype="float64")
+        return
+    data = basis.data.tocsr()
+    right = basis.right
+    offset = basis.mean / basis.unit @ right
+    for rows in row_blocks(basis.n_samples, 2 * basis.rank):
+        scaled = data[rows].astype(np.float64) / basis.unit
+        yield rows, (scaled @ right - offset) * basis.sqrt_weights[rows, None]
+
+
+def check_alphas(alphas: Any) -> np.ndarray:
+    """Return the penalties as a vector of non-negative numbers."""
+    alphas = np.atleast_1d(np.asarray(alphas, dtype=float))
+    if alphas.ndim != 1 or not (alphas >= 0.0).all():
+        raise ValueError(f"alphas={alphas!r} must be non-negative numbers (np.inf included).")
+    return alphas
+
+
+def gains(basis: RidgeBasis, alphas: Any) -> Array:
+    """Return the factor by which each direction of the targets is kept.
+
+    Parameters
+    ----------
+    basis : RidgeBasis
+        From `ridge_basis`.
+    alphas : array-like of shape (k,)
+        Penalties per unit weight.
+
+    Returns
+    -------
+    array of shape (r, k)
+        ``s^2 / (s^2 + W alpha)``; at ``alpha = inf`` the limit of alpha times it, ``s^2 / W``.
+    """
+    alphas = check_alphas(alphas)
+    xp = get_backend(basis.scale)
+    with np.errstate(over="ignore", under="ignore"):
+        penalty = basis.total_weight * alphas / basis.unit / basis.unit
+        limit = np.float64(basis.unit) / basis.total_weight * basis.unit
+    finite = xp.asarray(np.isfinite(alphas), like=basis.scale)
+    penalty = xp.asarray(penalty, like=basis.scale)
+    scale = basis.scale[:, None]
+    with np.errstate(over="ignore", under="ignore"):
+        return xp.where(finite, scale / (scale + penalty), scale * float(limit))

@@ -1,0 +1,111 @@
+"""The Onsager term against its double sum over refits, and against what it corrects."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from skrmt.linalg import _gram as gram_module
+from skrmt.linalg import loo_path, loo_scores, onsager, ridge_basis, to_numpy
+
+PAIRS = [(0.5, 0.5), (0.5, 2.0), (np.inf, 0.5), (0.5, np.inf), (np.inf, np.inf)]
+
+
+def amplification(basis, alpha, w):
+    """Factor 1 / (1 - leverage) of the scores."""
+    if np.isinf(alpha):
+        return 1.0 / (1.0 - to_numpy(basis.share))
+    return 1.0 / (1.0 - loo_path(basis, w, [alpha])[2][:, 0])
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_equals_the_double_sum_of_mean_slopes(problem, naive, pair, weighted, fit_intercept):
+    X, _, weights = problem
+    w = weights if weighted else np.ones(len(X))
+    basis = ridge_basis(X, weights if weighted else None, fit_intercept=fit_intercept)
+    slopes = np.random.default_rng(1).uniform(-0.5, 1.0, len(X))
+    lift = amplification(basis, pair[0], w)
+    level = np.average(slopes * lift, weights=w) / lift
+    expected = naive.onsager(X, w, *pair, level, fit_intercept)
+    memory = onsager(basis, *pair, slopes)
+    np.testing.assert_allclose(memory, expected, rtol=1e-8, atol=1e-10 * abs(expected).max())
+
+
+def test_mean_slope_errs_by_one_over_the_root_of_n(naive):
+    """The neglected sum has n terms of random sign: its share of c falls like n^(-1/2)."""
+    errors = []
+    for n in (30, 120):
+        rng = np.random.default_rng(n)
+        X = rng.standard_normal((n, n // 2))
+        slopes = rng.uniform(0.0, 1.0, n)
+        exact = naive.onsager(X, np.ones(n), 1.0, 1.0, slopes, True)
+        ours = onsager(ridge_basis(X), 1.0, 1.0, slopes)
+        errors.append(np.sqrt(np.mean((ours - exact) ** 2)) / exact.mean())
+    assert errors[0] < 2.0 / np.sqrt(30)
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_is_the_derivative_through_the_other_rows(problem):
+    """Finite differences with targets linear in the scores, whose slope is constant."""
+    X, targets, w = problem
+    basis = ridge_basis(X, w)
+    t = targets[:, 0]
+    lift = amplification(basis, 0.7, w)
+
+    def second_score(t, i):
+        return loo_scores(basis, loo_scores(basis, t, 0.7)[0] / lift, 1.3)[0][i]
+
+    memory = onsager(basis, 0.7, 1.3, 1.0 / lift)
+    for i in range(len(X)):
+        move = np.arange(len(X)) == i
+        change = second_score(t + move, i) - second_score(t - move, i)
+        np.testing.assert_allclose(memory[i], change / 2.0, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("shape", [(40, 6), (10, 30)])
+def test_sparse_agrees_with_dense(monkeypatch, shape, stored):
+    if not stored:
+        monkeypatch.setattr(gram_module, "_DENSE_LEFT", -(1 << 40))
+        monkeypatch.setattr(gram_module, "_BLOCK", 1)
+    X = np.random.default_rng(3).standard_normal(shape)
+    slopes = np.linspace(0.1, 1.0, shape[0])
+    ours = onsager(ridge_basis(sparse.csr_array(X)), 1.0, 2.0, slopes)
+    np.testing.assert_allclose(ours, onsager(ridge_basis(X), 1.0, 2.0, slopes), rtol=1e-9)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("shape", [(40, 6), (10, 30)])
+def test_torch_agrees_with_numpy(shape):
+    torch = pytest.importorskip("torch")
+    X = np.random.default_rng(4).standard_normal(shape)
+    slopes = np.linspace(0.1, 1.0, shape[0])
+    reference = onsager(ridge_basis(X), 1.0, 0.6, slopes)
+    ours = onsager(ridge_basis(torch.tensor(X)), 1.0, 0.6, torch.tensor(slopes))
+    np.testing.assert_allclose(to_numpy(ours), reference, rtol=1e-10, atol=1e-14)
+
+
+def test_float32_data_give_float32():
+    X = np.random.default_rng(8).standard_normal((50, 10))
+    slopes = np.linspace(0.0, 1.0, 50)
+    reference = onsager(ridge_basis(X), 1.0, 2.0, slopes)
+    ours = onsager(ridge_basis(X.astype(np.float32)), 1.0, 2.0, slopes)
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, reference, rtol=1e-4, atol=1e-4 * abs(reference).max())
+
+
+@pytest.mark.parametrize("slopes", [np.zeros(4), np.ones(4)])
+def test_degenerate_inputs(slopes):
+    constant = ridge_basis(np.ones((4, 2)))
+    assert np.isfinite(onsager(constant, 1.0, 1.0, slopes)).all()
+    assert np.isfinite(onsager(ridge_basis(np.eye(4)), 0.5, np.inf, slopes)).all()
+
+
+def test_bad_arguments_are_named():
+    basis = ridge_basis(np.eye(4))
+    for slopes in (np.ones(3), np.ones((4, 2))):
+        with pytest.raises(ValueError, match="slopes has shape"):
+            onsager(basis, 1.0, 1.0, slopes)
+    with pytest.raises(ValueError, match="alphas="):
+        onsager(basis, -1.0, 1.0, np.ones(4))
