@@ -11,8 +11,9 @@ TORCH ?= torch==2.13.0
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
-# One BLAS thread a process: the tests already use every core through pytest-xdist.
-ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=1
+# One BLAS thread a process: the tests already use every core through pytest-xdist. No windows.
+ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=1 \
+	MPLBACKEND=Agg
 PIP_INSTALL = -m pip install -qq --disable-pip-version-check --no-input
 RUN = $(VENV)/bin/python
 

@@ -12,6 +12,7 @@ from ._label_evidence import class_posterior, estimate_prior, label_likelihood
 
 _TINY = 1e-12
 _SHRINKAGE = 0.1
+_FLOOR = 0.02
 _STARTS = (0.1, 0.3, 0.5)
 _TEMPER = 0.3
 _PSEUDO_ROWS = 2.0
@@ -87,12 +88,13 @@ def fit_class_mixture(scores, likelihood, prior, sample_weight, *, learn_prior=T
     array([1., 1., 1.])
     """
     weights = sample_weight / sample_weight.sum()
-    mixture = _start(scores, likelihood, prior, weights)
+    z, centre, spread = _standardise(scores, weights)
+    mixture = _start(z, likelihood, prior, weights)
     for _ in range(n_iter):
-        shares, mixture = _expect(mixture, scores, likelihood, weights)
+        shares, mixture = _expect(mixture, z, likelihood, weights)
         updated = _smoothed(weights @ shares, weights) if learn_prior else mixture.prior
-        mixture = _maximise(scores, shares, weights, mixture._replace(prior=updated))
-    return _expect(mixture, scores, likelihood, weights)[1]
+        mixture = _maximise(z, shares, weights, mixture._replace(prior=updated))
+    return _in_units(_expect(mixture, z, likelihood, weights)[1], centre, spread, weights)
 
 
 def learn_class_mixture(scores, observed, n_classes, sample_weight, *, prior=None, n_iter=50):
@@ -137,11 +139,12 @@ def learn_class_mixture(scores, observed, n_classes, sample_weight, *, prior=Non
     True
     """
     weights = sample_weight / sample_weight.sum()
+    z, centre, spread = _standardise(scores, weights)
     fits = [
-        _learn_from(scores, observed, symmetric_noise(n_classes, rate), weights, prior, n_iter)
+        _learn_from(z, observed, symmetric_noise(n_classes, rate), weights, prior, n_iter)
         for rate in _STARTS
     ]
-    return max(fits, key=lambda fit: fit[0])[1]
+    return _in_units(max(fits, key=lambda fit: fit[0])[1], centre, spread, weights)
 
 
 def symmetric_noise(n_classes, rate):
@@ -236,18 +239,36 @@ def _smoothed(prior, weights):
     return prior / prior.sum()
 
 
+def _standardise(scores, weights):
+    """Return scores of mean 0 and mean variance 1, with what was subtracted and divided by."""
+    centre = weights @ scores
+    centred = scores - centre
+    spread = np.sqrt((weights @ centred**2).mean())
+    if not spread > 1e-12 * np.abs(centre).max():
+        return np.zeros_like(scores), centre, 1.0
+    return centred / spread, centre, spread
+
+
+def _in_units(mixture, centre, spread, weights):
+    """Return a mixture of standardised scores in the units of the scores."""
+    shift = len(centre) * np.log(spread) / (weights**2).sum()
+    return mixture._replace(
+        means=centre + spread * mixture.means,
+        covariance=spread**2 * mixture.covariance,
+        log_likelihood=mixture.log_likelihood - float(shift),
+    )
+
+
 def _start(scores, likelihood, prior, weights):
     """Return the mixture unmixed from the label's posterior by least squares."""
     posterior = class_posterior(likelihood, prior)
     n_classes = len(prior)
     gram = posterior.T @ (weights[:, None] * posterior) + 1e-6 * np.eye(n_classes)
     means = np.linalg.solve(gram, posterior.T @ (weights[:, None] * scores))
-    centre = weights @ scores
-    centred = scores - centre
-    total = centred.T @ (weights[:, None] * centred)
-    between = (means - centre).T @ (prior[:, None] * (means - centre))
+    total = scores.T @ (weights[:, None] * scores)
+    between = means.T @ (prior[:, None] * means)
     values, vectors = np.linalg.eigh(total - between)
-    floor = 0.1 * max(np.trace(total), _TINY) / n_classes
+    floor = max(0.1 * np.trace(total) / n_classes, _FLOOR)
     covariance = (vectors * np.maximum(values, floor)) @ vectors.T
     return ClassMixture(means, covariance, prior, None, 0.0)
 
@@ -272,10 +293,10 @@ def _expect(mixture, scores, likelihood, weights):
 
 
 def _maximise(scores, shares, weights, mixture):
-    """Return the mixture with the means and covariance of the shares."""
+    """Return the mixture with the means and covariance of the shares, for scores of variance 1."""
     mass = weights @ shares
     means = shares.T @ (weights[:, None] * scores) / np.maximum(mass, 1e-6)[:, None]
     second = scores.T @ (weights[:, None] * scores) - means.T @ (mass[:, None] * means)
-    level = max(np.trace(second), _TINY) / len(mass)
+    level = max(np.trace(second) / len(mass), _FLOOR)
     covariance = (1.0 - _SHRINKAGE) * second + _SHRINKAGE * level * np.eye(len(mass))
     return mixture._replace(means=means, covariance=covariance)

@@ -40,7 +40,7 @@ def fit_label_link(sample, likelihood, *, n_iter=25):
     Parameters
     ----------
     sample : ScoreSample
-        m scores.
+        Scores, m of them.
     likelihood : ndarray of shape (2, m, G)
         ``P(observed_i | class)`` under each of G hypotheses on the noise.
     n_iter : int, default=25

@@ -193,7 +193,7 @@ def fit_score_mixture(sample, likelihood, prior, *, n_iter=40):
     Parameters
     ----------
     sample : ScoreSample
-        m scores.
+        Scores, m of them.
     likelihood : ndarray of shape (2, m, G)
         ``P(observed_i | class)`` under each of G hypotheses on the noise.
     prior : ndarray of shape (G,)

@@ -6,11 +6,12 @@ The only module that imports tensorly or torch, and it does so inside functions:
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from typing import Any
 
 import numpy as np
+
+from ..utils._checks import is_torch
 
 Array = Any
 """A NumPy array, a SciPy sparse matrix or a torch tensor."""
@@ -122,29 +123,6 @@ def _writable(x: Array) -> np.ndarray:
 def _load(name: str) -> ArrayBackend:
     """Build each backend once."""
     return TorchBackend() if name == "pytorch" else NumpyBackend()
-
-
-def is_torch(x: Any) -> bool:
-    """Tell whether x is a torch tensor, without importing torch.
-
-    Parameters
-    ----------
-    x : object
-        Anything.
-
-    Returns
-    -------
-    bool
-        True for a ``torch.Tensor``.
-
-    Examples
-    --------
-    >>> from skrmt.linalg import is_torch
-    >>> is_torch([1.0, 2.0])
-    False
-    """
-    torch = sys.modules.get("torch")
-    return torch is not None and hasattr(torch, "Tensor") and isinstance(x, torch.Tensor)
 
 
 def get_backend(*arrays: Any) -> Any:

@@ -87,13 +87,14 @@ def _eigh_descending(gram: Array, lean: bool = False) -> tuple[Array, Array]:
     """Return the eigenvalues above the rank cut, largest first, and their eigenvectors.
 
     A NumPy `gram` is overwritten. The LAPACK driver "evd" is the more accurate one and needs
-    ``2 n^2`` numbers of workspace, "evr" (`lean`) needs ``n^2``.
+    ``2 n^2`` numbers of workspace, "evr" (`lean`) needs ``n^2``; older SciPy cannot call "evd" for
+    one number.
     """
     if is_torch(gram):
         values, vectors = get_backend(gram).eigh(gram)
         values, vectors = values.flip(0), vectors.flip(1)
     else:
-        driver = "evr" if lean else "evd"
+        driver = "evr" if lean or len(gram) == 1 else "evd"
         values, vectors = eigh(gram.T, driver=driver, overwrite_a=True, check_finite=False)
         values, vectors = values[::-1], vectors[:, ::-1]
     rank = int((values > max(_RANK_CUT * float(values[0]), 0.0)).sum())

@@ -23,9 +23,7 @@ class _Fit(NamedTuple):
     intercept: Array
 
 
-def onsager(
-    basis: RidgeBasis, alpha_previous: float, alpha_current: float, slopes: Array
-) -> Array:
+def onsager(basis: RidgeBasis, alpha_previous: float, alpha_current: float, slopes: Array) -> Array:
     r"""Compute how strongly each leave-one-out score remembers its own previous target.
 
     When the targets of a fit are functions of the leave-one-out scores of a previous fit,

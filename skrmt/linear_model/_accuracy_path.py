@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import softmax
 
 from ..estimation import fit_class_mixture, fit_score_mixture, rates_likelihood, score_sample
-from ..linalg import loo_path, to_numpy
+from ..linalg import loo_path, loo_scores, to_numpy
 from ._relabelling import common_intercept, on_device
 
 _BINS = 32
@@ -36,30 +36,40 @@ def accuracy_path(basis, fit, data, attributes):
     alphas = attributes["alphas_"]
     if len(alphas) == 1:
         return np.array([attributes["theoretical_accuracy_"]])
-    scores = to_numpy(loo_path(basis, on_device(basis, fit.targets), alphas)[0]).astype(float)
-    scores = _without_memory(basis, fit, alphas, scores)
-    binary = data.n_classes == 2
-    path = _binary_path(fit, data, scores[:, 0]) if binary else _class_path(fit, data, scores)
+    n_targets = 1 if fit.targets.ndim == 1 else fit.targets.shape[1]
+    width = int(np.clip(len(basis.mean) // (8 * n_targets), 1, len(alphas)))
+    parts = [alphas[start : start + width] for start in range(0, len(alphas), width)]
+    path = np.concatenate([_gaussian_accuracy(basis, fit, data, alphas, part) for part in parts])
     shift = attributes["theoretical_accuracy_"] - path[fit.index]
     return np.clip(path + shift, 0.0, 1.0)
 
 
-def _without_memory(basis, fit, alphas, scores):
-    """Remove from the scores their memory of previous targets, known at one penalty.
-
-    It is the chosen penalty's, times the ratio of the mean gains of the spectrum.
-    """
+def _gaussian_accuracy(basis, fit, data, alphas, part):
+    """Return the Gaussian accuracy at some penalties, few enough for their scores to be held."""
     columns = fit.targets.reshape(len(fit.targets), -1)
-    scores = np.stack(
-        [common_intercept(basis, columns, scores[:, :, k]) for k in range(len(alphas))], axis=2
-    )
-    exact = scores[:, :, fit.index] - fit.scores.reshape(columns.shape)
-    spectrum = to_numpy(basis.scale).astype(float)
-    penalties = basis.total_weight * alphas / float(basis.unit) ** 2
-    gains = (1.0 / (spectrum[:, None] + np.where(np.isinf(penalties), 0.0, penalties))).T
-    gains = np.where(np.isinf(penalties)[:, None], 1.0 / basis.total_weight, gains) * spectrum
-    ratio = gains.sum(1) / max(gains[fit.index].sum(), 1e-300)
-    return scores - exact[:, :, None] * ratio
+    scores = to_numpy(loo_path(basis, on_device(basis, columns), part)[0]).astype(float)
+    scores += _intercept_pull(basis, columns)[:, :, None]
+    gains = _mean_gains(basis, np.append(part, alphas[fit.index]))
+    exact = loo_scores(basis, on_device(basis, columns), alphas[fit.index])[0]
+    memory = to_numpy(exact) + _intercept_pull(basis, columns) - fit.scores.reshape(columns.shape)
+    scores -= memory[:, :, None] * (gains[:-1] / max(gains[-1], 1e-300))
+    if data.n_classes == 2:
+        return _binary_path(fit, data, scores[:, 0])
+    return _class_path(fit, data, scores)
+
+
+def _intercept_pull(basis, targets):
+    """Return what `common_intercept` adds to scores."""
+    return common_intercept(basis, targets, np.zeros_like(targets))
+
+
+def _mean_gains(basis, alphas):
+    """Return the sum of the gains of the spectrum, to which memory is about proportional."""
+    spectrum = to_numpy(basis.scale).astype(float)[:, None]
+    penalties = basis.total_weight * alphas
+    finite = np.isfinite(penalties)
+    damped = spectrum / (spectrum + np.where(finite, penalties, 1.0))
+    return np.where(finite, damped, spectrum / basis.total_weight).sum(0)
 
 
 def _binary_path(fit, data, scores):

@@ -56,7 +56,7 @@ def gaussian_signal(basis, fit, data, attributes, n_iter, estimator):
     snr = float(np.sqrt(signal / within)) if within > 0 else 0.0
     result = {
         "snr_": snr,
-        "effective_dimension_": _effective_dimension(basis, data, n_features),
+        "effective_dimension_": _effective_dimension(basis, data, float(mass @ between), within),
         "bayes_accuracy_": np.nan,
     }
     penalty = attributes["alpha_"] / within if within > 0 else np.inf
@@ -83,7 +83,7 @@ def _unmixed_means(basis, state, data):
     unmixing = np.linalg.solve(gram, label.T).T
     means = to_numpy(coefficients(basis, on_device(basis, unmixing), np.inf)[0]).astype(float)
     excess = unmixing.T @ ((weights**2)[:, None] * unmixing)
-    trace = float(to_numpy(basis.scale).sum()) * float(basis.unit) ** 2 / basis.total_weight
+    trace = float(to_numpy(basis.scale).sum()) / basis.total_weight
     return means, trace, excess
 
 
@@ -94,14 +94,20 @@ def _contrasts(prior):
     return np.eye(len(prior)) - prior
 
 
-def _effective_dimension(basis, data, n_features):
-    """Return (tr C)^2 / tr C^2, the bias of the sample spectrum removed."""
-    spectrum = to_numpy(basis.scale).astype(float)
-    first = spectrum.sum()
-    if not first > 0:
+def _effective_dimension(basis, data, between, within):
+    """Return (tr C)^2 / tr C^2 within classes, without the bias of the sample spectrum.
+
+    The means add `between` to one eigenvalue, about `within`, of the total covariance.
+    """
+    n_features = len(basis.mean)
+    spectrum = to_numpy(basis.scale).astype(float) / basis.total_weight
+    if not within > 0:
         return float(n_features)
-    second = (spectrum**2).sum() - first**2 / data.size
-    return float(np.clip(first**2 / max(second, 1e-300), 1.0, n_features))
+    relative = spectrum / within
+    means = between / within
+    second = (relative**2).sum() - relative.sum() ** 2 / data.size - means * (means + 2.0)
+    first = relative.sum() - means
+    return float(np.clip(first**2 / max(second, 1e-12), 1.0, n_features))
 
 
 def _binary_theory(ratio, penalty, snr, prior, rates, n_iter, attributes, estimator):

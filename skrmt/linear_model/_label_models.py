@@ -69,8 +69,15 @@ class LabelData(NamedTuple):
         if self.prior is not None:
             return self.prior
         edge = min(1.0 / self.size, 1.0 / self.n_classes)
-        prior = np.clip(estimate_prior(self.likelihood, self.weights), edge, None)
+        prior = np.clip(self._label_prior(), edge, None)
         return prior / prior.sum()
+
+    def _label_prior(self):
+        """Return the frequencies of the classes by maximum likelihood."""
+        if self.noise_matrix is None:
+            return estimate_prior(self.likelihood, self.weights)
+        counts = np.bincount(self.observed, self.weights, self.n_classes)
+        return estimate_prior(self.noise_matrix.T, counts)
 
     def first_targets(self):
         """Return the targets of the first fit: (n,) for two classes, (n, K) for more.

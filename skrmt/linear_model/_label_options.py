@@ -12,6 +12,11 @@ from ..linalg import is_torch, to_numpy
 from ._label_models import LabelData
 
 _TOLERANCE = 1e-6
+_REPEATED = (
+    "{} rows of X repeat others: with the same label they count as one row with the sum of their "
+    "weights; with another, leave-one-out scores are optimistic. Drop copies that are no "
+    "observations of their own."
+)
 
 
 class Rows(NamedTuple):
@@ -64,8 +69,8 @@ def encode_labels(y, weights):
     classes = labels[present]
     if len(classes) < 2:
         raise ValueError(
-            f"y has only one class, {classes[0]!r}, among the rows of positive weight: this "
-            "classifier needs at least two classes. Give rows of another class."
+            f"y has only one class, {classes.tolist()[0]!r}, among the rows of positive weight: "
+            "this classifier needs at least two classes. Give rows of another class."
         )
     renumbered = np.where(present, np.cumsum(present) - 1, -1)
     return classes, renumbered[codes.ravel()]
@@ -186,7 +191,7 @@ def _check_informative(matrix, noise_rates):
 def _check_compatible(data):
     """Return a warning if the noise cannot produce the observed frequencies."""
     shares = np.bincount(data.observed, data.weights, data.n_classes) / data.weights.sum()
-    prior = estimate_prior(data.likelihood, data.weights)
+    prior = estimate_prior(data.noise_matrix.T, shares)
     gap = np.abs(prior @ data.noise_matrix - shares)
     if (gap <= 4.0 * np.sqrt(np.maximum(shares * (1 - shares), 0) / data.size) + 1e-9).all():
         return []
@@ -236,28 +241,29 @@ def _label_distribution(label_distribution, n_samples, n_classes):
     return shares
 
 
-def distinct_rows(X, data, weights):
-    """Merge identical rows, adding their weights, and drop rows of weight 0.
+def distinct_rows(X, data):
+    """Merge identical rows, adding their weights.
 
     Parameters
     ----------
     X : array, sparse matrix or tensor of shape (n, p)
         The data.
     data : LabelData
-        Labels; `weights` replaces its weights.
-    weights : ndarray of shape (n,)
-        Weights of the rows.
+        Labels and weights.
 
     Returns
     -------
-    Rows
+    rows : Rows
         Distinct rows; identical means the same data, label and likelihood.
+    messages : list of str
+        What to warn of.
     """
-    groups = _identical_rows(X, data)
+    groups, n_repeated = _identical_rows(X, data)
+    messages = [_REPEATED.format(n_repeated)] if n_repeated else []
     if groups is None:
-        return Rows(X, data, None)
+        return Rows(X, data, None), messages
     first = np.unique(groups, return_index=True)[1]
-    total = np.bincount(groups, weights)
+    total = np.bincount(groups, data.weights)
     size = total.sum() ** 2 / (total**2).sum()
     merged = data._replace(
         observed=data.observed[first],
@@ -265,24 +271,31 @@ def distinct_rows(X, data, weights):
         size=float(size),
         likelihood=None if data.likelihood is None else data.likelihood[first],
     )
-    return Rows(X[first], merged, groups)
+    return Rows(X[first], merged, groups), messages
 
 
 def _identical_rows(X, data):
-    """Return the group of each row among identical ones, or None if all are distinct."""
+    """Return the group of each row among identical ones (None if all differ), and the repeats.
+
+    Repeats are counted by their data alone: the same data with another label are no duplicate,
+    but make leave-one-out scores optimistic.
+    """
     key = _row_key(X)
     order = np.argsort(key, kind="stable")
     same = np.flatnonzero(key[order][1:] == key[order][:-1])
     if len(same) == 0:
-        return None
+        return None, 0
     suspects = np.unique(order[np.concatenate([same, same + 1])])
     groups = np.arange(len(key))
-    seen: dict[bytes, int] = {}
+    data_seen, rows_seen = set(), {}
     for row in suspects:
-        groups[row] = seen.setdefault(_row_bytes(X, data, row), row)
-    if len(seen) == len(suspects):
-        return None
-    return np.unique(groups, return_inverse=True)[1]
+        content = _row_bytes(X, row)
+        data_seen.add(content)
+        groups[row] = rows_seen.setdefault((content, _label_bytes(data, row)), row)
+    n_repeated = len(suspects) - len(data_seen)
+    if len(rows_seen) == len(suspects):
+        return None, n_repeated
+    return np.unique(groups, return_inverse=True)[1], n_repeated
 
 
 def _row_key(X, n_columns=16):
@@ -299,12 +312,15 @@ def _row_key(X, n_columns=16):
     return key
 
 
-def _row_bytes(X, data, row):
-    """Return the content of a row, its label and the likelihood of its label."""
+def _row_bytes(X, row):
+    """Return the content of a row."""
     if sparse.issparse(X):
         start, stop = X.indptr[row], X.indptr[row + 1]
-        content = X.indices[start:stop].tobytes() + X.data[start:stop].tobytes()
-    else:
-        content = to_numpy(X[row]).tobytes()
+        return X.indices[start:stop].tobytes() + X.data[start:stop].tobytes()
+    return to_numpy(X[row]).tobytes()
+
+
+def _label_bytes(data, row):
+    """Return the label of a row and its likelihood."""
     likelihood = b"" if data.likelihood is None else data.likelihood[row].tobytes()
-    return content + int(data.observed[row]).to_bytes(4, "little", signed=True) + likelihood
+    return int(data.observed[row]), likelihood

@@ -7,13 +7,12 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import TheoryWarning
-from ..linalg import is_torch, ridge_basis, to_numpy
+from ..linalg import ridge_basis, to_numpy
 from ..utils._checks import check_sample_weight
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
@@ -21,7 +20,16 @@ from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
 from ._accuracy_curve import accuracy_curve
 from ._label_options import distinct_rows, encode_labels, label_data
 from ._noise_aware_fit import fit_noise_aware
-from ._noisy_input import as_input, linear_scores, penalty_grid, return_like
+from ._noisy_input import (
+    as_input,
+    check_new_data,
+    class_probabilities,
+    in_unit,
+    linear_scores,
+    moderate_scale,
+    penalty_grid,
+    return_like,
+)
 
 _PER_ROW = ("loo_scores_", "label_posterior_", "label_quality_")
 
@@ -126,10 +134,10 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Whether the scores pass a test, at 1 %, of the Gaussian law fitted to them.
     model_fit_pvalue_ : float
         p-value of that test.
-    regime_ : {"detected", "noise_unidentified", "misfit", "undetected"}
+    regime_ : {"detected", "noise_unidentified", "misfit", "undetected", "too_few_rows"}
         Whether the theory holds: "noise_unidentified" if the noise rates are known to no better
         than 0.1, "misfit" if the test fails, "undetected" if the scores do not tell the classes
-        apart.
+        apart, "too_few_rows" below 10 effective rows (accuracies are then nan).
     score_means_ : ndarray of shape (2,) or (K, K)
         Mean decision function of each class on fresh data.
     score_variances_ : ndarray of shape (2,) or (K, K)
@@ -148,7 +156,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Rounds of relabelling kept.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had any.
 
     Raises
@@ -254,32 +262,33 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             The fitted estimator.
         """
         X, y = as_input(self, X, y)
-        check_classification_targets(y)
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, observed = encode_labels(y, weights)
+        check_classification_targets(y)
         kept = weights > 0
-        if not kept.all():
-            everything, X, weights = X, X[kept], weights[kept]
         data, messages = label_data(
             self,
             observed[kept],
-            weights,
+            weights[kept],
             _rows(sample_noise, kept),
             _rows(label_distribution, kept),
         )
-        rows = distinct_rows(X, data, weights)
+        rows, repeats = distinct_rows(X if kept.all() else X[kept], data)
+        scaled, unit = moderate_scale(rows.X)
         basis = ridge_basis(
-            rows.X,
+            scaled,
             None if np.ptp(rows.data.weights) == 0 else rows.data.weights,
             fit_intercept=self._uses_intercept(),
         )
-        fitted, more = fit_noise_aware(self, basis, rows.data, penalty_grid(self.alpha, basis))
-        vars(self).update(fitted)
+        alphas = penalty_grid(self.alpha, basis, unit)
+        fitted, more = fit_noise_aware(self, basis, rows.data, alphas)
+        vars(self).update(in_unit(fitted, unit))
         self._spread_rows(rows.origin)
         if not kept.all():
-            self._insert_unweighted(everything, observed, kept)
-        if messages + more:
-            warnings.warn(" ".join(messages + more), TheoryWarning, stacklevel=2)
+            self._insert_unweighted(X, observed, kept)
+        messages = messages + repeats + more
+        if messages:
+            warnings.warn(" ".join(messages), TheoryWarning, stacklevel=2)
         return self
 
     def _spread_rows(self, origin):
@@ -290,8 +299,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     def _insert_unweighted(self, X, observed, kept):
         """Give the rows of weight 0 the values that the fit without them predicts."""
-        scores = to_numpy(self.decision_function(X))
-        posterior = to_numpy(self.predict_proba(X))
+        scores = to_numpy(linear_scores(self, X))
+        posterior = class_probabilities(scores)
         known = observed >= 0
         posterior[known] *= self.noise_matrix_.T[observed[known]]
         posterior /= posterior.sum(1, keepdims=True)
@@ -319,7 +328,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             constant per row.
         """
         check_is_fitted(self)
-        return linear_scores(self, X)
+        return linear_scores(self, check_new_data(self, X))
 
     def predict(self, X):
         """Predict the true class.
@@ -351,13 +360,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         ndarray or torch tensor of shape (n, K)
             Probabilities of the clean label, not of the noisy one.
         """
-        scores = self.decision_function(X)
-        if is_torch(scores):
-            two = scores.ndim == 1
-            return (_two_columns(scores) if two else scores).softmax(1)
-        if scores.ndim == 1:
-            return np.stack([expit(-scores), expit(scores)], axis=1)
-        return softmax(scores, axis=1)
+        return class_probabilities(self.decision_function(X))
 
     def find_label_issues(self, *, threshold=0.5):
         """List the training rows whose label is probably wrong.
@@ -444,8 +447,3 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 def _rows(values, kept):
     """Return the rows kept of an optional argument."""
     return None if values is None else np.asarray(values)[kept]
-
-
-def _two_columns(scores):
-    """Return logits of both classes from the log-odds of the second."""
-    return scores[:, None] * scores.new_tensor([0.0, 1.0])

@@ -26,6 +26,7 @@ from ._relabelling import on_device, relabelled_fit
 
 _LEVEL = 0.01
 _VAGUE = 0.1
+_FEWEST_ROWS = 10
 
 
 class Decision(NamedTuple):
@@ -110,7 +111,19 @@ def fit_noise_aware(estimator, basis, data, alphas):
     attributes["theoretical_accuracy_path_"] = accuracy_path(basis, fit, data, attributes)
     attributes["perturbation_"] = perturbation
     attributes["n_iter_"] = n_iter
+    if data.size < _FEWEST_ROWS:
+        attributes |= _too_few(len(alphas))
     return attributes, _messages(attributes)
+
+
+def _too_few(n_alphas):
+    """Return the attributes of which a handful of rows says nothing."""
+    accuracies = ("theoretical_accuracy_", "loo_accuracy_", "model_accuracy_", "bayes_accuracy_")
+    return dict.fromkeys(accuracies, np.nan) | {
+        "theoretical_accuracy_interval_": np.array([0.0, 1.0]),
+        "theoretical_accuracy_path_": np.full(n_alphas, np.nan),
+        "regime_": "too_few_rows",
+    }
 
 
 def _binary_decision(fit, fixed):
@@ -291,6 +304,11 @@ def _score_attributes(fit, data, decision):
 def _messages(attributes):
     """Return what to warn of."""
     regime = attributes["regime_"]
+    if regime == "too_few_rows":
+        return [
+            f"There are only {attributes['n_effective_samples_']:.3g} effective rows: no accuracy "
+            f"is predicted below {_FEWEST_ROWS}. Give more rows."
+        ]
     if regime == "undetected":
         return [
             "The scores do not tell the classes apart: the plain ridge classifier is returned, and "

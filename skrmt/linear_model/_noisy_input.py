@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
+from scipy.special import expit, softmax
 from sklearn.utils.extmath import safe_sparse_dot
 
 from ..linalg import as_device, is_torch, to_numpy
@@ -54,7 +55,49 @@ def as_input(estimator, X, y):
     return X, y
 
 
-def penalty_grid(alpha, basis):
+def moderate_scale(X):
+    """Return data whose squares neither overflow nor vanish.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or tensor of shape (n, p)
+        The data.
+
+    Returns
+    -------
+    X : array, sparse matrix or tensor
+        ``X / unit``, the array given where its unit is 1.
+    unit : float
+        A power of two; 1 unless the largest modulus is below 1e-60 or above 1e60.
+    """
+    values = X.data if sparse.issparse(X) else X
+    largest = max(float(values.max()), -float(values.min())) if values.shape[0] else 0.0
+    if largest == 0 or 1e-60 < largest < 1e60:
+        return X, 1.0
+    unit = 2.0 ** np.floor(np.log2(largest))
+    return X * (1.0 / unit), float(unit)
+
+
+def in_unit(attributes, unit):
+    """Return fitted attributes in the unit of the data.
+
+    Parameters
+    ----------
+    attributes : dict
+        Attributes of a fit to ``X / unit``.
+    unit : float
+        From `moderate_scale`.
+
+    Returns
+    -------
+    dict
+        The same, coefficients divided by the unit and penalties multiplied by its square.
+    """
+    changed = {name: attributes[name] * unit**2 for name in ("alpha_", "alphas_")}
+    return attributes | changed | {"coef_": attributes["coef_"] / unit}
+
+
+def penalty_grid(alpha, basis, unit):
     """Return the penalties to try, increasing.
 
     Parameters
@@ -63,6 +106,8 @@ def penalty_grid(alpha, basis):
         Parameter of the estimator.
     basis : RidgeBasis
         Decomposition of the data.
+    unit : float
+        What the data were divided by: penalties given are divided by its square.
 
     Returns
     -------
@@ -79,9 +124,9 @@ def penalty_grid(alpha, basis):
         scale = to_numpy(basis.scale).astype(float)
         if len(scale) == 0:
             return _GRID.copy()
-        unit = float(basis.unit) ** 2 / basis.total_weight
-        floor = _SMALLEST_ALPHA * scale.max() * unit
-        return np.unique(np.maximum(_GRID * (scale.sum() / n_features * unit), floor))
+        floor = _SMALLEST_ALPHA * scale.max() / basis.total_weight
+        level = scale.sum() / (n_features * basis.total_weight)
+        return np.unique(np.maximum(_GRID * level, floor))
     alphas = np.unique(np.asarray(alpha, dtype=float))
     if alphas.size == 0 or np.isnan(alphas).any() or alphas[0] < 0:
         raise ValueError(f"alpha={alpha!r} must be 'auto' or non-negative numbers, one at least.")
@@ -90,7 +135,29 @@ def penalty_grid(alpha, basis):
             f"alpha=0 needs more rows than features, but there are {basis.n_samples} distinct rows "
             f"and {n_features} features: give a positive alpha, or 'auto'."
         )
-    return alphas
+    return alphas / unit**2
+
+
+def check_new_data(estimator, X):
+    """Check data to predict.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : array-like, sparse matrix or torch tensor of shape (n, p)
+        The data.
+
+    Returns
+    -------
+    array, sparse matrix or tensor
+        The data in floating point.
+    """
+    if is_torch(X):
+        return check_array_like_on_device(X, "X", 2, n_features=estimator.n_features_in_)
+    return validate_data(
+        estimator, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
+    )
 
 
 def linear_scores(estimator, X):
@@ -100,8 +167,8 @@ def linear_scores(estimator, X):
     ----------
     estimator : estimator
         With `coef_` and `intercept_`.
-    X : array-like, sparse matrix or torch tensor of shape (n, p)
-        The data.
+    X : array, sparse matrix or torch tensor of shape (n, p)
+        The data, checked.
 
     Returns
     -------
@@ -110,15 +177,31 @@ def linear_scores(estimator, X):
     """
     coef, intercept = estimator.coef_, estimator.intercept_
     if is_torch(X):
-        X = check_array_like_on_device(X, "X", 2, n_features=estimator.n_features_in_)
-        coef, intercept = X.new_tensor(coef), X.new_tensor(intercept)
-        scores = X @ coef.T + intercept
+        scores = X @ X.new_tensor(coef).T + X.new_tensor(intercept)
     else:
-        X = validate_data(
-            estimator, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
-        )
         scores = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
     return scores[:, 0] if len(intercept) == 1 else scores
+
+
+def class_probabilities(scores):
+    """Return probabilities from log-odds, or from log-posteriors.
+
+    Parameters
+    ----------
+    scores : ndarray or tensor of shape (n,) or (n, K)
+        Decision function.
+
+    Returns
+    -------
+    ndarray or tensor of shape (n, 2) or (n, K)
+        Probabilities.
+    """
+    if is_torch(scores):
+        logits = scores if scores.ndim == 2 else scores[:, None] * scores.new_tensor([0.0, 1.0])
+        return logits.softmax(1)
+    if scores.ndim == 2:
+        return softmax(scores, axis=1)
+    return np.stack([expit(-scores), expit(scores)], axis=1)
 
 
 def return_like(classes, codes):

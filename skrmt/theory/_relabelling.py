@@ -64,8 +64,10 @@ def relabelling_path(
 
     Returns
     -------
-    accuracy, overlap : ndarray of shape (..., n_relabel + 1)
-        As described in `RelabellingPath`.
+    accuracy : ndarray of shape (..., n_relabel + 1)
+        Clean accuracy, at the best threshold, of the fit to the noisy labels and after each round.
+    overlap : ndarray of shape (..., n_relabel + 1)
+        Squared half-distance of the mean scores over their variance within classes.
 
     Raises
     ------

@@ -73,7 +73,6 @@ def test_unlabelled_rows_with_equal_classes_have_a_transition():
     assert np.all(below.overlap == 0)
     assert np.all(below.accuracy == 0.5)
     above = bayes_accuracy(1.0, [1.05, 2.0], 0.5, (0.1, 0.2), labelled_fraction=0.0)
-    # Next to the transition: mu^4 (1 - 2q) q = (eta + mu^2 q) q + O(q^3) for M = q - 2 q^2.
     assert np.all(above.overlap > 0.01)
     assert above.accuracy[1] == pytest.approx(
         bayes_accuracy(1.0, 2.0, 0.5, (0.1, 0.2), labelled_fraction=1e-9).accuracy, abs=1e-7
