@@ -7,7 +7,7 @@ from scipy.special import expit, ndtr, ndtri
 from scipy.stats import chi2
 
 
-def mixture_fit_test(scores, label_odds, means, variance, sample_weight):
+def mixture_fit_test(scores, label_odds, means, variance, sample_weight, *, size=None):
     r"""Test whether scores follow two Gaussians in known proportions.
 
     Parameters
@@ -22,6 +22,8 @@ def mixture_fit_test(scores, label_odds, means, variance, sample_weight):
         Fitted common variance.
     sample_weight : ndarray of shape (n,)
         Weights of the rows.
+    size : float, optional
+        Effective number of rows; ``(sum w)^2 / sum w^2`` by default.
 
     Returns
     -------
@@ -46,10 +48,10 @@ def mixture_fit_test(scores, label_odds, means, variance, sample_weight):
     sd = np.sqrt(variance)
     share = expit(label_odds)
     level = share * ndtr((scores - means[1]) / sd) + (1.0 - share) * ndtr((scores - means[0]) / sd)
-    return normality_test(ndtri(np.clip(level, 1e-12, 1.0 - 1e-12)), sample_weight)
+    return normality_test(ndtri(np.clip(level, 1e-12, 1.0 - 1e-12)), sample_weight, size=size)
 
 
-def normality_test(deviates, sample_weight):
+def normality_test(deviates, sample_weight, *, size=None):
     """Return the p-value of the weighted Jarque-Bera test, with the effective number of rows.
 
     Parameters
@@ -58,6 +60,8 @@ def normality_test(deviates, sample_weight):
         Values that should be normal.
     sample_weight : ndarray of shape (n,)
         Weights of the rows.
+    size : float, optional
+        Effective number of rows; ``(sum w)^2 / sum w^2`` by default.
 
     Returns
     -------
@@ -78,5 +82,5 @@ def normality_test(deviates, sample_weight):
         return 1.0
     skewness = weights @ centred**3 / second**1.5
     excess = weights @ centred**4 / second**2 - 3.0
-    size = 1.0 / (weights**2).sum()
+    size = 1.0 / (weights**2).sum() if size is None else size
     return float(chi2.sf(size / 6.0 * (skewness**2 + excess**2 / 4.0), 2))

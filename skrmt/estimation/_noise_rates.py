@@ -6,13 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._score_mixture import ScoreMixture, fit_score_mixture
+from ._goodness import mixture_fit_test
+from ._score_mixture import ScoreMixture, fit_score_mixture, label_log_odds
 
 _STEP = 0.08
 _LARGEST = 0.49
 _FINE = np.linspace(-2.2, 2.2, 9)
 _SYMMETRY = 3.0
 _RARE = 0.05
+_TEMPER = 0.25
+_LATER = 0.4
+_ENOUGH_ROWS = 100.0
+_LEVEL = 0.05
 
 
 class NoisePosterior(NamedTuple):
@@ -26,11 +31,14 @@ class NoisePosterior(NamedTuple):
         Their probabilities; they sum to 1.
     mixture : ScoreMixture
         The laws of the scores under each pair.
+    temper : float
+        Power to which the likelihood was raised.
     """
 
     rates: np.ndarray
     probabilities: np.ndarray
     mixture: ScoreMixture
+    temper: float = 1.0
 
     @property
     def mean(self):
@@ -126,8 +134,9 @@ def noise_posterior(sample, *, prior=None, n_iter=40):
     -----
     First moments cannot tell noise from overlapping classes: the shape of the law of the scores
     does. Its likelihood is that of two Gaussians, which real classes are not, so it is tempered
-    by ``min(1/4, 100 / (100 + n))`` (a coarsened posterior: at most a hundred rows' worth of
-    evidence), with a prior proportional to ``pi (1 - pi) exp(-3 (eps_- - eps_+)^2)``.
+    by 1/4, and by ``100 / (100 + n)`` where that is less and a test at 5 % rejects the Gaussians
+    (a coarsened posterior: at most a hundred rows' worth of evidence). The prior is proportional
+    to ``pi (1 - pi) exp(-3 (eps_- - eps_+)^2)``.
 
     References
     ----------
@@ -145,11 +154,16 @@ def noise_posterior(sample, *, prior=None, n_iter=40):
     >>> bool(np.abs(posterior.mean - 0.2).max() < 0.03)
     True
     """
-    coarse = np.arange(0.0, _LARGEST, _STEP)
-    posterior = _weigh(sample, _pairs(coarse, coarse, sample, prior), n_iter)
-    spread = np.maximum(posterior.std, _STEP / 3.0)
-    axes = posterior.mean[:, None] + spread[:, None] * _FINE
-    return _weigh(sample, _pairs(*axes, sample, prior), n_iter)
+    axis = np.arange(0.0, _LARGEST, _STEP)
+    coarse = _weigh(sample, _pairs(axis, axis, sample, prior), _TEMPER, n_iter)
+    if _is_gaussian(sample, coarse):
+        temper = _TEMPER
+    else:
+        temper = min(_TEMPER, _ENOUGH_ROWS / (_ENOUGH_ROWS + sample.size))
+        coarse = _reweigh(coarse, temper)
+    spread = np.maximum(coarse.std, _STEP / 3.0)
+    axes = coarse.mean[:, None] + spread[:, None] * _FINE
+    return _weigh(sample, _pairs(*axes, sample, prior), temper, n_iter)
 
 
 def update_posterior(posterior, sample, *, n_iter=40):
@@ -181,10 +195,10 @@ def update_posterior(posterior, sample, *, n_iter=40):
     True
     """
     mixture = _mixture(sample, posterior.rates, posterior.mixture.prior, n_iter)
-    evidence = 0.4 * _temper(sample.size) * mixture.log_likelihood
+    evidence = _LATER * posterior.temper * mixture.log_likelihood
     with np.errstate(divide="ignore"):
         probabilities = _normalise(np.log(posterior.probabilities) + evidence)
-    return NoisePosterior(posterior.rates, probabilities, mixture)
+    return NoisePosterior(posterior.rates, probabilities, mixture, posterior.temper)
 
 
 def _pairs(negative, positive, sample, prior):
@@ -214,24 +228,38 @@ def _on_known_prior(negative, share, prior):
     return np.stack([negative, 1.0 - (share - (1.0 - prior) * negative) / prior])
 
 
-def _weigh(sample, pairs, n_iter):
+def _weigh(sample, pairs, temper, n_iter):
     """Return the posterior over pairs of rates."""
     rates, prior = pairs
     mixture = _mixture(sample, rates, prior, n_iter)
+    return _reweigh(NoisePosterior(rates, np.ones(len(prior)), mixture), temper)
+
+
+def _reweigh(posterior, temper):
+    """Return the posterior with its likelihood raised to another power."""
+    rates, prior = posterior.rates, posterior.mixture.prior
     log_prior = np.log(prior * (1.0 - prior)) - _SYMMETRY * (rates[0] - rates[1]) ** 2
-    evidence = _temper(sample.size) * mixture.log_likelihood
-    return NoisePosterior(rates, _normalise(evidence + log_prior), mixture)
+    evidence = temper * posterior.mixture.log_likelihood
+    return posterior._replace(probabilities=_normalise(evidence + log_prior), temper=temper)
+
+
+def _is_gaussian(sample, posterior):
+    """Return whether the scores pass the test of the likeliest pair's laws."""
+    best = int(np.argmax(posterior.probabilities))
+    mixture = posterior.mixture
+    likelihood = rates_likelihood(sample.observed, posterior.rates[:, [best]])
+    odds = label_log_odds(likelihood, mixture.prior[[best]])[:, 0]
+    means, variance = mixture.means[:, best], mixture.variance[best]
+    p_value = mixture_fit_test(
+        sample.scores, odds, means, variance, sample.weights, size=sample.size
+    )
+    return p_value > _LEVEL
 
 
 def _mixture(sample, rates, prior, n_iter):
     """Fit one mixture a pair of rates."""
     likelihood = rates_likelihood(sample.observed, rates)
     return fit_score_mixture(sample, likelihood, prior, n_iter=n_iter)
-
-
-def _temper(size):
-    """Return the power to which the likelihood of `size` rows is raised."""
-    return min(0.25, 100.0 / (100.0 + size))
 
 
 def _normalise(log_weights):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..estimation import label_likelihood
 from ..theory.noisy_labels import optimal_perturbation
-from ._relabelling import relabelled_fit
+from ._relabelling import first_fit
 
 
 def perturbed_fit(basis, data, alphas, perturbation):
@@ -40,35 +39,31 @@ def perturbed_fit(basis, data, alphas, perturbation):
     ----------
     .. [1] "High-dimensional Learning with Noisy Labels", arXiv:2405.14088.
     """
-    nothing = np.full(2, np.nan)
     _check_pair(perturbation, data)
+    state = None
+    known = data
     if data.likelihood is None:
-        data = _with_estimated_noise(basis, data, alphas)
+        state = first_fit(basis, data, alphas, data.first_targets()).state
+        known = data._replace(noise_matrix=state.noise_matrix, prior=state.prior)
+    targets, pair = _targets(known, perturbation)
+    return first_fit(basis, data, alphas, targets, state), pair
+
+
+def _targets(data, perturbation):
+    """Return the perturbed targets, and the weights of the loss for two classes."""
+    nothing = np.full(2, np.nan)
     if data.noise_matrix is None:
         if perturbation != "optimal":
             raise ValueError(
                 f"perturbation={perturbation!r} needs noise that depends on the class alone, but "
                 "rows have their own: use perturbation='optimal'."
             )
-        return relabelled_fit(basis, data, alphas, 0)[0], nothing
+        return data.first_targets(), nothing
     if data.n_classes > 2:
-        targets = _class_targets(data, perturbation)[data.observed]
-        return relabelled_fit(basis, data, alphas, 0, first=targets)[0], nothing
+        return _class_targets(data, perturbation)[data.observed], nothing
     pair = _pair(data, perturbation)
     signs = 2.0 * data.observed - 1.0
-    targets = (signs + pair[1] - pair[0]) / (1.0 - pair.sum())
-    return relabelled_fit(basis, data, alphas, 0, first=targets)[0], pair
-
-
-def _with_estimated_noise(basis, data, alphas):
-    """Return the labels with the noise that a plain fit shows."""
-    state = relabelled_fit(basis, data, alphas, 0)[0].state
-    matrix = state.noise_matrix
-    return data._replace(
-        noise_matrix=matrix,
-        likelihood=label_likelihood(data.observed, matrix),
-        prior=state.prior if data.prior is None else data.prior,
-    )
+    return (signs + pair[1] - pair[0]) / (1.0 - pair.sum()), pair
 
 
 def _pair(data, perturbation):

@@ -33,7 +33,7 @@ class Round(NamedTuple):
     state: BinaryState | ClassState
 
 
-def relabelled_fit(basis, data, alphas, n_relabel, *, first=None):
+def relabelled_fit(basis, data, alphas, n_relabel):
     r"""Fit noisy labels, then their posterior means, and stop before it hurts.
 
     Parameters
@@ -46,8 +46,6 @@ def relabelled_fit(basis, data, alphas, n_relabel, *, first=None):
         Penalties per unit weight, increasing.
     n_relabel : int
         Largest number of rounds of relabelling.
-    first : ndarray of shape (n,) or (n, K), optional
-        Targets of the first fit, those of `data` by default.
 
     Returns
     -------
@@ -66,8 +64,7 @@ def relabelled_fit(basis, data, alphas, n_relabel, *, first=None):
 
     Cost after the decomposition: O(n r (k + q)) a round, for k penalties and q targets.
     """
-    targets = data.first_targets() if first is None else first
-    current = _fit_round(basis, data, alphas, targets)
+    current = first_fit(basis, data, alphas, data.first_targets())
     for iteration in range(n_relabel):
         if data.is_clean or not current.state.separated:
             return current, iteration
@@ -79,11 +76,30 @@ def relabelled_fit(basis, data, alphas, n_relabel, *, first=None):
     return current, n_relabel
 
 
-def _fit_round(basis, data, alphas, targets):
-    """Fit the first targets."""
+def first_fit(basis, data, alphas, targets, previous=None):
+    """Fit given targets.
+
+    Parameters
+    ----------
+    basis : RidgeBasis
+        Decomposition of the data.
+    data : LabelData
+        Labels and what is known of them.
+    alphas : ndarray of shape (k,)
+        Penalties per unit weight.
+    targets : ndarray of shape (n,) or (n, K)
+        Targets.
+    previous : BinaryState or ClassState, optional
+        State of a fit to other targets, from which learned noise is carried on.
+
+    Returns
+    -------
+    Round
+        The fit at the penalty of least leave-one-out squared error.
+    """
     index = int(np.argmin(_errors(basis, targets, alphas)))
     scores = common_intercept(basis, targets, _scores(basis, targets, alphas[index]))
-    return Round(targets, index, scores, _state(scores, data))
+    return Round(targets, index, scores, _state(scores, data, previous))
 
 
 def _relabel(basis, data, alphas, current):
