@@ -73,7 +73,7 @@ def _calibrated(accuracy, target):
 def _binary_predictor(estimator):
     """Return the accuracy of two classes as a function of size, noise and cleaning."""
     rounds = estimator.n_iter_
-    prior, dimension = estimator.class_prior_[1], estimator.effective_dimension_
+    prior, dimension = estimator.class_prior_[1], estimator.n_features_in_
 
     def at(signal, size, matrix, cleaned=0.0):
         rates = (min(matrix[0, 1], 0.999), min(matrix[1, 0], 0.999))
@@ -96,7 +96,7 @@ def _binary_predictor(estimator):
 def _class_predictor(estimator):
     """Return the accuracy of K classes, their means on a simplex."""
     n_classes = len(estimator.classes_)
-    dimension = max(round(estimator.effective_dimension_), n_classes)
+    dimension = max(estimator.n_features_in_, n_classes)
     simplex = np.zeros((n_classes, dimension))
     simplex[:, :n_classes] = np.eye(n_classes) - 1.0 / n_classes
 

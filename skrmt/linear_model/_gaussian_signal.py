@@ -2,77 +2,116 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..estimation import class_posterior
 from ..linalg import coefficients, to_numpy
-from ..theory.noisy_labels import bayes_accuracy, gaussian_mixture_ridge, lpc, relabelling_path
+from ..theory.noisy_labels import (
+    bayes_accuracy,
+    best_threshold,
+    binary_accuracy,
+    gaussian_mixture_ridge,
+    lpc,
+    relabelling_path,
+)
 from ._relabelling import on_device
 
 _SMALLEST_SHARE = 0.01
 
 
-def gaussian_signal(basis, fit, data, attributes, n_iter, estimator):
-    r"""Estimate the signal and the pure theory at it.
+class Signal(NamedTuple):
+    """Isotropic Gaussian classes like those of the data.
+
+    Attributes
+    ----------
+    norm : float
+        Distance of a class mean from the centre, in standard deviations within classes.
+    means : ndarray of shape (K, p) or (1, p)
+        Means from their centre in the same unit; half their difference for two classes.
+    within : float
+        Mean variance of a feature within classes.
+    """
+
+    norm: float
+    means: np.ndarray
+    within: float
+
+
+def gaussian_signal(basis, state, data):
+    r"""Estimate the signal of isotropic Gaussian classes.
 
     Parameters
     ----------
     basis : RidgeBasis
         Decomposition of the data.
-    fit : Round
-        Last fit.
+    state : BinaryState or ClassState
+        Noise of the labels.
     data : LabelData
         Labels.
-    attributes : dict
-        With `alpha_`, `noise_matrix_` and `class_prior_`.
-    n_iter : int
-        Rounds of relabelling.
-    estimator : NoiseAwareLinearClassifier
-        Its method and perturbation are read.
 
     Returns
     -------
-    dict
-        `snr_`, `effective_dimension_`, `model_accuracy_` and `bayes_accuracy_`.
+    Signal
+        The classes.
 
     Notes
     -----
     Class means are unmixed by regression on the posterior A of the class given the label,
     ``M = (X - m)^T D A (A^T D A)^-1``; the squared norm of a combination ``M c`` exceeds that of
     the true means by ``tr(C) sum_i w_i^2 (u_i . c)^2`` with u the rows of ``A (A^T D A)^-1``,
-    which is subtracted (C the covariance within labels, whose trace is the total one less what
-    the means explain).
+    which is subtracted (C the covariance within labels, whose trace is about the total one).
     """
-    prior = attributes["class_prior_"]
-    means, trace, excess = _unmixed_means(basis, fit.state, data)
-    n_features = len(basis.mean)
-    contrasts = _contrasts(prior)
-    seen = ((contrasts @ means) ** 2).sum(1)
+    means, trace, excess = _unmixed_means(basis, state, data)
+    prior = state.prior
+    binary = len(prior) == 2
+    contrasts = np.array([[-0.5, 0.5]]) if binary else np.eye(len(prior)) - prior
+    means = contrasts @ means
+    seen = (means**2).sum(1)
     noise = trace * np.einsum("ka,ab,kb->k", contrasts, excess, contrasts)
-    between = np.maximum(seen - noise, 0.0)
-    mass = prior if len(prior) > 2 else np.array([4.0 * prior[0] * prior[1]])
-    within = max(trace - float(mass @ between), _SMALLEST_SHARE * trace) / n_features
-    signal = mass @ between if len(prior) > 2 else between[0]
-    snr = float(np.sqrt(signal / within)) if within > 0 else 0.0
-    result = {
-        "snr_": snr,
-        "effective_dimension_": _effective_dimension(basis, data, float(mass @ between), within),
-        "bayes_accuracy_": np.nan,
-    }
-    penalty = attributes["alpha_"] / within if within > 0 else np.inf
-    ratio = n_features / data.size
-    if len(prior) > 2:
-        shrink = np.sqrt(between.sum() / max(seen.sum(), 1e-300))
-        centred = shrink * (contrasts @ means) / np.sqrt(within)
-        result["model_accuracy_"] = _class_theory(centred, prior, attributes, penalty, data)
-        return result
-    rates = tuple(np.minimum(attributes["noise_matrix_"][[0, 1], [1, 0]], 0.999))
-    with np.errstate(all="ignore"):
-        result["bayes_accuracy_"] = float(bayes_accuracy(ratio, snr, prior[1], rates).accuracy)
-        result["model_accuracy_"] = _binary_theory(
-            ratio, penalty, snr, prior[1], rates, n_iter, attributes, estimator
+    true = np.maximum(seen - noise, 0.0)
+    explained = 4.0 * prior[0] * prior[1] * true[0] if binary else prior @ true
+    within = max(trace - explained, _SMALLEST_SHARE * trace) / len(basis.mean)
+    if not within > 0:
+        return Signal(0.0, means, 0.0)
+    scale = np.sqrt(true.sum() / max(seen.sum(), 1e-300) / within)
+    return Signal(
+        float(np.sqrt((true[0] if binary else prior @ true) / within)), scale * means, within
+    )
+
+
+def model_attributes(signal, data, attributes, method):
+    """Return the accuracies that pure theory gives to such classes.
+
+    Parameters
+    ----------
+    signal : Signal
+        The classes.
+    data : LabelData
+        Labels.
+    attributes : dict
+        With `alpha_`, `noise_matrix_`, `class_prior_`, `perturbation_` and `n_iter_`.
+    method : str
+        Method of the estimator.
+
+    Returns
+    -------
+    dict
+        `snr_`, `model_accuracy_` and `bayes_accuracy_`.
+    """
+    prior, noise = attributes["class_prior_"], attributes["noise_matrix_"]
+    penalty = attributes["alpha_"] / signal.within if signal.within > 0 else np.inf
+    if data.n_classes > 2:
+        result = gaussian_mixture_ridge(signal.means, 1.0, prior, noise, penalty, data.size)
+        accuracy, bayes = float(result.accuracy), np.nan
+    else:
+        ratio, rates = signal.means.shape[1] / data.size, _rates(noise)
+        bayes = _bayes_accuracy(ratio, signal.norm, prior[1], rates)
+        accuracy = _binary_accuracy(
+            ratio, penalty, signal.norm, prior[1], rates, attributes, method
         )
-    return result
+    return {"snr_": signal.norm, "model_accuracy_": accuracy, "bayes_accuracy_": bayes}
 
 
 def _unmixed_means(basis, state, data):
@@ -87,42 +126,27 @@ def _unmixed_means(basis, state, data):
     return means, trace, excess
 
 
-def _contrasts(prior):
-    """Return half the difference of two class means, or each of K less their centre."""
-    if len(prior) == 2:
-        return np.array([[-0.5, 0.5]])
-    return np.eye(len(prior)) - prior
+def _rates(noise):
+    """Return noise rates that theory accepts."""
+    return tuple(np.minimum(noise[[0, 1], [1, 0]], 0.999))
 
 
-def _effective_dimension(basis, data, between, within):
-    """Return (tr C)^2 / tr C^2 within classes, without the bias of the sample spectrum.
-
-    The means add `between` to one eigenvalue, about `within`, of the total covariance.
-    """
-    n_features = len(basis.mean)
-    spectrum = to_numpy(basis.scale).astype(float) / basis.total_weight
-    if not within > 0:
-        return float(n_features)
-    relative = spectrum / within
-    means = between / within
-    second = (relative**2).sum() - relative.sum() ** 2 / data.size - means * (means + 2.0)
-    first = relative.sum() - means
-    return float(np.clip(first**2 / max(second, 1e-12), 1.0, n_features))
+def _bayes_accuracy(ratio, norm, prior, rates):
+    """Return the Bayes accuracy, the threshold following the prior."""
+    overlap = bayes_accuracy(ratio, norm, prior, rates).overlap
+    if not overlap > 0:
+        return float(max(prior, 1.0 - prior))
+    means, variances = (-overlap, overlap), (overlap, overlap)
+    threshold = best_threshold(means, variances, prior)
+    return float(binary_accuracy(means, variances, prior, threshold))
 
 
-def _binary_theory(ratio, penalty, snr, prior, rates, n_iter, attributes, estimator):
+def _binary_accuracy(ratio, penalty, norm, prior, rates, attributes, method):
     """Return the accuracy of the method for two isotropic Gaussian classes."""
-    if estimator.method != "lpc":
-        path = relabelling_path(ratio, penalty, snr, prior, rates, n_relabel=n_iter)
+    if method != "lpc":
+        rounds = attributes["n_iter_"]
+        path = relabelling_path(ratio, penalty, norm, prior, rates, n_relabel=rounds)
         return float(path.accuracy[-1])
-    pair = attributes.get("perturbation_", np.zeros(2))
-    shift = 0.0 if np.isnan(pair).any() else pair[1] - pair[0]
-    return float(lpc(ratio, penalty, snr, prior=prior, noise_rates=rates, shift=shift).accuracy)
-
-
-def _class_theory(means, prior, attributes, penalty, data):
-    """Return the accuracy of a ridge fit of K isotropic Gaussian classes."""
-    result = gaussian_mixture_ridge(
-        means, 1.0, prior, attributes["noise_matrix_"], penalty, data.size
-    )
-    return float(result.accuracy)
+    negative, positive = np.nan_to_num(attributes["perturbation_"])
+    shift = positive - negative
+    return float(lpc(ratio, penalty, norm, prior=prior, noise_rates=rates, shift=shift).accuracy)

@@ -20,7 +20,7 @@ from ..estimation import (
 )
 from ..linalg import coefficients, to_numpy
 from ._accuracy_path import accuracy_path
-from ._gaussian_signal import gaussian_signal
+from ._gaussian_signal import gaussian_signal, model_attributes
 from ._label_perturbation import perturbed_fit
 from ._relabelling import on_device, relabelled_fit
 
@@ -107,10 +107,10 @@ def fit_noise_aware(estimator, basis, data, alphas):
     attributes |= _accuracy_attributes(fit, data, loo, claims)
     attributes |= _regime_attributes(fit, claims, attributes["noise_rates_std_"])
     attributes |= _score_attributes(fit, data, decision)
-    attributes |= gaussian_signal(basis, fit, data, attributes, n_iter, estimator)
+    attributes |= {"perturbation_": perturbation, "n_iter_": n_iter}
+    signal = gaussian_signal(basis, fit.state, data)
+    attributes |= model_attributes(signal, data, attributes, estimator.method)
     attributes["theoretical_accuracy_path_"] = accuracy_path(basis, fit, data, attributes)
-    attributes["perturbation_"] = perturbation
-    attributes["n_iter_"] = n_iter
     if data.size < _FEWEST_ROWS:
         attributes |= _too_few(len(alphas))
     return attributes, _messages(attributes)
