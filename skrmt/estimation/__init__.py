@@ -31,18 +31,22 @@ from ._score_mixture import (
     label_log_odds,
     score_sample,
 )
+from ._signal import AMPEstimate, SignalEstimate, amp_em, u_statistics
 from ._unmixing import UnmixedAccuracy, unmixed_accuracy
 
 _install.check()
 
 __all__ = [
+    "AMPEstimate",
     "AccuracyEstimate",
     "ClassMixture",
     "LabelLink",
     "NoisePosterior",
     "ScoreMixture",
     "ScoreSample",
+    "SignalEstimate",
     "UnmixedAccuracy",
+    "amp_em",
     "class_posterior",
     "combine_accuracies",
     "estimate_prior",
@@ -61,6 +65,7 @@ __all__ = [
     "sample_likelihood",
     "score_sample",
     "symmetric_noise",
+    "u_statistics",
     "unmixed_accuracy",
     "update_posterior",
 ]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._goodness import mixture_fit_test
-from ._score_mixture import ScoreMixture, fit_score_mixture, label_log_odds
+from ._score_mixture import OWN_VARIANCE, ScoreMixture, fit_score_mixture, label_log_odds
 
 _STEP = 0.08
 _LARGEST = 0.49
@@ -136,7 +136,8 @@ def noise_posterior(sample, *, prior=None, n_iter=40):
     does. Its likelihood is that of two Gaussians, which real classes are not, so it is tempered
     by 1/4, and by ``100 / (100 + n)`` where that is less and a test at 5 % rejects the Gaussians
     (a coarsened posterior: at most a hundred rows' worth of evidence). The prior is proportional
-    to ``pi (1 - pi) exp(-3 (eps_- - eps_+)^2)``.
+    to ``pi (1 - pi) exp(-3 (eps_- - eps_+)^2)``. The variance of each class is the mean of its own
+    and the common one: a common one would take a wide class for a noisy one.
 
     References
     ----------
@@ -259,7 +260,7 @@ def _is_gaussian(sample, posterior):
 def _mixture(sample, rates, prior, n_iter):
     """Fit one mixture a pair of rates."""
     likelihood = rates_likelihood(sample.observed, rates)
-    return fit_score_mixture(sample, likelihood, prior, n_iter=n_iter)
+    return fit_score_mixture(sample, likelihood, prior, own_variance=OWN_VARIANCE, n_iter=n_iter)
 
 
 def _normalise(log_weights):

@@ -7,6 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, ndtr
 
+OWN_VARIANCE = 0.5
+"""Share of its own variance in the law of a real class: a common one takes wide for noisy."""
+
 _FLOOR = 0.02
 _TINY = 1e-12
 
@@ -187,7 +190,7 @@ def label_log_odds(likelihood, prior):
     return np.log(ratio) + np.log(prior / (1.0 - prior))
 
 
-def fit_score_mixture(sample, likelihood, prior, *, n_iter=40):
+def fit_score_mixture(sample, likelihood, prior, *, own_variance=0.0, n_iter=40):
     r"""Fit the Gaussian laws of both classes, with the weights of the mixture known.
 
     Parameters
@@ -198,6 +201,9 @@ def fit_score_mixture(sample, likelihood, prior, *, n_iter=40):
         ``P(observed_i | class)`` under each of G hypotheses on the noise.
     prior : ndarray of shape (G,)
         Frequency of the positive class under each.
+    own_variance : float, default=0.0
+        Share of its own variance, beside the common one, in the law of each class: 0 for a common
+        variance, which makes the log-odds linear in the score.
     n_iter : int, default=40
         Iterations of expectation-maximisation.
 
@@ -230,18 +236,33 @@ def fit_score_mixture(sample, likelihood, prior, *, n_iter=40):
     z, centre, spread, w = standardise(sample)
     odds = label_log_odds(likelihood, prior)
     low, high, variance = _unmix(z, w, expit(odds))
+    variances = np.stack([variance, variance])
     for _ in range(n_iter):
-        slope = (high - low) / variance
-        share = w * expit(odds + slope * (z - 0.5 * (low + high)))
+        share = w * expit(odds + _log_ratio(z, low, high, variances))
         first, second = share.sum(0), (share * z).sum(0)
         # Scores are standardised, so that the negative class has what the positive one lacks.
         positive = np.clip(first, 1e-6, 1.0 - 1e-6)
         high, low = second / positive, -second / (1.0 - positive)
         variance = np.maximum(1.0 - first * high**2 - (1.0 - first) * low**2, _FLOOR)
-    log_likelihood = _log_likelihood(z, w, likelihood, prior, low, high, variance)
+        variances = np.stack([variance, variance])
+        if own_variance > 0:
+            third = (share * z * z).sum(0)
+            own = np.stack([(1.0 - third) / (1.0 - positive) - low**2, third / positive - high**2])
+            variances += own_variance * (own - variance)
+            variances = np.maximum(variances, _FLOOR)
+    log_likelihood = _log_likelihood(z, w, likelihood, prior, low, high, variances)
     log_likelihood = sample.size * (log_likelihood - np.log(spread))
     means = centre + spread * np.stack([low, high])
     return ScoreMixture(means, variance * spread**2, prior, log_likelihood)
+
+
+def _log_ratio(z, low, high, variances):
+    """Return the log-ratio of the density of the positive class to that of the negative one."""
+    negative, positive = variances
+    if (negative == positive).all():
+        return (high - low) / positive * (z - 0.5 * (low + high))
+    ratio = 0.5 * np.log(negative / positive)
+    return ratio + (z - low) ** 2 / (2.0 * negative) - (z - high) ** 2 / (2.0 * positive)
 
 
 def _unmix(z, w, share):
@@ -255,9 +276,14 @@ def _unmix(z, w, share):
     return low, low + gap, variance
 
 
-def _log_likelihood(z, w, likelihood, prior, low, high, variance):
+def _log_likelihood(z, w, likelihood, prior, low, high, variances):
     """Return the mean log-likelihood of standardised scores and labels."""
-    twice = 2.0 * variance
-    positive = np.log(np.maximum(prior * likelihood[1], _TINY)) - (z - high) ** 2 / twice
-    negative = np.log(np.maximum((1.0 - prior) * likelihood[0], _TINY)) - (z - low) ** 2 / twice
-    return (w * np.logaddexp(positive, negative)).sum(0) - 0.5 * np.log(np.pi * twice)
+    positive = np.log(np.maximum(prior * likelihood[1], _TINY)) + _log_normal(z, high, variances[1])
+    weight = np.log(np.maximum((1.0 - prior) * likelihood[0], _TINY))
+    negative = weight + _log_normal(z, low, variances[0])
+    return (w * np.logaddexp(positive, negative)).sum(0)
+
+
+def _log_normal(z, mean, variance):
+    """Return the log-density of a normal law."""
+    return -((z - mean) ** 2) / (2.0 * variance) - 0.5 * np.log(2.0 * np.pi * variance)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ..theory.noisy_labels import gaussian_mixture_ridge, relabelling_path
+from ._gaussian_signal import theory_rates
 from ._label_options import noise_matrix
 
 _LARGEST = 1e3
@@ -76,13 +77,12 @@ def _binary_predictor(estimator):
     prior, dimension = estimator.class_prior_[1], estimator.n_features_in_
 
     def at(signal, size, matrix, cleaned=0.0):
-        rates = (min(matrix[0, 1], 0.999), min(matrix[1, 0], 0.999))
         path = relabelling_path(
             dimension / size,
             np.inf,
             signal,
             prior,
-            rates,
+            theory_rates(matrix),
             n_relabel=rounds,
             cleaned_fraction=cleaned,
         )

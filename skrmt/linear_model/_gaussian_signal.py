@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 
 from ..estimation import class_posterior
 from ..linalg import coefficients, to_numpy
@@ -13,12 +14,16 @@ from ..theory.noisy_labels import (
     best_threshold,
     binary_accuracy,
     gaussian_mixture_ridge,
+    intercept_ridge,
+    label_quality,
     lpc,
+    optimal_shift,
     relabelling_path,
 )
 from ._relabelling import on_device
 
 _SMALLEST_SHARE = 0.01
+_LARGEST_SUM = 0.999
 
 
 class Signal(NamedTuple):
@@ -81,7 +86,7 @@ def gaussian_signal(basis, state, data):
     )
 
 
-def model_attributes(signal, data, attributes, method):
+def model_attributes(signal, data, attributes, method, fit_intercept):
     """Return the accuracies that pure theory gives to such classes.
 
     Parameters
@@ -94,6 +99,8 @@ def model_attributes(signal, data, attributes, method):
         With `alpha_`, `noise_matrix_`, `class_prior_`, `perturbation_` and `n_iter_`.
     method : str
         Method of the estimator.
+    fit_intercept : bool
+        Whether an intercept was fitted.
 
     Returns
     -------
@@ -106,11 +113,10 @@ def model_attributes(signal, data, attributes, method):
         result = gaussian_mixture_ridge(signal.means, 1.0, prior, noise, penalty, data.size)
         accuracy, bayes = float(result.accuracy), np.nan
     else:
-        ratio, rates = signal.means.shape[1] / data.size, _rates(noise)
+        ratio, rates = signal.means.shape[1] / data.size, _rates(data, prior, noise)
         bayes = _bayes_accuracy(ratio, signal.norm, prior[1], rates)
-        accuracy = _binary_accuracy(
-            ratio, penalty, signal.norm, prior[1], rates, attributes, method
-        )
+        model = _perturbed_accuracy if method == "lpc" else _relabelled_accuracy
+        accuracy = model(ratio, penalty, signal.norm, prior[1], rates, attributes, fit_intercept)
     return {"snr_": signal.norm, "model_accuracy_": accuracy, "bayes_accuracy_": bayes}
 
 
@@ -126,9 +132,39 @@ def _unmixed_means(basis, state, data):
     return means, trace, excess
 
 
-def _rates(noise):
-    """Return noise rates that theory accepts."""
-    return tuple(np.minimum(noise[[0, 1], [1, 0]], 0.999))
+def theory_rates(noise):
+    """Return noise rates that theory accepts, with a sum below 1.
+
+    Parameters
+    ----------
+    noise : ndarray of shape (2, 2)
+        Noise matrix.
+
+    Returns
+    -------
+    negative, positive : float
+        Rates of wrong labels in both classes.
+    """
+    rates = noise[[0, 1], [1, 0]]
+    return tuple(rates * min(1.0, _LARGEST_SUM / max(rates.sum(), 1e-300)))
+
+
+def _rates(data, prior, noise):
+    """Return the rates of the classes or, where rows have their own, one that says as much."""
+    if data.likelihood is None or data.noise_matrix is not None:
+        return theory_rates(noise)
+    label = class_posterior(data.likelihood, prior)
+    quality = data.weights @ (label[:, 1] - label[:, 0]) ** 2 / data.weights.sum()
+
+    def excess(rate):
+        return label_quality(prior[1], (rate, rate)) - quality
+
+    largest = _LARGEST_SUM / 2.0
+    if excess(0.0) <= 0 or excess(largest) >= 0:
+        rate = 0.0 if excess(0.0) <= 0 else largest
+    else:
+        rate = brentq(excess, 0.0, largest)
+    return rate, rate
 
 
 def _bayes_accuracy(ratio, norm, prior, rates):
@@ -141,12 +177,24 @@ def _bayes_accuracy(ratio, norm, prior, rates):
     return float(binary_accuracy(means, variances, prior, threshold))
 
 
-def _binary_accuracy(ratio, penalty, norm, prior, rates, attributes, method):
-    """Return the accuracy of the method for two isotropic Gaussian classes."""
-    if method != "lpc":
-        rounds = attributes["n_iter_"]
-        path = relabelling_path(ratio, penalty, norm, prior, rates, n_relabel=rounds)
-        return float(path.accuracy[-1])
-    negative, positive = np.nan_to_num(attributes["perturbation_"])
+def _relabelled_accuracy(ratio, penalty, norm, prior, rates, attributes, fit_intercept):
+    """Return the accuracy of a ridge fit, relabelled, at the best threshold."""
+    rounds = attributes["n_iter_"]
+    path = relabelling_path(
+        ratio, penalty, norm, prior, rates, n_relabel=rounds, fit_intercept=fit_intercept
+    )
+    return float(path.accuracy[-1])
+
+
+def _perturbed_accuracy(ratio, penalty, norm, prior, rates, attributes, fit_intercept):
+    """Return the accuracy of the labels-perturbed classifier at threshold 0."""
+    negative, positive = attributes["perturbation_"]
     shift = positive - negative
-    return float(lpc(ratio, penalty, norm, prior=prior, noise_rates=rates, shift=shift).accuracy)
+    if np.isnan(shift):
+        shift = optimal_shift(prior, rates)
+    if not fit_intercept:
+        result = lpc(ratio, penalty, norm, prior=prior, noise_rates=rates, shift=shift)
+        return float(result.accuracy)
+    result = intercept_ridge(ratio, penalty, norm, prior=prior, noise_rates=rates)
+    means = result.score_means + shift
+    return float(binary_accuracy(means, (result.variance, result.variance), prior, 0.0))

@@ -23,6 +23,7 @@ from ..estimation import (
     score_sample,
     update_posterior,
 )
+from ..estimation._score_mixture import OWN_VARIANCE
 
 _TINY = 1e-12
 
@@ -174,7 +175,7 @@ def binary_state(scores, data, previous=None):
     if data.likelihood is not None and data.noise_matrix is None:
         sample = score_sample(scores, data.weights, size=data.size)
         prior = data.implied_prior()[1:]
-        mixture = fit_score_mixture(sample, data.likelihood.T[:, :, None], prior)
+        mixture = _class_laws(sample, data.likelihood.T[:, :, None], prior)
         return BinaryState(sample, None, mixture, data.likelihood)
     sample = score_sample(scores, data.weights, data.observed == 1, size=data.size)
     posterior = _rates(sample, data, previous)
@@ -183,9 +184,14 @@ def binary_state(scores, data, previous=None):
     if len(posterior.probabilities) > 1:
         prior = posterior.mixture.prior @ posterior.probabilities
         points = rates_likelihood(sample.observed, rates[:, None])
-        mixture = fit_score_mixture(sample, points, np.atleast_1d(prior))
+        mixture = _class_laws(sample, points, np.atleast_1d(prior))
     likelihood = rates_likelihood(data.observed == 1, rates[:, None])[:, :, 0].T
     return BinaryState(sample, posterior, mixture, likelihood)
+
+
+def _class_laws(sample, likelihood, prior):
+    """Return the laws of the scores, real classes having variances of their own."""
+    return fit_score_mixture(sample, likelihood, prior, own_variance=OWN_VARIANCE)
 
 
 def _rates(sample, data, previous):
@@ -193,7 +199,7 @@ def _rates(sample, data, previous):
     if data.likelihood is not None:
         rates = np.array([[data.noise_matrix[0, 1]], [data.noise_matrix[1, 0]]])
         points = rates_likelihood(sample.observed, rates)
-        mixture = fit_score_mixture(sample, points, data.implied_prior()[1:])
+        mixture = _class_laws(sample, points, data.implied_prior()[1:])
         return NoisePosterior(rates, np.ones(1), mixture)
     if previous is not None:
         return update_posterior(previous.posterior, sample)

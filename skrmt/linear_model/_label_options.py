@@ -113,7 +113,7 @@ def label_data(estimator, observed, weights, sample_noise=None, label_distributi
         prior = weights @ shares / weights.sum() if prior is None else prior
         likelihood = shares / np.maximum(prior, 1e-12)
         likelihood /= likelihood.sum(1, keepdims=True)
-        return data._replace(likelihood=likelihood, prior=prior), []
+        return data._replace(observed=shares.argmax(1), likelihood=likelihood, prior=prior), []
     if sample_noise is not None:
         rates = _sample_noise(sample_noise, len(observed), n_classes)
         return data._replace(likelihood=sample_likelihood(observed, rates, n_classes)), []

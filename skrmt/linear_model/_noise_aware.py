@@ -252,7 +252,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             replaces `noise_rates`.
         label_distribution : array-like of shape (n, K), optional
             Probabilities of the true classes of each row, from annotators say; it replaces
-            `noise_rates`, and `y` then only names the classes.
+            `noise_rates`. `y` then only names the classes: the observed label of a row is its
+            likeliest class.
 
         Returns
         -------
@@ -268,8 +269,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             self,
             observed[kept],
             weights[kept],
-            _rows(sample_noise, kept),
-            _rows(label_distribution, kept),
+            _rows("sample_noise", sample_noise, kept),
+            _rows("label_distribution", label_distribution, kept),
         )
         rows, repeats = distinct_rows(X if kept.all() else X[kept], data)
         scaled, unit = moderate_scale(rows.X)
@@ -444,6 +445,11 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         return tags
 
 
-def _rows(values, kept):
+def _rows(name, values, kept):
     """Return the rows kept of an optional argument."""
-    return None if values is None else np.asarray(values)[kept]
+    if values is None:
+        return None
+    values = np.asarray(values)
+    if values.shape[:1] != kept.shape:
+        raise ValueError(f"{name} has shape {values.shape}: give one row a sample, {len(kept)}.")
+    return values[kept]

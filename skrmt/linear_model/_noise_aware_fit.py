@@ -109,7 +109,7 @@ def fit_noise_aware(estimator, basis, data, alphas):
     attributes |= _score_attributes(fit, data, decision)
     attributes |= {"perturbation_": perturbation, "n_iter_": n_iter}
     signal = gaussian_signal(basis, fit.state, data)
-    attributes |= model_attributes(signal, data, attributes, estimator.method)
+    attributes |= model_attributes(signal, data, attributes, estimator.method, basis.fit_intercept)
     attributes["theoretical_accuracy_path_"] = accuracy_path(basis, fit, data, attributes)
     if data.size < _FEWEST_ROWS:
         attributes |= _too_few(len(alphas))
