@@ -1,0 +1,239 @@
+"""The audit of the labels of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..linear_model import NoiseAwareLinearClassifier
+from ..utils._optional import import_optional
+from ._audit_text import audit_text
+from ._features import Features, make_features
+from ._fitting import fit_quietly
+from ._output import output_folder
+from ._report import write_report
+from ._table import check_columns, read_labels, read_table
+from ._text import CommandError, count, one_line
+
+
+class Audit(NamedTuple):
+    """What is known after the fit.
+
+    Attributes
+    ----------
+    name, target : str
+        Names of the file and of the column of labels.
+    frame : pandas.DataFrame
+        Rows with a label, all their columns.
+    rows : ndarray of shape (n,)
+        Their numbers in the file, from 1.
+    labels : ndarray of shape (n,)
+        Their labels.
+    features : Features
+        What the classifier was given.
+    model : NoiseAwareLinearClassifier
+        The fitted classifier.
+    suspicious : pandas.DataFrame
+        The suspicious rows, the most suspicious first.
+    threshold : float
+        Probability from which a row is suspicious.
+    notes : list of str
+        What was left out, filled in or warned of.
+    """
+
+    name: str
+    target: str
+    frame: Any
+    rows: np.ndarray
+    labels: np.ndarray
+    features: Features
+    model: NoiseAwareLinearClassifier
+    suspicious: Any
+    threshold: float
+    notes: list
+
+    @property
+    def wrong_share(self):
+        """Estimated share of wrong labels."""
+        return float(self.model.class_prior_ @ self.model.noise_rates_)
+
+    @property
+    def prospects(self):
+        """Accuracy with twice the rows, and with every label right; None where nobody knows."""
+        trusted = self.model.regime_ in ("detected", "misfit") and len(self.model.classes_) == 2
+        if not trusted:
+            return None
+        more = self.model.accuracy_curve(n_samples=2 * self.model.n_effective_samples_)
+        return float(more), float(self.model.accuracy_curve(cleaned_fraction=1.0))
+
+
+def run_audit(
+    file,
+    target,
+    *,
+    output="skrmt_audit",
+    drop=(),
+    noise_rates=None,
+    threshold=0.5,
+    report="html",
+    encoding="utf-8-sig",
+):
+    """Audit a table, print what was found and write the suspicious rows.
+
+    Parameters
+    ----------
+    file : str or Path
+        A CSV or Parquet file.
+    target : str
+        The column of the labels.
+    output : str or Path, default="skrmt_audit"
+        Folder of what is written; it is made where it does not exist.
+    drop : sequence of str, default=()
+        Columns that are not used.
+    noise_rates : sequence of float, optional
+        Known rates of wrong labels, one or one for each class; estimated by default.
+    threshold : float, default=0.5
+        Probability of being wrong from which a row is listed.
+    report : {"html", "png", "none"}, default="html"
+        What to write beside the list.
+    encoding : str, default="utf-8-sig"
+        Encoding of a CSV file.
+
+    Returns
+    -------
+    int
+        Exit code.
+
+    Raises
+    ------
+    CommandError
+        If the user has something to put right.
+    ImportError
+        If pandas is not installed.
+    """
+    if not 0 <= threshold <= 1:
+        raise CommandError(f"--threshold {threshold:g} must be a probability, from 0 to 1.")
+    table = read_table(file, encoding)
+    check_columns(table, [target, *drop])
+    audit = audit_table(
+        table,
+        target,
+        name=Path(file).name,
+        drop=drop,
+        noise_rates=noise_rates,
+        threshold=threshold,
+    )
+    folder = output_folder(output)
+    paths, missing = [folder / "suspicious_rows.csv"], None
+    _write_rows(audit.suspicious, paths[0])
+    if report != "none":
+        path, missing = write_report(audit, folder, report)
+        paths += [] if path is None else [path]
+    print(audit_text(audit, paths, missing))
+    return 0
+
+
+def audit_table(table, target, *, name="table", drop=(), noise_rates=None, threshold=0.5):
+    """Audit a table.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table.
+    target : str
+        The column of the labels.
+    name : str, default="table"
+        What to call it.
+    drop, noise_rates, threshold
+        As in `run_audit`.
+
+    Returns
+    -------
+    Audit
+        What was found.
+
+    Raises
+    ------
+    CommandError
+        If the user has something to put right.
+    """
+    labels = read_labels(table[target])
+    frame = table[labels.kept].reset_index(drop=True)
+    features = make_features(frame.drop(columns=list({target, *drop})), labels.values)
+    rates = "estimate" if noise_rates is None else _rates(noise_rates)
+    try:
+        model = NoiseAwareLinearClassifier(noise_rates=rates)
+        fit_quietly(model, features.X, labels.values)
+    except (ValueError, TypeError) as error:
+        raise CommandError(one_line(error, 300)) from error
+    rows = np.flatnonzero(labels.kept) + 1
+    notes = [*labels.notes, *features.notes, *_copies(frame, target, drop)]
+    suspicious = suspicious_rows(model, frame, rows, labels.values, threshold)
+    return Audit(
+        name, target, frame, rows, labels.values, features, model, suspicious, threshold, notes
+    )
+
+
+def _rates(rates):
+    """Return one number, or one for each class."""
+    return float(rates[0]) if len(rates) == 1 else [float(rate) for rate in rates]
+
+
+def _copies(frame, target, drop):
+    """Tell how many rows repeat others."""
+    try:
+        copies = int(frame.drop(columns=list(set(drop) - {target})).duplicated().sum())
+    except TypeError:
+        return []
+    if copies == 0:
+        return []
+    return [f"{count(copies, 'row')} the same as another, label included: judged together."]
+
+
+def suspicious_rows(model, frame, rows, labels, threshold):
+    """List the rows whose label is probably wrong.
+
+    Parameters
+    ----------
+    model : NoiseAwareLinearClassifier
+        Fitted.
+    frame : pandas.DataFrame
+        The rows with all their columns.
+    rows : ndarray of shape (n,)
+        Their numbers.
+    labels : ndarray of shape (n,)
+        Their labels.
+    threshold : float
+        Smallest probability of being wrong.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Row, label given, likeliest other label and probability of being wrong, then the original
+        columns.
+    """
+    pandas = import_optional("pandas", "cli")
+    issues = model.find_label_issues(threshold=threshold)
+    others = model.label_posterior_[issues.indices].copy()
+    given = np.searchsorted(model.classes_, labels[issues.indices])
+    others[np.arange(len(given)), given] = -1.0
+    found = {
+        "row": rows[issues.indices],
+        "given_label": labels[issues.indices],
+        "suggested_label": model.classes_[others.argmax(1)],
+        "probability_wrong": np.round(issues.probabilities, 6),
+    }
+    taken = set(frame.columns)
+    named = {key if key not in taken else f"skrmt_{key}": found[key] for key in found}
+    listed = frame.iloc[issues.indices].reset_index(drop=True)
+    return pandas.concat([pandas.DataFrame(named), listed], axis=1)
+
+
+def _write_rows(suspicious, path):
+    """Write the suspicious rows."""
+    try:
+        suspicious.to_csv(path, index=False)
+    except OSError as error:
+        raise CommandError(f"cannot write {str(path)!r} ({error.strerror}).") from error

@@ -1,0 +1,248 @@
+"""A table read from a file, and the labels in its target column."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils.multiclass import type_of_target
+
+from ..utils._optional import import_optional
+from ._text import CommandError, count, listed, one_line
+
+PARQUET = {".parquet", ".pq"}
+FOREIGN = {".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arrow", ".h5", ".sav", ".dta"}
+SEPARATORS = (",", ";", "\t", "|")
+FEWEST_ROWS, FEWEST_IN_CLASS, MOST_CLASSES = 20, 5, 100
+
+
+class Labels(NamedTuple):
+    """What the target column says.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n,)
+        Labels of the rows kept: integers, or texts.
+    kept : ndarray of shape (n_rows,)
+        Which rows of the table are kept, booleans.
+    notes : list of str
+        What was left out, in plain words.
+    """
+
+    values: np.ndarray
+    kept: np.ndarray
+    notes: list
+
+
+def read_table(path, encoding="utf-8-sig"):
+    """Read a table.
+
+    Parameters
+    ----------
+    path : str or Path
+        A CSV file, its separator one of comma, semicolon, tab and bar, or a Parquet file.
+    encoding : str, default="utf-8-sig"
+        Encoding of a CSV file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table, its column names texts.
+
+    Raises
+    ------
+    CommandError
+        If there is no such file, or it cannot be read.
+    ImportError
+        If pandas is not installed.
+    """
+    import_optional("pandas", "cli")
+    path = Path(path)
+    if not path.exists():
+        raise CommandError(f"there is no file {str(path)!r}{_neighbour(path)}.")
+    if path.is_dir():
+        raise CommandError(f"{str(path)!r} is a folder: name a CSV or Parquet file in it.")
+    if path.suffix.lower() in FOREIGN:
+        raise CommandError(
+            f"{path.name!r} is neither CSV nor Parquet: save the table as one of these."
+        )
+    parquet = path.suffix.lower() in PARQUET
+    try:
+        frame = _read_parquet(path) if parquet else _read_csv(path, encoding)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise CommandError(
+            f"{path.name!r} is not text in the encoding {encoding!r}: name the right one with "
+            "--encoding, 'cp1252' for many files of spreadsheets."
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or one_line(error, 200).rstrip(".")
+        kind = "Parquet" if parquet else "CSV"
+        raise CommandError(f"{path.name!r} cannot be read as {kind}: {reason}.") from error
+    frame.columns = [str(name).strip() for name in frame.columns]
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise CommandError(f"two columns are called {repeated[0]!r}: rename one of them.")
+    if frame.empty:
+        raise CommandError(f"{path.name!r} has no rows.")
+    return frame
+
+
+def _neighbour(path):
+    """Name the file of the same folder with the most similar name."""
+    names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f" (did you mean {str(path.with_name(close[0]))!r}?)" if close else ""
+
+
+def _read_parquet(path):
+    """Read a Parquet file; a named index becomes columns."""
+    import_optional("pyarrow", "cli")
+    frame = import_optional("pandas", "cli").read_parquet(path)
+    return frame.reset_index() if any(frame.index.names) else frame.reset_index(drop=True)
+
+
+def _read_csv(path, encoding):
+    """Read a CSV file with the separator that gives its header most columns."""
+    read = import_optional("pandas", "cli").read_csv
+    with warnings.catch_warnings():
+        # Rows with one separator too many at their end, which pandas reads well and tells at length.
+        warnings.simplefilter("ignore")
+        options = {"encoding": encoding, "index_col": False}
+        widths = [read(path, sep=mark, nrows=0, **options).shape[1] for mark in SEPARATORS]
+        separator = SEPARATORS[int(np.argmax(widths))]
+        # Where the semicolon separates columns, the comma is a decimal point.
+        decimal = "," if separator == ";" else "."
+        return read(path, sep=separator, decimal=decimal, low_memory=False, **options)
+
+
+def check_columns(frame, names):
+    """Refuse names of columns that a table does not have.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table.
+    names : sequence of str
+        Names.
+
+    Raises
+    ------
+    CommandError
+        If a column is missing; it names those there are, the most similar first.
+    """
+    columns = list(frame.columns)
+    for name in names:
+        if name in columns:
+            continue
+        lower = {column.lower(): column for column in reversed(columns)}
+        close = difflib.get_close_matches(name.lower().strip(), list(lower), n=3, cutoff=0.5)
+        first = [lower[match] for match in close]
+        ordered = first + [column for column in columns if column not in first]
+        raise CommandError(
+            f"there is no column {name!r}: the columns are {listed(ordered, most=12)}."
+        )
+
+
+def read_labels(column):
+    """Read the labels of a target column.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        The column.
+
+    Returns
+    -------
+    Labels
+        Labels, rows kept and notes.
+
+    Raises
+    ------
+    CommandError
+        If these are not labels of two classes or more, or there are too few.
+    """
+    present = _present(column)
+    notes = []
+    if not present.all():
+        missing = int((~present).sum())
+        notes.append(f"{count(missing, 'row')} without a label: left out.")
+    values = _as_labels(column[present], column.name)
+    classes, codes = np.unique(values, return_inverse=True)
+    sizes = np.bincount(codes, minlength=len(classes))
+    _check_classes(classes, sizes, column.name)
+    rare = sizes < FEWEST_IN_CLASS
+    if rare.any():
+        named = [f"{classes[k]} ({count(sizes[k], 'row')})" for k in np.flatnonzero(rare)]
+        notes.append(
+            f"classes with fewer than {FEWEST_IN_CLASS} rows, left out; check by hand whether "
+            f"they are misspelt: {listed(named)}."
+        )
+    kept = np.zeros(len(column), dtype=bool)
+    kept[np.flatnonzero(present)[~rare[codes]]] = True
+    values = values[~rare[codes]]
+    _check_enough(values, classes[~rare], column.name)
+    return Labels(values, kept, notes)
+
+
+def _present(column):
+    """Tell which labels are there; a blank text is none."""
+    present = column.notna().to_numpy()
+    if column.dtype.kind in "biufmMc":
+        return present
+    return present & (column.astype(str).str.strip() != "").fillna(False).to_numpy(dtype=bool)
+
+
+def _as_labels(column, name):
+    """Return integers where the labels are whole numbers, texts elsewhere."""
+    if column.dtype.kind in "mMc":
+        raise CommandError(f"the target {name!r} holds {column.dtype}, not labels of classes.")
+    if column.dtype.kind not in "iuf":
+        return column.astype(str).str.strip().to_numpy(dtype=object).astype(str)
+    values = column.to_numpy(dtype=float)
+    if not np.isfinite(values).all() or (len(values) and _continuous(values)):
+        raise CommandError(
+            f"the target {name!r} is continuous, not labels of classes: cut it into classes first."
+        )
+    return values.astype(np.int64)
+
+
+def _continuous(values):
+    """Tell whether numbers are no labels: fractions, or as good as all different."""
+    if type_of_target(values).startswith("continuous"):
+        return True
+    distinct = len(np.unique(values))
+    return distinct > MOST_CLASSES or (distinct > 20 and distinct > len(values) / 4)
+
+
+def _check_classes(classes, sizes, name):
+    """Refuse too few or too many classes."""
+    if len(classes) == 0:
+        raise CommandError(f"the target {name!r} has no labels at all.")
+    if len(classes) == 1:
+        raise CommandError(
+            f"the target {name!r} has one class only, {one_line(classes[0])!r}: at least two are "
+            "needed."
+        )
+    if len(classes) > MOST_CLASSES or (sizes < FEWEST_IN_CLASS).all():
+        raise CommandError(
+            f"the target {name!r} has {len(classes)} different values in "
+            f"{count(sizes.sum(), 'row')}: these are not labels of classes, or there are too few "
+            "rows."
+        )
+
+
+def _check_enough(values, classes, name):
+    """Refuse too few rows or classes."""
+    if len(classes) == 1:
+        raise CommandError(
+            f"the target {name!r} has one class only, {one_line(classes[0])!r}, with at least "
+            f"{FEWEST_IN_CLASS} rows: at least two are needed."
+        )
+    if len(values) < FEWEST_ROWS:
+        raise CommandError(
+            f"there are only {count(len(values), 'row')} with a label: at least {FEWEST_ROWS} are "
+            "needed, and some hundreds are better."
+        )
