@@ -165,11 +165,13 @@ def audit_table(table, target, *, name="table", drop=(), noise_rates=None, thres
     rates = "estimate" if noise_rates is None else _rates(noise_rates)
     try:
         model = NoiseAwareLinearClassifier(noise_rates=rates)
-        fit_quietly(model, features.X, labels.values)
+        _, _, warned = fit_quietly(model, features.X, labels.values)
     except (ValueError, TypeError) as error:
         raise CommandError(one_line(error, 300)) from error
     rows = np.flatnonzero(labels.kept) + 1
     notes = [*labels.notes, *features.notes, *_copies(frame, target, drop)]
+    # The regime is told in any case; what else there is to warn of concerns rates given.
+    notes += warned if noise_rates is not None else []
     suspicious = suspicious_rows(model, frame, rows, labels.values, threshold)
     return Audit(
         name, target, frame, rows, labels.values, features, model, suspicious, threshold, notes

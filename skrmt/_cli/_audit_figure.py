@@ -6,6 +6,7 @@ import numpy as np
 
 from ..inspection import ScoreDistributionDisplay
 from ._figure import COLOURS, FAINT, INK, in_percent, new_figure, plain, plain_text
+from ._text import grouped
 
 MOST_IN_MATRIX, MOST_BARS = 12, 20
 
@@ -30,7 +31,7 @@ def audit_figure(audit):
     """
     binary = len(audit.model.classes_) == 2
     prospects = audit.prospects is not None
-    figure = new_figure(15.0 if prospects else 11.0, 4.6)
+    figure = new_figure(15.0 if prospects else 11.0, 5.0)
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08, wspace=0.04)
     axes = figure.subplots(1, 3 if prospects else 2)
     (_draw_scores if binary else _draw_classes)(axes[0], audit)
@@ -100,14 +101,19 @@ def _draw_effort(ax, audit):
     ax.set(xlabel="rows checked by hand", ylabel="wrong labels found (expected)")
     ax.set(xlim=(0, None), ylim=(0, None))
     plain(ax, "What checking would find")
-    ax.legend(loc="lower right", fontsize=9, frameon=True, edgecolor="none", framealpha=0.9)
+    _legend_below(ax)
+
+
+def _legend_below(ax):
+    """Put the legend where it hides nothing."""
+    ax.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.15), fontsize=9, frameon=False)
 
 
 def _draw_prospects(ax, audit):
     """Draw the accuracy against the number of rows, with these labels and with right ones."""
     model = audit.model
     present = model.n_effective_samples_
-    sizes = np.geomspace(max(present / 4, 10.0), 8 * present, 13)
+    sizes = np.geomspace(present / 4, 8 * present, 13)
     ax.plot(
         sizes,
         model.accuracy_curve(n_samples=sizes),
@@ -120,6 +126,7 @@ def _draw_prospects(ax, audit):
         model.accuracy_curve(n_samples=sizes, cleaned_fraction=1.0),
         color=COLOURS[2],
         linewidth=2.2,
+        linestyle=(0, (5, 2)),
         label="every label right",
     )
     low, high = model.theoretical_accuracy_interval_
@@ -128,7 +135,10 @@ def _draw_prospects(ax, audit):
     style = {"color": INK, "markersize": 9, "markeredgecolor": "white"}
     ax.plot(present, model.theoretical_accuracy_, "D", label=label, **style)
     ax.set_xscale("log")
+    ticks = present * 2.0 ** np.arange(-2, 4)
+    ax.set_xticks(ticks, [grouped(round(tick)) for tick in ticks])
+    ax.set_xticks([], minor=True)
     ax.set(xlabel="rows to train on", ylabel="accuracy on correct labels")
     in_percent(ax.yaxis)
     plain(ax, "What more rows or cleaning would bring")
-    ax.legend(loc="lower right", fontsize=9, frameon=True, edgecolor="none", framealpha=0.9)
+    _legend_below(ax)

@@ -83,7 +83,7 @@ def _noise(audit):
     header, rows = noise_cells(audit)
     origin = "You say that" if audit.model.noise_rates != "estimate" else "It seems that"
     if audit.model.regime_ == "undetected":
-        text = REGIMES["undetected"]
+        text = "Nobody can tell from these columns: the rates below are guesses."
     else:
         text = f"{origin} {percent(audit.wrong_share)} of the labels are wrong."
     if len(rows) > CLASSES_SHOWN:

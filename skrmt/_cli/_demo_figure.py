@@ -83,7 +83,7 @@ def _draw_predictions(ax, results):
     inside = sum(run.inside for runs in results for run in runs)
     total = sum(map(len, results))
     plain(ax, f"Predicted against actual accuracy: {inside} of {total} intervals hold")
-    ax.legend(loc="lower right", fontsize=9, frameon=True, edgecolor="none", framealpha=0.9)
+    ax.legend(loc="upper left", fontsize=9, frameon=True, edgecolor="none", framealpha=0.9)
 
 
 def _limits(results):

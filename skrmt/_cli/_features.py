@@ -145,7 +145,11 @@ def _used(columns, blocks, terms):
 
 def _notes(columns):
     """Tell what was left out and filled in."""
-    notes = [f"{c.name}: left out, since it {c.remark}." for c in columns if c.kind == "left out"]
+    unused = [column for column in columns if column.kind == "left out"]
+    notes = []
+    for reason in dict.fromkeys(column.remark for column in unused):
+        names = [column.name for column in unused if column.remark == reason]
+        notes.append(f"left out, since it {reason}: {listed(names)}.")
     notes += [f"{c.name}: {c.remark}." for c in columns if c.remark and c.kind != "left out"]
     numeric = [c for c in columns if c.kind in NUMERIC and c.values.isna().any()]
     if numeric:

@@ -11,9 +11,9 @@ REGIMES = {
     "detected": "The theory holds: within each class the scores follow the law it assumes.",
     "misfit": "Within classes the scores are not Gaussian, as the theory assumes: the prediction "
     "leans on the observed labels instead, and its interval is wider.",
-    "noise_unidentified": "These data say little of how many labels are wrong: the rates below are "
+    "noise_unidentified": "These data say little of how many labels are wrong: the rates are "
     "vague and the interval is wide. More rows would help, or rates that you know.",
-    "undetected": "The columns do not tell the classes apart: the numbers below are guesses. Give "
+    "undetected": "The columns do not tell the classes apart: all these numbers are guesses. Give "
     "more rows or other columns.",
 }
 

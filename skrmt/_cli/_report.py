@@ -107,6 +107,7 @@ def report_html(audit, figure=None):
 def _cards(audit):
     """Return the four numbers to read first."""
     model = audit.model
+    regime, _, consequence = BRIEFLY[model.regime_].partition(": ")
     interval = span(model.theoretical_accuracy_interval_)
     cards = [
         ("wrong labels", percent(audit.wrong_share), "of all rows, estimated"),
@@ -116,9 +117,11 @@ def _cards(audit):
             str(len(audit.suspicious)),
             f"at {percent(audit.threshold, 0)} or more",
         ),
-        ("regime", model.regime_.replace("_", " "), BRIEFLY[model.regime_]),
+        ("regime", regime, consequence or "for these data"),
     ]
-    if model.noise_rates != "estimate":
+    if model.regime_ == "undetected":
+        cards[0] = ("wrong labels", "unknown", "the columns say too little")
+    elif model.noise_rates != "estimate":
         cards[0] = ("wrong labels", percent(audit.wrong_share), "of all rows, as given")
     filled = [
         f'<div class="card"><div class="name">{name}</div><div class="value">{escape(value)}</div>'

@@ -108,7 +108,7 @@ def _read_csv(path, encoding):
     """Read a CSV file with the separator that gives its header most columns."""
     read = import_optional("pandas", "cli").read_csv
     with warnings.catch_warnings():
-        # Rows with one separator too many at their end, which pandas reads well and tells at length.
+        # pandas reads rows with one separator too many at their end well, and warns at length.
         warnings.simplefilter("ignore")
         options = {"encoding": encoding, "index_col": False}
         widths = [read(path, sep=mark, nrows=0, **options).shape[1] for mark in SEPARATORS]

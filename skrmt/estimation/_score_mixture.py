@@ -64,8 +64,8 @@ class ScoreMixture(NamedTuple):
     @property
     def offset(self):
         """Log-odds of the positive class at score 0, (G,)."""
-        squares = self.means[0] ** 2 - self.means[1] ** 2
-        return np.log(self.prior / (1.0 - self.prior)) + squares / (2.0 * self.variance)
+        centre = 0.5 * (self.means[0] + self.means[1])
+        return np.log(self.prior / (1.0 - self.prior)) - self.slope * centre
 
     @property
     def threshold(self):

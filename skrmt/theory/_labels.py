@@ -18,12 +18,12 @@ from ._checks import (
 
 
 class Perturbation(NamedTuple):
-    """Noise-aware weights of the squared loss, in class order.
+    r"""Noise-aware weights of the squared loss, in class order.
 
     Attributes
     ----------
     negative, positive : float or ndarray
-        The weights (rho_-, rho_+).
+        The weights :math:`(\rho_-, \rho_+)`.
     """
 
     negative: FloatOrArray

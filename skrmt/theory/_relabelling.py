@@ -91,6 +91,10 @@ def relabelling_path(
     :math:`\|\mu\|^2 \to 4\pi_+\pi_-\|\mu\|^2`, :math:`s \to \varphi`, :math:`T_2 \to 1`, divided
     by :math:`4\pi_+\pi_-` (without intercept, with :math:`s^2 \to M(q)` and no such factor).
 
+    The first fit is exact in the limit. Later rounds are an approximation: they take the corrected
+    scores for those of fresh points, while a refit keeps a part of the previous coefficients. In
+    simulation it errs by less than 0.01 at `alpha = inf` and by up to 0.02 at finite `alpha`.
+
     References
     ----------
     High-dimensional Learning with Noisy Labels, arXiv:2405.14088; state evolution as in

@@ -17,7 +17,7 @@ RATES = np.array([[0.1, 0.3, 0.0, 0.25], [0.1, 0.2, 0.4, 0.45]])
 PRIOR = np.array([0.5, 0.6, 0.7, 0.4])
 
 
-def naive_fit(scores, weights, likelihood, prior, n_iter):
+def naive_fit(scores, weights, likelihood, prior, n_iter, own=0.0):
     """One hypothesis: unmix by least squares, then EM with known mixture weights."""
     weights = weights / weights.sum()
     a, b = prior * likelihood[1], (1.0 - prior) * likelihood[0]
@@ -28,22 +28,26 @@ def naive_fit(scores, weights, likelihood, prior, n_iter):
     total = weights @ (scores - weights @ scores) ** 2
     average = weights @ share
     variance = max(total - average * (1.0 - average) * (high - low) ** 2, 0.1 * total)
+    variances = np.array([variance, variance])
     for _ in range(n_iter):
-        sd = np.sqrt(variance)
-        plus, minus = a * norm.pdf(scores, high, sd), b * norm.pdf(scores, low, sd)
+        minus, plus = np.sqrt(variances)
+        plus, minus = a * norm.pdf(scores, high, plus), b * norm.pdf(scores, low, minus)
         r = weights * plus / (plus + minus)
         s = weights - r
         high, low = r @ scores / r.sum(), s @ scores / s.sum()
-        variance = r @ (scores - high) ** 2 + s @ (scores - low) ** 2
-        variance = max(variance, 0.02 * total)
-    sd = np.sqrt(variance)
-    seen = a * norm.pdf(scores, high, sd) + b * norm.pdf(scores, low, sd)
+        squares = np.array([s @ (scores - low) ** 2, r @ (scores - high) ** 2])
+        variance = max(squares.sum(), 0.02 * total)
+        variances = (1.0 - own) * variance + own * squares / [s.sum(), r.sum()]
+        variances = np.maximum(variances, 0.02 * total)
+    minus, plus = np.sqrt(variances)
+    seen = a * norm.pdf(scores, high, plus) + b * norm.pdf(scores, low, minus)
     return low, high, variance, weights @ np.log(seen)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n_iter", [0, 1, 40])
-def test_fit_agrees_with_a_dense_one(draw, rng, weighted, n_iter):
+@pytest.mark.parametrize("own", [0.0, 0.5, 1.0])
+def test_fit_agrees_with_a_dense_one(draw, rng, weighted, n_iter, own):
     """The policy of kernels: rtol 1e-9."""
     scores, observed, _ = draw(rng, 400, means=(-2.0, 1.0), prior=0.6, rates=(0.1, 0.3))
     scores = 7.0 * scores + 20.0
@@ -51,12 +55,12 @@ def test_fit_agrees_with_a_dense_one(draw, rng, weighted, n_iter):
     sample = score_sample(scores, weights, observed)
     likelihood = rates_likelihood(observed, RATES)
     likelihood = np.clip(likelihood, 1e-9, None)
-    fit = fit_score_mixture(sample, likelihood, PRIOR, n_iter=n_iter)
+    fit = fit_score_mixture(sample, likelihood, PRIOR, own_variance=own, n_iter=n_iter)
     size = weights.sum() ** 2 / (weights**2).sum()
     assert sample.size == pytest.approx(size, rel=1e-12)
     for g in range(4):
         low, high, variance, value = naive_fit(
-            scores, weights, likelihood[:, :, g], PRIOR[g], n_iter
+            scores, weights, likelihood[:, :, g], PRIOR[g], n_iter, own
         )
         np.testing.assert_allclose(fit.means[:, g], [low, high], rtol=1e-9, atol=1e-9 * 7.0)
         assert fit.variance[g] == pytest.approx(variance, rel=1e-9)
