@@ -1,5 +1,6 @@
 """Configuration of Sphinx."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -61,6 +62,18 @@ def skip_generated(app, what, name, obj, skip, options):
     return True if field or request else None
 
 
+def list_public_names(app, docname, source):
+    """Fill the lists of the reference, so that no public name can be missing."""
+
+    def public_names(module):
+        return importlib.import_module(module).__all__
+
+    if docname == "api/index":
+        context = {"public_names": public_names}
+        source[0] = app.builder.templates.render_string(source[0], context)
+
+
 def setup(app):
-    """Connect the hook."""
+    """Connect the hooks."""
     app.connect("autodoc-skip-member", skip_generated)
+    app.connect("source-read", list_public_names)

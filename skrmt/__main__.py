@@ -102,7 +102,7 @@ def _add_demo(commands):
     demo.add_argument(
         "--repeats",
         type=_positive,
-        default=5,
+        default=1,
         metavar="N",
         help="random splits of each data set (%(default)s); 1 is the quickest",
     )

@@ -136,6 +136,8 @@ def _rows(audit):
     verb = "is" if len(found) == 1 else "are"
     text = f"{listed} {verb} wrongly labelled with a probability of {percent(audit.threshold, 0)} "
     text += "or more."
+    if audit.model.regime_ == "undetected":
+        text += " This list, too, is a guess."
     if len(found) == 0:
         return f"{title}\n{paragraph(text)}"
     if len(found) > ROWS_SHOWN:

@@ -173,7 +173,7 @@ def run_once(problem, seed):
     return Run(problem, rows, given, truth, methods[OURS], messages, accuracies, seconds)
 
 
-def run_demo(output="skrmt_demo", *, seed=0, repeats=5):
+def run_demo(output="skrmt_demo", *, seed=0, repeats=1):
     """Run the demonstration, print it and draw its figure.
 
     Parameters
@@ -182,7 +182,7 @@ def run_demo(output="skrmt_demo", *, seed=0, repeats=5):
         Folder of the figure; it is made where it does not exist.
     seed : int, default=0
         Seed of the first split of each data set; the next ones count on.
-    repeats : int, default=5
+    repeats : int, default=1
         Number of random splits of each data set.
 
     Returns

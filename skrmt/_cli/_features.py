@@ -158,8 +158,10 @@ def _notes(columns):
             f"missing values in {listed(counts)}: filled in with the median, and marked by a "
             "feature of their own."
         )
-    empty = [c for c in columns if c.kind in ("category", "text") and (c.values == "").any()]
-    if empty:
-        counts = [f"{c.name} ({(c.values == '').sum()})" for c in empty]
-        notes.append(f"missing values in {listed(counts)}: a category of their own, or no words.")
+    treatments = {"category": "a category of their own", "text": "texts without words"}
+    for kind, treatment in treatments.items():
+        empty = [c for c in columns if c.kind == kind and (c.values == "").any()]
+        if empty:
+            counts = [f"{c.name} ({(c.values == '').sum()})" for c in empty]
+            notes.append(f"missing values in {listed(counts)}: {treatment}.")
     return notes
