@@ -37,6 +37,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_examples",
     "filename_pattern": "/plot_",
+    "within_subsection_order": "FileNameSortKey",
     "doc_module": ("skrmt",),
     "backreferences_dir": None,
     "show_memory": False,

@@ -13,10 +13,9 @@ DEMO = (
     "Add label noise to real data sets of scikit-learn, and compare what skrmt predicts from the "
     "noisy labels with what came true. Takes well under a minute."
 )
-AUDIT = (
-    "Audit the labels of a table: estimate how many are wrong and how accurate a linear "
-    "classifier will be on clean labels, and list the suspicious rows in order."
-)
+AUDIT = """\
+Audit the labels of a table: estimate how many are wrong and how accurate a linear classifier will
+be on clean labels, and list the suspicious rows in order."""
 AUDIT_MORE = """
 What happens to the columns: numbers are standardised; true/false become 0/1; dates become days;
 columns of few distinct texts are one-hot encoded, free texts become tf-idf weights of their words.

@@ -176,4 +176,4 @@ ax.legend(frameon=False, loc="lower left")
 plt.show()
 
 inside = np.mean((low <= actual) & (actual <= high))
-print(f"{inside:.0%} of the {inside.size * actual.size} intervals contain the actual accuracy")
+print(f"{inside:.0%} of the {actual.size} intervals contain the actual accuracy")

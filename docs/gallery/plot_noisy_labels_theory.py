@@ -83,9 +83,9 @@ plt.show()
 # Accuracy against the noise
 # --------------------------
 # The same problem from clean labels to useless ones, the two rates in the ratio 3 to 4, with a
-# strong penalty: with optimal targets, more penalty is always better here. Below the Bayes curve lies
-# what ridge regression cannot reach; approximate message passing
-# (:func:`~skrmt.estimation.amp_em`) does.
+# strong penalty: with optimal targets, more penalty is always better here. What lies between the
+# optimal curve and the Bayes curve is out of reach for ridge regression on the labels, but not for
+# approximate message passing (:func:`~skrmt.estimation.amp_em`).
 
 levels = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 empirical = {}

@@ -9,6 +9,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.linear_model import LogisticRegressionCV, RidgeClassifierCV
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from ..datasets import flip_labels
 from ..linear_model import NoiseAwareLinearClassifier
@@ -196,7 +197,9 @@ def run_demo(output="skrmt_demo", *, seed=0, repeats=1):
         If the folder cannot be made.
     """
     folder = output_folder(output)
-    results = [[run_once(problem, seed + k) for k in range(repeats)] for problem in problems()]
+    # On matrices this small, more threads wait for one another longer than they compute.
+    with threadpool_limits(1):
+        results = [[run_once(problem, seed + k) for k in range(repeats)] for problem in problems()]
     print(demo_text(results))
     print(_figure_note(results, folder))
     print(_READ_NEXT)

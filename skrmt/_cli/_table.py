@@ -14,7 +14,7 @@ from ..utils._optional import import_optional
 from ._text import CommandError, count, listed, one_line
 
 PARQUET = {".parquet", ".pq"}
-FOREIGN = {".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arrow", ".h5", ".sav", ".dta"}
+FOREIGN = {".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arrow", ".h5", ".dta"}
 SEPARATORS = (",", ";", "\t", "|")
 FEWEST_ROWS, FEWEST_IN_CLASS, MOST_CLASSES = 20, 5, 100
 

@@ -60,7 +60,8 @@ def relabelled_fit(basis, data, alphas, n_relabel):
     fits ``t_i = E[y_i | score, label]``, halves the step to the penalty that its own leave-one-out
     error asks for (on the grid), and removes from each score its memory of the row's
     previous target (Onsager term). A round is dropped, and the loop ends, where the likelihood of
-    the observed labels given the leave-one-out scores falls by more than 2.
+    the observed labels given the leave-one-out scores falls by more than 2, or where these no
+    longer tell the classes apart.
 
     Cost after the decomposition: O(n r (k + q)) a round, for k penalties and q targets.
     """
@@ -70,7 +71,7 @@ def relabelled_fit(basis, data, alphas, n_relabel):
             return current, iteration
         candidate = _relabel(basis, data, alphas, current)
         loss = _label_fit_at(current, candidate, data) - candidate.state.label_fit(data)
-        if not loss <= _LARGEST_LOSS:
+        if not (loss <= _LARGEST_LOSS and candidate.state.separated):
             return current, iteration
         current = candidate
     return current, n_relabel
@@ -117,8 +118,10 @@ def _memory(basis, previous, alpha, slopes, targets):
     """Return what the scores remember of their own previous targets.
 
     For K classes the Jacobians of the soft labels are replaced by their mean (K, K), and the
-    memory of one output serves all.
+    memory of one output serves all. What a target does through the intercept is left out: it moves
+    all scores alike, and with them the laws that are fitted to them.
     """
+    basis = basis._replace(fit_intercept=False)
     if targets.ndim == 1:
         return to_numpy(onsager(basis, previous, alpha, slopes)) * targets
     common = to_numpy(onsager(basis, previous, alpha, np.ones(len(targets))))
