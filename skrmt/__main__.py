@@ -103,7 +103,7 @@ def _add_demo(commands):
         type=_positive,
         default=1,
         metavar="N",
-        help="random splits of each data set (%(default)s); 1 is the quickest",
+        help="random splits of each data set (%(default)s); several add a summary of all",
     )
 
 

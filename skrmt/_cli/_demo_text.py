@@ -115,8 +115,8 @@ def _rivals(first):
     header[-1] += "\nright"
     header += ["skrmt\ntime", "Ridge-\nClassifierCV\ntime", "Logistic-\nRegressionCV\ntime"]
     text = """Accuracy on the clean test rows of three linear classifiers trained on the same noisy
-        labels, and the time to fit each on one thread. The two of scikit-learn choose their penalty by
-        cross-validation on the noisy labels."""
+        labels, and the time to fit each on one thread. The two of scikit-learn choose their penalty
+        by cross-validation on the noisy labels."""
     return _section("What do methods that trust the labels get?", text, table(header, rows))
 
 
