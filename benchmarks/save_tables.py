@@ -19,7 +19,12 @@ def tables(lines):
                 yield title, rows
             title, rows = line[4:].strip(), []
         elif line.startswith("| "):
-            rows.append([cell.strip() for cell in line.strip()[1:-1].split("|")])
+            rows.append([literal(cell.strip()) for cell in line.strip()[1:-1].split("|")])
+
+
+def literal(cell):
+    """Quote names that end with an underscore, which reStructuredText takes for a link."""
+    return re.sub(r"(\w+_)(?!\w)", r"``\1``", cell)
 
 
 def file_name(title):
