@@ -74,8 +74,9 @@ def combine_accuracies(
         model = variance + _MODEL_ERROR**2
         trust = model / (model + counted.standard_error**2)
         accuracy += trust * (counted.accuracy - accuracy)
-        variance *= 1.0 - trust
+        variance = (1.0 - trust) * variance + (trust * counted.standard_error) ** 2
     variance += misfit * _MODEL_ERROR**2
+    accuracy = min(max(accuracy, 0.0), 1.0)
     contrast = max(1.0 - noise_level, 0.05)
     spread = max(accuracy * (1.0 - accuracy), 1.0 / size) / (size * contrast**2)
     half = 1.96 * np.sqrt(2.0 * variance + spread)

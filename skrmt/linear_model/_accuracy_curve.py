@@ -37,6 +37,11 @@ def accuracy_curve(estimator, n_samples, noise_rates, cleaned_fraction):
         raise ValueError(f"n_samples={n_samples!r} must be positive.")
     if not ((cleaned >= 0) & (cleaned <= 1)).all():
         raise ValueError(f"cleaned_fraction={cleaned_fraction!r} must be in [0, 1].")
+    if np.isnan(estimator.theoretical_accuracy_):
+        raise ValueError(
+            f"The fit has {estimator.n_effective_samples_:.3g} effective rows, too few to predict "
+            "an accuracy: fit more rows before planning."
+        )
     predict = _binary_predictor if n_classes == 2 else _class_predictor
     accuracy = predict(estimator)
     shape = np.broadcast_shapes(sizes.shape, cleaned.shape, matrices.shape[:-2])

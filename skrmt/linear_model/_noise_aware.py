@@ -301,7 +301,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         scores = to_numpy(linear_scores(self, X))
         posterior = class_probabilities(scores)
         known = observed >= 0
-        posterior[known] *= self.noise_matrix_.T[observed[known]]
+        posterior[known] *= np.maximum(self.noise_matrix_.T[observed[known]], 1e-12)
+        posterior = np.maximum(posterior, 1e-300)
         posterior /= posterior.sum(1, keepdims=True)
         quality = np.where(known, posterior[np.arange(len(observed)), observed], np.nan)
         for name, values in zip(_PER_ROW, (scores, posterior, quality), strict=True):
