@@ -58,7 +58,7 @@ def combine_accuracies(
     pessimistic where few rows are left to say so: their mean is nearer than either. The variance
     of the claim is twice that of the 2 G values (the distance between both descriptions stands for
     the error of the model, not half of it), plus the binomial variance
-    ``a (1 - a) / (n (1 - noise)^2)``.
+    ``a (1 - a) / (n (1 - noise)^2)``; a counted accuracy brings the variance of its own.
 
     Examples
     --------

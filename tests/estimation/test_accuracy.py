@@ -56,7 +56,8 @@ def test_counted_accuracy_pulls_by_its_precision(error):
     trust = model / (model + error**2)
     accuracy = 0.88 + trust * (0.8 - 0.88)
     assert pulled.accuracy == pytest.approx(accuracy, rel=1e-9)
-    variance = 2.0 * claims * (1.0 - trust) + accuracy * (1.0 - accuracy) / (500 * 0.8**2)
+    spread = (1.0 - trust) * claims + (trust * error) ** 2
+    variance = 2.0 * spread + accuracy * (1.0 - accuracy) / (500 * 0.8**2)
     assert half_width(pulled) == pytest.approx(1.96 * np.sqrt(variance), rel=1e-9)
 
 
