@@ -30,6 +30,7 @@ EXTRA_PARAMETERS: dict[str, list[dict[str, Any]]] = {
         {"method": "lpc"},
         {"noise_rates": None, "alpha": 1.0},
     ],
+    "SyntheticMixClassifier": [{"alpha": 1.0, "fit_intercept": False, "criterion": "nll"}],
 }
 """Name of an estimator: parameters of further instances that get scikit-learn's checks."""
 

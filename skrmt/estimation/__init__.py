@@ -17,6 +17,14 @@ from ._label_evidence import (
     sample_likelihood,
 )
 from ._label_link import LabelLink, fit_label_link
+from ._loo_accuracy import (
+    LooAccuracy,
+    accuracy_influence,
+    loo_accuracy,
+    loo_criterion,
+    score_margins,
+    score_temperature,
+)
 from ._noise_rates import (
     NoisePosterior,
     noise_posterior,
@@ -32,6 +40,15 @@ from ._score_mixture import (
     score_sample,
 )
 from ._signal import AMPEstimate, SignalEstimate, amp_em, u_statistics
+from ._synthetic_labels import (
+    ClassGeometry,
+    FlipRate,
+    class_geometry,
+    flip_rate,
+    generator_shift,
+    leak_pvalue,
+    separation_ratio,
+)
 from ._unmixing import UnmixedAccuracy, unmixed_accuracy
 
 _install.check()
@@ -39,31 +56,44 @@ _install.check()
 __all__ = [
     "AMPEstimate",
     "AccuracyEstimate",
+    "ClassGeometry",
     "ClassMixture",
+    "FlipRate",
     "LabelLink",
+    "LooAccuracy",
     "NoisePosterior",
     "ScoreMixture",
     "ScoreSample",
     "SignalEstimate",
     "UnmixedAccuracy",
+    "accuracy_influence",
     "amp_em",
+    "class_geometry",
     "class_posterior",
     "combine_accuracies",
     "estimate_prior",
     "fit_class_mixture",
     "fit_label_link",
     "fit_score_mixture",
+    "flip_rate",
+    "generator_shift",
     "inverse_temperature",
     "label_likelihood",
     "label_log_odds",
+    "leak_pvalue",
     "learn_class_mixture",
+    "loo_accuracy",
+    "loo_criterion",
     "mixture_fit_test",
     "noise_posterior",
     "normality_test",
     "prior_from_rates",
     "rates_likelihood",
     "sample_likelihood",
+    "score_margins",
     "score_sample",
+    "score_temperature",
+    "separation_ratio",
     "symmetric_noise",
     "u_statistics",
     "unmixed_accuracy",

@@ -1,0 +1,288 @@
+"""Moments of real and synthetic rows that serve every weight and every penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from ._backend import Array, get_backend, is_torch
+from ._gram import row_blocks
+from ._ridge_basis import _check_data, _check_weights
+
+_USUAL_WEIGHTS, _USUAL_PAIRS = 8, 200
+_EIGH, _INVERSE = 25.0, 3.0
+
+
+class MixSource(NamedTuple):
+    """Synthetic rows of one source.
+
+    Attributes
+    ----------
+    X : array, sparse matrix or torch tensor of shape (m, p)
+        The rows.
+    targets : array of shape (m,) or (m, q)
+        Their targets.
+    sample_weight : array of shape (m,), optional
+        Their positive weights; ones by default.
+    """
+
+    X: Array
+    targets: Array
+    sample_weight: Array | None = None
+
+
+class Rows(NamedTuple):
+    """Rows with what centres them.
+
+    Attributes
+    ----------
+    X : array, sparse matrix or tensor of shape (n, p)
+        The data given, not copied.
+    targets : array of shape (n, q)
+        Targets in double precision.
+    roots : array of shape (n,)
+        Square roots of the weights.
+    weight : float
+        Sum of the weights.
+    mean : array of shape (p,)
+        Weighted mean of the rows; zeros without intercept.
+    target_mean : array of shape (q,)
+        Weighted mean of the targets; zeros without intercept.
+    gram : array of shape (p, p) or None
+        Weighted Gram matrix of the centred rows, in the primal form or with many rows.
+    cross : array of shape (p, q) or None
+        Weighted product of centred rows and targets, likewise.
+    """
+
+    X: Array
+    targets: Array
+    roots: Array
+    weight: float
+    mean: Array
+    target_mean: Array
+    gram: Array | None = None
+    cross: Array | None = None
+
+
+class MixBasis(NamedTuple):
+    """What of real and synthetic rows depends on neither weights nor penalties.
+
+    Attributes
+    ----------
+    real : Rows
+        The real rows.
+    sources : list of Rows
+        The synthetic ones.
+    form : {"primal", "gram", "kernel"}
+        "primal": one p x p decomposition a weight; "gram": one of the synthetic p x p Gram matrix,
+        then n x n systems; "kernel": one of the m x m kernel of the synthetic rows, then n x n
+        systems.
+    total_weight : float
+        W: the penalty is ``W alpha``.
+    fit_intercept : bool
+        Whether an intercept is fitted.
+    dtype : {"float32", "float64"}
+        Precision of what the kernels return.
+    """
+
+    real: Rows
+    sources: list[Rows]
+    form: str
+    total_weight: float
+    fit_intercept: bool
+    dtype: str
+
+
+def mix_basis(
+    X: Array,
+    targets: Array,
+    sources: Sequence[MixSource],
+    sample_weight: Array | None = None,
+    *,
+    fit_intercept: bool = True,
+    total_weight: float | None = None,
+    form: str | None = None,
+) -> MixBasis:
+    r"""Prepare ridge regression on real and weighted synthetic rows.
+
+    The objective is
+
+    .. math:: \frac1W \Big[\sum_i u_i (t_i - f_i)^2
+        + \sum_s \omega_s \sum_{j\in s} u_j (t_j - f_j)^2\Big] + \alpha |w|^2,
+        \qquad f = x\cdot w + b,
+
+    with the same W for every weight of the sources.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or torch tensor of shape (n, p)
+        The real rows, of moderate scale. float32 is kept at the output.
+    targets : array of shape (n,) or (n, q)
+        Their targets.
+    sources : sequence of MixSource
+        The synthetic rows, one entry a source, of the kind of X.
+    sample_weight : array of shape (n,), optional
+        Positive weights u of the real rows; ones by default.
+    fit_intercept : bool, default=True
+        Whether b is fitted (and not penalised).
+    total_weight : float, optional
+        W; the sum of all u by default.
+    form : {"primal", "gram", "kernel"}, optional
+        How the grid is computed; the cheapest for 8 weights and 25 penalties by default.
+
+    Returns
+    -------
+    MixBasis
+        What `mix_loo` and `mix_coefficients` need.
+
+    Raises
+    ------
+    TypeError
+        If X is a sparse torch tensor.
+    ValueError
+        If shapes differ, or a weight is not positive.
+
+    Notes
+    -----
+    Cost: ``O(m p^2)`` for the Gram matrices of the sources, and ``O(n p^2)`` in the primal form,
+    each row being read once; nothing in the kernel form. No matrix of (n + m)^2 numbers is made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import MixSource, mix_basis
+    >>> X = np.eye(3)
+    >>> mix_basis(X, np.arange(3.0), [MixSource(2 * X, np.arange(3.0))]).total_weight
+    6.0
+    """
+    parts = [_rows(MixSource(X, targets, sample_weight), fit_intercept)]
+    parts += [_rows(source, fit_intercept) for source in sources]
+    real, p, q = parts[0], parts[0].X.shape[1], parts[0].targets.shape[1]
+    for part in parts[1:]:
+        if part.X.shape[1] != p or part.targets.shape[1] != q:
+            raise ValueError(
+                f"a source has {part.X.shape[1]} features and {part.targets.shape[1]} targets, the "
+                f"real rows have {p} and {q}: give the same."
+            )
+    m = sum(part.X.shape[0] for part in parts[1:])
+    chosen = form or _cheapest(real.X.shape[0], m, p)
+    if chosen != "kernel":
+        parts[1:] = [with_gram(part) for part in parts[1:]]
+    if chosen == "primal":
+        parts[0] = with_gram(parts[0])
+    total = sum(part.weight for part in parts) if total_weight is None else float(total_weight)
+    narrow = all(str(part.X.dtype).endswith("float32") for part in parts)
+    return MixBasis(
+        parts[0], parts[1:], chosen, total, fit_intercept, "float32" if narrow else "float64"
+    )
+
+
+def _cheapest(n: int, m: int, p: int) -> str:
+    """Return the form with the fewest operations for the usual grid."""
+    primal = _USUAL_WEIGHTS * (_EIGH * p**3 + 2.0 * n * p**2) + (n + m) * p**2
+    systems = 40.0 * (_EIGH * n**3 + 4.0 * n**2)
+    gram = _EIGH * p**3 + 2.0 * n * p**2 + m * p**2 + 40.0 * n**2 * p + systems
+    kernel = _EIGH * m**3 + 2.0 * (n + m) * m * p + n**2 * p + 40.0 * n**2 * m + systems
+    if m >= p:
+        kernel = np.inf
+    costs = {"primal": primal, "gram": gram, "kernel": kernel}
+    return min(costs, key=lambda name: costs[name])
+
+
+def _rows(source: MixSource, centre: bool) -> Rows:
+    """Check rows and compute their means."""
+    data = _check_data(source.X)
+    xp = get_backend(data)
+    like = None if sparse.issparse(data) else data
+    n = data.shape[0]
+    targets = xp.asarray(source.targets, like=like, dtype="float64")
+    targets = targets[:, None] if targets.ndim == 1 else targets
+    if targets.ndim != 2 or targets.shape[0] != n:
+        raise ValueError(f"targets has shape {tuple(targets.shape)}: give one row for each of {n}.")
+    given = np.ones(n) if source.sample_weight is None else source.sample_weight
+    weights = _check_weights(xp.asarray(given, like=like, dtype="float64"), n)
+    weight = float(weights.sum())
+    if centre:
+        mean = _weighted_sum(data, weights) / weight
+        target_mean = weights @ targets / weight
+    else:
+        mean = _weighted_sum(data[:1], weights[:1]) * 0.0
+        target_mean = targets[0] * 0.0
+    return Rows(data, targets, xp.sqrt(weights), weight, mean, target_mean)
+
+
+def _weighted_sum(X: Array, weights: Array) -> Array:
+    """Return ``weights @ X`` in double precision."""
+    if sparse.issparse(X):
+        return np.asarray(X.T.astype(np.float64) @ weights).ravel()
+    xp = get_backend(X)
+    total = 0.0
+    for rows in row_blocks(*X.shape):
+        total = total + weights[rows] @ xp.asarray(X[rows], dtype="float64")
+    return total
+
+
+def with_gram(rows: Rows) -> Rows:
+    """Return rows with their Gram matrix and cross products.
+
+    Parameters
+    ----------
+    rows : Rows
+        Rows without them.
+
+    Returns
+    -------
+    Rows
+        The same rows with them.
+    """
+    if rows.gram is not None:
+        return rows
+    centred = (rows.targets - rows.target_mean) * rows.roots[:, None]
+    if sparse.issparse(rows.X):
+        scaled = sparse.diags(rows.roots) @ rows.X.astype(np.float64)
+        share = rows.roots[:, None] * centred
+        gram = np.asarray((scaled.T @ scaled).todense())
+        gram -= rows.weight * np.outer(rows.mean, rows.mean)
+        cross = scaled.T @ centred - np.outer(rows.mean, share.sum(0))
+        return rows._replace(gram=gram, cross=cross)
+    gram, cross = 0.0, 0.0
+    for block in row_blocks(*rows.X.shape):
+        part = centred_rows(rows, block)
+        gram = gram + part.T @ part
+        cross = cross + part.T @ centred[block]
+    return rows._replace(gram=gram, cross=cross)
+
+
+def centred_rows(rows: Rows, block: slice = slice(None)) -> Array:
+    """Return ``sqrt(u) (x - mean)`` of some rows, in double precision.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows, dense.
+    block : slice, optional
+        Which of them; all by default.
+
+    Returns
+    -------
+    array of shape (len(block), p)
+        The rows, dense.
+    """
+    xp = get_backend(rows.roots)
+    data = rows.X[block]
+    data = data.toarray().astype(np.float64) if sparse.issparse(data) else data
+    part = xp.asarray(data, like=rows.roots, dtype="float64") - rows.mean
+    return part * rows.roots[block, None]
+
+
+def is_dense(rows: Rows) -> bool:
+    """Tell whether rows are an array or a tensor."""
+    return is_torch(rows.X) or not sparse.issparse(rows.X)
+
+
+def as_like(values: Any, like: Array) -> Array:
+    """Return numbers in double precision beside an array."""
+    return get_backend(like).asarray(values, like=like, dtype="float64")
