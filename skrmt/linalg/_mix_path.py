@@ -168,16 +168,22 @@ def _combine(basis: MixBasis, weights: np.ndarray) -> tuple[Array, Array, Array,
     for f, part in zip(factors, parts, strict=True):
         mean = mean + part.mean * (f * part.weight / total)
         target_mean = target_mean + part.target_mean * (f * part.weight / total)
-    gram, cross = 0.0, 0.0
+    gram: Any = 0.0
+    cross: Any = 0.0
     for f, part in zip(factors, parts, strict=True):
         if f == 0:
             continue
-        gram, cross = gram + f * part.gram, cross + f * part.cross
+        gram, cross = gram + _scaled(part.gram, f), cross + _scaled(part.cross, f)
         if basis.fit_intercept:
             shift = part.mean - mean
             gram = gram + (f * part.weight) * (shift[:, None] * shift)
             cross = cross + (f * part.weight) * (shift[:, None] * (part.target_mean - target_mean))
     return gram, cross, mean, target_mean, total
+
+
+def _scaled(matrix: Any, factor: float) -> Array:
+    """Return a multiple of a matrix."""
+    return matrix * factor
 
 
 def _primal(basis: MixBasis, weights: np.ndarray, alphas: np.ndarray) -> Array:

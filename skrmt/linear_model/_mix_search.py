@@ -139,7 +139,7 @@ def run_search(search, n_sources, n_cuts, synthetic_weight, size_ratio):
         search.evaluate(ends, [0, 0], role=None)
         _try_cuts(search, n_cuts)
         return
-    grid = weight_grid(size_ratio)
+    grid = weight_grid(size_ratio, _step(search.alphas))
     search.evaluate(np.repeat(grid[:, None], n_sources, axis=1), np.zeros(len(grid)))
     _try_cuts(search, n_cuts)
     for _ in range(2 if n_sources > 1 else int(n_cuts > 1)):
@@ -160,25 +160,35 @@ def _try_cuts(search, n_cuts):
         search.evaluate(np.repeat(weights[None], n_cuts, axis=0), np.arange(n_cuts))
 
 
-def weight_grid(size_ratio):
+def weight_grid(size_ratio, step=2.15):
     """Return the weights to try, 0 and 1 among them.
 
     Parameters
     ----------
     size_ratio : float
         Synthetic rows a real row.
+    step : float, default=2.15
+        Ratio of successive penalties.
 
     Returns
     -------
     ndarray of shape (8,)
-        0, and seven values in geometric progression up to 1 from a weight at which all synthetic
-        rows together count for a tenth of the real ones, between 0.001 and 0.03.
+        0, and seven values up to 1 in geometric progression. Their ratio is that of the penalties,
+        so that many pairs share the ratio of penalty and weight; or its square, where otherwise all
+        synthetic rows together would outweigh the real ones at the smallest weight.
 
     Examples
     --------
     >>> from skrmt.linear_model._mix_search import weight_grid
-    >>> weight_grid(2.0).round(3)
-    array([0.   , 0.03 , 0.054, 0.097, 0.173, 0.311, 0.557, 1.   ])
+    >>> weight_grid(2.0, 2.0).round(3)
+    array([0.   , 0.016, 0.031, 0.062, 0.125, 0.25 , 0.5  , 1.   ])
     """
-    lowest = float(np.clip(0.1 / max(size_ratio, 1e-300), 1e-3, 0.03))
-    return np.concatenate([[0.0], np.geomspace(lowest, 1.0, _N_WEIGHTS - 1)])
+    last = _N_WEIGHTS - 2
+    power = 1 if size_ratio * step**-last <= 1.0 else 2
+    return np.concatenate([[0.0], step ** (power * np.arange(-last, 1.0))])
+
+
+def _step(alphas):
+    """Return the ratio of successive penalties if it is between 1.6 and 3, else 2.15."""
+    ratio = alphas[1] / alphas[0] if len(alphas) > 1 and alphas[0] > 0 else 2.15
+    return ratio if 1.6 <= ratio <= 3.0 else 2.15

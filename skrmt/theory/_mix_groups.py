@@ -259,9 +259,9 @@ def _components(groups: Any, size: float, p: int, dense: bool) -> _Components:
         given = group.second_moment
         second.append(None if given is None else np.asarray(given, dtype=float))
     share = np.array([n for _, n, _, _ in kept]) / size
-    weight = np.array([w for _, _, w, _ in kept])
+    loads = np.array([w for _, _, w, _ in kept])
     return _Components(
-        share, weight, np.array(means), covariances, np.array(cross), np.array(moments), second
+        share, loads, np.array(means), covariances, np.array(cross), np.array(moments), second
     )
 
 
@@ -381,11 +381,12 @@ def _score_covariances(
 def _loss(parts: _Components, a: int, wbar: FloatArray) -> FloatArray:
     """Return the population loss of wbar on group a, (q, q)."""
     fit = parts.cross[a].T @ wbar
-    if parts.second[a] is None:
+    moment = parts.second[a]
+    if moment is None:
         score = parts.means[a] @ wbar
         energy = wbar.T @ _times(parts.covariances[a], wbar) + np.outer(score, score)
     else:
-        energy = wbar.T @ parts.second[a] @ wbar
+        energy = wbar.T @ moment @ wbar
     return np.asarray(parts.moments[a] - fit - fit.T + energy)
 
 

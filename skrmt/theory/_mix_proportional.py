@@ -177,7 +177,8 @@ def _mean_coefficients(first: FloatArray, kappa: FloatArray, theta: FloatArray) 
     """Return the coefficients of the mean classifier on the group means, ``A wbar``."""
     size = first.shape[-1]
     system = np.eye(size) + kappa[:, :, None] * first
-    return np.linalg.solve(system, (kappa * theta)[:, :, None])[:, :, 0]
+    solution = np.linalg.solve(system, (kappa * theta)[:, :, None])
+    return np.asarray(solution[:, :, 0], dtype=np.float64)
 
 
 def simplex_accuracy(ratio: ArrayLike, n_classes: int) -> FloatOrArray:

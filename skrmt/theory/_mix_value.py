@@ -216,7 +216,7 @@ def optimal_averaging_weights(
     system = energy + np.diag(np.array(traces) / sizes)
     signal = scaled @ target
     best = np.linalg.solve(system, signal)
-    snr = float(np.sqrt(max(signal @ best, 0.0)))
+    snr = float(np.sqrt(np.maximum(signal @ best, 0.0)))
     weights = best / sizes
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = weights / weights[0]
