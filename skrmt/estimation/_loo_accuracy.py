@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, softmax
 
-_MODEL_ERROR = 0.015
+_MODEL_ERROR = 0.02
 _TINY = 1e-300
 CRITERIA = ("scale_free", "nll", "squared", "smooth")
 
@@ -81,7 +81,7 @@ def loo_accuracy(margins, sample_weight):
     -----
     Counting errors has the standard error ``sqrt(a (1 - a) / n)``; the accuracy
     :math:`\Phi(\bar m / s)` of Gaussian margins has a smaller one, and a model error, taken as
-    0.015. The count has the weight ``0.015^2 / (0.015^2 + a (1 - a) / n)``: smoothing rules when
+    0.02. The count has the weight ``0.02^2 / (0.02^2 + a (1 - a) / n)``: smoothing rules when
     rows are few, counting when they are many. n is ``(sum w)^2 / sum w^2``.
 
     Examples

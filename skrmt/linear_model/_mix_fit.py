@@ -246,7 +246,7 @@ def _accuracy_attributes(search):
 
 
 def wilson_interval(share, size, z=1.96):
-    """Return Wilson's 95 % interval of a share.
+    """Return Wilson's 95 % interval of a share, up to 1 where less than one row is wrong.
 
     Parameters
     ----------
@@ -265,7 +265,8 @@ def wilson_interval(share, size, z=1.96):
     scale = 1.0 + z**2 / size
     centre = (share + z**2 / (2 * size)) / scale
     half = z * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2)) / scale
-    return np.clip([min(centre - half, share), max(centre + half, share)], 0.0, 1.0)
+    high = 1.0 if size * (1.0 - share) < 1.0 else max(centre + half, share)
+    return np.clip([min(centre - half, share), high], 0.0, 1.0)
 
 
 def _folds(estimator, rows):

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from ..theory.synthetic_mix import proportional_mix, simplex_accuracy
 
 _PENALTIES = np.geomspace(1e-3, 1e4, 15)
-_LARGEST = 1e3
 
 
 class MixModel(NamedTuple):
@@ -34,6 +34,8 @@ class MixModel(NamedTuple):
         Share of wrong synthetic labels before pruning.
     keep_rates : tuple of float
         Probability that pruning leaves a right label, a wrong one.
+    offset : float, default=0.0
+        Added to the probit of every accuracy: what leave-one-out sees beyond the model.
     """
 
     n_classes: int
@@ -45,6 +47,7 @@ class MixModel(NamedTuple):
     variance: float
     label_noise: float
     keep_rates: tuple
+    offset: float = 0.0
 
     def accuracy(self, n_synthetic, weight, *, n_real=None, keep_rates=None, penalty=None):
         """Return the accuracy at the best penalty, or at a given one.
@@ -88,7 +91,8 @@ class MixModel(NamedTuple):
             np.stack([ones, contrast], axis=-1),
         )
         ratio = result.mean / np.sqrt(np.maximum(result.variance, 1e-300))
-        return simplex_accuracy(ratio, self.n_classes).max(-1)
+        accuracy = simplex_accuracy(ratio, self.n_classes).max(-1)
+        return ndtr(_probit(accuracy) + self.offset) if self.offset else accuracy
 
     def _grams(self):
         """Return the Gram matrix of the real and the synthetic mean, (1, 2, 2)."""
@@ -98,7 +102,7 @@ class MixModel(NamedTuple):
         return (pair @ pair.T)[None]
 
     def calibrated(self, real_accuracy, mix_accuracy, n_synthetic, weight):
-        """Return the model with the signal and the generator that give observed accuracies.
+        """Return the model with the offset at which it meets observed accuracies on average.
 
         Parameters
         ----------
@@ -112,21 +116,11 @@ class MixModel(NamedTuple):
         Returns
         -------
         MixModel
-            The real signal fits the first accuracy, then the scale of the synthetic means the
-            second, each as nearly as it can.
+            The model whose probits are, on average over both fits, those observed.
         """
-
-        def real(signal):
-            return float(self._replace(signal=signal).accuracy(0.0, 0.0))
-
-        fitted = self._replace(signal=_solve(real, real_accuracy, 1e-3, _LARGEST))
-        if n_synthetic == 0 or weight == 0:
-            return fitted
-
-        def mixed(scale):
-            return float(fitted._replace(mean_scale=scale).accuracy(n_synthetic, weight))
-
-        return fitted._replace(mean_scale=_solve(mixed, mix_accuracy, -1.0, 3.0))
+        planned = self.accuracy(np.array([0.0, n_synthetic]), np.array([0.0, weight]))
+        seen = np.array([real_accuracy, mix_accuracy])
+        return self._replace(offset=float((_probit(seen) - _probit(planned)).mean()))
 
     def equivalent_size(self, accuracy):
         """Return the number of real rows that alone reach an accuracy, at most 1e9."""
@@ -135,6 +129,11 @@ class MixModel(NamedTuple):
             return float(self.accuracy(0.0, 0.0, n_real=np.exp(log_size)))
 
         return float(np.exp(_solve(at, accuracy, np.log(1e-2), np.log(1e9))))
+
+
+def _probit(accuracy):
+    """Return the normal quantile of accuracies, kept off 0 and 1."""
+    return ndtri(np.clip(accuracy, 1e-4, 1.0 - 1e-4))
 
 
 def _solve(function, target, low, high):

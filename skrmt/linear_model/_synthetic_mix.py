@@ -159,9 +159,9 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     The label noise is the rate of largest likelihood given the posterior of each label by the fit
     to real rows alone, whose scores are calibrated by leave-one-out and rescaled to the separation
-    of the synthetic classes. Planning uses isotropic Gaussian classes in
-    `n_effective_features_` dimensions whose signal gives `real_only_accuracy_` and whose generator
-    gives `theoretical_accuracy_`.
+    of the synthetic classes. Planning uses isotropic Gaussian classes in `n_effective_features_`
+    dimensions with the estimated signal and generator, and shifts the probits of its accuracies so
+    that they meet `real_only_accuracy_` and `theoretical_accuracy_` on average.
 
     Identical real rows, label included, count as one with the sum of their weights and are left
     out together.

@@ -1,0 +1,250 @@
+"""Accuracy against the number and the weight of synthetic rows."""
+
+import numpy as np
+
+from ._display import (
+    COLOURS,
+    as_points,
+    draw_points,
+    fitted_attributes,
+    new_axes,
+    percent_axis,
+    tidy,
+)
+
+_CURVES = (COLOURS["black"], COLOURS["blue"], COLOURS["orange"], COLOURS["green"])
+
+
+class SyntheticValueDisplay:
+    """Predicted accuracy against the number, or the weight, of synthetic rows.
+
+    Parameters
+    ----------
+    positions : array-like of shape (a,)
+        Numbers of synthetic rows, or their weights.
+    accuracies : array-like of shape (a, b)
+        Predicted accuracies, one column a curve.
+    labels : list of str
+        Names of the curves.
+    xlabel : str
+        Name of the axis.
+    chosen : tuple of (float, float), default=None
+        Position and predicted accuracy of the fit.
+    interval : array-like of shape (2,), default=None
+        95 % interval of the latter.
+    references : dict, default=None
+        Accuracies drawn as horizontal lines, by their names.
+    test_points : tuple of (array-like of shape (m,), array-like of shape (m,) or (m, n_repeats)), \
+default=None
+        Positions, and accuracies measured there.
+
+    Attributes
+    ----------
+    ax_ : matplotlib axes
+        Where it is drawn.
+    figure_ : matplotlib figure
+        Its figure.
+    lines_ : list of matplotlib lines
+        The curves.
+    chosen_ : matplotlib container or None
+        The fit.
+    test_points_ : matplotlib artist or None
+        The measured accuracies.
+
+    See Also
+    --------
+    skrmt.linear_model.SyntheticMixClassifier : The classifier drawn.
+
+    Examples
+    --------
+    >>> from skrmt.datasets import make_synthetic_mix
+    >>> from skrmt.inspection import SyntheticValueDisplay
+    >>> from skrmt.linear_model import SyntheticMixClassifier
+    >>> data = make_synthetic_mix(100, 500, 30, random_state=0)
+    >>> model = SyntheticMixClassifier().fit(data.X, data.y, sample_source=data.sample_source)
+    >>> display = SyntheticValueDisplay.from_estimator(model)
+    >>> display.ax_.get_ylabel()
+    'Accuracy on real data'
+    """
+
+    def __init__(
+        self,
+        positions,
+        accuracies,
+        labels,
+        *,
+        xlabel,
+        chosen=None,
+        interval=None,
+        references=None,
+        test_points=None,
+    ):
+        self.positions = positions
+        self.accuracies = accuracies
+        self.labels = labels
+        self.xlabel = xlabel
+        self.chosen = chosen
+        self.interval = interval
+        self.references = references
+        self.test_points = test_points
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, *, kind="number", n_synthetic=None, weights=None, test_points=None, ax=None
+    ):
+        """Draw a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : SyntheticMixClassifier
+            Fitted.
+        kind : {"number", "weight"}, default="number"
+            Against what: the number of synthetic rows, by the theory; or their weight, by
+            leave-one-out, at the best penalty of each.
+        n_synthetic : array-like of shape (a,), default=None
+            For "number": numbers before pruning; from a tenth to ten times the present one by
+            default.
+        weights : array-like of shape (b,), default=None
+            For "number": one curve each; 0, the present weight and 1 by default.
+        test_points : tuple of (array-like of shape (m,), array-like of shape (m,) or \
+(m, n_repeats)), default=None
+            Numbers or weights, and accuracies measured there.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        SyntheticValueDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier is not fitted.
+        ValueError
+            If it lacks an attribute, `kind` is unknown or there are several sources for "weight".
+        ImportError
+            If Matplotlib is not installed.
+        """
+        if kind not in ("number", "weight"):
+            raise ValueError(f"kind={kind!r} must be 'number' or 'weight'.")
+        names = (
+            "theoretical_accuracy_",
+            "theoretical_accuracy_interval_",
+            "real_only_accuracy_",
+            "mix_all_accuracy_",
+        )
+        accuracy, interval, alone, everything = fitted_attributes(estimator, *names)
+        references = {"real rows only": alone, "everything mixed": everything}
+        make = cls._by_number if kind == "number" else cls._by_weight
+        display = make(estimator, accuracy, n_synthetic, weights)
+        display.interval, display.test_points = interval, test_points
+        display.references = references if kind == "weight" else None
+        return display.plot(ax=ax)
+
+    @classmethod
+    def _by_number(cls, estimator, accuracy, n_synthetic, weights):
+        """Return the display of the plan."""
+        (present,) = fitted_attributes(estimator, "n_synthetic_")
+        if n_synthetic is None:
+            n_synthetic = np.unique(np.round(max(present, 1) * np.geomspace(0.1, 10, 25)))
+        plan = estimator.plan(n_synthetic=n_synthetic, weights=weights)
+        labels = [f"weight {weight:.2g}, theory" for weight in plan.weights]
+        return cls(
+            plan.n_synthetic,
+            plan.accuracy,
+            labels,
+            xlabel="Synthetic rows, before pruning",
+            chosen=(present, accuracy),
+        )
+
+    @classmethod
+    def _by_weight(cls, estimator, accuracy, n_synthetic, weights):
+        """Return the display of the grid."""
+        names = ("weight_grid_", "accuracy_grid_", "synthetic_weight_")
+        grid, values, chosen = fitted_attributes(estimator, *names)
+        if grid.shape[1] != 1:
+            raise ValueError(
+                f"weight_grid_ has {grid.shape[1]} sources: kind='weight' draws one. Use 'number'."
+            )
+        order = np.argsort(grid[:, 0], kind="stable")
+        return cls(
+            grid[order, 0],
+            values.max(1)[order][:, None],
+            ["leave-one-out, best penalty"],
+            xlabel="Weight of a synthetic row",
+            chosen=(float(chosen[0]), accuracy),
+        )
+
+    def plot(self, ax=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        SyntheticValueDisplay
+            The display.
+
+        Raises
+        ------
+        ValueError
+            If positions and accuracies do not match.
+        ImportError
+            If Matplotlib is not installed.
+        """
+        positions, accuracies = as_points(
+            (self.positions, self.accuracies), "positions and accuracies"
+        )
+        points = None if self.test_points is None else as_points(self.test_points, "test_points")
+        self.ax_ = new_axes(ax)
+        self.figure_ = self.ax_.figure
+        self.lines_ = [
+            self.ax_.plot(positions, column, color=colour, label=label)[0]
+            for column, label, colour in zip(
+                accuracies.T, self.labels, np.resize(_CURVES, len(self.labels)), strict=True
+            )
+        ]
+        self._draw_references()
+        self._draw_chosen()
+        self.test_points_ = None
+        if points is not None:
+            self.test_points_ = draw_points(
+                self.ax_, *points, color=COLOURS["vermilion"], label="measured on test rows"
+            )
+        if positions.min() > 0:
+            self.ax_.set_xscale("log")
+        self.ax_.set(xlabel=self.xlabel, ylabel="Accuracy on real data")
+        percent_axis(self.ax_.yaxis)
+        tidy(self.ax_)
+        self.ax_.legend(loc="best", frameon=False)
+        return self
+
+    def _draw_references(self):
+        """Draw accuracies to compare with."""
+        styles = (":", "--")
+        for style, (name, value) in zip(styles, (self.references or {}).items(), strict=False):
+            self.ax_.axhline(value, color=COLOURS["grey"], linestyle=style, label=name)
+
+    def _draw_chosen(self):
+        """Draw the fit with its interval."""
+        self.chosen_ = None
+        if self.chosen is None:
+            return
+        position, accuracy = self.chosen
+        errors = None
+        if self.interval is not None:
+            low, high = self.interval
+            errors = [[max(accuracy - low, 0.0)], [max(high - accuracy, 0.0)]]
+        self.chosen_ = self.ax_.errorbar(
+            [position],
+            [accuracy],
+            yerr=errors,
+            fmt="o",
+            color=COLOURS["purple"],
+            capsize=3,
+            label="this fit, leave-one-out (95 %)",
+        )

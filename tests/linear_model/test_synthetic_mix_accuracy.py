@@ -1,0 +1,198 @@
+"""SyntheticMixClassifier: what it claims and estimates, against the truth."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+from sklearn.datasets import load_digits
+
+from skrmt.datasets import GaussianGenerator, make_synthetic_mix
+from skrmt.exceptions import TheoryWarning
+from skrmt.linear_model import SyntheticMixClassifier
+from skrmt.theory.synthetic_mix import isotropic_mix
+
+SETTINGS = [
+    {"label_noise": 0.3, "keep_correct": 0.85, "keep_incorrect": 0.25, "mean_scale": 0.8},
+    {"label_noise": 0.2, "mean_orthogonal": 0.6},
+    {"label_noise": 0.45, "n_classes": 3, "mean_norm": 1.2},
+]
+
+
+def fits(setting, n_draws, n_real=150, n_synthetic=800, p=60):
+    models, truths = [], []
+    for seed in range(n_draws):
+        data = make_synthetic_mix(
+            n_real, n_synthetic, p, **({"mean_norm": 1.5} | setting), n_test=4000, random_state=seed
+        )
+        model = SyntheticMixClassifier(pruning="mask")
+        model.fit(data.X, data.y, sample_source=data.sample_source, keep=data.keep)
+        models.append(model)
+        truths.append(model.score(data.X_test, data.y_test))
+    return models, np.array(truths)
+
+
+def column(models, name):
+    return np.array([getattr(model, name) for model in models])
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_claims_are_right_on_average(setting):
+    models, truths = fits(setting, 25)
+    claims = column(models, "theoretical_accuracy_")
+    error = (claims - truths).std() / 5
+    # Choosing among 200 pairs by the same rows is optimistic by less than 0.01.
+    assert abs((claims - truths).mean()) < 4 * error + 0.01
+    low, high = column(models, "theoretical_accuracy_interval_").T
+    assert ((low <= truths) & (truths <= high)).mean() >= 0.84
+    model_claims = column(models, "model_accuracy_")
+    error = (model_claims - truths).std() / 5
+    assert abs((model_claims - truths).mean()) < 4 * error + 0.02
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_unknowns_are_estimated(setting):
+    models, _ = fits(setting, 25)
+    noise = column(models, "label_noise_")
+    n_classes = setting.get("n_classes", 2)
+    # Variance ratios stand for the unknown spread of synthetic scores: within 0.02.
+    assert abs(noise.mean() - setting["label_noise"]) < 4 * noise.std() / 5 + 0.02
+    rates = column(models, "keep_rates_")
+    expected = [setting.get("keep_correct", 1.0), setting.get("keep_incorrect", 1.0)]
+    assert (np.abs(rates.mean(0) - expected) < 4 * rates.std(0) / 5 + 0.03).all()
+    scale = column(models, "generator_shift_")[:, 0]
+    assert abs(scale.mean() - setting.get("mean_scale", 1.0)) < 4 * scale.std() / 5 + 0.05
+    snr = column(models, "snr_")
+    truth = setting.get("mean_norm", 1.5)
+    assert abs(snr.mean() - truth) < 4 * snr.std() / 5 + 0.02
+    assert n_classes == len(models[0].classes_)
+
+
+def test_weighted_rows_have_the_effective_size():
+    rng = np.random.default_rng(0)
+    claims, truths = [], []
+    for seed in range(30):
+        data = make_synthetic_mix(200, 0, 20, mean_norm=1.2, random_state=seed)
+        weights = rng.uniform(0.05, 2.0, 200)
+        model = SyntheticMixClassifier(0.5).fit(data.X, data.y, weights)
+        w = model.coef_[0]
+        mean = 1.2 * w[0]
+        size, b = np.linalg.norm(w), model.intercept_[0]
+        truths.append(0.5 * (ndtr((mean + b) / size) + ndtr((mean - b) / size)))
+        claims.append(model.theoretical_accuracy_)
+    difference = np.subtract(claims, truths)
+    assert abs(difference.mean()) < 4 * difference.std() / np.sqrt(30) + 0.5 / 200
+
+
+def test_bad_labels_are_left_out_and_good_ones_used():
+    bad, _ = fits({"label_noise": 0.5}, 5)
+    assert np.median(column(bad, "synthetic_weight_")) < 0.1
+    good, truths = fits({"label_noise": 0.1}, 8, n_real=60)
+    assert np.median(column(good, "synthetic_weight_")) > 0.1
+    data = make_synthetic_mix(60, 0, 60, mean_norm=1.5, n_test=4000, random_state=0)
+    alone = SyntheticMixClassifier().fit(data.X, data.y).score(data.X_test, data.y_test)
+    assert truths.mean() > alone
+    assert column(good, "gain_").mean() > 0
+
+
+def test_plan_follows_the_truth():
+    setting = {"label_noise": 0.3, "mean_norm": 1.5}
+    models, _ = fits(setting, 12)
+    planned = np.mean([m.plan([200, 800, 8000], [0.0, 0.4]).accuracy for m in models], axis=0)
+    spread = np.std([m.plan([800], [0.4]).accuracy for m in models])
+    for i, m in enumerate((200, 800, 8000)):
+        alphas = np.geomspace(1e-3, 1e2, 30)
+        truth = isotropic_mix(150, m, 60, 1.5, alpha=alphas, label_noise=0.3, weight=0.4)
+        assert abs(planned[i, 1] - truth.accuracy.max()) < 4 * spread / np.sqrt(12) + 0.01
+    alone = isotropic_mix(150, 0, 60, 1.5, alpha=np.geomspace(1e-3, 1e2, 30)).accuracy.max()
+    np.testing.assert_allclose(planned[:, 0], alone, atol=4 * spread / np.sqrt(12) + 0.01)
+
+
+def test_plan_shapes_and_frames():
+    models, _ = fits(SETTINGS[0], 1)
+    model = models[0]
+    plan = model.plan([10, 100, 1000], [0.1, 1.0])
+    assert plan.accuracy.shape == (3, 2)
+    better = model.plan([10, 100, 1000], [0.1, 1.0], verifier=[(1, 1), (1, 0)])
+    assert better.accuracy.shape == (3, 2, 2)
+    assert (better.accuracy[2, :, 1] > better.accuracy[2, :, 0]).all()
+    one = model.plan([1000], [1.0], verifier=(1, 0))
+    assert one.accuracy[0, 0] == pytest.approx(better.accuracy[2, 1, 1])
+    pytest.importorskip("pandas")
+    assert list(plan.to_frame().columns) == ["n_synthetic", "weight", "accuracy"]
+    assert len(better.to_frame()) == 12
+    assert model.optimal_n_synthetic(0.0) == 0
+    assert model.optimal_n_synthetic() > 0
+    text = str(model.data_report())
+    assert "Synthetic source 1" in text and "wrong labels" in text
+
+
+def test_value_of_a_sample():
+    models, _ = fits({"label_noise": 0.2}, 20, n_real=60, n_synthetic=300)
+    values = np.array([model.value_of_sample() for model in models])
+    # Theory for right means at the best penalty: (1 - 2 * 0.2)^2 = 0.36 real rows each.
+    assert 0.1 < np.median(values) < 0.9
+    for model in models:
+        worth = 60 + 300 * model.value_of_sample()
+        assert worth == pytest.approx(model.effective_sample_size_)
+
+
+def digits(n_per_class, seed):
+    X, y = load_digits(return_X_y=True)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(y))
+    X, y = X[order] / 16.0, y[order]
+    place = np.concatenate([np.flatnonzero(y == k)[:n_per_class] for k in range(10)])
+    rest = np.setdiff1d(np.arange(len(y)), place)
+    return X[place], y[place], X[rest], y[rest]
+
+
+def test_a_generator_of_the_same_rows_is_seen_through():
+    X, y, X_test, y_test = digits(6, 0)
+    generator = GaussianGenerator()
+    made = generator(X, y, 600, 0)
+    arguments = {"X_synthetic": made[0], "y_synthetic": made[1]}
+    naive = SyntheticMixClassifier()
+    with pytest.warns(TheoryWarning, match="generator_source='same'"):
+        naive.fit(X, y, **arguments)
+    assert np.isnan(naive.leakage_gap_)
+    fair = SyntheticMixClassifier(generator_source="same", generator=generator, random_state=0)
+    fair.fit(X, y, **arguments)
+    truth = fair.score(X_test, y_test)
+    assert naive.theoretical_accuracy_ - naive.score(X_test, y_test) > 0.08
+    low, high = fair.theoretical_accuracy_interval_
+    assert low <= truth <= high
+    assert fair.leakage_gap_ >= 0 or fair.synthetic_weight_[0] == 0
+
+
+def test_external_generators_are_not_accused():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TheoryWarning)
+        for seed in range(10):
+            X, y, X_rest, y_rest = digits(6, seed)
+            made = GaussianGenerator()(X_rest[:400], y_rest[:400], 600, seed)
+            SyntheticMixClassifier().fit(X, y, X_synthetic=made[0], y_synthetic=made[1])
+    values = []
+    for seed in range(200):
+        data = make_synthetic_mix(40, 200, 30, random_state=seed)
+        model = SyntheticMixClassifier(1.0, synthetic_weight=0.5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TheoryWarning)
+            model.fit(data.X, data.y, sample_source=data.sample_source)
+        values.append(model.source_quality_[0].leak_pvalue)
+    assert np.mean(np.array(values) < 0.01) < 0.01 + 4.5 * np.sqrt(0.01 / 200)
+
+
+def test_claims_on_digits():
+    errors = []
+    for seed in range(24):
+        X, y, X_rest, y_rest = digits(30, seed)
+        rng = np.random.default_rng(seed)
+        made, right = GaussianGenerator()(X_rest[:400], y_rest[:400], 1000, seed)
+        wrong = rng.random(1000) < 0.3
+        labels = np.where(wrong, (right + rng.integers(1, 10, 1000)) % 10, right)
+        model = SyntheticMixClassifier().fit(X, y, X_synthetic=made, y_synthetic=labels)
+        errors.append(abs(model.theoretical_accuracy_ - model.score(X_rest[400:], y_rest[400:])))
+    assert np.mean(errors) < 0.02
