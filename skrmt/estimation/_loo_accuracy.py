@@ -133,8 +133,8 @@ def accuracy_influence(margins, sample_weight):
     """
     w = sample_weight / sample_weight.sum()
     mean, spread = _moments(margins, w)
-    spread = max(float(spread), _TINY)
-    ratio = mean / spread
+    spread = max(float(spread), 1e-9 * abs(float(mean)), _TINY)
+    ratio = np.clip(mean / spread, -40.0, 40.0)
     z = (margins - mean) / spread
     density = np.exp(-0.5 * ratio**2) / np.sqrt(2.0 * np.pi)
     smoothed = ndtr(ratio)

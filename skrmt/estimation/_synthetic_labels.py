@@ -227,7 +227,7 @@ def class_geometry(X, observed, sample_weight, n_classes):
     squares = np.asarray(squares, dtype=float).ravel()
     within = sample_weight @ squares / total - shares @ (means**2).sum(1)
     size = total**2 / (sample_weight**2).sum()
-    freedom = max(size - (shares > 0).sum(), 1e-9)
+    freedom = max(size - (shares > 0).sum(), 1.0)
     means = np.where(shares[:, None] > 0, means - shares @ means, 0.0)
     return ClassGeometry(means, shares, float(max(within, 0.0) * size / freedom), float(size))
 

@@ -18,7 +18,7 @@ from ..estimation import (
     separation_ratio,
 )
 from ..linalg import coefficients, loo_scores, loo_squared_error, ridge_basis, to_numpy
-from ._mix_input import RealRows, SourceRows
+from ._mix_input import RealRows, SourceRows, as_numbers
 from ._mix_model import MixModel
 from ._mix_scores import (
     crossfitted_scores,
@@ -159,8 +159,8 @@ def _without_empty(rows):
         return rows, list(rows.messages)
     return rows, [
         *rows.messages,
-        "Pruning keeps no synthetic row: the fit uses the real rows alone. Lower the threshold, "
-        "or check keep.",
+        "Pruning keeps no synthetic row of positive weight: the fit uses the real rows alone. "
+        "Lower the threshold, or check keep.",
     ]
 
 
@@ -168,7 +168,7 @@ def _given_weights(synthetic_weight, n_sources):
     """Return "auto" or the checked weights of the sources."""
     if isinstance(synthetic_weight, str):
         return synthetic_weight
-    weights = np.asarray(synthetic_weight, dtype=float)
+    weights = as_numbers("synthetic_weight", synthetic_weight)
     if not ((weights >= 0) & (weights <= 1)).all():
         raise ValueError(
             f"synthetic_weight={synthetic_weight!r} must be 'auto' or in [0, 1], the weight of a "
@@ -191,7 +191,7 @@ def _penalties(alpha, rows, unit):
         share = 1.0 if rows.real is None else rows.real.weights.sum() / rows.total_weight
         level = level if level > 0 else 1.0
         return np.geomspace(max(1e-4 * share, 1e-7), 1e3, _N_ALPHAS) * level
-    alphas = np.unique(np.asarray(alpha, dtype=float))
+    alphas = np.unique(as_numbers("alpha", alpha))
     if alphas.size == 0 or not np.isfinite(alphas).all() or alphas[0] < 0:
         raise ValueError(f"alpha={alpha!r} must be 'auto' or finite numbers that are not negative.")
     n_used = 0 if rows.real is None else len(rows.real.observed)
@@ -383,7 +383,8 @@ def _diagnose(estimator, rows, problem, search, attributes, unit):
     messages = _leak_messages(estimator, qualities)
     if messages and estimator.generator_source == "external":
         more["leakage_gap_"] = np.nan
-    return more | _model_attributes(model, n_rows, weight, attributes, level, rows, unit), messages
+    penalty = search.choice.alpha * rows.total_weight / level if level > 0 else np.nan
+    return more | _model_attributes(model, n_rows, weight, attributes, penalty), messages
 
 
 def _on_host(X):
@@ -408,6 +409,8 @@ class _Judge(NamedTuple):
 
     def quality(self, source, n_classes):
         """Return the quality of a source."""
+        if len(source.observed) == 0:
+            return _NO_SOURCE
         X = _on_host(in_units(source.X, self.unit))
         moments = class_geometry(X, source.observed, source.weights, n_classes)
         coef, intercept = (to_numpy(part) for part in self.scorer)
@@ -519,11 +522,10 @@ def _model(rows, real, n_classes, n_features, level, feature, signal, quality):
     )
 
 
-def _model_attributes(model, n_rows, weight, attributes, level, rows, unit):
+def _model_attributes(model, n_rows, weight, attributes, penalty):
     """Return what the Gaussian model says of the fit."""
     if model is None:
         return {"model_accuracy_": np.nan, "effective_sample_size_": np.nan, "_model": None}
-    penalty = attributes["alpha_"] / unit**2 * rows.total_weight / level
     plain = float(model.accuracy(n_rows, weight, penalty=penalty))
     fitted = model.calibrated(
         attributes["real_only_accuracy_"], attributes["theoretical_accuracy_"], n_rows, weight

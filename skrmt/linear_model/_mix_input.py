@@ -223,7 +223,7 @@ def _check_source(sample_source, n_samples):
             f"sample_source has shape {origin.shape}: give one id a row of X, ({n_samples},)."
         )
     try:
-        ids = origin.astype(int)
+        ids = np.nan_to_num(origin.astype(float), nan=-1.0, posinf=-1.0, neginf=-1.0).astype(int)
         valid = bool((ids == origin).all() and (ids >= 0).all())
     except (TypeError, ValueError):
         valid = False
@@ -256,10 +256,40 @@ def _pruning(estimator, keep, verifier_score, n_rows, has_sources):
         if values.dtype != bool and not np.isin(values, (0, 1)).all():
             raise ValueError("keep has values other than True and False: give a boolean mask.")
         return values.astype(bool), None
-    values = values.astype(float)
+    values = as_numbers("verifier_score", values)
+    if not isinstance(estimator.prune_threshold, str) and np.isnan(estimator.prune_threshold):
+        raise ValueError("prune_threshold=nan must be 'auto' or a number.")
     if np.isnan(values).any():
         raise ValueError("verifier_score contains NaN: give a number for every row.")
     return None, values
+
+
+def as_numbers(name, values):
+    """Return numbers in double precision.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, for the message.
+    values : array-like
+        What was given.
+
+    Returns
+    -------
+    ndarray
+        The numbers.
+
+    Raises
+    ------
+    ValueError
+        If there is something else.
+    """
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} has values that are not numbers ({error}): give numbers."
+        ) from error
 
 
 def _classes(y, weights, given):

@@ -138,7 +138,9 @@ def score_thresholds(sources, n_thresholds):
         return np.array([-np.inf])
     pooled = np.concatenate(scores)
     levels = np.arange(1, n_thresholds) / n_thresholds
-    return np.concatenate([[-np.inf], np.unique(np.quantile(pooled, levels))])
+    return np.concatenate(
+        [[-np.inf], np.unique(np.quantile(pooled, levels, method="inverted_cdf"))]
+    )
 
 
 def _pieces(source, thresholds):

@@ -246,7 +246,8 @@ def _components(groups: Any, size: float, p: int, dense: bool) -> _Components:
             kept.append((index, n, weight, group))
     if not kept:
         raise ValueError("groups has no row of positive weight: give a positive n and weight.")
-    means, covariances, cross, moments, second = [], [], [], [], []
+    means, covariances, moments, second = [], [], [], []
+    cross: list[FloatArray] = []
     for index, _, _, group in kept:
         mean = finite_floats(f"groups[{index}].mean", group.mean, "Give a mean.")
         if mean.shape != (p,):
@@ -254,6 +255,11 @@ def _components(groups: Any, size: float, p: int, dense: bool) -> _Components:
         means.append(mean)
         covariances.append(_form(f"groups[{index}].covariance", group.covariance, p, dense))
         h, nu = _target_moments(index, group, mean)
+        if h.shape != (cross[0] if cross else h).shape or nu.shape != (h.shape[1],) * 2:
+            raise ValueError(
+                f"groups[{index}] has {h.shape[1]} target columns and a target_moment of shape "
+                f"{nu.shape}: give every group the same q columns, and moments (q, q)."
+            )
         cross.append(h)
         moments.append(nu)
         given = group.second_moment

@@ -52,6 +52,19 @@ def nan_rows():
         ({"alpha": -1.0}, APART, "alpha=-1.0 must be"),
         ({"alpha": np.inf}, APART, "alpha=inf must be"),
         ({"alpha": []}, APART, "alpha"),
+        ({"alpha": ["a"]}, APART, "alpha has values that are not numbers"),
+        ({"synthetic_weight": ["a"]}, APART, "synthetic_weight has values that are not numbers"),
+        (
+            {"pruning": "score", "prune_threshold": float("nan")},
+            {**APART, "verifier_score": np.ones(20)},
+            "prune_threshold=nan",
+        ),
+        (
+            {"pruning": "score"},
+            {**APART, "verifier_score": np.full(20, "a")},
+            "verifier_score has values that are not numbers",
+        ),
+        ({}, {"sample_source": np.full(30, np.nan)}, "give 0 for real rows"),
         ({}, {**APART, "sample_weight": np.zeros(30)}, "zero for every sample"),
         ({}, {**APART, "sample_weight": -np.ones(30)}, "negative"),
         ({"generator_source": "same"}, APART, "not callable"),
@@ -105,6 +118,30 @@ def test_no_real_rows_fits_without_a_claim():
         SyntheticMixClassifier(synthetic_weight=0.0).fit(
             ALL_X, ALL_Y, sample_source=np.ones(50, dtype=int)
         )
+
+
+@pytest.mark.parametrize("score", [-np.inf, np.inf, 1.0])
+def test_scores_without_order_keep_every_row(score):
+    model = SyntheticMixClassifier(pruning="score")
+    model.fit(X, Y, **APART, verifier_score=np.full(20, score))
+    plain = SyntheticMixClassifier().fit(X, Y, **APART)
+    np.testing.assert_allclose(model.coef_, plain.coef_)
+
+
+def test_synthetic_rows_of_no_weight_are_no_rows():
+    model = SyntheticMixClassifier()
+    with pytest.warns(TheoryWarning, match="keeps no synthetic row of positive weight"):
+        model.fit(ALL_X, ALL_Y, 1.0 * (SOURCE == 0), sample_source=SOURCE)
+    alone = SyntheticMixClassifier(model.alpha_).fit(X, Y)
+    np.testing.assert_allclose(model.coef_, alone.coef_, rtol=1e-8)
+
+
+def test_tiny_data_fit():
+    model = SyntheticMixClassifier().fit(1e-300 * X, Y, X_synthetic=1e-300 * XS, y_synthetic=YS)
+    plain = SyntheticMixClassifier().fit(X, Y, **APART)
+    assert model.theoretical_accuracy_ == pytest.approx(plain.theoretical_accuracy_)
+    with pytest.warns(TheoryWarning, match="effective real rows"):
+        SyntheticMixClassifier().fit(X[:2], Y[:2], **APART)
 
 
 def test_few_real_rows_make_no_claim():
