@@ -258,7 +258,7 @@ def pruned_gaussian_moments(
     *,
     label_noise: float = 0.0,
 ) -> PrunedMoments:
-    r"""Return the moments of synthetic rows that pass ``label * direction . x >= threshold``.
+    r"""Return the moments of synthetic rows whose labelled score reaches a threshold.
 
     Parameters
     ----------
@@ -269,7 +269,8 @@ def pruned_gaussian_moments(
     direction : array-like of shape (p,)
         The verifier, fitted to other rows.
     threshold : float
-        Smallest score kept; ``-np.inf`` keeps every row.
+        Smallest score kept, label times the product of direction and row; ``-np.inf`` keeps every
+        row.
     label_noise : float, default=0.0
         Share of wrong labels before pruning.
 
