@@ -181,7 +181,7 @@ def optimal_averaging_weights(
     ``w = sum_k omega_k sum_i t_i x_i``. With :math:`u_k = n_k\omega_k`,
     :math:`b_k = \theta_k\mu_k^\top\mu` and
     :math:`B_{kl} = \theta_k\theta_l\mu_k^\top C\mu_l + 1[k=l]\,\mathrm{tr}(CC_k)/n_k`, the squared
-    ratio :math:`(u^\top b)^2/u^\top Bu` is largest at :math:`u = B^{-1}b`. For right means the
+    ratio :math:`(u^\top b)^2/u^\top B\,u` is largest at :math:`u = B^{-1}b`. For right means the
     best weight is :math:`\theta`, and a row is worth :math:`\theta^2` real ones.
 
     References
