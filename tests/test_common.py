@@ -31,10 +31,23 @@ EXTRA_PARAMETERS: dict[str, list[dict[str, Any]]] = {
         {"noise_rates": None, "alpha": 1.0},
     ],
     "SyntheticMixClassifier": [{"alpha": 1.0, "fit_intercept": False, "criterion": "nll"}],
+    "TensorDeflation": [
+        {"n_components": 2, "method": "hotelling"},
+        {"n_components": 1, "method": "orthogonalized"},
+        {"method": "auto"},
+    ],
 }
 """Name of an estimator: parameters of further instances that get scikit-learn's checks."""
 
-TENSOR_OPTIONS: dict[str, dict[str, Any]] = {}
+TENSOR_OPTIONS: dict[str, dict[str, Any]] = {
+    "TensorDeflation": {
+        "scale": 1,
+        "permutation": ((0, 0), (1, 1), (2, 2)),
+        "rotation": ((0, 0), (1, 1), (2, 2)),
+        "any_order": True,
+        "rtol": 1e-5,
+    },
+}
 """Name of a tensor estimator: keyword arguments of `tensor_estimator_checks`."""
 
 pytestmark = [

@@ -2,8 +2,16 @@
 
 from .. import _install
 from ._noisy_labels import flip_labels, make_noisy_mixture
+from ._spiked_tensor import SpikedTensor, make_spiked_tensor
 from ._synthetic_mix import GaussianGenerator, make_synthetic_mix
 
 _install.check()
 
-__all__ = ["GaussianGenerator", "flip_labels", "make_noisy_mixture", "make_synthetic_mix"]
+__all__ = [
+    "GaussianGenerator",
+    "SpikedTensor",
+    "flip_labels",
+    "make_noisy_mixture",
+    "make_spiked_tensor",
+    "make_synthetic_mix",
+]

@@ -49,11 +49,20 @@ from ._synthetic_labels import (
     leak_pvalue,
     separation_ratio,
 )
+from ._tensor_noise import NoiseCheck, check_tensor_noise, degrees_of_freedom
+from ._tensor_rank import JointComponents, SearchOptions, joint_components, largest_rank
 from ._unmixing import UnmixedAccuracy, unmixed_accuracy
 
 _install.check()
 
 __all__ = [
+    "JointComponents",
+    "NoiseCheck",
+    "SearchOptions",
+    "check_tensor_noise",
+    "degrees_of_freedom",
+    "joint_components",
+    "largest_rank",
     "AMPEstimate",
     "AccuracyEstimate",
     "ClassGeometry",

@@ -84,6 +84,8 @@ def estimate_from_hotelling(
     converged : bool
         Whether a signal explains it: the search ended, with half the sum of squared misfits at
         most 1e-4. If not, all other numbers but the residual are NaN.
+    coefficients : ndarray of shape (r,)
+        Weights with which the estimates come closest to the signal.
 
     Raises
     ------
@@ -286,4 +288,7 @@ def _report(fit: Any, observed: Observation) -> SignalEstimate:
     betas, grams = signal.betas[ranks], signal.grams[:, ranks][:, :, ranks]
     joint = joint_cp(betas, grams, signal.sizes).alignments
     spread = signal_std(grams, signal.sizes) / np.abs(joint.prod(axis=1))
-    return SignalEstimate(betas, grams, alignments[:, ranks], spread, residual, True)
+    cross = (limit.cross_alignments * signs[:, None] * signs[None]).prod(axis=2)
+    coefficients = np.linalg.solve(cross, alignments[:, ranks].prod(axis=2) @ betas)
+    alignments = alignments[:, ranks]
+    return SignalEstimate(betas, grams, alignments, spread, residual, True, coefficients)

@@ -206,7 +206,11 @@ def other_products(matrices: FloatArray) -> FloatArray:
 
 def _product(matrices: FloatArray, *left_out: int) -> FloatArray:
     """Return the entrywise product of the matrices of all modes but some."""
-    return np.asarray(np.delete(matrices, left_out, axis=0).prod(axis=0), dtype=np.float64)
+    product = np.ones(matrices.shape[1:])
+    for mode, matrix in enumerate(matrices):
+        if mode not in left_out:
+            product = product * matrix
+    return product
 
 
 def hessian_at(

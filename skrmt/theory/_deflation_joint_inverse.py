@@ -17,7 +17,7 @@ from ._deflation_joint import (
     symmetric_inverse,
 )
 from ._deflation_signal import check_grams, check_norms, coordinates, outer
-from ._spiked_limits import check_dims, shares
+from ._spiked_limits import check_dims, rank_one_limit, shares, signal_strength
 
 _MAX_SWEEPS = 3000
 _ACCEPTED = 1e-8
@@ -40,6 +40,9 @@ class SignalEstimate(NamedTuple):
         Largest misfit of what was observed; NaN where it cannot be computed.
     converged : bool
         Whether a signal was found.
+    coefficients : ndarray
+        Weights with which the estimated components come closest to the signal, see
+        `optimal_coefficients`: (r,) for a joint fit, (s,) for deflation.
     """
 
     betas: FloatArray
@@ -48,6 +51,7 @@ class SignalEstimate(NamedTuple):
     betas_std: FloatArray
     residual: float
     converged: bool
+    coefficients: FloatArray
 
 
 def estimate_from_joint(weights: ArrayLike, grams: ArrayLike, dims: ArrayLike) -> SignalEstimate:
@@ -79,6 +83,8 @@ def estimate_from_joint(weights: ArrayLike, grams: ArrayLike, dims: ArrayLike) -
     converged : bool
         Whether a signal explains the fit. If not, it is too weak, or its components are too
         close, and all the numbers are NaN.
+    coefficients : ndarray of shape (r,)
+        Weights with which the fitted components come closest to the signal.
 
     Raises
     ------
@@ -128,6 +134,8 @@ def estimate_from_joint(weights: ArrayLike, grams: ArrayLike, dims: ArrayLike) -
 def _invert(weights: FloatArray, products: FloatArray, sizes: tuple[int, ...]) -> SignalEstimate:
     """Find the signal behind checked weights and Gram matrices."""
     share, rank = shares(sizes), len(weights)
+    if rank == 1:
+        return _invert_one(weights, sizes)
     inverses = _hessian_inverses(weights, products, share)
     if inverses is None:
         return no_estimate(len(share), rank, (rank, len(share)))
@@ -146,7 +154,21 @@ def _invert(weights: FloatArray, products: FloatArray, sizes: tuple[int, ...]) -
         return no_estimate(len(share), rank, (rank, len(share)), residual)
     alignments = np.diagonal(cosines, axis1=1, axis2=2).T.copy()
     spread = signal_std(grams, sizes) / np.abs(alignments.prod(axis=1))
-    return SignalEstimate(betas, grams, alignments, spread, residual, True)
+    overlaps = cosines.prod(axis=0).T @ betas
+    coefficients = np.linalg.solve(products.prod(axis=0), overlaps)
+    return SignalEstimate(betas, grams, alignments, spread, residual, True, coefficients)
+
+
+def _invert_one(weights: FloatArray, sizes: tuple[int, ...]) -> SignalEstimate:
+    """Find the signal of one component."""
+    betas = np.atleast_1d(signal_strength(weights, sizes))
+    if not np.isfinite(betas).all():
+        return no_estimate(len(sizes), 1, (1, len(sizes)))
+    alignments = rank_one_limit(betas, sizes).alignments
+    product = alignments.prod(axis=1)
+    spread = 1 / (np.sqrt(sum(sizes)) * product)
+    grams = np.ones((len(sizes), 1, 1))
+    return SignalEstimate(betas, grams, alignments, spread, 0.0, True, betas * product)
 
 
 def no_estimate(
@@ -169,7 +191,8 @@ def no_estimate(
         NaN all over.
     """
     norms, grams = np.full(rank, np.nan), np.full((order, rank, rank), np.nan)
-    return SignalEstimate(norms, grams, np.full(shape, np.nan), norms.copy(), residual, False)
+    alignments, coefficients = np.full(shape, np.nan), np.full(shape[0], np.nan)
+    return SignalEstimate(norms, grams, alignments, norms.copy(), residual, False, coefficients)
 
 
 def _solve_signal(
@@ -185,10 +208,43 @@ def _solve_signal(
         norms = np.einsum("mjl,mlk,mjk->mj", cosines, metric, cosines)
         return np.concatenate([gap.ravel() / weights.max(), norms.ravel() - 1])
 
+    def jacobian(unknown: FloatArray) -> FloatArray:
+        return _misfit_jacobian(
+            unknown[:rank], unknown[rank:].reshape(products.shape), metric, float(weights.max())
+        )
+
     start = np.concatenate([weights, products.ravel()])
-    result = least_squares(misfit, start, method="lm", xtol=1e-14, ftol=1e-14, gtol=1e-14)
+    result = least_squares(misfit, start, jacobian, method="lm", xtol=1e-14, ftol=1e-14, gtol=1e-14)
     solved = np.asarray(result.x, dtype=np.float64)
     return solved[:rank], solved[rank:].reshape(products.shape), float(np.abs(result.fun).max())
+
+
+def _misfit_jacobian(
+    betas: FloatArray, cosines: FloatArray, metric: FloatArray, scale: float
+) -> FloatArray:
+    """Return the derivative of the misfit by the norms and the cosines."""
+    order, rank = cosines.shape[:2]
+    eye = np.eye(rank)
+    by_beta = np.empty((order, rank, rank, rank))
+    by_cosine = np.zeros((order, rank, rank, order, rank, rank))
+    norms = np.zeros((order, rank, order, rank, rank))
+    pulled = 2 * cosines @ metric
+    for mode in range(order):
+        others = np.delete(cosines, mode, axis=0).prod(axis=0)
+        by_beta[mode] = np.einsum("ja,jb->abj", others, cosines[mode])
+        by_cosine[mode, :, :, mode] = np.einsum("j,ja,bl->abjl", betas, others, eye)
+        norms[mode, :, mode] = np.einsum("kj,jl->kjl", eye, pulled[mode])
+        for other in range(order):
+            if other != mode:
+                rest = np.delete(cosines, (mode, other), axis=0).prod(axis=0)
+                by_cosine[mode, :, :, other] += np.einsum(
+                    "j,jl,jb,al->abjl", betas, rest, cosines[mode], eye
+                )
+    gap = np.concatenate(
+        [by_beta.reshape(-1, rank), by_cosine.reshape(order * rank * rank, -1)], axis=1
+    )
+    unit = np.concatenate([np.zeros((order * rank, rank)), norms.reshape(order * rank, -1)], axis=1)
+    return np.concatenate([gap / scale, unit])
 
 
 def signal_std(grams: FloatArray, sizes: tuple[int, ...]) -> FloatArray:

@@ -10,6 +10,7 @@ brought to it by :math:`T = Y/(\sigma\sqrt N)`.
 - `joint_cp`: the least-squares fit of all components, the most accurate of these.
 - `estimate_from_hotelling`, `estimate_from_joint`: from what a fit shows back to the signal,
   and with it the accuracy of the fit.
+- `joint_cosines`, `optimal_coefficients`: how the components found are best weighted.
 
 References
 ----------
@@ -22,6 +23,7 @@ from ._deflation_gamma import optimal_gamma
 from ._deflation_inverse import estimate_from_hotelling
 from ._deflation_joint import JointLimit, joint_cp
 from ._deflation_joint_inverse import SignalEstimate, estimate_from_joint
+from ._deflation_shrinkage import joint_cosines, optimal_coefficients
 from ._deflation_steps import DeflationLimit, hotelling, orthogonalized
 
 __all__ = [
@@ -31,7 +33,9 @@ __all__ = [
     "estimate_from_hotelling",
     "estimate_from_joint",
     "hotelling",
+    "joint_cosines",
     "joint_cp",
+    "optimal_coefficients",
     "optimal_gamma",
     "orthogonalized",
 ]

@@ -88,6 +88,76 @@ def check_array_like_on_device(
     return X
 
 
+def check_tensor(
+    X: Any, name: str = "X", *, shape: tuple[int, ...] | None = None, min_samples: int = 2
+) -> tuple[Any, float]:
+    """Check a dense tensor of order 3 or more, on the device it is on.
+
+    Parameters
+    ----------
+    X : array-like or torch tensor
+        The tensor.
+    name : str, default="X"
+        What the user calls it, for the messages.
+    shape : tuple of int, optional
+        Sizes that all axes but the first must have, after `fit` for instance.
+    min_samples : int, default=2
+        Smallest allowed size of the first axis; all others must have at least 2.
+
+    Returns
+    -------
+    tensor : ndarray or torch tensor
+        Same values and device, C-contiguous; float32 stays, float16 and bfloat16 become float32,
+        anything else float64. No copy where none is needed.
+    largest : float
+        Largest magnitude.
+
+    Raises
+    ------
+    TypeError
+        If it is not numeric, or sparse.
+    ValueError
+        If it is complex, its number of axes, a size or a value is refused, or, without `shape`,
+        it is constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.utils._checks import check_tensor
+    >>> check_tensor(np.arange(8).reshape(2, 2, 2))[1]
+    7.0
+    """
+    X = _float_tensor(X, name) if is_torch(X) else _float_array(X, name)
+    sizes = tuple(int(size) for size in X.shape)
+    if len(sizes) < 3:
+        raise ValueError(
+            f"{name} has {len(sizes)} dimension(s), shape {sizes}: expected a tensor of 3 "
+            "dimensions or more. Use PCA or TruncatedSVD for matrices."
+        )
+    if 0 in sizes:
+        raise ValueError(f"{name} is empty, shape {sizes}: every axis needs at least 1 element.")
+    small = [axis for axis, size in enumerate(sizes) if size < (2 if axis else min_samples)]
+    if small and shape is None:
+        raise ValueError(
+            f"{name} has shape {sizes}: axis {small[0]} has size {sizes[small[0]]}, while at "
+            f"least 2 are needed. Remove it with {name}.squeeze(), or add data along it."
+        )
+    if shape is not None and sizes[1:] != tuple(shape):
+        raise ValueError(
+            f"{name} has shape {sizes}, but in fit the axes after the first had sizes "
+            f"{tuple(shape)}: pass samples of the same shape."
+        )
+    highest, lowest = float(X.max()), float(X.min())
+    if not (math.isfinite(highest) and math.isfinite(lowest)):
+        _check_finite(X, name)
+    if shape is None and highest == lowest:
+        raise ValueError(
+            f"{name} is constant, every entry is {highest:g}: there is no noise and no component "
+            "to find. Pass data that varies."
+        )
+    return X.contiguous() if is_torch(X) else np.ascontiguousarray(X), max(highest, -lowest)
+
+
 def check_sample_weight(sample_weight: Any, n_samples: int, *, like: Any = None) -> Any:
     """Check the weights of the samples.
 

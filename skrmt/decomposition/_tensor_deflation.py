@@ -1,0 +1,373 @@
+"""Low-rank decomposition of a noisy tensor whose accuracy is known without the truth."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from ..exceptions import TheoryWarning
+from ..linalg import to_numpy
+from ..utils._checks import check_array_like_on_device, check_tensor
+from ..utils._docs import DocLinkMixin
+from ..utils._fit import restore_on_failure
+from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
+from ._alignment import factor_alignments
+from ._deflation_model import fit_tensor
+from ._tensor_input import like_input, mean_square, slice_scores
+
+
+class TensorDeflation(
+    DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    r"""Low-rank decomposition (CP) of a noisy tensor, with the accuracy of each factor.
+
+    The tensor is a sum of `n_components` rank-one tensors and of independent noise. Random matrix
+    theory tells from the fit alone how many components stand out of the noise, how strong each
+    is, and how far each estimated factor is from the true one.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Number of components. "auto" adds components as long as the best rank one of what the
+        joint fit leaves exceeds that of pure noise, :math:`\lambda_0 + 1/\sqrt N`; there may be
+        none.
+    method : {"joint", "hotelling", "orthogonalized", "auto"}, default="joint"
+        "joint" fits all components by least squares. "hotelling" subtracts the best rank one and
+        starts again. "orthogonalized" projects the first axis off the estimate, with strength
+        `gamma`. "auto" predicts what each would reach on this tensor and takes the best.
+    gamma : float or "auto", default="auto"
+        Strength of the projection, 0 to 1, for "orthogonalized"; "auto" is the best in theory.
+    noise_variance : float, default=None
+        Variance of an entry of the noise; estimated from the residual if None.
+    n_restarts : int, default=20
+        Random starts of every search in a compressed tensor, beside spectral ones.
+    tol : float, default=1e-6
+        Iterations stop when no unit factor moves by more in a sweep.
+    max_iter : int, default=500
+        Largest number of sweeps.
+    device : str, default=None
+        Torch device on which NumPy input is computed, such as "cuda"; results come back as NumPy.
+    n_jobs : int, default=None
+        Threads that search compressed tensors side by side where components are weak.
+    verbose : int, default=0
+        Print a line on every component if positive.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the random starts.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components_,)
+        Norms of the components, in the units of X, largest first for "joint", else in the order
+        found. They exceed the true ones where components are weak; see `reconstruct`.
+    factors_ : list of ndarray of shape (p_m, n_components_)
+        Unit factors, one array an axis, the largest entries of all but the last positive.
+    n_components_ : int
+        Number of components, 0 where "auto" finds none.
+    noise_variance_ : float
+        Variance of an entry of the noise, in squared units of X.
+    singular_values_ : ndarray of shape (n_components_,)
+        `weights_` of a joint fit, the rank-one values of the steps of deflation, in units of
+        :math:`\sigma\sqrt N`, N the sum of the sizes.
+    next_singular_value_ : float
+        Best rank-one value of what "auto" left, in the same units; nan with a given number.
+    snr_ : ndarray of shape (n_components_,)
+        Norms :math:`\beta` of the true components, in the same units: `singular_values_`
+        without their bias. nan for components that are not detected.
+    snr_std_ : ndarray of shape (n_components_,)
+        Standard errors of `snr_`.
+    grams_ : ndarray of shape (d, n_components_, n_components_)
+        Estimated cosines of the true factors in each axis.
+    theoretical_alignments_ : ndarray of shape (n_components_, d)
+        Predicted absolute cosine of each estimated factor and the true one; 0 for components that
+        are not detected.
+    theoretical_accuracy_ : float
+        Mean overlap, the mean of their squares: 1 for perfect factors, 0 where none is found.
+    cross_alignments_ : ndarray of shape (n_components_, n_components_, d)
+        Cosines of the estimated factors.
+    shrinkage_ : ndarray of shape (n_components_,)
+        Factors by which `weights_` are multiplied to come closest to the signal.
+    thresholds_ : SpikedThresholds
+        Bulk edge, least signal, noise norm, critical signal and that of a spectral start, in the
+        same units, for tensors of this shape.
+    detected_ : ndarray of bool of shape (n_components_,)
+        Whether each component stands out of the noise.
+    gamma_ : float
+        Strength of the projection; nan without one.
+    method_ : str
+        Method used.
+    method_comparison_ : dict of str to float
+        Predicted mean overlap of the methods, of all of them for "auto".
+    n_iter_ : int
+        Sweeps of the last fit.
+
+    See Also
+    --------
+    skrmt.datasets.make_spiked_tensor : Tensors of this kind.
+    skrmt.theory.spiked_tensor : Thresholds and limits for one component.
+    skrmt.theory.deflation : Limits for several.
+
+    Notes
+    -----
+    The theory is that of independent noise entries of one variance with a finite fourth moment,
+    in tensors whose sizes are of one order of magnitude. If the residual has heavy tails, missing
+    entries, correlated entries or further components, the theory attributes are nan and a
+    `TheoryWarning` says which. Nothing is centred or scaled.
+
+    The search compresses the tensor by singular vectors, one axis after the other, and looks for
+    all components there; the least-squares fit then takes two passes over the tensor a sweep,
+    whatever the number of components. Beside X it needs memory for the products of the factors;
+    X is copied where it is not C-contiguous, where its magnitude is extreme, and where an axis is
+    four times longer than the first one.
+
+    The joint fit is nearly always the most accurate: deflation leaves correlated components
+    mixed, however strong they are.
+
+    References
+    ----------
+    On the Accuracy of Hotelling-Type Asymmetric Tensor Deflation, arXiv:2310.18717.
+
+    Hotelling Deflation on Large Symmetric Spiked Tensors, arXiv:2304.10248.
+
+    Optimizing Orthogonalized Tensor Deflation via Random Tensor Theory, arXiv:2302.05798.
+
+    When Random Tensors meet Random Matrices, arXiv:2112.12348.
+
+    Examples
+    --------
+    >>> from skrmt.datasets import make_spiked_tensor
+    >>> from skrmt.decomposition import TensorDeflation
+    >>> data = make_spiked_tensor((50, 60, 70), [5.0, 3.5], grams=0.4, random_state=0)
+    >>> model = TensorDeflation(random_state=0).fit(data.X)
+    >>> model.n_components_
+    2
+    >>> model.theoretical_alignments_.round(2)
+    array([[0.99, 0.99, 0.99],
+           [0.98, 0.98, 0.98]])
+    >>> round(model.alignment_score(data.factors), 2)
+    0.99
+    """
+
+    _parameter_constraints = {
+        "n_components": [Interval(numbers.Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "method": [StrOptions({"joint", "hotelling", "orthogonalized", "auto"})],
+        "gamma": [Interval(numbers.Real, 0, 1, closed="both"), StrOptions({"auto"})],
+        "noise_variance": [Interval(numbers.Real, 0, None, closed="neither"), None],
+        "n_restarts": [Interval(numbers.Integral, 1, None, closed="left")],
+        "tol": [Interval(numbers.Real, 0, None, closed="neither")],
+        "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "device": [str, None],
+        "n_jobs": [numbers.Integral, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_components="auto",
+        *,
+        method="joint",
+        gamma="auto",
+        noise_variance=None,
+        n_restarts=20,
+        tol=1e-6,
+        max_iter=500,
+        device=None,
+        n_jobs=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self.n_components = n_components
+        self.method = method
+        self.gamma = gamma
+        self.noise_variance = noise_variance
+        self.n_restarts = n_restarts
+        self.tol = tol
+        self.max_iter = max_iter
+        self.device = device
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @restore_on_failure
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Decompose a tensor.
+
+        Parameters
+        ----------
+        X : array-like or torch tensor of shape (p_1, ..., p_d)
+            The tensor, of order 3 or more, every size 2 or more; samples along the first axis.
+            float32 is kept.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        TensorDeflation
+            The fitted estimator.
+        """
+        attributes, messages, converged = fit_tensor(self, X)
+        vars(self).update(attributes)
+        if messages:
+            warnings.warn(" ".join(messages), TheoryWarning, stacklevel=2)
+        if not converged:
+            warnings.warn(
+                f"The components still moved by more than tol={self.tol:g} after "
+                f"{self.max_iter} sweeps: raise max_iter or tol, or use fewer components; those "
+                "that nearly coincide converge slowly.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def transform(self, X):
+        """Compute the scores of samples: their least-squares coefficients.
+
+        Parameters
+        ----------
+        X : array-like or torch tensor of shape (n, p_2, ..., p_d)
+            Samples of the shape seen in `fit`.
+
+        Returns
+        -------
+        ndarray or torch tensor of shape (n, n_components_)
+            Coefficients of the products of the factors of all axes but the first.
+        """
+        check_is_fitted(self)
+        return self._scores(self._check_samples(X)[0])
+
+    def inverse_transform(self, X):
+        """Return the samples with given scores.
+
+        Parameters
+        ----------
+        X : array-like or torch tensor of shape (n, n_components_)
+            Scores.
+
+        Returns
+        -------
+        ndarray or torch tensor of shape (n, p_2, ..., p_d)
+            Sums of the products of the factors, times the scores.
+        """
+        check_is_fitted(self)
+        if np.shape(X)[1:] == (0,) and not self.n_components_:
+            return like_input(np.zeros((len(X), *self._sample_shape)), X)
+        scores = check_array_like_on_device(X, n_features=self.n_components_)
+        return self._samples(scores)
+
+    def predict(self, X):
+        """Denoise samples.
+
+        Parameters
+        ----------
+        X : array-like or torch tensor of shape (n, p_2, ..., p_d)
+            Samples of the shape seen in `fit`, those or new ones.
+
+        Returns
+        -------
+        ndarray or torch tensor of the same shape
+            Their projection on the components.
+        """
+        check_is_fitted(self)
+        return self._samples(self._scores(self._check_samples(X)[0]))
+
+    def reconstruct(self, shrink=False):
+        """Return the fitted low-rank tensor.
+
+        Parameters
+        ----------
+        shrink : bool, default=False
+            Whether to weight each component so that the result comes closest to the signal, by
+            `shrinkage_`, instead of closest to the data.
+
+        Returns
+        -------
+        ndarray of shape (p_1, ..., p_d)
+            The tensor; nan with `shrink` where theory does not apply.
+        """
+        check_is_fitted(self)
+        weights = self.weights_ * self.shrinkage_ if shrink else self.weights_
+        scores = (self.factors_[0] * weights).astype(self.factors_[0].dtype)
+        return self._samples(scores)
+
+    def score(self, X, y=None):
+        """Compute the share of the sum of squares that the components explain.
+
+        Parameters
+        ----------
+        X : array-like or torch tensor of shape (n, p_2, ..., p_d)
+            Samples of the shape seen in `fit`.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        float
+            ``1 - |X - predict(X)|^2 / |X|^2``; nothing is centred. 1 where X is zero.
+        """
+        check_is_fitted(self)
+        X, largest = self._check_samples(X)
+        if largest == 0:
+            return 1.0
+        residual = X - self._samples(self._scores(X))
+        return 1.0 - mean_square(residual, largest) / mean_square(X, largest)
+
+    def alignment_score(self, true_factors):
+        """Compute the mean alignment with true factors.
+
+        Parameters
+        ----------
+        true_factors : sequence of array-like of shape (p_m, k)
+            The truth, one array an axis.
+
+        Returns
+        -------
+        float
+            Mean over true components and axes of the absolute cosine with the estimated factor,
+            components matched at best; 0 counts for one that has no partner.
+
+        See Also
+        --------
+        factor_alignments : The cosines one by one.
+        """
+        check_is_fitted(self)
+        return float(factor_alignments(self.factors_, true_factors).mean())
+
+    @property
+    def _sample_shape(self):
+        """Shape of one sample."""
+        return tuple(len(factor) for factor in self.factors_[1:])
+
+    @property
+    def _n_features_out(self):
+        """Number of columns that `transform` returns."""
+        return self.n_components_
+
+    def _check_samples(self, X):
+        """Check samples; return them and their largest magnitude."""
+        return check_tensor(X, shape=self._sample_shape, min_samples=1)
+
+    def _scores(self, X):
+        """Return the scores of checked samples."""
+        return slice_scores(X, self.factors_[1:], self.device)
+
+    def _samples(self, scores):
+        """Return the samples with checked scores, of their kind."""
+        rows = to_numpy(scores)
+        products = np.ones((1, self.n_components_))
+        for factor in self.factors_[1:]:
+            products = (products[:, None] * factor[None]).reshape(-1, self.n_components_)
+        samples = rows @ products.astype(rows.dtype).T
+        return like_input(samples.reshape(len(rows), *self._sample_shape), scores)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,181 @@
+"""From what a user passes to the tensor that is decomposed."""
+
+from __future__ import annotations
+
+import numbers
+from typing import NamedTuple
+
+import numpy as np
+
+from ..estimation import largest_rank
+from ..linalg import DenseTensor, as_device, is_torch, to_numpy
+from ..utils._checks import check_tensor
+
+_SAFE = {"float32": 1e8, "float64": 1e50}
+_MUCH_LARGER = 4
+
+
+class TensorInput(NamedTuple):
+    """A checked tensor, ready for contractions.
+
+    Attributes
+    ----------
+    tensor : DenseTensor
+        The entries over `scale`, a much larger mode than the first one moved to the front.
+    modes : tuple of int
+        Axis of X of each mode of it.
+    dims : tuple of int
+        Shape of X.
+    scale : float
+        1, or a power of two where the magnitude of X is extreme.
+    dtype : str
+        "float32" or "float64".
+    """
+
+    tensor: DenseTensor
+    modes: tuple[int, ...]
+    dims: tuple[int, ...]
+    scale: float
+    dtype: str
+
+    def original(self, factors):
+        """Return arrays, one a mode, in the order of the axes of X.
+
+        Parameters
+        ----------
+        factors : sequence
+            One entry a mode of the tensor.
+
+        Returns
+        -------
+        list
+            The same entries.
+        """
+        return [factors[self.modes.index(axis)] for axis in range(len(self.dims))]
+
+
+def tensor_input(X, device):
+    """Check the tensor given to `fit`.
+
+    Parameters
+    ----------
+    X : array-like or torch tensor of shape (p_1, ..., p_d)
+        The tensor.
+    device : str or None
+        Torch device to compute on.
+
+    Returns
+    -------
+    TensorInput
+        The tensor; no copy where its layout and its scale need none.
+    """
+    X, largest = check_tensor(X)
+    X = as_device(X, device)
+    dtype = str(X.dtype).removeprefix("torch.")
+    scale = 1.0
+    if not 1 / _SAFE[dtype] < largest < _SAFE[dtype]:
+        scale = float(2.0 ** np.floor(np.log2(largest)))
+        X = X / scale
+    dims = tuple(int(size) for size in X.shape)
+    modes = tuple(range(len(dims)))
+    longest = int(np.argmax(dims))
+    if dims[longest] >= _MUCH_LARGER * dims[0]:
+        modes = (longest, *(mode for mode in modes if mode != longest))
+        X = X.permute(modes) if is_torch(X) else X.transpose(modes)
+        X = X.contiguous() if is_torch(X) else np.ascontiguousarray(X)
+    return TensorInput(DenseTensor(X), modes, dims, scale, dtype)
+
+
+def check_rank(n_components, dims):
+    """Check the number of components.
+
+    Parameters
+    ----------
+    n_components : int or "auto"
+        What the user asks for.
+    dims : tuple of int
+        Shape of the tensor.
+
+    Returns
+    -------
+    int or None
+        The number, None for "auto".
+
+    Raises
+    ------
+    ValueError
+        If there are too many.
+    """
+    if isinstance(n_components, str):
+        return None
+    largest = largest_rank(dims)
+    if not isinstance(n_components, numbers.Integral) or n_components > largest:
+        raise ValueError(
+            f"n_components={n_components!r} is too large: a tensor of shape {dims} has degrees of "
+            f"freedom for {largest}. Use n_components='auto' to have the number chosen."
+        )
+    return int(n_components)
+
+
+def slice_scores(X, factors, device):
+    """Return the least-squares scores of the slices of a tensor.
+
+    Parameters
+    ----------
+    X : ndarray or torch tensor of shape (n, p_2, ..., p_d)
+        The tensor, checked.
+    factors : sequence of ndarray of shape (p_m, r), m = 2, ..., d
+        Unit columns.
+    device : str or None
+        Torch device to compute on.
+
+    Returns
+    -------
+    ndarray or torch tensor of shape (n, r)
+        The scores, an array for an array.
+    """
+    rank = factors[0].shape[1]
+    dtype = str(X.dtype).removeprefix("torch.")
+    scores = np.zeros((X.shape[0], 0))
+    if rank:
+        products = DenseTensor(as_device(X, device)).contract_rest(factors)
+        gram = np.prod([factor.T @ factor for factor in factors], axis=0)
+        scores = products @ np.linalg.pinv(gram, hermitian=True)
+    return like_input(scores.astype(dtype), X)
+
+
+def like_input(array, X):
+    """Return a NumPy array as what X is.
+
+    Parameters
+    ----------
+    array : ndarray
+        The array.
+    X : ndarray or torch tensor
+        A tensor for tensors on its device.
+
+    Returns
+    -------
+    ndarray or torch tensor
+        The array.
+    """
+    return X.new_tensor(array) if is_torch(X) else array
+
+
+def mean_square(X, largest):
+    """Return the mean square of numbers over the largest magnitude, in float64.
+
+    Parameters
+    ----------
+    X : ndarray or torch tensor
+        The numbers.
+    largest : float
+        What they are divided by first.
+
+    Returns
+    -------
+    float
+        The mean.
+    """
+    array = to_numpy(X).astype(np.float64) / largest
+    return float(np.mean(array**2))

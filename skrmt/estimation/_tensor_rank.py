@@ -1,0 +1,260 @@
+"""Joint components of a tensor, one after the other, until nothing but noise is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..linalg import (
+    Components,
+    DenseTensor,
+    best_rank_one,
+    cp_als,
+    join,
+    no_components,
+    strong_components,
+)
+from ..theory.spiked_tensor import thresholds
+from ._tensor_noise import degrees_of_freedom, has_single_entry
+
+_STANDS_OUT = 1.25
+_LOOSE = 0.05
+_ROUGH = 1e-2
+_EXACT = 1e-6
+
+
+class JointComponents(NamedTuple):
+    """Jointly fitted components of a tensor.
+
+    Attributes
+    ----------
+    components : Components
+        In the order in which they were found.
+    detected : ndarray of bool of shape (r,)
+        Whether each stood out of the noise when it was found.
+    next_value : float
+        Rank-one value of the residual where the search ended; NaN if it was not looked for.
+    residual : float
+        Sum of squares that is left.
+    n_iter : int
+        Sweeps of the last fit.
+    converged : bool
+        Whether it converged.
+    """
+
+    components: Components
+    detected: np.ndarray
+    next_value: float
+    residual: float
+    n_iter: int
+    converged: bool
+
+
+class SearchOptions(NamedTuple):
+    """How components are searched for.
+
+    Attributes
+    ----------
+    n_restarts : int
+        Random starts of each search.
+    tol : float
+        Largest change of a unit factor in the last sweep.
+    max_iter : int
+        Largest number of sweeps.
+    seed : int
+        Seed of the random starts.
+    noise_variance : float or None
+        Variance of the noise, None to estimate it.
+    report : callable
+        Called with a line of text on each component.
+    run : callable
+        Calls a function on each of several items, in parallel perhaps.
+    """
+
+    n_restarts: int = 20
+    tol: float = 1e-6
+    max_iter: int = 500
+    seed: int = 0
+    noise_variance: float | None = None
+    report: Callable[[str], None] = lambda line: None
+    run: Callable[..., Any] = map
+
+
+def largest_rank(dims: tuple[int, ...]) -> int:
+    """Return the largest number of components whose fit leaves degrees of freedom.
+
+    Parameters
+    ----------
+    dims : tuple of int
+        Sizes.
+
+    Returns
+    -------
+    int
+        The number: with it no unfolding has full column rank for sure, and fewer parameters than
+        entries are fitted.
+    """
+    entries = int(np.prod(dims))
+    fewest_columns = min(entries // size for size in dims)
+    return max(1, min(fewest_columns, (entries - 1) // (sum(dims) - len(dims) + 1)))
+
+
+def joint_components(
+    tensor: DenseTensor, rank: int | None, options: SearchOptions
+) -> JointComponents:
+    r"""Fit components jointly, adding the largest of the residual until there are enough.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    rank : int or None
+        Number of components; None for as many as stand out of the noise.
+    options : SearchOptions
+        How to search.
+
+    Returns
+    -------
+    JointComponents
+        The fit.
+
+    Notes
+    -----
+    A component stands out if the best rank-one value of the residual of the joint fit before it,
+    in units of :math:`\hat\sigma\sqrt N`, exceeds :math:`\lambda_0 + 1/\sqrt N`: the largest
+    value that noise has, and one standard deviation. :math:`\hat\sigma` is that of the residual
+    after the component, with the degrees of freedom that it takes. Components far above the
+    noise are found several at a time in a compressed tensor; only where it shows none, a
+    thorough search follows. A tensor left with a part in :math:`10^{12}` of its sum of squares
+    is taken for fitted exactly.
+    """
+    total = tensor.squared_norm()
+    fit = JointComponents(
+        no_components(tensor.shape), np.zeros(0, dtype=bool), float("nan"), total, 0, True
+    )
+    wanted = largest_rank(tensor.shape) if rank is None else rank
+    smallest = max(_EXACT, 10 * options.tol, 1e4 * tensor.resolution) ** 2 * total
+    while fit.components.rank < wanted and (rank is not None or fit.residual > smallest):
+        further = _strong(tensor, fit, wanted, options)
+        if further is None:
+            further, value, stands_out = _next(tensor, fit, rank, smallest, options)
+            if further is None:
+                fit = fit._replace(next_value=value)
+                break
+            detected = np.append(fit.detected, stands_out)
+        else:
+            detected = np.append(fit.detected, np.ones(further.rank - fit.components.rank, bool))
+        is_last = rank is not None and further.rank == rank
+        fit = _refit(tensor, further, detected, total, options, rough=not is_last)
+        options.report(_line(fit, tensor.shape, options))
+    if not fit.converged or rank is None:
+        fit = _refit(tensor, fit.components, fit.detected, total, options)._replace(
+            next_value=fit.next_value
+        )
+    return fit
+
+
+def noise_scale(residual: float, dims: tuple[int, ...], rank: int, options: SearchOptions) -> float:
+    r"""Return :math:`\sigma\sqrt N`, the unit of rank-one values.
+
+    Parameters
+    ----------
+    residual : float
+        Sum of squares that is left.
+    dims : tuple of int
+        Sizes.
+    rank : int
+        Number of components fitted.
+    options : SearchOptions
+        Tells the variance of the noise where it is known.
+
+    Returns
+    -------
+    float
+        The unit.
+    """
+    variance = options.noise_variance
+    if variance is None:
+        variance = max(residual, 0.0) / degrees_of_freedom(dims, rank)
+    return float(np.sqrt(variance * sum(dims)))
+
+
+def _strong(
+    tensor: DenseTensor, fit: JointComponents, wanted: int, options: SearchOptions
+) -> Components | None:
+    """Return the fit with components that stand far out; None if there are none."""
+    rank = fit.components.rank
+    scale = noise_scale(fit.residual, tensor.shape, rank, options)
+    found = strong_components(
+        tensor,
+        fit.components,
+        enough=_STANDS_OUT * thresholds(tensor.shape).bulk_edge * scale,
+        max_rank=wanted - rank,
+        n_restarts=options.n_restarts,
+        seed=options.seed,
+    )
+    if not found.rank or has_single_entry(found):
+        return None
+    return join(fit.components, *found)
+
+
+def _next(
+    tensor: DenseTensor,
+    fit: JointComponents,
+    rank: int | None,
+    smallest: float,
+    options: SearchOptions,
+) -> tuple[Components | None, float, bool]:
+    """Search the residual thoroughly; return the fit with what was found, its value, a verdict."""
+    limits = thresholds(tensor.shape)
+    limit = limits.noise_norm + 1 / np.sqrt(sum(tensor.shape))
+    known = fit.components.rank
+    scale = noise_scale(fit.residual, tensor.shape, known, options)
+    best = best_rank_one(
+        tensor,
+        minus=fit.components,
+        n_restarts=options.n_restarts,
+        floor=limits.noise_norm * scale if rank is None else -np.inf,
+        tol=_ROUGH if rank is not None else 1e-3,
+        max_iter=options.max_iter,
+        seed=options.seed,
+        run=options.run,
+    )
+    value = float(best.values[0])
+    left = fit.residual - value**2
+    noise = noise_scale(left, tensor.shape, known + 1, options)
+    stands_out = fit.residual > smallest and value > limit * noise
+    if rank is None and (not stands_out or has_single_entry(Components(best.values, best.factors))):
+        return None, value, False
+    return join(fit.components, best.values, best.factors), value, stands_out
+
+
+def _refit(
+    tensor: DenseTensor,
+    components: Components,
+    detected: np.ndarray,
+    total: float,
+    options: SearchOptions,
+    rough: bool = False,
+) -> JointComponents:
+    """Fit all components jointly, roughly if only the residual matters."""
+    tol: float | np.ndarray = options.tol
+    if rough:
+        scale = noise_scale(total, tensor.shape, 0, options)
+        with np.errstate(divide="ignore"):
+            tol = np.clip(_LOOSE * scale / components.weights, options.tol, 2 * _LOOSE)
+    fit = cp_als(tensor, components, tol=tol, max_iter=options.max_iter)
+    converged = fit.converged and not rough
+    return JointComponents(
+        fit.components, detected, float("nan"), total - fit.explained, fit.n_iter, converged
+    )
+
+
+def _line(fit: JointComponents, dims: tuple[int, ...], options: SearchOptions) -> str:
+    """Describe a fit in one line."""
+    rank = fit.components.rank
+    scale = noise_scale(fit.residual, dims, rank, options)
+    weights = ", ".join(f"{weight / scale:.3g}" for weight in fit.components.weights)
+    return f"{rank} component(s) after {fit.n_iter} sweep(s), weights {weights} times the noise"

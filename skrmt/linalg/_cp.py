@@ -1,0 +1,230 @@
+"""Joint least-squares fit of several rank-one components (CP) to a dense tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ._dense_tensor import (
+    Components,
+    DenseTensor,
+    FloatArray,
+    contract_slices,
+    no_components,
+)
+from ._power_sweeps import column_change, normalize
+from ._spectral_start import compress, mode_orders, search_core
+
+_INNER = 2
+_CORE_TOLERANCE = 1e-2
+_CORE_SWEEPS = 30
+_RIDGE = 1e-12
+_MEMORY = 8
+
+
+class CPFit(NamedTuple):
+    """A low-rank tensor fitted to a tensor.
+
+    Attributes
+    ----------
+    components : Components
+        The low-rank tensor.
+    explained : float
+        Its squared norm: by how much it lowers the sum of squares.
+    n_iter : int
+        Sweeps over all modes.
+    converged : bool
+        Whether the last sweep moved no factor by more than the tolerance.
+    """
+
+    components: Components
+    explained: float
+    n_iter: int
+    converged: bool
+
+
+def cp_als(
+    tensor: DenseTensor,
+    start: Components,
+    *,
+    tol: float | FloatArray = 1e-6,
+    max_iter: int = 500,
+) -> CPFit:
+    r"""Fit a low-rank tensor to a tensor by alternating least squares.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    start : Components
+        Where to start; its weights are not read.
+    tol : float or ndarray of shape (r,), default=1e-6
+        Largest change of a unit factor in the last sweep, for each component if an array.
+    max_iter : int, default=500
+        Largest number of sweeps.
+
+    Returns
+    -------
+    CPFit
+        The fit; weights are positive, components in the order of the start.
+
+    Notes
+    -----
+    A sweep takes two passes over the tensor, whatever the rank: its first mode is contracted with
+    all its factors, the other modes are updated twice from the result by
+    :math:`A_m = V_m\Gamma_m^{-1}`, :math:`V_m` the contraction with the factors of the other modes
+    and :math:`\Gamma_m` the entrywise product of their Gram matrices; the first one follows. Steps
+    are extrapolated from the last eight by Anderson's method, which correlated components need,
+    and which is begun anew when the fit has got worse.
+
+    References
+    ----------
+    Anderson, Iterative procedures for nonlinear integral equations, J. ACM 12, 547 (1965).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import Components, DenseTensor, cp_als
+    >>> T = np.einsum("i,j,k->ijk", [3.0, 4.0], [1.0, 0.0], [0.6, 0.8])
+    >>> start = Components(np.ones(1), [np.full((2, 1), 0.5**0.5)] * 3)
+    >>> cp_als(DenseTensor(T), start).components.weights.round(6)
+    array([5.])
+    """
+    if not start.rank:
+        return CPFit(start, 0.0, 0, True)
+    factors, weights, mixing = list(start.factors), start.weights, _Mixing()
+    explained, n_iter, converged = 0.0, 0, False
+    while not converged and n_iter < max_iter:
+        before, previous = factors, explained
+        factors, weights, explained = _sweep(tensor, before)
+        n_iter += 1
+        moved = [column_change(a, b) for a, b in zip(factors, before, strict=True)]
+        converged = bool((np.max(moved, axis=0) <= tol).all())
+        if not converged and n_iter < max_iter:
+            factors = mixing.extrapolate(before, factors, explained >= previous)
+    return CPFit(Components(weights, factors), explained, n_iter, converged)
+
+
+def _sweep(
+    tensor: DenseTensor, factors: list[FloatArray]
+) -> tuple[list[FloatArray], FloatArray, float]:
+    """Update every mode; return unit columns, weights and the squared norm of the fit."""
+    factors = list(factors)
+    slices = tensor.contract_first(factors[0])
+    for mode in [*range(1, tensor.order)] * _INNER:
+        product = contract_slices(tensor, slices, factors[1:], mode - 1)
+        factors[mode], _ = _update(product, factors, mode)
+    product = tensor.contract_rest(factors[1:])
+    factors[0], weights = _update(product, factors, 0)
+    return factors, weights, float(np.einsum("pr,pr,r->", product, factors[0], weights))
+
+
+class _Mixing:
+    """Anderson's extrapolation of a fixed-point iteration, from its last few steps."""
+
+    def __init__(self) -> None:
+        self.points: list[FloatArray] = []
+        self.steps: list[FloatArray] = []
+
+    def extrapolate(
+        self, before: list[FloatArray], after: list[FloatArray], improved: bool
+    ) -> list[FloatArray]:
+        """Return where to go on from, given where the last sweep began and ended."""
+        if not improved:
+            self.points, self.steps = [], []
+        signs = [np.sign(np.einsum("pr,pr->r", a, b)) for a, b in zip(after, before, strict=True)]
+        after = [a * sign for a, sign in zip(after, signs, strict=True)]
+        point = np.concatenate([factor.ravel() for factor in after])
+        step = point - np.concatenate([factor.ravel() for factor in before])
+        self.points = [*self.points, point][-_MEMORY:]
+        self.steps = [*self.steps, step][-_MEMORY:]
+        if len(self.steps) > 1:
+            changes = np.diff(self.steps, axis=0)
+            mix = np.linalg.lstsq(changes.T, step, rcond=1e-8)[0]
+            point = point - mix @ np.diff(self.points, axis=0)
+        ends = np.cumsum([factor.size for factor in after])[:-1]
+        parts = zip(np.split(point, ends), after, strict=True)
+        return [normalize(part.reshape(factor.shape), factor)[0] for part, factor in parts]
+
+
+def _update(
+    product: FloatArray, factors: list[FloatArray], mode: int
+) -> tuple[FloatArray, FloatArray]:
+    """Solve the least-squares problem of one mode; return unit columns and their norms."""
+    others = [factor for m, factor in enumerate(factors) if m != mode]
+    gram = np.prod([factor.T @ factor for factor in others], axis=0)
+    ridge = _RIDGE * np.eye(len(gram))
+    return normalize(np.linalg.solve(gram + ridge, product.T).T, factors[mode])
+
+
+def strong_components(
+    tensor: DenseTensor,
+    minus: Components,
+    *,
+    enough: float,
+    max_rank: int,
+    n_restarts: int = 20,
+    seed: int = 0,
+) -> Components:
+    """Find the components of a compressed tensor that stand out.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    minus : Components
+        A low-rank tensor that is subtracted.
+    enough : float
+        Smallest rank-one value, of the rest of the compressed tensor, of a component.
+    max_rank : int
+        Largest number of components.
+    n_restarts : int, default=20
+        Random starts of each search.
+    seed : int, default=0
+        Their seed.
+
+    Returns
+    -------
+    Components
+        The components found, a start for `cp_als`; possibly none.
+
+    Notes
+    -----
+    One Gram matrix and two passes over the tensor for all of them; in the compressed tensor they
+    are fitted jointly after each one found.
+    """
+    rng = np.random.default_rng(seed)
+    compressed = compress(tensor, minus, mode_orders(tensor.shape)[0])
+    core = compressed.core
+    found = no_components(core.shape)
+    while found.rank < max_rank:
+        best = search_core(core, found, n_restarts, rng, enough)
+        if not best.values[0] >= enough:
+            break
+        found = join(found, best.values[:1], [factor[:, :1] for factor in best.factors])
+        found = cp_als(core, found, tol=_CORE_TOLERANCE, max_iter=_CORE_SWEEPS).components
+    return Components(found.weights, compressed.lift(found.factors))
+
+
+def join(components: Components, weights: FloatArray, factors: Sequence[FloatArray]) -> Components:
+    """Append components.
+
+    Parameters
+    ----------
+    components : Components
+        The first ones.
+    weights : ndarray of shape (s,)
+        Norms of the others.
+    factors : sequence of ndarray of shape (p_m, s)
+        Their unit columns, one array a mode.
+
+    Returns
+    -------
+    Components
+        All of them.
+    """
+    pairs = zip(components.factors, factors, strict=True)
+    joined = [np.concatenate(pair, axis=1) for pair in pairs]
+    return Components(np.concatenate([components.weights, weights]), joined)

@@ -1,0 +1,223 @@
+"""Many searches in a small compressed tensor: starts for rank-one and for joint fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh
+
+from ._backend import to_numpy
+from ._dense_tensor import Components, DenseTensor, FloatArray, no_components
+from ._power_sweeps import RankOne, power_sweeps
+
+_EXTRA = 10
+_LARGEST_CORE = 20_000
+_FIRST_SWEEPS = 3
+_CORE_SWEEPS = 12
+_CORE_TOLERANCE = 1e-3
+_SAME = 0.8
+
+
+class Compressed(NamedTuple):
+    """A tensor projected on a few directions of each mode.
+
+    Attributes
+    ----------
+    core : DenseTensor
+        The small tensor.
+    bases : list of ndarray of shape (p_m, k_m)
+        Orthonormal columns, one array a mode.
+    """
+
+    core: DenseTensor
+    bases: list[FloatArray]
+
+    def lift(self, factors: Sequence[FloatArray]) -> list[FloatArray]:
+        """Return vectors of the small tensor as vectors of the large one.
+
+        Parameters
+        ----------
+        factors : sequence of ndarray of shape (k_m, s)
+            Columns, one array a mode.
+
+        Returns
+        -------
+        list of ndarray of shape (p_m, s)
+            The same columns in the large spaces.
+        """
+        return [basis @ factor for basis, factor in zip(self.bases, factors, strict=True)]
+
+
+def mode_orders(shape: Sequence[int]) -> list[list[int]]:
+    """Return one order of the modes beginning with each of them, the cheapest first.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Sizes.
+
+    Returns
+    -------
+    list of list of int
+        The orders; the other modes ascend in size.
+    """
+    ascending = sorted(range(len(shape)), key=lambda mode: (shape[mode], mode))
+    return [[mode, *(other for other in ascending if other != mode)] for mode in ascending]
+
+
+def compress(tensor: DenseTensor, minus: Components, order: Sequence[int]) -> Compressed:
+    """Project each mode on its leading singular vectors, after those of the modes before.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    minus : Components
+        A low-rank tensor that is subtracted.
+    order : sequence of int
+        Modes in the order in which they are compressed.
+
+    Returns
+    -------
+    Compressed
+        Ten directions a mode and one more for each component subtracted, fewer in orders above
+        four: the small tensor has at most 20 000 entries.
+
+    Notes
+    -----
+    Costs the Gram matrix of the first mode, kept by the tensor, one pass, and a tenth of that for
+    the other modes. Noise that the first projection removes no longer hides the others.
+    """
+    columns = min(_EXTRA + minus.rank, int(_LARGEST_CORE ** (1 / tensor.order)))
+    bases = [np.zeros((0, 0))] * tensor.order
+    current, factors = tensor, list(minus.factors)
+    for step, mode in enumerate(order):
+        kept = min(columns, tensor.shape[mode])
+        bases[mode] = _leading(current, mode, kept, minus if step == 0 else None)
+        current = current.project(bases[mode], mode)
+        factors[mode] = bases[mode].T @ factors[mode]
+        if step == 0:
+            current = current.minus(Components(minus.weights, factors))
+    return Compressed(DenseTensor(np.asarray(to_numpy(current.tensor), dtype=np.float64)), bases)
+
+
+def _leading(
+    tensor: DenseTensor, mode: int, n_columns: int, minus: Components | None
+) -> FloatArray:
+    """Return the leading left singular vectors of an unfolding, signs fixed."""
+    size = tensor.shape[mode]
+    if minus is None and size**2 > np.prod(tensor.shape):
+        flat = np.moveaxis(to_numpy(tensor.tensor), mode, 0).reshape(size, -1)
+        vectors = np.linalg.svd(flat.astype(np.float64), full_matrices=False)[0][:, :n_columns]
+    else:
+        gram = tensor.gram(mode)
+        if minus is not None and minus.rank:
+            gram = residual_gram(tensor, minus, mode)
+        vectors = eigh(gram, subset_by_index=[size - n_columns, size - 1])[1][:, ::-1]
+    largest = np.abs(vectors).argmax(axis=0)
+    return np.asarray(vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])]))
+
+
+def residual_gram(tensor: DenseTensor, minus: Components, mode: int) -> FloatArray:
+    """Return the Gram matrix of an unfolding less a low-rank tensor: one pass.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    minus : Components
+        What is subtracted.
+    mode : int
+        The mode.
+
+    Returns
+    -------
+    ndarray of shape (p_mode, p_mode)
+        The Gram matrix, by products with the one of the tensor: digits are lost where the rest is
+        less than 1e-6 of the tensor in norm.
+    """
+    weighted = minus.factors[mode] * minus.weights
+    cross = tensor.mttkrp(minus.factors, mode) @ weighted.T
+    others = [factor for m, factor in enumerate(minus.factors) if m != mode]
+    products = np.prod([factor.T @ factor for factor in others], axis=0)
+    return np.asarray(tensor.gram(mode) - cross - cross.T + weighted @ products @ weighted.T)
+
+
+def search_core(
+    core: DenseTensor,
+    minus: Components,
+    n_restarts: int,
+    rng: np.random.Generator,
+    enough: float = np.inf,
+) -> RankOne:
+    """Run power iterations from random starts and from each direction of the first mode.
+
+    Parameters
+    ----------
+    core : DenseTensor
+        A small tensor.
+    minus : Components
+        A low-rank tensor that is subtracted.
+    n_restarts : int
+        Random starts.
+    rng : numpy Generator
+        Their source.
+    enough : float, default=inf
+        If a few sweeps lead to a value of at least this, only the best start is followed on.
+
+    Returns
+    -------
+    RankOne
+        Maxima, largest first; several starts may lead to the same.
+    """
+    rest = core.minus(minus)
+    starts = [
+        np.concatenate([rng.standard_normal((size, n_restarts)), guided], axis=1)
+        for size, guided in zip(core.shape, _guided(rest.tensor), strict=True)
+    ]
+    starts = [start / np.linalg.norm(start, axis=0) for start in starts]
+    nothing = no_components(core.shape)
+    found = power_sweeps(rest, starts, nothing, _CORE_TOLERANCE, _FIRST_SWEEPS)
+    if found.values.max() >= enough:
+        found = found.take([int(np.argmax(found.values))])
+    found = power_sweeps(rest, found.factors, nothing, _CORE_TOLERANCE, _CORE_SWEEPS)
+    return found.take(np.argsort(-found.values, kind="stable"))
+
+
+def _guided(core: FloatArray) -> list[FloatArray]:
+    """Return, for each slice of the first mode, leading singular vectors of all others."""
+    n_slices = core.shape[0]
+    starts, slices = [np.eye(n_slices)], core
+    while slices.ndim > 2:
+        unfolded = slices.reshape(n_slices, slices.shape[1], -1)
+        vectors = np.linalg.svd(unfolded, full_matrices=False)[0][:, :, 0]
+        starts.append(vectors.T)
+        slices = (vectors[:, None, :] @ unfolded).reshape(n_slices, *slices.shape[2:])
+    norms = np.linalg.norm(slices, axis=1, keepdims=True)
+    last = np.divide(slices, norms, where=norms > 0, out=np.ones_like(slices))
+    return [*starts, last.T]
+
+
+def distinct(found: RankOne, n_kept: int) -> RankOne:
+    """Keep the first of those that are nearly the same.
+
+    Parameters
+    ----------
+    found : RankOne
+        Rank-one approximations, the best first.
+    n_kept : int
+        How many to keep, at most.
+
+    Returns
+    -------
+    RankOne
+        Those whose tensors have cosines below 0.8 with all better ones.
+    """
+    cosines = np.abs(np.prod([factor.T @ factor for factor in found.factors], axis=0))
+    kept: list[int] = []
+    for column in range(len(found.values)):
+        if len(kept) < n_kept and not (cosines[column, kept] > _SAME).any():
+            kept.append(column)
+    return found.take(kept)
