@@ -167,7 +167,8 @@ def deflate(data, rank, gamma, options):
         options.report(f"step {step + 1}: {best.n_iter} sweep(s)")
         if not np.isnan(gamma) and step + 1 < rank:
             first = data.modes.index(0)
-            tensor = deflate_mode(tensor, best.factors[first][:, 0], first, gamma)
+            vector = best.factors[first][:, 0]
+            tensor = deflate_mode(tensor, vector, first, gamma, overwrite=step > 0)
     return found, n_iter, converged
 
 

@@ -98,7 +98,7 @@ def fit_tensor(model, X):
     pilot = _sorted(joint)
     variance = _noise_variance(data, pilot.components, options)
     unit = float(np.sqrt(variance * sum(data.dims)))
-    signal = _signal(model, data, pilot, variance, unit, options)
+    signal = _signal(model, data, joint, pilot, variance, unit, options)
     method = _method(model, signal)
     fit, gamma = pilot, float("nan")
     if method != "joint":
@@ -150,14 +150,26 @@ def _noise_variance(data, components, options):
     return max(left, rounding) / degrees_of_freedom(data.dims, components.rank)
 
 
-def _signal(model, data, pilot, variance, unit, options):
+def _complaint(data, joint, pilot, variance, options):
+    """Say why the tensor is not as theory assumes; nothing where it is, or is fitted exactly."""
+    if joint.outlier:
+        return "a single entry stands out of all others; clip or remove such outliers"
+    if joint.exhausted:
+        return (
+            f"n_components='auto' gave up after {pilot.components.rank} components; the noise may "
+            "be correlated"
+        )
+    exact = 100 * options.tol**2 * data.tensor.squared_norm()
+    if pilot.components.rank and variance * np.prod(data.dims) < exact:
+        return ""
+    return check_tensor_noise(data.tensor, pilot.components, variance, options.seed).complaint
+
+
+def _signal(model, data, joint, pilot, variance, unit, options):
     """Estimate the signal of the detected components, unless the noise is not as assumed."""
-    if not pilot.detected.any():
-        return Signal(None, "", {})
-    exact = variance * np.prod(data.dims) < 100 * options.tol**2 * data.tensor.squared_norm()
-    check = check_tensor_noise(data.tensor, pilot.components, variance, options.seed)
-    if check.complaint and not exact:
-        return Signal(None, check.complaint, {})
+    complaint = _complaint(data, joint, pilot, variance, options)
+    if complaint or not pilot.detected.any():
+        return Signal(None, complaint, {})
     kept = np.flatnonzero(pilot.detected)
     factors = data.original([factor[:, kept] for factor in pilot.components.factors])
     grams = np.array([factor.T @ factor for factor in factors])
@@ -258,9 +270,11 @@ def _theory_attributes(data, fit, signal, method, unit):
     rank, order = fit.components.rank, len(data.dims)
     snr, spread = np.full(rank, np.nan), np.full(rank, np.nan)
     grams = np.full((order, rank, rank), np.nan)
-    alignments = np.where(fit.detected, np.nan, 0.0)[:, None] * np.ones(order)
-    shrinkage = np.where(fit.detected, np.nan, 0.0)
-    comparison = {method: float("nan") if fit.detected.any() else 0.0}
+    unknown = fit.detected | bool(signal.complaint)
+    alignments = np.where(unknown, np.nan, 0.0)[:, None] * np.ones(order)
+    shrinkage = np.where(unknown, np.nan, 0.0)
+    nothing = float("nan") if signal.complaint else 0.0
+    comparison = {method: nothing}
     if signal.estimate is not None:
         prediction, estimate = signal.predictions[method], signal.estimate
         kept, about = np.flatnonzero(fit.detected), prediction.about
@@ -277,7 +291,7 @@ def _theory_attributes(data, fit, signal, method, unit):
         "snr_std_": spread,
         "grams_": grams,
         "theoretical_alignments_": alignments,
-        "theoretical_accuracy_": float((alignments**2).mean()) if rank else 0.0,
+        "theoretical_accuracy_": float((alignments**2).mean()) if rank else nothing,
         "shrinkage_": shrinkage,
         "method_comparison_": comparison,
     }
@@ -291,13 +305,13 @@ def _messages(pilot, signal, n_components):
             f"Theory does not apply: {signal.complaint}. The theory attributes are NaN."
         )
     missing = int((~pilot.detected).sum())
-    if missing:
+    if missing and not signal.complaint:
         messages.append(
             f"{missing} of {len(pilot.detected)} components do not stand out of the noise "
             "(detected_ is False, their alignments are 0). Use fewer components, or "
             "n_components='auto'."
         )
-    if not len(pilot.detected):
+    if not len(pilot.detected) and not signal.complaint:
         messages.append(
             "No component stands out of the noise: n_components_ is 0. Give n_components to fit "
             "some nevertheless."

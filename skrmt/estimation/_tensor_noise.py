@@ -167,14 +167,14 @@ def _dispersion(
 ) -> float:
     """Return the relative variance of the eigenvalues of a mode beyond that of white noise."""
     size = tensor.shape[mode]
-    n_columns = min(2 * size, int(np.prod(tensor.shape)) // size)
-    columns = tensor.columns(mode, n_columns, components, rng)
+    columns = tensor.columns(mode, 2 * size, components, rng)
     gram = columns @ columns.T
     mean = float(np.trace(gram)) / size
     if mean <= 0:
         return 0.0
     spread = float((gram**2).sum()) / size / mean**2 - 1
-    return spread - (size + 1 + max(kurtosis, 0.0) + 2 * _SIGMAS) / n_columns
+    independent = max(1, columns.shape[1] - components.rank)
+    return spread - (size + 1 + max(kurtosis, 0.0) + 2 * _SIGMAS) / independent
 
 
 def _edge_ratio(tensor: DenseTensor, components: Components, noise_variance: float) -> float:

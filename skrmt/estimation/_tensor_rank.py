@@ -21,7 +21,8 @@ from ._tensor_noise import degrees_of_freedom, has_single_entry
 
 _STANDS_OUT = 1.25
 _LOOSE = 0.05
-_ROUGH = 1e-2
+_LOOSEST = 0.1
+_ROUGH = 1e-3
 _EXACT = 1e-6
 
 
@@ -34,22 +35,48 @@ class JointComponents(NamedTuple):
         In the order in which they were found.
     detected : ndarray of bool of shape (r,)
         Whether each stood out of the noise when it was found.
-    next_value : float
-        Rank-one value of the residual where the search ended; NaN if it was not looked for.
     residual : float
         Sum of squares that is left.
+    next_value : float
+        Rank-one value of the residual where the search ended; NaN if it was not looked for.
     n_iter : int
         Sweeps of the last fit.
     converged : bool
         Whether it converged.
+    outlier : bool
+        Whether the search ended because a single entry of the tensor stood out.
+    exhausted : bool
+        Whether the search ended because there were too many components.
     """
 
     components: Components
     detected: np.ndarray
-    next_value: float
     residual: float
-    n_iter: int
-    converged: bool
+    next_value: float = float("nan")
+    n_iter: int = 0
+    converged: bool = True
+    outlier: bool = False
+    exhausted: bool = False
+
+    def extended(self, found: Components, detected: np.ndarray) -> JointComponents:
+        """Return a start with further components.
+
+        Parameters
+        ----------
+        found : Components
+            The further components.
+        detected : ndarray of bool of shape (s,)
+            Whether each stands out of the noise.
+
+        Returns
+        -------
+        JointComponents
+            All of them.
+        """
+        return self._replace(
+            components=join(self.components, *found),
+            detected=np.concatenate([self.detected, detected]),
+        )
 
 
 class SearchOptions(NamedTuple):
@@ -131,29 +158,25 @@ def joint_components(
     is taken for fitted exactly.
     """
     total = tensor.squared_norm()
-    fit = JointComponents(
-        no_components(tensor.shape), np.zeros(0, dtype=bool), float("nan"), total, 0, True
-    )
-    wanted = largest_rank(tensor.shape) if rank is None else rank
+    fit = JointComponents(no_components(tensor.shape), np.zeros(0, dtype=bool), total)
+    wanted = _most_searched(tensor.shape) if rank is None else rank
     smallest = max(_EXACT, 10 * options.tol, 1e4 * tensor.resolution) ** 2 * total
     while fit.components.rank < wanted and (rank is not None or fit.residual > smallest):
-        further = _strong(tensor, fit, wanted, options)
-        if further is None:
-            further, value, stands_out = _next(tensor, fit, rank, smallest, options)
-            if further is None:
-                fit = fit._replace(next_value=value)
-                break
-            detected = np.append(fit.detected, stands_out)
-        else:
-            detected = np.append(fit.detected, np.ones(further.rank - fit.components.rank, bool))
-        is_last = rank is not None and further.rank == rank
-        fit = _refit(tensor, further, detected, total, options, rough=not is_last)
+        further = _strong(tensor, fit, wanted, options) if fit.residual > smallest else None
+        further = further or _next(tensor, fit, rank, smallest, options)
+        if further.components.rank == fit.components.rank:
+            fit = further
+            break
+        fit = _refit(tensor, further, total, options, rough=further.components.rank != rank)
         options.report(_line(fit, tensor.shape, options))
-    if not fit.converged or rank is None:
-        fit = _refit(tensor, fit.components, fit.detected, total, options)._replace(
-            next_value=fit.next_value
-        )
-    return fit
+    if not fit.converged:
+        fit = _refit(tensor, fit, total, options)
+    return fit._replace(exhausted=rank is None and fit.components.rank == wanted)
+
+
+def _most_searched(dims: tuple[int, ...]) -> int:
+    """Return the number of components at which "auto" gives up: half the second smallest size."""
+    return min(largest_rank(dims), max(2, sorted(dims)[1] // 2))
 
 
 def noise_scale(residual: float, dims: tuple[int, ...], rank: int, options: SearchOptions) -> float:
@@ -183,7 +206,7 @@ def noise_scale(residual: float, dims: tuple[int, ...], rank: int, options: Sear
 
 def _strong(
     tensor: DenseTensor, fit: JointComponents, wanted: int, options: SearchOptions
-) -> Components | None:
+) -> JointComponents | None:
     """Return the fit with components that stand far out; None if there are none."""
     rank = fit.components.rank
     scale = noise_scale(fit.residual, tensor.shape, rank, options)
@@ -197,7 +220,7 @@ def _strong(
     )
     if not found.rank or has_single_entry(found):
         return None
-    return join(fit.components, *found)
+    return fit.extended(found, np.ones(found.rank, dtype=bool))
 
 
 def _next(
@@ -206,8 +229,8 @@ def _next(
     rank: int | None,
     smallest: float,
     options: SearchOptions,
-) -> tuple[Components | None, float, bool]:
-    """Search the residual thoroughly; return the fit with what was found, its value, a verdict."""
+) -> JointComponents:
+    """Search the residual thoroughly; return the fit with what was found, if it is to be kept."""
     limits = thresholds(tensor.shape)
     limit = limits.noise_norm + 1 / np.sqrt(sum(tensor.shape))
     known = fit.components.rank
@@ -217,44 +240,55 @@ def _next(
         minus=fit.components,
         n_restarts=options.n_restarts,
         floor=limits.noise_norm * scale if rank is None else -np.inf,
-        tol=_ROUGH if rank is not None else 1e-3,
+        tol=_ROUGH,
         max_iter=options.max_iter,
         seed=options.seed,
         run=options.run,
     )
-    value = float(best.values[0])
-    left = fit.residual - value**2
+    found = Components(best.values, best.factors)
+    left = fit.residual - float(best.values[0]) ** 2
     noise = noise_scale(left, tensor.shape, known + 1, options)
-    stands_out = fit.residual > smallest and value > limit * noise
-    if rank is None and (not stands_out or has_single_entry(Components(best.values, best.factors))):
-        return None, value, False
-    return join(fit.components, best.values, best.factors), value, stands_out
+    stands_out = fit.residual > smallest and bool(best.values[0] > limit * noise)
+    is_outlier = has_single_entry(found)
+    if rank is None and (is_outlier or not stands_out):
+        return fit._replace(next_value=float(best.values[0]), outlier=stands_out)
+    return fit.extended(found, np.array([stands_out]))
 
 
 def _refit(
     tensor: DenseTensor,
-    components: Components,
-    detected: np.ndarray,
+    start: JointComponents,
     total: float,
     options: SearchOptions,
     rough: bool = False,
 ) -> JointComponents:
-    """Fit all components jointly, roughly if only the residual matters."""
-    tol: float | np.ndarray = options.tol
-    if rough:
-        scale = noise_scale(total, tensor.shape, 0, options)
-        with np.errstate(divide="ignore"):
-            tol = np.clip(_LOOSE * scale / components.weights, options.tol, 2 * _LOOSE)
-    fit = cp_als(tensor, components, tol=tol, max_iter=options.max_iter)
-    converged = fit.converged and not rough
-    return JointComponents(
-        fit.components, detected, float("nan"), total - fit.explained, fit.n_iter, converged
+    """Fit all components jointly, roughly if only the residual matters.
+
+    A rough fit is good enough when no component moves by more than a twentieth of the noise that
+    it leaves, which the fit itself must tell.
+    """
+    components, n_iter, finest = start.components, 0, not rough
+    tol: float | np.ndarray = np.full(components.rank, _LOOSEST) if rough else options.tol
+    while True:
+        fit = cp_als(tensor, components, tol=tol, max_iter=max(1, options.max_iter - n_iter))
+        components, n_iter = fit.components, n_iter + fit.n_iter
+        residual = total - fit.explained
+        scale = noise_scale(residual, tensor.shape, components.rank, options)
+        wanted = np.clip(_LOOSE * scale / components.weights.clip(1e-300), options.tol, _LOOSEST)
+        if finest or n_iter >= options.max_iter or (wanted >= 0.5 * np.asarray(tol)).all():
+            break
+        tol = wanted
+    return start._replace(
+        components=components,
+        residual=residual,
+        n_iter=n_iter,
+        converged=fit.converged and not rough,
     )
 
 
 def _line(fit: JointComponents, dims: tuple[int, ...], options: SearchOptions) -> str:
     """Describe a fit in one line."""
     rank = fit.components.rank
-    scale = noise_scale(fit.residual, dims, rank, options)
+    scale = max(noise_scale(fit.residual, dims, rank, options), 1e-300)
     weights = ", ".join(f"{weight / scale:.3g}" for weight in fit.components.weights)
     return f"{rank} component(s) after {fit.n_iter} sweep(s), weights {weights} times the noise"

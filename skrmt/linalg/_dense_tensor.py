@@ -246,14 +246,14 @@ class DenseTensor:
     def columns(
         self, mode: int, n_columns: int, minus: Components, rng: np.random.Generator
     ) -> FloatArray:
-        """Return random columns of the unfolding of a mode, less those of a low-rank tensor.
+        """Return distinct random columns of an unfolding, less those of a low-rank tensor.
 
         Parameters
         ----------
         mode : int
             The mode.
         n_columns : int
-            How many, with repetition.
+            How many; all of them if there are not more.
         minus : Components
             What is subtracted.
         rng : numpy Generator
@@ -264,14 +264,19 @@ class DenseTensor:
         ndarray of shape (p_mode, n_columns)
             The columns.
         """
-        picks = [rng.integers(size, size=n_columns) for size in self.shape]
+        sizes = [1 if m == mode else size for m, size in enumerate(self.shape)]
+        total = int(np.prod(sizes))
+        chosen = rng.choice(total, min(n_columns, total), replace=False, shuffle=False)
+        picks = np.unravel_index(chosen, sizes)
         index = tuple(
             np.arange(size)[:, None] if m == mode else picks[m][None]
             for m, size in enumerate(self.shape)
         )
-        chosen = _float64(self.tensor[index])
         others = [minus.factors[m][picks[m]] for m in range(self.order) if m != mode]
-        return chosen - (minus.factors[mode] * minus.weights) @ np.prod(others, axis=0).T
+        return (
+            _float64(self.tensor[index])
+            - (minus.factors[mode] * minus.weights) @ np.prod(others, axis=0).T
+        )
 
     def project(self, basis: FloatArray, mode: int) -> DenseTensor:
         """Multiply a mode by the transpose of a matrix: one pass.

@@ -80,8 +80,11 @@ def best_rank_one(
     seeds = np.random.SeedSequence(seed).spawn(tensor.order)
     jobs = list(zip(mode_orders(tensor.shape), seeds, strict=True))
 
+    n_kept = min(_KEPT, max(1, tensor.shape[0] // (2 * tensor.order)))
+
     def starts_of(job: tuple[list[int], np.random.SeedSequence]) -> list[FloatArray]:
-        return _starts(tensor, minus, job[0], n_restarts, np.random.default_rng(job[1]))
+        rng = np.random.default_rng(job[1])
+        return _starts(tensor, minus, job[0], n_restarts, n_kept, rng)
 
     starts = [starts_of(jobs[0])]
     first = [factor[:, :1] for factor in starts[0]]
@@ -105,17 +108,25 @@ def _starts(
     minus: Components,
     order: Sequence[int],
     n_restarts: int,
+    n_kept: int,
     rng: np.random.Generator,
 ) -> list[FloatArray]:
     """Return distinct maxima of a compressed tensor, lifted, the best first."""
     compressed = compress(tensor, minus, order)
     nothing = no_components(compressed.core.shape)
     found = search_core(compressed.core, nothing, n_restarts, rng)
-    return compressed.lift(distinct(found, _KEPT).factors)
+    return compressed.lift(distinct(found, n_kept).factors)
 
 
-def deflate_mode(tensor: DenseTensor, vector: FloatArray, mode: int, gamma: float) -> DenseTensor:
-    r"""Multiply a mode by :math:`I - \gamma uu^\top`: a copy.
+def deflate_mode(
+    tensor: DenseTensor,
+    vector: FloatArray,
+    mode: int,
+    gamma: float,
+    *,
+    overwrite: bool = False,
+) -> DenseTensor:
+    r"""Multiply a mode by :math:`I - \gamma uu^\top`.
 
     Parameters
     ----------
@@ -127,6 +138,8 @@ def deflate_mode(tensor: DenseTensor, vector: FloatArray, mode: int, gamma: floa
         The mode.
     gamma : float
         Strength, from 0 (nothing) to 1 (a projection).
+    overwrite : bool, default=False
+        Write into the tensor instead of a copy.
 
     Returns
     -------
@@ -136,4 +149,9 @@ def deflate_mode(tensor: DenseTensor, vector: FloatArray, mode: int, gamma: floa
     contracted = tensor.project(vector[:, None], mode).tensor
     shape = [1] * tensor.order
     shape[mode] = -1
-    return DenseTensor(tensor.tensor - tensor.native(gamma * vector).reshape(shape) * contracted)
+    column = tensor.native(gamma * vector).reshape(shape)
+    deflated = tensor.tensor if overwrite else 1 * tensor.tensor
+    for i in range(tensor.shape[0]):
+        row = 0 if mode == 0 else i
+        deflated[i] -= column[i if mode == 0 else 0] * contracted[row]
+    return DenseTensor(deflated)

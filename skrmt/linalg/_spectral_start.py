@@ -91,30 +91,26 @@ def compress(tensor: DenseTensor, minus: Components, order: Sequence[int]) -> Co
     the other modes. Noise that the first projection removes no longer hides the others.
     """
     columns = min(_EXTRA + minus.rank, int(_LARGEST_CORE ** (1 / tensor.order)))
-    bases = [np.zeros((0, 0))] * tensor.order
-    current, factors = tensor, list(minus.factors)
-    for step, mode in enumerate(order):
-        kept = min(columns, tensor.shape[mode])
-        bases[mode] = _leading(current, mode, kept, minus if step == 0 else None)
+    bases = [np.eye(size) for size in tensor.shape]
+    current, factors, left = tensor, list(minus.factors), minus
+    for mode in [mode for mode in order if tensor.shape[mode] > columns]:
+        bases[mode] = _leading(current, mode, columns, left)
         current = current.project(bases[mode], mode)
         factors[mode] = bases[mode].T @ factors[mode]
-        if step == 0:
-            current = current.minus(Components(minus.weights, factors))
-    return Compressed(DenseTensor(np.asarray(to_numpy(current.tensor), dtype=np.float64)), bases)
+        current = current.minus(Components(left.weights, factors))
+        left = no_components(current.shape)
+    core = np.asarray(to_numpy(current.minus(left).tensor), dtype=np.float64)
+    return Compressed(DenseTensor(core), bases)
 
 
-def _leading(
-    tensor: DenseTensor, mode: int, n_columns: int, minus: Components | None
-) -> FloatArray:
+def _leading(tensor: DenseTensor, mode: int, n_columns: int, minus: Components) -> FloatArray:
     """Return the leading left singular vectors of an unfolding, signs fixed."""
     size = tensor.shape[mode]
-    if minus is None and size**2 > np.prod(tensor.shape):
+    if not minus.rank and size**2 > np.prod(tensor.shape):
         flat = np.moveaxis(to_numpy(tensor.tensor), mode, 0).reshape(size, -1)
         vectors = np.linalg.svd(flat.astype(np.float64), full_matrices=False)[0][:, :n_columns]
     else:
-        gram = tensor.gram(mode)
-        if minus is not None and minus.rank:
-            gram = residual_gram(tensor, minus, mode)
+        gram = residual_gram(tensor, minus, mode) if minus.rank else tensor.gram(mode)
         vectors = eigh(gram, subset_by_index=[size - n_columns, size - 1])[1][:, ::-1]
     largest = np.abs(vectors).argmax(axis=0)
     return np.asarray(vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])]))
