@@ -79,29 +79,33 @@ def make_spiked_tensor(dims, betas, *, grams=0.0, noise_std=1.0, random_state=No
         raise ValueError(
             f"noise_std={noise_std!r} must be positive and finite: betas are in units of the noise."
         )
+    n_betas = np.size(betas)
+    norms = check_norms("betas", betas) if n_betas else np.zeros(0)
+    products = check_grams(grams, len(sizes), n_betas) if n_betas else np.zeros((len(sizes), 0, 0))
+    roots = [_root(gram) for gram in products]
+    for size, root in zip(sizes, roots, strict=True):
+        if root.shape[1] > size:
+            raise ValueError(
+                f"grams needs {root.shape[1]} dimensions in a mode of size {size}: use larger "
+                "dims or fewer components."
+            )
     rng = check_random_state(random_state)
     X = noise_std * rng.standard_normal(sizes)
-    if np.size(betas) == 0:
-        return SpikedTensor(X, [np.zeros((size, 0)) for size in sizes])
-    norms = check_norms("betas", betas)
-    products = check_grams(grams, len(sizes), len(norms))
-    factors = [_factor(size, gram, rng) for size, gram in zip(sizes, products, strict=True)]
-    left = factors[0] * (norms * noise_std * np.sqrt(sum(sizes)))
-    right = factors[1]
-    for factor in factors[2:]:
-        right = (right[:, None] * factor[None]).reshape(-1, len(norms))
+    factors = [
+        np.linalg.qr(rng.standard_normal((size, root.shape[1])))[0] @ root.T
+        for size, root in zip(sizes, roots, strict=True)
+    ]
+    left, right = factors[0] * (norms * noise_std * np.sqrt(sum(sizes))), np.ones((1, n_betas))
+    for factor in factors[1:]:
+        right = (right[:, None] * factor[None]).reshape(len(right) * len(factor), n_betas)
     X += (left @ right.T).reshape(sizes)
     return SpikedTensor(X, factors)
 
 
-def _factor(size, gram, rng):
-    """Return random columns with a Gram matrix."""
+def _root(gram):
+    """Return a matrix of full column rank whose rows have a Gram matrix."""
+    if not len(gram):
+        return gram
     values, vectors = np.linalg.eigh(gram)
     kept = values > 1e-12 * values[-1]
-    if kept.sum() > size:
-        raise ValueError(
-            f"grams needs {kept.sum()} dimensions in a mode of size {size}: use larger dims or "
-            "fewer components."
-        )
-    basis = np.linalg.qr(rng.standard_normal((size, kept.sum())))[0]
-    return basis @ (vectors[:, kept] * np.sqrt(values[kept])).T
+    return vectors[:, kept] * np.sqrt(values[kept])

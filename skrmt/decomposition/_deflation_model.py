@@ -120,13 +120,20 @@ def _options(model, data):
         n_restarts=model.n_restarts,
         tol=max(model.tol, 20 * data.tensor.resolution),
         max_iter=model.max_iter,
-        seed=int(check_random_state(model.random_state).randint(2**31 - 1)),
+        seed=_seed(model.random_state),
         noise_variance=variance,
         report=lambda line: print(f"[TensorDeflation] {line}") if model.verbose else None,
         run=lambda function, jobs: Parallel(n_jobs=model.n_jobs, prefer="threads")(
             delayed(function)(job) for job in jobs
         ),
     )
+
+
+def _seed(random_state):
+    """Return an integer seed; None takes a fresh one and leaves the global state alone."""
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31 - 1))
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def _sorted(joint):

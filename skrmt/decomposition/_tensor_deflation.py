@@ -147,7 +147,7 @@ class TensorDeflation(
     2
     >>> model.theoretical_alignments_.round(2)
     array([[0.99, 0.99, 0.99],
-           [0.98, 0.98, 0.98]])
+           [0.99, 0.99, 0.98]])
     >>> round(model.alignment_score(data.factors), 2)
     0.99
     """
@@ -361,7 +361,8 @@ class TensorDeflation(
         rows = to_numpy(scores)
         products = np.ones((1, self.n_components_))
         for factor in self.factors_[1:]:
-            products = (products[:, None] * factor[None]).reshape(-1, self.n_components_)
+            size = len(products) * len(factor)
+            products = (products[:, None] * factor[None]).reshape(size, self.n_components_)
         samples = rows @ products.astype(rows.dtype).T
         return like_input(samples.reshape(len(rows), *self._sample_shape), scores)
 

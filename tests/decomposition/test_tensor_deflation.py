@@ -1,0 +1,400 @@
+"""TensorDeflation: what it predicts comes true, and where it may not predict it says so."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from skrmt.datasets import make_spiked_tensor
+from skrmt.decomposition import TensorDeflation, factor_alignments
+from skrmt.exceptions import TheoryWarning
+from skrmt.theory import deflation, spiked_tensor
+
+GRAMS = np.array([[1, 0.5, 0.3], [0.5, 1, 0.4], [0.3, 0.4, 1]])
+
+
+def easy(random_state=0, **options):
+    options = {"grams": 0.4} | options
+    return make_spiked_tensor((24, 30, 36), [6.0, 4.0], random_state=random_state, **options)
+
+
+def draws(dims, betas, grams, n_draws, **parameters):
+    """Return models, and realised alignments in the order of each model's components."""
+    for seed in range(n_draws):
+        data = make_spiked_tensor(dims, betas, grams=grams, noise_std=2.0, random_state=seed)
+        model = TensorDeflation(random_state=0, **parameters).fit(data.X)
+        yield model, factor_alignments(data.factors, model.factors_)
+
+
+@pytest.mark.parametrize("method", ["joint", "hotelling", "orthogonalized"])
+def test_predicted_alignments_come_true(method):
+    """80^3, three correlated components, unknown noise: mean error at most 0.02."""
+    errors = [
+        np.abs(model.theoretical_alignments_ - realised).mean()
+        for model, realised in draws((80, 80, 80), [8, 6, 4.5], GRAMS, 3, method=method, gamma=0.7)
+    ]
+    assert np.mean(errors) < 0.02
+
+
+def test_signal_and_its_error_are_estimated():
+    """Mean over 12 draws within 4 of its standard errors, spread as predicted (a chi square)."""
+    models = [m for m, _ in draws((40, 50, 60), [5.0, 3.5], [0.6, 0.4, 0.2], 12)]
+    snr = np.array([model.snr_ for model in models])
+    spread = np.mean([model.snr_std_ for model in models], axis=0)
+    assert (np.abs(snr.mean(axis=0) - [5.0, 3.5]) < 4 * spread / np.sqrt(12) + 2 / 150).all()
+    assert (snr.std(axis=0, ddof=1) / spread > 0.4).all()
+    assert (snr.std(axis=0, ddof=1) / spread < 1.7).all()
+    cosines = np.abs([model.grams_[:, 0, 1] for model in models])
+    error = cosines.std(axis=0, ddof=1) / np.sqrt(12)
+    assert (np.abs(cosines.mean(axis=0) - [0.6, 0.4, 0.2]) < 4 * error + 2 / 150).all()
+
+
+@pytest.mark.slow
+def test_theory_holds_at_two_sizes():
+    """Bias of the mean overlap: within 4 standard errors and 1/N."""
+    for size in (40, 80):
+        gaps = [
+            model.theoretical_accuracy_ - (realised**2).mean()
+            for model, realised in draws((size,) * 3, [4.0, 3.0], 0.5, 40)
+        ]
+        error = np.std(gaps, ddof=1) / np.sqrt(40)
+        assert abs(np.mean(gaps)) < 4 * error + 1 / (3 * size)
+
+
+def test_attributes_of_one_component_are_those_of_the_closed_form():
+    data = make_spiked_tensor((30, 40, 50), [3.0], noise_std=0.1, random_state=1)
+    model = TensorDeflation(random_state=0).fit(data.X)
+    unit = np.sqrt(model.noise_variance_ * 120)
+    np.testing.assert_allclose(model.singular_values_, model.weights_ / unit)
+    beta = spiked_tensor.signal_strength(model.singular_values_[0], (30, 40, 50))
+    assert model.snr_[0] == pytest.approx(beta)
+    limit = spiked_tensor.rank_one_limit(beta, (30, 40, 50))
+    np.testing.assert_allclose(model.theoretical_alignments_[0], limit.alignments)
+    assert model.theoretical_accuracy_ == pytest.approx((limit.alignments**2).mean())
+    assert model.snr_std_[0] == pytest.approx(1 / np.sqrt(120) / limit.alignments.prod())
+    assert model.shrinkage_[0] == pytest.approx(
+        beta * limit.alignments.prod() / model.singular_values_[0]
+    )
+    assert model.noise_variance_ == pytest.approx(0.01, rel=5 * np.sqrt(2 / 60000))
+    assert model.thresholds_ == spiked_tensor.thresholds((30, 40, 50))
+    assert model.detected_.tolist() == [True]
+
+
+def test_cross_alignments_and_grams_have_the_signs_of_the_factors():
+    model = TensorDeflation(random_state=0).fit(easy(grams=[0.6, 0.5, -0.4]).X)
+    for mode, factor in enumerate(model.factors_):
+        np.testing.assert_allclose(model.cross_alignments_[:, :, mode], factor.T @ factor)
+        np.testing.assert_allclose(np.linalg.norm(factor, axis=0), 1)
+        assert np.sign(model.grams_[mode, 0, 1]) == np.sign(model.cross_alignments_[0, 1, mode])
+        if mode < 2:
+            assert (factor[np.abs(factor).argmax(axis=0), [0, 1]] > 0).all()
+    assert (model.weights_ > 0).all()
+    assert (np.diff(model.weights_) < 0).all()
+
+
+def test_methods_are_compared_and_the_best_is_taken():
+    data = easy()
+    model = TensorDeflation(method="auto", random_state=0).fit(data.X)
+    assert set(model.method_comparison_) == {"joint", "hotelling", "orthogonalized"}
+    assert model.method_ == "joint"
+    assert model.method_comparison_["joint"] == pytest.approx(model.theoretical_accuracy_)
+    for method in ("hotelling", "orthogonalized"):
+        single = TensorDeflation(method=method, random_state=0).fit(data.X)
+        assert single.theoretical_accuracy_ == pytest.approx(model.method_comparison_[method])
+        assert single.theoretical_accuracy_ < model.theoretical_accuracy_
+
+
+def test_hotelling_values_are_the_rank_one_values():
+    data = easy()
+    model = TensorDeflation(method="hotelling", random_state=0).fit(data.X)
+    unit = np.sqrt(model.noise_variance_ * 90)
+    np.testing.assert_allclose(model.singular_values_ * unit, model.weights_)
+    contracted = np.einsum("abc,a,b,c->", data.X, *[factor[:, 0] for factor in model.factors_])
+    assert contracted == pytest.approx(model.weights_[0], rel=1e-9)
+    predicted = deflation.hotelling(model.snr_, model.grams_, (24, 30, 36))
+    np.testing.assert_allclose(predicted.singular_values, model.singular_values_, atol=0.25)
+    assert np.isnan(model.gamma_)
+
+
+def test_gamma_is_used_and_reported():
+    data = easy()
+    model = TensorDeflation(method="orthogonalized", gamma=1.0, random_state=0).fit(data.X)
+    assert model.gamma_ == 1.0
+    assert abs(model.factors_[0][:, 0] @ model.factors_[0][:, 1]) < 1e-6
+    best = TensorDeflation(method="orthogonalized", random_state=0).fit(data.X)
+    assert best.gamma_ == pytest.approx(
+        deflation.optimal_gamma(best.snr_, best.grams_, (24, 30, 36))
+    )
+
+
+def test_transform_is_least_squares_and_inverse_transform_its_adjoint(rng):
+    data = easy()
+    model = TensorDeflation(random_state=0).fit(data.X)
+    scores = model.transform(data.X)
+    np.testing.assert_allclose(scores, model.factors_[0] * model.weights_, atol=1e-4)
+    terms = np.einsum("br,cr->bcr", *model.factors_[1:]).reshape(-1, 2)
+    expected = np.linalg.lstsq(terms, data.X.reshape(24, -1).T)[0].T
+    np.testing.assert_allclose(scores, expected, atol=1e-10)
+    np.testing.assert_allclose(model.inverse_transform(scores), model.predict(data.X))
+    new = rng.standard_normal((3, 30, 36))
+    assert model.predict(new).shape == new.shape
+    np.testing.assert_allclose(model.fit_transform(data.X), scores)
+    np.testing.assert_allclose(model.reconstruct(), model.predict(data.X), atol=1e-4)
+
+
+def test_score_is_the_explained_share():
+    data = easy()
+    model = TensorDeflation(random_state=0).fit(data.X)
+    left = data.X - model.predict(data.X)
+    assert model.score(data.X) == pytest.approx(1 - (left**2).sum() / (data.X**2).sum())
+    assert model.score(1e150 * data.X) == pytest.approx(model.score(data.X))
+    assert model.score(np.zeros((2, 30, 36))) == 1.0
+
+
+def test_shrinking_brings_the_tensor_closer_to_the_signal():
+    data = make_spiked_tensor((30, 30, 30), [2.2, 1.8], grams=0.3, random_state=3)
+    signal = np.sqrt(90) * np.einsum("ar,br,cr,r->abc", *data.factors, [2.2, 1.8])
+    model = TensorDeflation(2, random_state=0).fit(data.X)
+    errors = [np.linalg.norm(model.reconstruct(shrink) - signal) for shrink in (False, True)]
+    assert errors[1] < errors[0]
+    basis = np.einsum("ar,br,cr->abcr", *model.factors_).reshape(-1, 2)
+    best = np.linalg.norm(basis @ np.linalg.lstsq(basis, signal.ravel())[0] - signal.ravel())
+    assert errors[1] < best + 0.2 * (errors[0] - best)
+
+
+def test_alignment_score():
+    data = easy()
+    model = TensorDeflation(random_state=0).fit(data.X)
+    alignments = factor_alignments(model.factors_, data.factors)
+    assert model.alignment_score(data.factors) == pytest.approx(alignments.mean())
+    with pytest.raises(ValueError, match="true_factors"):
+        model.alignment_score(data.factors[:2])
+
+
+def test_pure_noise_has_no_component(rng):
+    with pytest.warns(TheoryWarning, match="n_components_ is 0") as record:
+        model = TensorDeflation(random_state=0).fit(rng.standard_normal((20, 20, 20)))
+    assert len(record) == 1
+    assert model.n_components_ == 0
+    assert model.theoretical_accuracy_ == 0
+    assert model.transform(np.ones((3, 20, 20))).shape == (3, 0)
+    assert (model.predict(np.ones((3, 20, 20))) == 0).all()
+    assert model.inverse_transform(np.zeros((3, 0))).shape == (3, 20, 20)
+    assert model.reconstruct(shrink=True).shape == (20, 20, 20)
+    assert model.next_singular_value_ < model.thresholds_.noise_norm + 1 / np.sqrt(60)
+
+
+@pytest.mark.parametrize("method", ["joint", "hotelling", "orthogonalized", "auto"])
+def test_components_below_the_threshold_are_fitted_and_flagged(method, rng):
+    with pytest.warns(TheoryWarning, match="do not stand out") as record:
+        model = TensorDeflation(2, method=method, random_state=0).fit(
+            rng.standard_normal((15, 16, 17))
+        )
+    assert len(record) == 1
+    assert model.detected_.tolist() == [False, False]
+    assert (model.theoretical_alignments_ == 0).all()
+    assert model.theoretical_accuracy_ == 0
+    assert np.isnan(model.snr_).all()
+
+
+def test_one_real_and_one_spurious_component():
+    data = make_spiked_tensor((30, 30, 30), [5.0], random_state=0)
+    with pytest.warns(TheoryWarning, match="1 of 2 components"):
+        model = TensorDeflation(2, random_state=0).fit(data.X)
+    assert model.detected_.tolist() == [True, False]
+    assert model.theoretical_alignments_[0].min() > 0.9
+    assert (model.theoretical_alignments_[1] == 0).all()
+    assert model.snr_[0] == pytest.approx(5.0, abs=4 * model.snr_std_[0])
+
+
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda X, rng: X + 2 * rng.standard_t(2, X.shape), "outlier|tails"),
+        (lambda X, rng: X * (rng.random(X.shape) > 0.2), "missing"),
+        (lambda X, rng: X + np.cumsum(rng.standard_normal(X.shape), axis=1), "correlated|white"),
+    ],
+)
+def test_data_unlike_the_model_have_no_theory(spoil, words, rng):
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        model = TensorDeflation(max_iter=50, random_state=0).fit(spoil(easy().X, rng))
+    messages = [str(w.message) for w in record if w.category is TheoryWarning]
+    assert len(messages) == 1
+    assert any(word in messages[0] for word in words.split("|")), messages
+    assert np.isnan(model.theoretical_accuracy_)
+    assert np.isnan(model.snr_).all()
+    assert all(np.isnan(value) for value in model.method_comparison_.values())
+
+
+def test_too_few_components_have_no_theory():
+    with pytest.warns(TheoryWarning, match="more components"):
+        model = TensorDeflation(1, random_state=0).fit(easy().X)
+    assert np.isnan(model.theoretical_accuracy_)
+    assert model.detected_.tolist() == [True]
+
+
+def test_uniform_noise_has_the_same_theory(rng):
+    signal = easy(noise_std=1e-3).X / 1e-3
+    noise = make_spiked_tensor((24, 30, 36), [], random_state=0).X
+    other = np.sqrt(3) * rng.uniform(-1, 1, noise.shape)
+    model = TensorDeflation(random_state=0).fit(signal - noise + other)
+    assert model.n_components_ == 2
+    assert (np.abs(model.snr_ - [6.0, 4.0]) < 5 * model.snr_std_).all()
+
+
+def test_noise_variance_is_trusted():
+    data = make_spiked_tensor((30, 30, 30), [3.0], noise_std=2.0, random_state=2)
+    model = TensorDeflation(noise_variance=4.0, random_state=0).fit(data.X)
+    assert model.noise_variance_ == pytest.approx(4.0)
+    with pytest.warns(TheoryWarning):
+        assert TensorDeflation(noise_variance=40.0, random_state=0).fit(data.X).n_components_ == 0
+
+
+@pytest.mark.parametrize("shape", [(6, 20, 90), (90, 6, 20), (12, 9, 10, 11), (7, 6, 8, 5, 6)])
+def test_any_order_and_unequal_sizes(shape):
+    data = make_spiked_tensor(shape, [6.0, 4.0], grams=0.3, random_state=0)
+    model = TensorDeflation(2, random_state=0).fit(data.X)
+    assert [factor.shape for factor in model.factors_] == [(size, 2) for size in shape]
+    assert model.alignment_score(data.factors) > 0.9
+    predicted = model.theoretical_alignments_
+    np.testing.assert_allclose(predicted, factor_alignments(data.factors, model.factors_), atol=0.1)
+
+
+def test_float32_and_torch_agree_with_float64(backend, dtype):
+    data = easy()
+    expected = TensorDeflation(random_state=0).fit(data.X)
+    X = backend.asarray(data.X, dtype)
+    model = TensorDeflation(random_state=0).fit(X)
+    assert all(factor.dtype == dtype for factor in model.factors_)
+    rtol = 1e-8 if dtype == np.float64 else 1e-3
+    np.testing.assert_allclose(model.snr_, expected.snr_, rtol)
+    assert model.theoretical_accuracy_ == pytest.approx(expected.theoretical_accuracy_, rel=rtol)
+    for output in (
+        model.transform(X),
+        model.predict(X),
+        model.inverse_transform(model.transform(X)),
+    ):
+        assert backend.is_native(output)
+        assert str(output.dtype).endswith(str(dtype))
+
+
+def test_device_torch_returns_numpy():
+    pytest.importorskip("torch")
+    data = easy()
+    model = TensorDeflation(device="cpu", random_state=0).fit(data.X)
+    assert isinstance(model.transform(data.X), np.ndarray)
+    expected = TensorDeflation(random_state=0).fit(data.X)
+    np.testing.assert_allclose(model.snr_, expected.snr_, rtol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-3, 1e150])
+def test_scale(scale):
+    data = easy()
+    expected = TensorDeflation(random_state=0).fit(data.X)
+    model = TensorDeflation(random_state=0).fit(scale * data.X)
+    np.testing.assert_allclose(model.snr_, expected.snr_, rtol=1e-8)
+    np.testing.assert_allclose(model.weights_, scale * expected.weights_, rtol=1e-8)
+    assert model.noise_variance_ / scale / scale == pytest.approx(expected.noise_variance_)
+
+
+@pytest.mark.parametrize(
+    "X, message",
+    [
+        (np.ones((3, 4)), "dimension"),
+        (np.random.default_rng(0).standard_normal((3, 1, 4)), "size 1"),
+        (np.full((3, 4, 5), np.nan), "NaN"),
+        (np.where(np.arange(60).reshape(3, 4, 5) == 7, np.inf, 1.0), "infinity"),
+        (np.ones((3, 4, 5), dtype=complex), "complex"),
+        (np.ones((3, 4, 5)), "constant"),
+        (np.zeros((3, 4, 5)), "constant"),
+        (np.zeros((0, 4, 5)), "empty"),
+    ],
+)
+def test_bad_tensors_are_refused_by_name(X, message):
+    model = TensorDeflation(random_state=0).fit(easy().X)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match=message) as error:
+        model.fit(X)
+    assert "X" in str(error.value)
+    assert vars(model) == before
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"n_components": 0},
+        {"n_components": 1000},
+        {"n_components": 1.5},
+        {"n_components": "many"},
+        {"gamma": -0.1},
+        {"gamma": 1.1},
+        {"noise_variance": -1.0},
+        {"noise_variance": 0.0},
+        {"method": "svd"},
+        {"tol": 0.0},
+        {"max_iter": 0},
+        {"n_restarts": 0},
+        {"device": "abacus"},
+    ],
+)
+def test_bad_parameters_are_refused_by_name(parameters):
+    if "device" in parameters:
+        pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=next(iter(parameters))):
+        TensorDeflation(**parameters, random_state=0).fit(easy().X)
+
+
+def test_samples_of_another_shape_are_refused():
+    model = TensorDeflation(random_state=0).fit(easy().X)
+    for method in (model.transform, model.predict, model.score):
+        with pytest.raises(ValueError, match="in fit"):
+            method(np.ones((3, 30, 35)))
+    with pytest.raises(ValueError, match="features"):
+        model.inverse_transform(np.ones((3, 3)))
+    with pytest.raises(NotFittedError):
+        TensorDeflation(random_state=0).reconstruct()
+
+
+def test_too_few_sweeps_warn_with_advice():
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        TensorDeflation(2, max_iter=1, random_state=0).fit(easy().X)
+
+
+def test_verbose_tells_of_every_component(capsys):
+    TensorDeflation(verbose=1, random_state=0).fit(easy().X)
+    assert "2 component(s)" in capsys.readouterr().out
+
+
+def test_citizen_of_scikit_learn():
+    data = easy()
+    y = np.arange(24) % 2
+    pipeline = make_pipeline(TensorDeflation(2, random_state=0), LogisticRegression())
+    assert pipeline.fit(data.X, y).predict(data.X).shape == (24,)
+    search = GridSearchCV(TensorDeflation(random_state=0), {"n_components": [1, 2]}, cv=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TheoryWarning)
+        search.fit(data.X)
+    assert search.best_params_["n_components"] == 2
+    model = clone(search.best_estimator_).set_output(transform="pandas").fit(data.X)
+    frame = model.transform(data.X)
+    assert list(frame.columns) == ["tensordeflation0", "tensordeflation1"]
+    np.testing.assert_allclose(model.inverse_transform(frame), model.predict(data.X))
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.transform(data.X), frame)
+
+
+def test_seed_and_workers_do_not_matter_to_strong_signals():
+    X = easy().X
+    models = [
+        TensorDeflation(random_state=seed, n_jobs=jobs).fit(X) for seed, jobs in ((0, 1), (1, 2))
+    ]
+    np.testing.assert_allclose(models[0].snr_, models[1].snr_, rtol=1e-6)
