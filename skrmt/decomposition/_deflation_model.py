@@ -293,15 +293,36 @@ def _theory_attributes(data, fit, signal, method, unit):
         comparison = {
             name: other.accuracy * len(kept) / rank for name, other in signal.predictions.items()
         }
+    accuracy = float((alignments**2).mean()) if rank else nothing
+    errors, margin = _alignment_errors(alignments, snr, spread, data.dims)
     return {
         "snr_": snr,
         "snr_std_": spread,
         "grams_": grams,
         "theoretical_alignments_": alignments,
-        "theoretical_accuracy_": float((alignments**2).mean()) if rank else nothing,
+        "theoretical_alignments_std_": errors,
+        "theoretical_accuracy_": accuracy,
+        "theoretical_accuracy_interval_": np.clip([accuracy - margin, accuracy + margin], 0, 1),
         "shrinkage_": shrinkage,
         "method_comparison_": comparison,
     }
+
+
+def _alignment_errors(alignments, snr, spread, dims):
+    """Return standard errors of alignments, and the 95 % margin of the mean overlap.
+
+    What an alignment q lacks, 1 - q^2, is a sum of p squares of noise over the norm of the
+    signal squared: its relative standard deviation is sqrt(2 / p), and twice that of the norm.
+    """
+    lack = np.where(alignments > 0, 1 - alignments**2, np.nan if len(snr) else 0.0)
+    finite = lack * np.sqrt(2 / np.array(dims))
+    strength = 2 * lack * (spread / snr)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = np.hypot(finite, strength) / (2 * alignments)
+    variances = np.nansum(finite**2, axis=1) + np.nansum(strength, axis=1) ** 2
+    unknown = np.isnan(alignments).any()
+    margin = float("nan") if unknown else 1.96 * np.sqrt(variances.sum()) / max(lack.size, 1)
+    return errors, margin
 
 
 def _messages(pilot, signal, n_components):

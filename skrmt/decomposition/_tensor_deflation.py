@@ -85,8 +85,13 @@ class TensorDeflation(
     theoretical_alignments_ : ndarray of shape (n_components_, d)
         Predicted absolute cosine of each estimated factor and the true one; 0 for components that
         are not detected.
+    theoretical_alignments_std_ : ndarray of shape (n_components_, d)
+        Standard deviation of the realised alignments about these: errors of `snr_`, and the
+        finite sizes. nan for components that are not detected.
     theoretical_accuracy_ : float
         Mean overlap, the mean of their squares: 1 for perfect factors, 0 where none is found.
+    theoretical_accuracy_interval_ : ndarray of shape (2,)
+        95 % interval of the mean overlap that comes true.
     cross_alignments_ : ndarray of shape (n_components_, n_components_, d)
         Cosines of the estimated factors.
     shrinkage_ : ndarray of shape (n_components_,)

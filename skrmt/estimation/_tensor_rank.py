@@ -14,6 +14,7 @@ from ..linalg import (
     cp_als,
     join,
     no_components,
+    restarted_components,
     strong_components,
 )
 from ..theory.spiked_tensor import thresholds
@@ -152,7 +153,10 @@ def joint_components(
     A component stands out if the best rank-one value of the residual of the joint fit before it,
     in units of :math:`\hat\sigma\sqrt N`, exceeds :math:`\lambda_0 + 1/\sqrt N`: the largest
     value that noise has, and one standard deviation. :math:`\hat\sigma` is that of the residual
-    after the component, with the degrees of freedom that it takes. Components far above the
+    after the component, with the degrees of freedom that it takes. Where it does not, a joint fit
+    of one more component decides: by the root of what it gains in the sum of squares, which is at
+    least that value, and in noise (simulated) stays below the same limit. Components that are
+    alike, which look like one, are told apart by it. Components far above the
     noise are found several at a time in a compressed tensor; only where it shows none, a
     thorough search follows. A tensor left with a part in :math:`10^{12}` of its sum of squares
     is taken for fitted exactly.
@@ -163,7 +167,7 @@ def joint_components(
     smallest = max(_EXACT, 10 * options.tol, 1e4 * tensor.resolution) ** 2 * total
     while fit.components.rank < wanted and (rank is not None or fit.residual > smallest):
         further = _strong(tensor, fit, wanted, options) if fit.residual > smallest else None
-        further = further or _next(tensor, fit, rank, smallest, options)
+        further = further or _next(tensor, fit, rank, smallest, total, options)
         if further.components.rank == fit.components.rank:
             fit = further
             break
@@ -228,6 +232,7 @@ def _next(
     fit: JointComponents,
     rank: int | None,
     smallest: float,
+    total: float,
     options: SearchOptions,
 ) -> JointComponents:
     """Search the residual thoroughly; return the fit with what was found, if it is to be kept."""
@@ -246,13 +251,35 @@ def _next(
         run=options.run,
     )
     found = Components(best.values, best.factors)
-    left = fit.residual - float(best.values[0]) ** 2
-    noise = noise_scale(left, tensor.shape, known + 1, options)
-    stands_out = fit.residual > smallest and bool(best.values[0] > limit * noise)
-    is_outlier = has_single_entry(found)
-    if rank is None and (is_outlier or not stands_out):
-        return fit._replace(next_value=float(best.values[0]), outlier=stands_out)
-    return fit.extended(found, np.array([stands_out]))
+    value = float(best.values[0])
+    limit *= noise_scale(fit.residual - value**2, tensor.shape, known + 1, options)
+    stands_out = fit.residual > smallest and value > limit
+    if rank is None and has_single_entry(found):
+        return fit._replace(next_value=value, outlier=stands_out)
+    further = fit.extended(found, np.array([stands_out]))
+    if known and not stands_out and fit.residual > smallest:
+        further = _jointly(tensor, fit, further, total, options)
+        stands_out = bool(further.detected[-1])
+    return further if stands_out or rank is not None else fit._replace(next_value=value)
+
+
+def _jointly(
+    tensor: DenseTensor,
+    fit: JointComponents,
+    further: JointComponents,
+    total: float,
+    options: SearchOptions,
+) -> JointComponents:
+    """Judge one more component by what a joint fit gains, from two starts."""
+    rank = further.components.rank
+    other = restarted_components(tensor, rank, n_restarts=options.n_restarts, seed=options.seed)
+    starts = (further, further._replace(components=other))
+    fits = [_refit(tensor, start, total, options, rough=True) for start in starts]
+    best = min(fits, key=lambda joint: joint.residual)
+    limit = thresholds(tensor.shape).noise_norm + 1 / np.sqrt(sum(tensor.shape))
+    limit *= noise_scale(best.residual, tensor.shape, rank, options)
+    gain = fit.residual - best.residual
+    return best._replace(detected=np.append(fit.detected, gain > limit**2))
 
 
 def _refit(

@@ -5,18 +5,24 @@ They need Matplotlib: `pip install "skrmt[plot]"`.
 
 from .. import _install
 from ._accuracy_path import AccuracyPathDisplay
+from ._factor_alignment import FactorAlignmentDisplay
 from ._label_noise_transition import LabelNoiseTransitionDisplay, VerifierFrontierDisplay
 from ._noise_sensitivity import NoiseSensitivityDisplay
 from ._score_distribution import ScoreDistributionDisplay
 from ._synthetic_value import SyntheticValueDisplay
+from ._tensor_phase import TensorPhaseDiagramDisplay
+from ._tensor_scree import TensorScreeDisplay
 
 _install.check()
 
 __all__ = [
     "AccuracyPathDisplay",
+    "FactorAlignmentDisplay",
     "LabelNoiseTransitionDisplay",
     "NoiseSensitivityDisplay",
     "ScoreDistributionDisplay",
     "SyntheticValueDisplay",
+    "TensorPhaseDiagramDisplay",
+    "TensorScreeDisplay",
     "VerifierFrontierDisplay",
 ]

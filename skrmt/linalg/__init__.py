@@ -2,7 +2,7 @@
 
 from .. import _install
 from ._backend import as_device, get_backend, is_torch, to_numpy
-from ._cp import CPFit, cp_als, join, strong_components
+from ._cp import CPFit, cp_als, join, restarted_components, strong_components
 from ._dense_tensor import Components, DenseTensor, no_components
 from ._mix_basis import MixBasis, MixSource, mix_basis
 from ._mix_path import mix_coefficients, mix_loo
@@ -42,6 +42,7 @@ __all__ = [
     "onsager",
     "predict_path",
     "residual_gram",
+    "restarted_components",
     "ridge_basis",
     "strong_components",
     "to_numpy",

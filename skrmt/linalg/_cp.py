@@ -208,6 +208,41 @@ def strong_components(
     return Components(found.weights, compressed.lift(found.factors))
 
 
+def restarted_components(
+    tensor: DenseTensor, rank: int, *, n_restarts: int = 20, seed: int = 0
+) -> Components:
+    """Fit a compressed tensor jointly from random starts.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    rank : int
+        Number of components.
+    n_restarts : int, default=20
+        Random starts.
+    seed : int, default=0
+        Their seed.
+
+    Returns
+    -------
+    Components
+        The best fit, a start for `cp_als`: correlated components, which a search for one after
+        the other takes for a single one, are told apart.
+    """
+    rng = np.random.default_rng(seed)
+    orders = mode_orders(tensor.shape)
+    compressed = compress(tensor, no_components(tensor.shape), orders[0], rank)
+    core, fits = compressed.core, []
+    for _ in range(n_restarts):
+        factors = [rng.standard_normal((size, rank)) for size in core.shape]
+        factors = [factor / np.linalg.norm(factor, axis=0) for factor in factors]
+        start = Components(np.ones(rank), factors)
+        fits.append(cp_als(core, start, tol=_CORE_TOLERANCE, max_iter=_CORE_SWEEPS))
+    best = max(fits, key=lambda fit: fit.explained).components
+    return Components(best.weights, compressed.lift(best.factors))
+
+
 def join(components: Components, weights: FloatArray, factors: Sequence[FloatArray]) -> Components:
     """Append components.
 

@@ -67,7 +67,9 @@ def mode_orders(shape: Sequence[int]) -> list[list[int]]:
     return [[mode, *(other for other in ascending if other != mode)] for mode in ascending]
 
 
-def compress(tensor: DenseTensor, minus: Components, order: Sequence[int]) -> Compressed:
+def compress(
+    tensor: DenseTensor, minus: Components, order: Sequence[int], rank: int = 0
+) -> Compressed:
     """Project each mode on its leading singular vectors, after those of the modes before.
 
     Parameters
@@ -78,19 +80,21 @@ def compress(tensor: DenseTensor, minus: Components, order: Sequence[int]) -> Co
         A low-rank tensor that is subtracted.
     order : sequence of int
         Modes in the order in which they are compressed.
+    rank : int, default=0
+        Number of components expected in what is left.
 
     Returns
     -------
     Compressed
-        Ten directions a mode and one more for each component subtracted, fewer in orders above
-        four: the small tensor has at most 20 000 entries.
+        Ten directions a mode and one more for each component, subtracted or expected; fewer in
+        orders above four: the small tensor has at most 20 000 entries.
 
     Notes
     -----
     Costs the Gram matrix of the first mode, kept by the tensor, one pass, and a tenth of that for
     the other modes. Noise that the first projection removes no longer hides the others.
     """
-    columns = min(_EXTRA + minus.rank, int(_LARGEST_CORE ** (1 / tensor.order)))
+    columns = min(_EXTRA + minus.rank + rank, int(_LARGEST_CORE ** (1 / tensor.order)))
     bases = [np.eye(size) for size in tensor.shape]
     current, factors, left = tensor, list(minus.factors), minus
     for mode in [mode for mode in order if tensor.shape[mode] > columns]:

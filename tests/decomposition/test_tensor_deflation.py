@@ -46,7 +46,7 @@ def test_predicted_alignments_come_true(method):
 
 def test_signal_and_its_error_are_estimated():
     """Mean over 12 draws within 4 of its standard errors, spread as predicted (a chi square)."""
-    models = [m for m, _ in draws((40, 50, 60), [5.0, 3.5], [0.6, 0.4, 0.2], 12)]
+    models = [m for m, _ in draws((40, 50, 60), [5.0, 3.5], [0.6, 0.4, 0.2], 12, n_components=2)]
     snr = np.array([model.snr_ for model in models])
     spread = np.mean([model.snr_std_ for model in models], axis=0)
     assert (np.abs(snr.mean(axis=0) - [5.0, 3.5]) < 4 * spread / np.sqrt(12) + 2 / 150).all()
@@ -55,6 +55,26 @@ def test_signal_and_its_error_are_estimated():
     cosines = np.abs([model.grams_[:, 0, 1] for model in models])
     error = cosines.std(axis=0, ddof=1) / np.sqrt(12)
     assert (np.abs(cosines.mean(axis=0) - [0.6, 0.4, 0.2]) < 4 * error + 2 / 150).all()
+
+
+def test_errors_of_alignments_are_as_foretold():
+    """24 draws of 6 alignments: 95 % within 1.96, a z of spread 1 (s.e. of 48 or more: 0.1)."""
+    scores, covered = [], []
+    for model, realised in draws((30, 40, 50), [4.0, 3.0], 0.4, 24, n_components=2):
+        gap = realised - model.theoretical_alignments_
+        scores.append(gap / model.theoretical_alignments_std_)
+        low, high = model.theoretical_accuracy_interval_
+        covered.append(low < (realised**2).mean() < high)
+    assert 0.6 < np.std(scores) < 1.4
+    assert np.mean(np.abs(scores) < 1.96) > 0.85
+    assert np.mean(covered) > 0.8
+
+
+def test_components_that_are_alike_are_told_apart():
+    """A pair of cosines 0.6 that leaves, after its best rank one, no more than noise has."""
+    for model, realised in draws((60, 60, 60), [3.0, 2.55], 0.6, 3):
+        assert model.n_components_ == 2
+        assert realised.min() > 0.9
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from skrmt.linalg import (
     cp_als,
     join,
     no_components,
+    restarted_components,
     strong_components,
 )
 
@@ -100,6 +101,14 @@ def test_strong_components_are_found_together(rng):
     assert (cosines.max(axis=0) > 0.8).all()
     further = strong_components(tensor, cp_als(tensor, found).components, enough=2.2, max_rank=2)
     assert further.rank == 0
+
+
+def test_restarts_tell_components_apart_that_are_alike(rng):
+    truth = signal((40, 40, 40), [4.0, 3.4], 0.6, rng)
+    tensor = DenseTensor(dense(truth) + rng.standard_normal((40, 40, 40)) / np.sqrt(120))
+    fit = cp_als(tensor, restarted_components(tensor, 2))
+    best = cp_als(tensor, truth)
+    assert fit.explained == pytest.approx(best.explained, rel=1e-6)
 
 
 def test_join_appends(rng):
