@@ -21,8 +21,7 @@ from threadpoolctl import threadpool_limits
 from skrmt.datasets import make_spiked_tensor
 from skrmt.decomposition import TensorDeflation, factor_alignments
 from skrmt.exceptions import TheoryWarning
-from skrmt.linalg import DenseTensor, no_components
-from skrmt.linalg._power_sweeps import power_sweeps
+from skrmt.linalg import DenseTensor, no_components, power_sweeps
 from skrmt.theory.spiked_tensor import thresholds
 
 STRENGTHS = {"strong": (8.0, 6.0, 4.5, 3.5), "moderate": (4.0, 3.5, 3.0, 2.5)}

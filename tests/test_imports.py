@@ -19,7 +19,14 @@ PACKAGE = ROOT / "skrmt"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 EVERYWHERE = {"numpy", "scipy", "skrmt.exceptions", "skrmt._install"}
-ESTIMATORS = {"sklearn", "skrmt.theory", "skrmt.linalg", "skrmt.estimation", "skrmt.utils"}
+ESTIMATORS = {
+    "joblib",
+    "sklearn",
+    "skrmt.theory",
+    "skrmt.linalg",
+    "skrmt.estimation",
+    "skrmt.utils",
+}
 LAYERS = {
     "theory": set(),
     "linalg": {"skrmt.utils"},

@@ -81,7 +81,9 @@ fig, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
 for name, colour in zip(curves, ("#0072B2", "#D55E00", "#009E73"), strict=True):
     ax.plot(betas, curves[name], color=colour, label=f"{name}, theory")
     ax.errorbar(measured_at, measured[name].mean(1), measured[name].std(1), fmt="o", color=colour)
-ax.set(xlabel="Norm β of the first component", ylabel="Mean overlap with the truth", ylim=(0.4, 1.01))
+ax.set(
+    xlabel="Norm β of the first component", ylabel="Mean overlap with the truth", ylim=(0.4, 1.01)
+)
 ax.legend(frameon=False, loc="lower right")
 plt.show()
 

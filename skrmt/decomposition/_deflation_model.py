@@ -108,7 +108,7 @@ def fit_tensor(model, X):
     attributes = _fit_attributes(data, fit, joint.next_value, variance, unit)
     attributes |= _theory_attributes(data, fit, signal, method, unit)
     attributes |= {"gamma_": gamma, "method_": method}
-    return attributes, _messages(pilot, signal, model.n_components), fit.converged
+    return attributes, _messages(pilot, signal), fit.converged
 
 
 def _options(model, data):
@@ -215,8 +215,21 @@ def _deflated(data, pilot, gamma, options):
     """Find as many components as the joint fit one after the other."""
     found, n_iter, converged = deflate(data, pilot.components.rank, gamma, options)
     detected = np.arange(found.rank) < pilot.detected.sum()
+    found = _oriented(found, pilot.components)
     components = found if np.isnan(gamma) else least_squares_weights(data, found)
     return Fit(components, found.weights, detected, n_iter, converged)
+
+
+def _oriented(found, reference):
+    """Give the factors the signs of those they are about, in all modes but the last."""
+    pairs = zip(found.factors, reference.factors, strict=True)
+    cosines = np.array([a.T @ b for a, b in pairs])
+    rows, about = linear_sum_assignment(-np.abs(cosines.prod(axis=0)))
+    signs = np.where(cosines[:, rows, about] < 0, -1.0, 1.0)
+    signs[-1] = signs[:-1].prod(axis=0)
+    return Components(
+        found.weights, [factor * sign for factor, sign in zip(found.factors, signs, strict=True)]
+    )
 
 
 def _same_order(signal, method, fit, pilot):
@@ -325,7 +338,7 @@ def _alignment_errors(alignments, snr, spread, dims):
     return errors, margin
 
 
-def _messages(pilot, signal, n_components):
+def _messages(pilot, signal):
     """Say where theory has nothing to say."""
     messages = []
     if signal.complaint:

@@ -61,45 +61,45 @@ class TensorDeflation(
 
     Attributes
     ----------
-    weights_ : ndarray of shape (n_components_,)
+    weights_ : ndarray of shape (r,)
         Norms of the components, in the units of X, largest first for "joint", else in the order
         found. They exceed the true ones where components are weak; see `reconstruct`.
-    factors_ : list of ndarray of shape (p_m, n_components_)
+    factors_ : list of ndarray of shape (p_m, r)
         Unit factors, one array an axis, the largest entries of all but the last positive.
     n_components_ : int
-        Number of components, 0 where "auto" finds none.
+        Number of components r, 0 where "auto" finds none.
     noise_variance_ : float
         Variance of an entry of the noise, in squared units of X.
-    singular_values_ : ndarray of shape (n_components_,)
+    singular_values_ : ndarray of shape (r,)
         `weights_` of a joint fit, the rank-one values of the steps of deflation, in units of
         :math:`\sigma\sqrt N`, N the sum of the sizes.
     next_singular_value_ : float
         Best rank-one value of what "auto" left, in the same units; nan with a given number.
-    snr_ : ndarray of shape (n_components_,)
+    snr_ : ndarray of shape (r,)
         Norms :math:`\beta` of the true components, in the same units: `singular_values_`
         without their bias. nan for components that are not detected.
-    snr_std_ : ndarray of shape (n_components_,)
+    snr_std_ : ndarray of shape (r,)
         Standard errors of `snr_`.
-    grams_ : ndarray of shape (d, n_components_, n_components_)
+    grams_ : ndarray of shape (d, r, r)
         Estimated cosines of the true factors in each axis.
-    theoretical_alignments_ : ndarray of shape (n_components_, d)
+    theoretical_alignments_ : ndarray of shape (r, d)
         Predicted absolute cosine of each estimated factor and the true one; 0 for components that
         are not detected.
-    theoretical_alignments_std_ : ndarray of shape (n_components_, d)
+    theoretical_alignments_std_ : ndarray of shape (r, d)
         Standard deviation of the realised alignments about these: errors of `snr_`, and the
         finite sizes. nan for components that are not detected.
     theoretical_accuracy_ : float
         Mean overlap, the mean of their squares: 1 for perfect factors, 0 where none is found.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
         95 % interval of the mean overlap that comes true.
-    cross_alignments_ : ndarray of shape (n_components_, n_components_, d)
+    cross_alignments_ : ndarray of shape (r, r, d)
         Cosines of the estimated factors.
-    shrinkage_ : ndarray of shape (n_components_,)
+    shrinkage_ : ndarray of shape (r,)
         Factors by which `weights_` are multiplied to come closest to the signal.
     thresholds_ : SpikedThresholds
         Bulk edge, least signal, noise norm, critical signal and that of a spectral start, in the
         same units, for tensors of this shape.
-    detected_ : ndarray of bool of shape (n_components_,)
+    detected_ : ndarray of bool of shape (r,)
         Whether each component stands out of the noise.
     gamma_ : float
         Strength of the projection; nan without one.
@@ -240,7 +240,7 @@ class TensorDeflation(
 
         Returns
         -------
-        ndarray or torch tensor of shape (n, n_components_)
+        ndarray or torch tensor of shape (n, r)
             Coefficients of the products of the factors of all axes but the first.
         """
         check_is_fitted(self)
@@ -251,7 +251,7 @@ class TensorDeflation(
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_components_)
+        X : array-like or torch tensor of shape (n, r)
             Scores.
 
         Returns

@@ -53,6 +53,12 @@ def degrees_of_freedom(dims: Sequence[int], rank: int) -> int:
     -------
     int
         The difference, at least 1.
+
+    Examples
+    --------
+    >>> from skrmt.estimation import degrees_of_freedom
+    >>> degrees_of_freedom((10, 10, 10), 2)
+    944
     """
     return max(1, int(np.prod(dims)) - rank * (sum(dims) - len(dims) + 1))
 
@@ -98,6 +104,16 @@ def check_tensor_noise(
     ----------
     Ledoit & Wolf, Some hypothesis tests for the covariance matrix when the dimension is large
     compared to the sample size, Ann. Statist. 30, 1081 (2002).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.estimation import check_tensor_noise
+    >>> from skrmt.linalg import DenseTensor, no_components
+    >>> noise = np.random.default_rng(0).standard_t(2, size=(20, 20, 20))
+    >>> check = check_tensor_noise(DenseTensor(noise), no_components(noise.shape), noise.var())
+    >>> print(check.complaint.split(" (")[0])
+    the residual has heavy tails
     """
     rng = np.random.default_rng(seed)
     kurtosis, error, masked = _entries(tensor, components)

@@ -123,6 +123,12 @@ def largest_rank(dims: tuple[int, ...]) -> int:
     int
         The number: with it no unfolding has full column rank for sure, and fewer parameters than
         entries are fitted.
+
+    Examples
+    --------
+    >>> from skrmt.estimation import largest_rank
+    >>> largest_rank((10, 20, 30))
+    103
     """
     entries = int(np.prod(dims))
     fewest_columns = min(entries // size for size in dims)
@@ -160,6 +166,16 @@ def joint_components(
     noise are found several at a time in a compressed tensor; only where it shows none, a
     thorough search follows. A tensor left with a part in :math:`10^{12}` of its sum of squares
     is taken for fitted exactly.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.datasets import make_spiked_tensor
+    >>> from skrmt.estimation import SearchOptions, joint_components
+    >>> from skrmt.linalg import DenseTensor
+    >>> X, _ = make_spiked_tensor((20, 20, 20), [9.0, 6.0], random_state=0)
+    >>> joint_components(DenseTensor(X), None, SearchOptions()).detected
+    array([ True,  True])
     """
     total = tensor.squared_norm()
     fit = JointComponents(no_components(tensor.shape), np.zeros(0, dtype=bool), total)

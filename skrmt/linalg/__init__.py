@@ -7,7 +7,7 @@ from ._dense_tensor import Components, DenseTensor, no_components
 from ._mix_basis import MixBasis, MixSource, mix_basis
 from ._mix_path import mix_coefficients, mix_loo
 from ._onsager import onsager
-from ._power_sweeps import RankOne
+from ._power_sweeps import RankOne, power_sweeps
 from ._predict_path import predict_path
 from ._rank_one import best_rank_one, deflate_mode
 from ._ridge_basis import RidgeBasis, ridge_basis
@@ -40,6 +40,7 @@ __all__ = [
     "mix_loo",
     "no_components",
     "onsager",
+    "power_sweeps",
     "predict_path",
     "residual_gram",
     "restarted_components",

@@ -194,6 +194,16 @@ def strong_components(
     -----
     One Gram matrix and two passes over the tensor for all of them; in the compressed tensor they
     are fitted jointly after each one found.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import DenseTensor, no_components, strong_components
+    >>> T = np.zeros((3, 3, 3))
+    >>> T[0, 0, 0], T[1, 1, 1], T[2, 2, 2] = 9.0, 5.0, 1.0
+    >>> found = strong_components(DenseTensor(T), no_components(T.shape), enough=3.0, max_rank=3)
+    >>> found.weights.round(6)
+    array([9., 5.])
     """
     rng = np.random.default_rng(seed)
     compressed = compress(tensor, minus, mode_orders(tensor.shape)[0])
@@ -229,6 +239,15 @@ def restarted_components(
     Components
         The best fit, a start for `cp_als`: correlated components, which a search for one after
         the other takes for a single one, are told apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import DenseTensor, restarted_components
+    >>> T = np.zeros((3, 3, 3))
+    >>> T[0, 0, 0], T[1, 1, 1] = 9.0, 5.0
+    >>> np.sort(restarted_components(DenseTensor(T), 2).weights).round(3)
+    array([5., 9.])
     """
     rng = np.random.default_rng(seed)
     orders = mode_orders(tensor.shape)
@@ -259,6 +278,13 @@ def join(components: Components, weights: FloatArray, factors: Sequence[FloatArr
     -------
     Components
         All of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import join, no_components
+    >>> join(no_components((2, 3)), np.ones(1), [np.eye(2, 1), np.eye(3, 1)]).rank
+    1
     """
     pairs = zip(components.factors, factors, strict=True)
     joined = [np.concatenate(pair, axis=1) for pair in pairs]

@@ -47,6 +47,12 @@ def no_components(dims: Sequence[int]) -> Components:
     -------
     Components
         No weights, factors without columns.
+
+    Examples
+    --------
+    >>> from skrmt.linalg import no_components
+    >>> no_components((4, 3, 2)).rank
+    0
     """
     return Components(np.zeros(0), [np.zeros((size, 0)) for size in dims])
 
@@ -71,6 +77,14 @@ class DenseTensor:
     Contractions run in the precision of the tensor on its device, as matrix products with the
     view (p_1, p_2...p_d), which needs no copy. Vectors and factors are float64 NumPy arrays on
     either side. Gram matrices are summed in float64 and kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import DenseTensor
+    >>> T = DenseTensor(np.einsum("i,j,k->ijk", [3.0, 4.0], [1.0, 0.0], [0.6, 0.8]))
+    >>> T.mttkrp([np.zeros((2, 1)), np.eye(2, 1), np.ones((2, 1))], 0).ravel()
+    array([4.2, 5.6])
     """
 
     def __init__(self, tensor: Array) -> None:

@@ -87,6 +87,15 @@ def power_sweeps(
     -----
     A sweep takes two passes over the tensor: its first mode is contracted, all other vectors are
     updated twice from the result, and the first one from those.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import DenseTensor, no_components, power_sweeps
+    >>> T = DenseTensor(np.einsum("i,j,k->ijk", [3.0, 4.0], [1.0, 0.0], [0.6, 0.8]))
+    >>> starts = [np.full((2, 1), 0.5**0.5)] * 3
+    >>> power_sweeps(T, starts, no_components(T.shape), 1e-6, 10).values.round(6)
+    array([5.])
     """
     factors, values = list(starts), np.zeros(starts[0].shape[1])
     moved, n_iter = np.inf, 0

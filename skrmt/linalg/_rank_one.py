@@ -145,6 +145,14 @@ def deflate_mode(
     -------
     DenseTensor
         The deflated tensor.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import DenseTensor, deflate_mode
+    >>> deflated = deflate_mode(DenseTensor(np.ones((2, 2, 2))), np.array([1.0, 0.0]), 0, 1.0)
+    >>> deflated.tensor[:, 0, 0]
+    array([0., 1.])
     """
     contracted = tensor.project(vector[:, None], mode).tensor
     shape = [1] * tensor.order

@@ -137,6 +137,15 @@ def residual_gram(tensor: DenseTensor, minus: Components, mode: int) -> FloatArr
     ndarray of shape (p_mode, p_mode)
         The Gram matrix, by products with the one of the tensor: digits are lost where the rest is
         less than 1e-6 of the tensor in norm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import Components, DenseTensor, residual_gram
+    >>> one = Components(np.ones(1), [np.eye(2, 1)] * 3)
+    >>> residual_gram(DenseTensor(np.ones((2, 2, 2))), one, 0)
+    array([[3., 3.],
+           [3., 4.]])
     """
     weighted = minus.factors[mode] * minus.weights
     cross = tensor.mttkrp(minus.factors, mode) @ weighted.T

@@ -144,6 +144,15 @@ def test_hotelling_values_are_the_rank_one_values():
     assert np.isnan(model.gamma_)
 
 
+@pytest.mark.parametrize("method", ["hotelling", "orthogonalized"])
+def test_signs_of_grams_are_those_of_the_factors_found(method):
+    data = easy(grams=[0.5, 0.6, -0.4])
+    model = TensorDeflation(2, method=method, gamma=0.6, random_state=0).fit(data.X)
+    for factor, true, gram in zip(model.factors_, data.factors, model.grams_, strict=True):
+        signs = np.sign(np.einsum("pr,pr->r", factor, true))
+        assert gram[0, 1] * signs.prod() == pytest.approx(true[:, 0] @ true[:, 1], abs=0.15)
+
+
 def test_gamma_is_used_and_reported():
     data = easy()
     model = TensorDeflation(method="orthogonalized", gamma=1.0, random_state=0).fit(data.X)
