@@ -27,6 +27,7 @@ def machine():
         "scipy": scipy.__version__,
         "scikit-learn": sklearn.__version__,
         "cleanlab": _version("cleanlab"),
+        "tensorly": _version("tensorly"),
         "skrmt": skrmt.__version__,
     }
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
