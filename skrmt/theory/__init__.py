@@ -5,12 +5,13 @@ Each module is a public namespace, one a subject:
 - `skrmt.theory.noisy_labels`: linear classifiers trained on labels that are partly wrong.
 - `skrmt.theory.spiked_tensor`: the strongest rank-one part of a noisy tensor.
 - `skrmt.theory.deflation`: several components of a noisy tensor, one after another or jointly.
+- `skrmt.theory.nested_tensor`: two classes seen through several noisy views.
 - `skrmt.theory.synthetic_mix`: linear classifiers trained on real and synthetic rows.
 """
 
 from .. import _install
-from . import deflation, noisy_labels, spiked_tensor, synthetic_mix
+from . import deflation, nested_tensor, noisy_labels, spiked_tensor, synthetic_mix
 
 _install.check()
 
-__all__ = ["deflation", "noisy_labels", "spiked_tensor", "synthetic_mix"]
+__all__ = ["deflation", "nested_tensor", "noisy_labels", "spiked_tensor", "synthetic_mix"]
