@@ -30,6 +30,7 @@ EXTRA_PARAMETERS: dict[str, list[dict[str, Any]]] = {
         {"method": "lpc"},
         {"noise_rates": None, "alpha": 1.0},
     ],
+    "NestedTensorClustering": [{"n_clusters": 3}, {"threshold": "zero", "method": "auto"}],
     "SyntheticMixClassifier": [{"alpha": 1.0, "fit_intercept": False, "criterion": "nll"}],
     "TensorDeflation": [
         {"n_components": 2, "method": "hotelling"},

@@ -9,6 +9,17 @@ from ._class_mixture import (
     learn_class_mixture,
     symmetric_noise,
 )
+from ._clusters import (
+    Stability,
+    TiedMixture,
+    UnitMixture,
+    bimodal_direction,
+    calibrated_accuracy,
+    fit_tied_mixture,
+    fit_unit_mixture,
+    half_sample_stability,
+    kurtosis,
+)
 from ._goodness import mixture_fit_test, normality_test
 from ._label_evidence import (
     class_posterior,
@@ -52,10 +63,24 @@ from ._synthetic_labels import (
 from ._tensor_noise import NoiseCheck, check_tensor_noise, degrees_of_freedom
 from ._tensor_rank import JointComponents, SearchOptions, joint_components, largest_rank
 from ._unmixing import UnmixedAccuracy, unmixed_accuracy
+from ._views import CoreSpectrum, ViewFactor, core_spectrum, fit_view_factor
 
 _install.check()
 
 __all__ = [
+    "Stability",
+    "TiedMixture",
+    "UnitMixture",
+    "bimodal_direction",
+    "calibrated_accuracy",
+    "fit_tied_mixture",
+    "fit_unit_mixture",
+    "half_sample_stability",
+    "kurtosis",
+    "CoreSpectrum",
+    "ViewFactor",
+    "core_spectrum",
+    "fit_view_factor",
     "JointComponents",
     "NoiseCheck",
     "SearchOptions",

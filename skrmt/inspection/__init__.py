@@ -12,11 +12,14 @@ from ._score_distribution import ScoreDistributionDisplay
 from ._synthetic_value import SyntheticValueDisplay
 from ._tensor_phase import TensorPhaseDiagramDisplay
 from ._tensor_scree import TensorScreeDisplay
+from ._view_data import UnfoldingSpectrumDisplay, ViewWeightsDisplay
+from ._view_theory import ClusteringAccuracyDisplay, ViewPhaseDiagramDisplay
 
 _install.check()
 
 __all__ = [
     "AccuracyPathDisplay",
+    "ClusteringAccuracyDisplay",
     "FactorAlignmentDisplay",
     "LabelNoiseTransitionDisplay",
     "NoiseSensitivityDisplay",
@@ -24,5 +27,8 @@ __all__ = [
     "SyntheticValueDisplay",
     "TensorPhaseDiagramDisplay",
     "TensorScreeDisplay",
+    "UnfoldingSpectrumDisplay",
     "VerifierFrontierDisplay",
+    "ViewPhaseDiagramDisplay",
+    "ViewWeightsDisplay",
 ]

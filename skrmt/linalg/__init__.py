@@ -13,10 +13,24 @@ from ._rank_one import best_rank_one, deflate_mode
 from ._ridge_basis import RidgeBasis, ridge_basis
 from ._ridge_path import coefficients, loo_path, loo_scores, loo_squared_error
 from ._spectral_start import residual_gram
+from ._views import (
+    LeadingComponents,
+    combine_views,
+    leading_components,
+    project_views,
+    view_gram,
+    view_means,
+)
 
 _install.check()
 
 __all__ = [
+    "view_means",
+    "view_gram",
+    "project_views",
+    "leading_components",
+    "combine_views",
+    "LeadingComponents",
     "CPFit",
     "Components",
     "DenseTensor",

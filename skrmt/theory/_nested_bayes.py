@@ -50,7 +50,7 @@ def bayes_accuracy(snr: float, ratio: float) -> float:
     snr : float
         :math:`s = |\mu|^2/v`: half the distance of the means, squared, over the noise variance.
     ratio : float
-        r = n/p, samples over features.
+        Samples over features, r = n/p.
 
     Returns
     -------

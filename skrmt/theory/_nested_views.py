@@ -95,7 +95,7 @@ def unequal_views(
     Parameters
     ----------
     n_samples : int
-        n.
+        Number n of samples.
     n_features : array-like of int of shape (m,)
         Widths :math:`p_k`.
     signal : array-like of shape (m,)
@@ -302,7 +302,7 @@ def missing_views(
     mask : array-like of bool of shape (n_samples, n_views)
         Which views are there, at least one a sample.
     n_features : int
-        p.
+        Number p of features.
     signal : float
         :math:`|\mu|^2`, half the distance of the means, squared.
     noise : array-like of shape (n_views,)

@@ -1,0 +1,483 @@
+"""One matrix from many views: the weights of the views, and what is left of their noise."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ..estimation import CoreSpectrum, ViewFactor, core_spectrum, fit_view_factor
+from ..linalg import (
+    DenseTensor,
+    LeadingComponents,
+    best_rank_one,
+    combine_views,
+    get_backend,
+    leading_components,
+    project_views,
+    to_numpy,
+    view_gram,
+    view_means,
+)
+from ..theory import nested_tensor
+from ..theory._nested_views import weighted_spike
+from ..theory.nested_tensor import unequal_views
+
+MOST_COMPONENTS = 50
+_PAYS = 1e-3
+_LEAST_SIGNAL = 1e-3
+
+
+class Core(NamedTuple):
+    """Leading components of combined or concatenated views.
+
+    Attributes
+    ----------
+    components : LeadingComponents
+        Of the matrix of all samples.
+    spectrum : CoreSpectrum
+        Its spikes.
+    loadings : list of ndarray of shape (p_k, q)
+        What a centred view is multiplied with; the sum over views are the scores on the right
+        singular vectors.
+    means : list of ndarray of shape (p_k,)
+        Means of the views.
+    weights : ndarray of shape (m,)
+        Weights of the views.
+    noise : ndarray of shape (m,)
+        Noise variances of the views.
+    model : dict
+        What the model needs: squared signal, within-class variance and precision.
+    white : bool
+        Whether the noise is like that of the model.
+    messages : list of str
+        What the user should know.
+    n_iter : int
+        Iterations.
+    converged : bool
+        Whether they settled.
+    overlap : float or None
+        Squared alignment of the first left singular vector with the labels, where it is not that
+        of a spike in white noise.
+    """
+
+    components: LeadingComponents
+    spectrum: CoreSpectrum
+    loadings: list[np.ndarray]
+    means: list[np.ndarray]
+    weights: np.ndarray
+    noise: np.ndarray
+    model: dict
+    white: bool
+    messages: list[str]
+    n_iter: int = 0
+    converged: bool = True
+    overlap: float | None = None
+
+
+def stacked_core(views, method, view_noise, noise_scale, options):
+    """Combine views of equal width.
+
+    Parameters
+    ----------
+    views : ViewStack
+        The views.
+    method : {"nested_ml", "two_step", "tensor", "unfolding"}
+        How to find the weights.
+    view_noise : {"none", "diagonal", "full", "known"}
+        What is known of the noise of the views.
+    noise_scale : ndarray of shape (m,) or None
+        Standard deviations of the noise, over the scale of the views, where they are known.
+    options : dict
+        Tolerance, number of iterations and seed.
+
+    Returns
+    -------
+    Core
+        Its components.
+
+    Raises
+    ------
+    ValueError
+        If a view is constant.
+    """
+    m = views.shape[2]
+    mean = view_means(views.X, views.mask)
+    covariance = _covariance(views, mean)
+    _refuse_constant(covariance)
+    known = None if noise_scale is None else noise_scale**2
+    if view_noise == "full":
+        return _whitened_core(views, mean, covariance, options)
+    factor = fit_view_factor(covariance, known)
+    if method == "unfolding":
+        return _unfolded_core(views, mean, factor)
+    if views.mask is not None:
+        return _incomplete_core(views, mean, factor)
+    if method == "tensor" and m > 1:
+        return _tensor_core(views, mean, factor, options)
+    core = _combined_core(views, mean, factor)
+    if method == "nested_ml" and m > 1:
+        core = _refined(views, mean, covariance, factor, core, options)
+    return core
+
+
+def _covariance(views, mean):
+    """Return the covariance matrix of the views over samples and features."""
+    n, p, _ = views.shape
+    gram = view_gram(views.X, mean, views.mask)
+    if views.mask is None:
+        return gram / ((n - 1) * p)
+    present = views.mask.astype(np.float64)
+    return gram / (np.maximum(present.T @ present - 1, 1) * p)
+
+
+def _refuse_constant(covariance):
+    """Raise if a view does not vary."""
+    variances = np.diag(covariance)
+    if not (variances > 0).all():
+        raise ValueError(
+            f"view {int(np.argmin(variances > 0))} of X is constant over the samples: it tells "
+            "nothing. Drop it."
+        )
+
+
+def _messages(factor):
+    """Return what the fit of the factor says."""
+    messages = []
+    if factor.improper:
+        messages.append(
+            "The noise of a view was estimated at 0 or below: the views share more than one "
+            "factor, or one is a copy of others. Try view_noise='full'."
+        )
+    return messages
+
+
+def _combined_core(views, mean, factor, weights=None, n_iter=0, converged=True):
+    """Return the core of a weighted sum of the views."""
+    n, p, _ = views.shape
+    weights = factor.weights if weights is None else weights
+    Y = combine_views(views.X, mean, weights)
+    components = leading_components(Y, min(MOST_COMPONENTS, n - 1, p))
+    spectrum = core_spectrum(components, n - 1, p)
+    return Core(
+        components,
+        spectrum,
+        [components.right * weight for weight in weights],
+        list(mean.T),
+        weights,
+        factor.noise,
+        _model(spectrum, factor.precision),
+        spectrum.white,
+        _messages(factor),
+        max(n_iter, factor.n_iter),
+        converged and factor.converged,
+    )
+
+
+def _model(spectrum, precision):
+    """Return the parameters of the model, in units of the shared part."""
+    signal = float(spectrum.signals[0]) if spectrum.n_spikes else 0.0
+    within = max(spectrum.noise_variance - 1 / precision, 0.0)
+    return {"signal": signal, "within": within, "precision": precision}
+
+
+def normalised(model, n_samples, n_features, n_views):
+    """Return theta and tau of a fitted model, the units of `skrmt.theory.nested_tensor`.
+
+    Parameters
+    ----------
+    model : dict
+        Squared signal, within-class variance and precision.
+    n_samples, n_features, n_views : int
+        Sizes.
+
+    Returns
+    -------
+    dict
+        Arguments of the functions of the theory.
+    """
+    total = n_samples + n_features + n_views
+    return {
+        "n_samples": n_samples,
+        "n_features": n_features,
+        "n_views": n_views,
+        "theta": float(np.sqrt(model["signal"] * model["precision"] / total)),
+        "tau": float(model["within"] * model["precision"]),
+    }
+
+
+def _refined(views, mean, covariance, factor, core, options):
+    """Return the core of the weights of maximum likelihood, where theory says that they pay."""
+    n, p, m = views.shape
+    if not np.isfinite(factor.precision) or not core.spectrum.n_spikes:
+        return core
+    given = normalised(core.model, n, p, m)
+    gain = nested_tensor.nested_ml(**given).accuracy - nested_tensor.two_step(**given).accuracy
+    if gain < _PAYS:
+        return core
+    root, tau = np.sqrt(factor.noise), given["tau"]
+    gram = covariance / np.outer(root, root) * ((n - 1) * p)
+    theta = given["theta"] * np.sqrt(n + p + m)
+    reference, weights, converged = core, core.weights, False
+    for sweep in range(1, options["max_iter"] + 1):
+        u, v = core.components.left[:, 0], core.components.right[:, :1]
+        pull = np.einsum("nk,n->k", project_views(views.X, mean, v)[:, 0], u) / root
+        h = root * weights / np.linalg.norm(root * weights)
+        new = tau * (gram @ h) + theta * pull * np.sign(pull @ h)
+        new /= np.linalg.norm(new)
+        moved = np.linalg.norm(new - h)
+        weights = _in_units(new / root, factor)
+        core = _combined_core(views, mean, factor, weights, sweep)
+        if moved <= max(options["tol"], 1e-4):
+            converged = True
+            break
+    judged = _judged(core, reference, views, nested_tensor.nested_ml)
+    return judged._replace(converged=converged)
+
+
+def _in_units(weights, factor):
+    """Scale weights so that they bring the strengths of the views to 1."""
+    total = weights @ factor.strengths
+    return weights / (total if total != 0 else 1.0)
+
+
+def _tensor_core(views, mean, factor, options):
+    """Return the core of the weights of the best rank-one tensor."""
+    root = np.sqrt(factor.noise)
+    found = _rank_one(views, mean, np.diag(1 / root), options)
+    weights = _in_units(found.factors[2][:, 0] / root, factor)
+    core = _combined_core(views, mean, factor, weights, found.n_iter, found.converged)
+    return _judged(core, _combined_core(views, mean, factor), views, nested_tensor.tensor)
+
+
+def _judged(core, reference, views, theory):
+    """Return a core whose weights were fitted to the labels too, with the model of one without."""
+    overlap = None
+    if reference.white and reference.spectrum.n_spikes:
+        overlap = theory(**normalised(reference.model, *views.shape)).sample_overlap
+    spectrum = reference.spectrum if reference.white else core.spectrum
+    return core._replace(
+        model=reference.model, spectrum=spectrum, white=reference.white, overlap=overlap
+    )
+
+
+def _rank_one(views, mean, transform, options):
+    """Return the best rank-one approximation of views combined by a matrix."""
+    backend = get_backend(views.X)
+    centred = backend.asarray(views.X, like=views.X, dtype="float64")
+    centred = centred - backend.asarray(mean, like=views.X, dtype="float64")
+    matrix = backend.asarray(np.ascontiguousarray(transform), like=views.X, dtype="float64")
+    return best_rank_one(
+        DenseTensor(centred @ matrix),
+        tol=options["tol"],
+        max_iter=options["max_iter"],
+        seed=options["seed"],
+    )
+
+
+def _whitened_core(views, mean, covariance, options):
+    """Return the core of views whose noise may be correlated."""
+    if views.mask is not None:
+        raise ValueError(
+            "views are missing, which view_noise='full' does not allow. Use three views or more "
+            "and view_noise='diagonal', or 'known'."
+        )
+    values, vectors = np.linalg.eigh(covariance)
+    root = np.sqrt(np.maximum(values, 1e-12 * values[-1]))
+    whitening = vectors / root @ vectors.T
+    found = _rank_one(views, mean, whitening, options)
+    weights = whitening @ found.factors[2][:, 0]
+    strengths = covariance @ weights
+    weights = weights * (1.0 if strengths.sum() >= 0 else -1.0)
+    factor = ViewFactor(covariance @ weights, np.diag(covariance), weights, 1.0, False, 0, True)
+    core = _combined_core(views, mean, factor, weights, found.n_iter, found.converged)
+    return core._replace(model={**core.model, "within": 0.0, "precision": _precision(core)})
+
+
+def _precision(core):
+    """Return the precision of a combination all of whose noise counts as that of the views."""
+    return 1 / core.spectrum.noise_variance if core.spectrum.noise_variance > 0 else np.inf
+
+
+def _unfolded_core(views, mean, factor):
+    """Return the core of concatenated views, each over its noise."""
+    n, p, m = views.shape
+    if views.mask is not None:
+        raise ValueError(
+            "views are missing, which method='unfolding' does not allow. Use method='two_step'."
+        )
+    noise = factor.noise if m > 1 or np.isfinite(factor.noise).all() else np.ones(1)
+    root = np.sqrt(noise)
+    backend = get_backend(views.X)
+    flat = backend.asarray(views.X, like=views.X, dtype="float64")
+    flat = (flat - backend.asarray(mean, like=views.X, dtype="float64")) / backend.asarray(
+        root, like=views.X, dtype="float64"
+    )
+    components = leading_components(flat.reshape(n, -1), min(MOST_COMPONENTS, n - 1, p * m))
+    right = components.right.reshape(p, m, -1)
+    reference = _combined_core(views, mean, factor)
+    spectrum, overlap = core_spectrum(components, n - 1, p * m), None
+    if reference.white and np.isfinite(factor.precision):
+        limit = nested_tensor.unfolding(**normalised(reference.model, n, p, m))
+        spectrum, overlap = _single(reference.spectrum, limit.detected), limit.sample_overlap
+    return reference._replace(
+        components=components,
+        spectrum=spectrum,
+        loadings=[right[:, k] / root[k] for k in range(m)],
+        weights=1 / root,
+        overlap=overlap,
+    )
+
+
+def _single(spectrum, detected):
+    """Return a spectrum with one spike where the theory detects it, else none."""
+    if detected and spectrum.n_spikes:
+        return spectrum
+    return spectrum._replace(n_spikes=0, signals=np.zeros(0))
+
+
+def _incomplete_core(views, mean, factor):
+    """Return the core of samples some of whose views are missing."""
+    n, p, _ = views.shape
+    precisions = views.mask @ (factor.strengths**2 / factor.noise)
+    weights = factor.strengths / factor.noise
+    Y = to_numpy(combine_views(views.X, mean, weights, views.mask)) / precisions[:, None]
+    rho, within = 0.0, 1.0
+    for _ in range(8):
+        v = within + 1 / precisions
+        omega = 1 / v if not rho else rho / (v * (v + rho))
+        components = leading_components(Y * np.sqrt(omega)[:, None], min(MOST_COMPONENTS, n - 1, p))
+        rho = _incomplete_signal(components.eigenvalues[0], omega, v, p)
+        within = max(1 - rho / p, 0.0)
+    white = core_spectrum(
+        leading_components(Y / np.sqrt(v)[:, None], min(MOST_COMPONENTS, n - 1, p)), n - 1, p
+    )
+    spectrum = white._replace(
+        noise_variance=within + float(1 / precisions.mean()),
+        signals=np.array([n * rho]) if rho else np.zeros(0),
+        n_spikes=max(white.n_spikes, 1) if rho else 0,
+    )
+    scores = Y @ components.right
+    components = components._replace(left=scores / np.linalg.norm(scores, axis=0))
+    model = {"signal": n * rho, "within": within, "precision": float(precisions.mean())}
+    return Core(
+        components,
+        spectrum,
+        [components.right * weight for weight in weights],
+        list(mean.T),
+        weights,
+        factor.noise,
+        {**model, "strengths": factor.strengths},
+        white.white,
+        _messages(factor),
+        factor.n_iter,
+        factor.converged,
+    )
+
+
+def _incomplete_signal(eigenvalue, omega, v, n_features):
+    """Return the signal of a sample from the largest eigenvalue of the weighted samples."""
+    widths = np.ones_like(v)
+
+    def excess(log_rho):
+        return (
+            weighted_spike(n_features, widths, omega * np.exp(log_rho), omega * v)[1] - eigenvalue
+        )
+
+    low, high = np.log(1e-8), np.log(1e8)
+    if excess(low) >= 0:
+        return 0.0
+    return float(np.exp(brentq(excess, low, high, xtol=1e-10)))
+
+
+def concatenated_core(views, scaling, device):
+    """Concatenate weighted views of unequal widths.
+
+    Parameters
+    ----------
+    views : list of ndarray or torch tensor of shape (n, p_k)
+        The views.
+    scaling : {"optimal", "mfa", "unit"}
+        How to weight them.
+    device : str or None
+        Torch device to compute on.
+
+    Returns
+    -------
+    Core
+        Its components.
+
+    Raises
+    ------
+    ValueError
+        If a view is constant.
+    """
+    n = int(views[0].shape[0])
+    backend = get_backend(views[0])
+    means = [np.asarray(to_numpy(view), dtype=np.float64).mean(axis=0) for view in views]
+    centred = [
+        backend.asarray(view, like=view, dtype="float64")
+        - backend.asarray(mean, like=view, dtype="float64")
+        for view, mean in zip(views, means, strict=True)
+    ]
+    widths = np.array([int(view.shape[1]) for view in views])
+    parts = [
+        leading_components(view, min(MOST_COMPONENTS, n - 1, width))
+        for view, width in zip(centred, widths, strict=True)
+    ]
+    _refuse_constant(np.diag([part.trace for part in parts]))
+    spectra = [core_spectrum(part, n - 1, width) for part, width in zip(parts, widths, strict=True)]
+    noise = np.array([spectrum.noise_variance for spectrum in spectra])
+    signals = np.array([s.signals[0] if s.n_spikes else 0.0 for s in spectra])
+    noise = np.maximum(noise, 1e-12 * np.array([p.trace for p in parts]) / (n * widths))
+    signals = _weak_signals(centred, widths, signals, noise, n)
+    weights = _scaling(scaling, parts, signals, noise, widths, n)
+    joined = [view * float(np.sqrt(w)) for view, w in zip(centred, weights, strict=True)]
+    matrix = backend.concatenate(joined, 1) if len(joined) > 1 else joined[0]
+    total = int(widths.sum())
+    components = leading_components(matrix, min(MOST_COMPONENTS, n - 1, total))
+    spectrum = core_spectrum(components, n - 1, total)
+    ends = np.cumsum(widths)[:-1]
+    loadings = [
+        right * np.sqrt(w)
+        for right, w in zip(np.split(components.right, ends), weights, strict=True)
+    ]
+    limit = unequal_views(n, widths, signals, noise, weights)
+    white = all(s.white and s.n_spikes <= 1 for s in spectra)
+    if white:
+        first = spectrum.signals[:1] if spectrum.n_spikes else components.eigenvalues[:1]
+        spectrum = _single(spectrum._replace(n_spikes=1, signals=first), limit.detected)
+    model = {"limit": limit, "signals": signals, "widths": widths, "noise": noise}
+    core = Core(components, spectrum, loadings, means, weights, noise, model, white, [])
+    return core._replace(overlap=limit.sample_overlap if white else None)
+
+
+def _scaling(scaling, parts, signals, noise, widths, n):
+    """Return the weights of the squared views."""
+    if scaling == "mfa":
+        return np.array([1 / part.eigenvalues[0] for part in parts])
+    if scaling == "unit" or not signals.any():
+        return np.array([n / part.trace for part in parts])
+    return np.maximum(signals / (noise * (widths * noise + signals)), 1e-12 / noise)
+
+
+def _weak_signals(centred, widths, signals, noise, n):
+    """Return the signals with those of views below their own threshold, from the other views."""
+    strong = signals.copy()
+    for _ in range(2):
+        for k in np.flatnonzero(signals == 0):
+            others = [j for j in range(len(widths)) if j != k and strong[j] > 0]
+            if not others:
+                continue
+            limit = unequal_views(n, widths[others], strong[others], noise[others])
+            if limit.sample_overlap <= 0.05:
+                continue
+            roots = np.sqrt(limit.weights)
+            joined = [centred[j] * float(w) for j, w in zip(others, roots, strict=True)]
+            y = leading_components(get_backend(*joined).concatenate(joined, 1), 1).left[:, 0]
+            found = float(((np.asarray(to_numpy(centred[k])).T @ y) ** 2).sum())
+            estimate = (found - widths[k] * noise[k]) / limit.sample_overlap
+            least = _LEAST_SIGNAL * noise[k] * np.sqrt(n * widths[k])
+            strong[k] = max(estimate, least)
+    return strong

@@ -1,0 +1,424 @@
+"""From leading components to clusters, and how many samples are in the right one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp, ndtr
+
+from ..estimation import (
+    UnitMixture,
+    bimodal_direction,
+    calibrated_accuracy,
+    core_spectrum,
+    fit_tied_mixture,
+    fit_unit_mixture,
+    half_sample_stability,
+    kurtosis,
+)
+from ..linalg import leading_components
+from ..theory.nested_tensor import bayes_accuracy, imbalanced, matrix_spike, overlap_accuracy
+
+_MOST_DIRECTIONS = 8
+_PRIOR_SIGMAS = 2.0
+_KURTOSIS_SIGMAS = 5.0
+
+
+class Head(NamedTuple):
+    """Clusters in the embedding.
+
+    Attributes
+    ----------
+    coefficients : ndarray of shape (q,) or None
+        Change of the log-odds of the second of two clusters with the embedding.
+    intercept : float
+        Its log-odds at the origin.
+    mixture : UnitMixture or None
+        More than two clusters.
+    priors : ndarray of shape (k,)
+        Shares of the clusters.
+    threshold : float
+        Score that separates two clusters, in standard deviations of the score; nan for more.
+    model_accuracy : float
+        Under the model.
+    accuracy : float
+        The one that holds on real data; nan where it cannot be told.
+    model_fit : bool
+        Whether the assumption of the model survives its tests.
+    n_iter : int
+        Sweeps.
+    """
+
+    coefficients: np.ndarray | None
+    intercept: float
+    mixture: UnitMixture | None
+    priors: np.ndarray
+    threshold: float
+    model_accuracy: float
+    accuracy: float
+    model_fit: bool
+    n_iter: int = 0
+
+    def decision(self, embedding):
+        """Return log-odds of the second cluster, or log-probabilities of all up to a constant.
+
+        Parameters
+        ----------
+        embedding : ndarray of shape (n, q)
+            The samples.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, k)
+            The decision.
+        """
+        if self.mixture is None:
+            return embedding @ self.coefficients + self.intercept
+        log_joint = self.mixture.log_joint(embedding[:, : self.mixture.means.shape[1]])
+        return log_joint - logsumexp(log_joint, axis=1, keepdims=True)
+
+    def labels(self, embedding):
+        """Return the clusters of samples.
+
+        Parameters
+        ----------
+        embedding : ndarray of shape (n, q)
+            The samples.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+            The clusters.
+        """
+        decision = self.decision(embedding)
+        if self.mixture is None:
+            return (decision > 0).astype(np.int64)
+        return decision.argmax(axis=1)
+
+
+def embedding_scales(core, n_features):
+    """Return what brings singular vectors and new scores to unit noise.
+
+    Parameters
+    ----------
+    core : Core
+        The components.
+    n_features : int
+        Number of columns of the matrix they were computed from.
+
+    Returns
+    -------
+    tuple of ndarray of shape (q,)
+        For left singular vectors of the training samples, and for scores of new samples.
+    """
+    spectrum, values = core.spectrum, core.components.eigenvalues
+    v = spectrum.noise_variance
+    if v <= 1e-14 * values[0]:
+        v = max(float(values[0]) * 1e-14, 1e-300)
+    singular = np.sqrt(values)
+    inflation = np.ones_like(values)
+    count = min(spectrum.n_spikes, len(values))
+    signals = np.asarray(spectrum.signals[:count])
+    inflation[: len(signals)] += n_features * v / signals
+    inside, outside = singular / inflation / np.sqrt(v), np.full(len(values), 1 / np.sqrt(v))
+    if core.overlap is not None:
+        inside[0] = np.sqrt(len(core.components.left) / max(1 - core.overlap, 1e-12))
+        outside[0] = inside[0] / max(singular[0], 1e-300)
+    return inside, outside
+
+
+def n_columns(core, n_clusters):
+    """Return the width of the embedding: all spikes, and enough to separate the clusters.
+
+    Parameters
+    ----------
+    core : Core
+        The components.
+    n_clusters : int
+        Number of clusters.
+
+    Returns
+    -------
+    int
+        The number.
+    """
+    available = len(core.components.eigenvalues)
+    return max(1, min(available, max(n_clusters - 1, core.spectrum.n_spikes)))
+
+
+def two_clusters(core, embedding, model_accuracy, options):
+    """Separate two clusters.
+
+    Parameters
+    ----------
+    core : Core
+        The components.
+    embedding : ndarray of shape (n, q)
+        Training samples in units of the noise.
+    model_accuracy : float
+        What the model says of balanced clusters.
+    options : dict
+        Threshold and seed.
+
+    Returns
+    -------
+    Head
+        The clusters.
+    """
+    if core.white and core.spectrum.n_spikes <= 1:
+        head = _model_head(core, embedding, model_accuracy, options)
+        if head.model_fit:
+            return head
+    return _real_head(core, embedding, model_accuracy, options)
+
+
+def _model_head(core, embedding, model_accuracy, options):
+    """Separate two clusters along the first component, with the accuracy of the model."""
+    scores = embedding[:, 0]
+    if not core.spectrum.n_spikes:
+        halves = np.array([0.5, 0.5])
+        return Head(_unit(embedding), 0.0, None, halves, 0.0, 0.5, 0.5, True)
+    fit = fit_tied_mixture(scores)
+    distance = float(np.sqrt(max(np.mean(scores**2) - 1, 0.0)))
+    prior = _prior(fit, scores, options)
+    overlap = distance**2 / (distance**2 + 1)
+    share = prior * (1 - prior)
+    expected = 3 + overlap**2 * (1 - 6 * share) / share
+    error = np.sqrt(24 / len(scores))
+    model_fit = abs(kurtosis(scores) - expected) <= _KURTOSIS_SIGMAS * error
+    if prior == 0.5:
+        accuracy, half, odds = model_accuracy, max(distance, 1e-8), 0.0
+        threshold = 0.0
+    else:
+        half = distance / (2 * np.sqrt(share))
+        odds = np.log(prior / (1 - prior))
+        threshold = (1 - 2 * prior) * half - odds / (2 * half)
+        accuracy = _imbalanced(core, len(scores), prior, options)
+        if options["threshold"] == "zero":
+            threshold = 0.0
+    coefficients = 2 * half * _unit(embedding)
+    spread = np.sqrt(distance**2 + 1)
+    return Head(
+        coefficients,
+        float(-2 * half * threshold),
+        None,
+        np.array([1 - prior, prior]),
+        float(threshold / spread),
+        accuracy,
+        accuracy,
+        bool(model_fit),
+    )
+
+
+def _imbalanced(core, n_samples, prior, options):
+    """Return the accuracy of the model for clusters of unequal size."""
+    v = core.spectrum.noise_variance
+    snr = core.spectrum.signals[0] / (4 * prior * (1 - prior) * n_samples * v)
+    p = sum(len(mean) for mean in core.means) // max(1, len(core.means))
+    limit = imbalanced(n_samples=n_samples, n_features=p, snr=snr, prior=prior)
+    zero = options["threshold"] == "zero"
+    return float(limit.accuracy if zero else limit.prior_accuracy)
+
+
+def _unit(embedding):
+    """Return the first coordinate vector."""
+    return np.eye(1, embedding.shape[1])[0]
+
+
+def _prior(fit, scores, options):
+    """Return the share of the second cluster: a half unless it differs for sure."""
+    error = fit.prior_error(scores)
+    if abs(fit.prior - 0.5) <= _PRIOR_SIGMAS * error or fit.separation < 0.5:
+        return 0.5
+    return float(fit.prior)
+
+
+def _real_head(core, embedding, model_accuracy, options):
+    """Separate two clusters along the direction of two modes, with an accuracy that holds."""
+    n = len(embedding)
+    if not core.spectrum.n_spikes:
+        halves = np.array([0.5, 0.5])
+        return Head(_unit(embedding), 0.0, None, halves, 0.0, 0.5, 0.5, False)
+    r = max(1, min(_MOST_DIRECTIONS, core.spectrum.n_spikes, embedding.shape[1]))
+    spread = np.maximum(np.sqrt((embedding[:, :r] ** 2).mean(axis=0)), 1e-300)
+    whitened = embedding[:, :r] / spread
+    direction = bimodal_direction(whitened, options["seed"])
+    stability = half_sample_stability(whitened, options["seed"])
+    agreement = np.mean((whitened @ direction > 0) == (whitened[:, 0] > 0))
+    claim = calibrated_accuracy(stability, max(agreement, 1 - agreement), n)
+    direction = direction * np.sign(direction[np.abs(direction).argmax()])
+    scores = whitened @ direction
+    fit = fit_tied_mixture(scores)
+    prior, threshold = 0.5, 0.0
+    if options["threshold"] == "mixture" and np.isfinite(claim):
+        prior = _prior(fit, scores, options)
+        threshold = fit.threshold if prior != 0.5 else 0.0
+    coefficients = np.zeros(embedding.shape[1])
+    coefficients[:r] = fit.slope * direction / spread
+    return Head(
+        coefficients,
+        float(-fit.slope * threshold),
+        None,
+        np.array([1 - prior, prior]),
+        float(threshold),
+        model_accuracy,
+        claim,
+        False,
+    )
+
+
+def many_clusters(core, embedding, n_clusters, options):
+    """Separate more than two clusters, or none from one.
+
+    Parameters
+    ----------
+    core : Core
+        The components.
+    embedding : ndarray of shape (n, q)
+        Training samples in units of the noise.
+    n_clusters : int
+        Number of clusters.
+    options : dict
+        Tolerance, number of iterations and seed.
+
+    Returns
+    -------
+    Head
+        The clusters.
+    """
+    found = core.spectrum.n_spikes
+    r = max(1, min(n_clusters - 1, found if core.white else n_clusters - 1, embedding.shape[1]))
+    points = embedding[:, :r]
+    seed = options["seed"]
+    mixture = fit_unit_mixture(points, n_clusters, seed, options["tol"], options["max_iter"])
+    white = core.white and found <= n_clusters - 1
+    model_accuracy = 1 / n_clusters
+    if found:
+        model_accuracy = mixture.accuracy(np.random.default_rng(seed))
+    accuracy = model_accuracy if white or not found else float("nan")
+    return Head(
+        None,
+        0.0,
+        mixture,
+        mixture.priors,
+        float("nan"),
+        model_accuracy,
+        accuracy,
+        bool(white),
+        mixture.n_iter,
+    )
+
+
+def message_passing(Y, core, n_iter):
+    """Improve the labels of two clusters by approximate message passing.
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n, p)
+        The combined views.
+    core : Core
+        Its components.
+    n_iter : int
+        Number of rounds.
+
+    Returns
+    -------
+    tuple
+        Log-odds of the training samples, the direction of the features that new samples are
+        multiplied with for theirs, and the accuracy of the model.
+
+    References
+    ----------
+    Lesieur, De Bacco, Banks, Krzakala, Moore & Zdeborova, Phase transitions and optimal algorithms
+    in high-dimensional Gaussian mixture clustering, arXiv:1610.02918.
+    """
+    n, p = Y.shape
+    v = core.spectrum.noise_variance
+    s = core.model["signal"] / (n * v)
+    scale = np.sqrt(v)
+    strength = np.sqrt(s / p)
+    labels = np.clip(np.sqrt(n) * core.components.left[:, 0], -0.95, 0.95)
+    previous = np.zeros(p)
+    for _ in range(n_iter):
+        energy = s / p * float(labels @ labels)
+        drive = strength * (Y.T @ labels) / scale
+        drive -= s / p * float((1 - labels**2).sum()) * previous
+        direction = drive / (1 + energy)
+        odds = strength * (Y @ direction) / scale - s / (1 + energy) * labels
+        previous, labels = direction, np.tanh(odds)
+    accuracy = max(bayes_accuracy(s, n / p), 0.5)
+    return 2 * odds, 2 * strength * direction / scale, accuracy
+
+
+def interval(core, head, shape, options):
+    """Return the 95 % interval of the accuracy that comes true.
+
+    Parameters
+    ----------
+    core : Core
+        The components.
+    head : Head
+        The clusters.
+    shape : tuple of int
+        Numbers of samples and features.
+    options : dict
+        Number of bootstrap draws and seed.
+
+    Returns
+    -------
+    ndarray of shape (2,)
+        The interval; nan where there is no accuracy.
+    """
+    accuracy, (n, p) = head.accuracy, shape
+    if not np.isfinite(accuracy) or not core.spectrum.n_spikes:
+        return np.full(2, np.nan)
+    if not head.model_fit or "limit" in core.model:
+        error = np.sqrt(accuracy * (1 - accuracy) / n + ((1 - accuracy) / 2) ** 2)
+    elif options["n_bootstrap"] and head.mixture is None:
+        return _bootstrap(core, accuracy, shape, options)
+    else:
+        error = _delta_error(core, accuracy, n, p)
+    return np.clip([accuracy - 1.96 * error, accuracy + 1.96 * error], 0.0, 1.0)
+
+
+def _delta_error(core, accuracy, n, p):
+    """Return the standard error: of the signal, of the direction, and of counting samples."""
+    v, signal = core.spectrum.noise_variance, float(core.spectrum.signals[0])
+    beyond = max(1 - n * p * v**2 / signal**2, 1e-3)
+    error = np.sqrt(v / beyond)
+
+    def at(theta):
+        spike = max(theta, 0.0) ** 2
+        complement = n * v / (spike + n * v) * (1 + p * v / max(spike, 1e-300))
+        return float(overlap_accuracy(1 - min(complement, 1.0)))
+
+    theta = np.sqrt(signal)
+    slope = (at(theta + error / 2) - at(theta - error / 2)) / error
+    counting = accuracy * (1 - accuracy) / n
+    return float(np.sqrt((slope * error) ** 2 + counting))
+
+
+def _bootstrap(core, accuracy, shape, options):
+    """Return the interval from draws of the model at the fitted parameters."""
+    n, p = shape
+    rng = np.random.default_rng(options["seed"])
+    v, signal = core.spectrum.noise_variance, float(core.spectrum.signals[0])
+    mu = np.zeros(p)
+    mu[0] = np.sqrt(signal / n)
+    gaps = []
+    for _ in range(options["n_bootstrap"]):
+        y = rng.choice([-1.0, 1.0], n)
+        Y = y[:, None] * mu + np.sqrt(v) * rng.standard_normal((n, p))
+        Y -= Y.mean(axis=0)
+        components = leading_components(Y, min(5, n - 1, p))
+        spectrum = core_spectrum(components, n - 1, p)
+        claim = 0.5
+        if spectrum.n_spikes:
+            spike = matrix_spike(spectrum.signals[0], spectrum.noise_variance, n, p)
+            claim = float(overlap_accuracy(spike.sample_overlap))
+        direction = components.right[:, 0]
+        new = ndtr(abs(direction @ mu) / np.sqrt(v))
+        gaps.append(claim - new)
+    low, high = np.quantile(gaps, [0.025, 0.975])
+    return np.clip([accuracy - high, accuracy - low], 0.0, 1.0)

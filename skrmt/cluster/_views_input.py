@@ -1,0 +1,197 @@
+"""From what a user passes as views to what is clustered."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..linalg import as_device, is_torch
+from ..utils._checks import check_array_like_on_device
+
+_SAFE = 1e50
+
+
+class ViewStack(NamedTuple):
+    """Views of equal width.
+
+    Attributes
+    ----------
+    X : ndarray or torch tensor of shape (n, p, m)
+        The entries over `scale`; 0 where a view is missing.
+    mask : ndarray of bool of shape (n, m) or None
+        Which samples have which view; None for all.
+    scale : float
+        1, or a power of two where the magnitude of X is extreme.
+    """
+
+    X: np.ndarray
+    mask: np.ndarray | None
+    scale: float
+
+    @property
+    def shape(self):
+        """The three sizes, as integers."""
+        return tuple(int(size) for size in self.X.shape)
+
+
+def is_view_list(X):
+    """Tell whether X is a list of matrices.
+
+    Parameters
+    ----------
+    X : object
+        What a user passes.
+
+    Returns
+    -------
+    bool
+        Whether it is a list or tuple of arrays, tensors or frames of two dimensions.
+    """
+    return isinstance(X, (list, tuple)) and any(len(getattr(v, "shape", ())) == 2 for v in X)
+
+
+def n_dimensions(X):
+    """Return the number of dimensions of an array-like, 0 for what is none.
+
+    Parameters
+    ----------
+    X : object
+        What a user passes.
+
+    Returns
+    -------
+    int
+        The number.
+    """
+    if hasattr(X, "shape"):
+        return len(X.shape)
+    try:
+        return np.asarray(X).ndim
+    except ValueError:
+        return 0
+
+
+def view_list(X, device=None):
+    """Check a list of matrices.
+
+    Parameters
+    ----------
+    X : list of array-like of shape (n, p_k)
+        The views.
+    device : str or None
+        Torch device to compute on.
+
+    Returns
+    -------
+    list of ndarray or torch tensor
+        The views, in floating point.
+
+    Raises
+    ------
+    ValueError
+        If one is not a matrix, is not finite, or has another number of samples.
+    """
+    views = []
+    for k, view in enumerate(X):
+        checked = check_array_like_on_device(
+            view, f"view {k} of X", 2, ensure_min_samples=1, ensure_finite=True
+        )
+        views.append(as_device(checked, device))
+    sizes = [int(view.shape[0]) for view in views]
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"the views of X have {sizes} samples: every view needs the same samples, in the same "
+            "order. Leave out the others, or pass one array with NaN where a view is missing."
+        )
+    return views
+
+
+def view_stack(X, mask, device=None, shape=None):
+    """Check views of equal width.
+
+    Parameters
+    ----------
+    X : array-like or torch tensor of shape (n, p) or (n, p, m)
+        The views.
+    mask : array-like of bool of shape (n, m) or None
+        Which samples have which view; those that are NaN throughout are missing too.
+    device : str or None
+        Torch device to compute on.
+    shape : tuple of int, optional
+        Numbers of features and views seen in `fit`.
+
+    Returns
+    -------
+    ViewStack
+        The views.
+
+    Raises
+    ------
+    ValueError
+        If there are other than two or three dimensions, other sizes than in `fit`, a value that
+        is not finite, or a sample without a view.
+    """
+    ndim = n_dimensions(X)
+    if ndim not in (2, 3):
+        raise ValueError(
+            f"X has {ndim} dimension(s): expected 2 dimensions for one "
+            "view or 3, (n_samples, n_features, n_views). Reshape your data."
+        )
+    X = check_array_like_on_device(X, "X", ndim, ensure_finite=False)
+    X = X[:, :, None] if ndim == 2 else X
+    if shape is not None and tuple(X.shape[1:]) != tuple(shape):
+        raise ValueError(
+            f"X has {int(X.shape[1])} features and {int(X.shape[2])} views, but {shape[0]} "
+            f"features and {shape[1]} views were seen in fit: pass the same ones in the same order."
+        )
+    X = as_device(X, device)
+    X, present = _missing(X, mask)
+    largest = max(float(X.max()), -float(X.min()))
+    scale = 1.0
+    if largest > 0 and not 1 / _SAFE < largest < _SAFE:
+        scale = float(2.0 ** np.floor(np.log2(largest)))
+        X = X / scale
+    return ViewStack(X, present, scale)
+
+
+def _missing(X, mask):
+    """Return the views with 0 for what is missing, and which are there."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = bool(np.isfinite(float(X.sum())))
+    if mask is None and finite:
+        return X, None
+    n, _, m = (int(size) for size in X.shape)
+    present = np.ones((n, m), dtype=bool) if mask is None else _checked_mask(mask, (n, m))
+    if not finite:
+        empty = X.isnan().all(1).cpu().numpy() if is_torch(X) else np.isnan(X).all(axis=1)
+        present = present & ~empty
+    X = _zeroed(X, present)
+    check_array_like_on_device(X, "X", 3)
+    alone = ~present.any(axis=1)
+    if alone.any():
+        raise ValueError(
+            f"sample {int(np.argmax(alone))} of X has no view: all are NaN or masked. Drop it."
+        )
+    return X, None if present.all() else present
+
+
+def _zeroed(X, present):
+    """Return the views with 0 for what is missing."""
+    if present.all():
+        return X
+    if is_torch(X):
+        absent = X.new_tensor(~present).bool()[:, None, :]
+        return X.masked_fill(absent, 0.0)
+    return np.where(present[:, None, :], X, X.dtype.type(0))
+
+
+def _checked_mask(mask, shape):
+    """Return the mask as an array of bool, or say what is wrong."""
+    present = np.asarray(mask.cpu() if is_torch(mask) else mask)
+    if present.shape != shape or present.dtype.kind not in "bui":
+        raise ValueError(
+            f"mask must be an array of bool of shape {shape}, one row a sample and one column a "
+            f"view, got dtype {present.dtype} and shape {present.shape}."
+        )
+    return present.astype(bool)
