@@ -26,6 +26,8 @@ from ..theory.nested_tensor import unequal_views
 
 MOST_COMPONENTS = 50
 _PAYS = 1e-3
+_UNDAMPED = 20
+_PER_VIEW = 10
 _LEAST_SIGNAL = 1e-3
 
 
@@ -227,6 +229,8 @@ def _refined(views, mean, covariance, factor, core, options):
         new = tau * (gram @ h) + theta * pull * np.sign(pull @ h)
         new /= np.linalg.norm(new)
         moved = np.linalg.norm(new - h)
+        if sweep > _UNDAMPED:
+            new = new + h
         weights = _in_units(new / root, factor)
         core = _combined_core(views, mean, factor, weights, sweep)
         if moved <= max(options["tol"], 1e-4):
@@ -423,7 +427,7 @@ def concatenated_core(views, scaling, device):
     ]
     widths = np.array([int(view.shape[1]) for view in views])
     parts = [
-        leading_components(view, min(MOST_COMPONENTS, n - 1, width))
+        leading_components(view, min(_PER_VIEW, n - 1, width))
         for view, width in zip(centred, widths, strict=True)
     ]
     _refuse_constant(np.diag([part.trace for part in parts]))

@@ -142,7 +142,7 @@ class NestedTensorClustering(
     The model: sample i of class :math:`y_i=\pm1` is :math:`h_k(y_i\mu+\sigma_zz_i)+\sigma_kw_{ik}`
     in view k. On real data the noise z within clusters is not white, and the first component need
     not be the one that separates them: where the spectrum says so, two clusters are separated
-    along the direction of least kurtosis among the eight leading components. An accuracy is told if
+    along the direction of two modes among the eight leading components. An accuracy is told if
     fits to halves of the samples agree on it, and it agrees with the first component.
 
     References

@@ -110,7 +110,7 @@ class UnfoldingSpectrumDisplay:
         if self.eigenvalues is not None:
             values = np.asarray(self.eigenvalues, dtype=float)
             self.ax_.hist(
-                values, bins=60, density=True, color=COLOURS["sky"], alpha=0.6, label="eigenvalues"
+                values, bins=30, density=True, color=COLOURS["sky"], alpha=0.6, label="eigenvalues"
             )
         (self.line_,) = self.ax_.plot(
             self.x, self.density, color=COLOURS["blue"], label="density of noise"

@@ -6,12 +6,30 @@ Each module is a public namespace, one a subject:
 - `skrmt.theory.spiked_tensor`: the strongest rank-one part of a noisy tensor.
 - `skrmt.theory.deflation`: several components of a noisy tensor, one after another or jointly.
 - `skrmt.theory.nested_tensor`: two classes seen through several noisy views.
+- `skrmt.theory.preference`: preference optimisation and self-play, and whether they are stable.
+- `skrmt.theory.representation`: whether two sets of embeddings are alike, and can be matched.
 - `skrmt.theory.synthetic_mix`: linear classifiers trained on real and synthetic rows.
 """
 
 from .. import _install
-from . import deflation, nested_tensor, noisy_labels, spiked_tensor, synthetic_mix
+from . import (
+    deflation,
+    nested_tensor,
+    noisy_labels,
+    preference,
+    representation,
+    spiked_tensor,
+    synthetic_mix,
+)
 
 _install.check()
 
-__all__ = ["deflation", "nested_tensor", "noisy_labels", "spiked_tensor", "synthetic_mix"]
+__all__ = [
+    "deflation",
+    "nested_tensor",
+    "noisy_labels",
+    "preference",
+    "representation",
+    "spiked_tensor",
+    "synthetic_mix",
+]
