@@ -131,7 +131,15 @@ def _covariance(views, mean):
     if views.mask is None:
         return gram / ((n - 1) * p)
     present = views.mask.astype(np.float64)
-    return gram / (np.maximum(present.T @ present - 1, 1) * p)
+    together = present.T @ present
+    if together.min() < 2:
+        k, other = np.unravel_index(int(together.argmin()), together.shape)
+        what = f"view {k} is" if k == other else f"views {k} and {other} are together"
+        raise ValueError(
+            f"mask leaves too little: {what} in {int(together.min())} sample(s), at least 2 are "
+            "needed to tell their noise apart. Leave a view out."
+        )
+    return gram / ((together - 1) * p)
 
 
 def _refuse_constant(covariance):
@@ -419,11 +427,15 @@ def concatenated_core(views, scaling, device):
     """
     n = int(views[0].shape[0])
     backend = get_backend(views[0])
-    means = [np.asarray(to_numpy(view), dtype=np.float64).mean(axis=0) for view in views]
+    scales = np.array([_magnitude(view) for view in views])
+    scaled = [
+        backend.asarray(view, like=view, dtype="float64") / scale
+        for view, scale in zip(views, scales, strict=True)
+    ]
+    means = [np.asarray(to_numpy(view)).mean(axis=0) for view in scaled]
     centred = [
-        backend.asarray(view, like=view, dtype="float64")
-        - backend.asarray(mean, like=view, dtype="float64")
-        for view, mean in zip(views, means, strict=True)
+        view - backend.asarray(mean, like=view, dtype="float64")
+        for view, mean in zip(scaled, means, strict=True)
     ]
     widths = np.array([int(view.shape[1]) for view in views])
     parts = [
@@ -443,18 +455,24 @@ def concatenated_core(views, scaling, device):
     components = leading_components(matrix, min(MOST_COMPONENTS, n - 1, total))
     spectrum = core_spectrum(components, n - 1, total)
     ends = np.cumsum(widths)[:-1]
-    loadings = [
-        right * np.sqrt(w)
-        for right, w in zip(np.split(components.right, ends), weights, strict=True)
-    ]
+    rows = zip(np.split(components.right, ends), weights, scales, strict=True)
+    loadings = [right * (np.sqrt(w) / scale) for right, w, scale in rows]
+    means = [mean * scale for mean, scale in zip(means, scales, strict=True)]
     limit = unequal_views(n, widths, signals, noise, weights)
     white = all(s.white and s.n_spikes <= 1 for s in spectra)
     if white:
         first = spectrum.signals[:1] if spectrum.n_spikes else components.eigenvalues[:1]
         spectrum = _single(spectrum._replace(n_spikes=1, signals=first), limit.detected)
     model = {"limit": limit, "signals": signals, "widths": widths, "noise": noise}
+    noise = noise * scales**2
     core = Core(components, spectrum, loadings, means, weights, noise, model, white, [])
     return core._replace(overlap=limit.sample_overlap if white else None)
+
+
+def _magnitude(view):
+    """Return a power of two near the largest entry of a view."""
+    largest = max(float(view.max()), -float(view.min()))
+    return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
 def _scaling(scaling, parts, signals, noise, widths, n):

@@ -242,9 +242,9 @@ class NestedTensorClustering(
         vars(self).update(attributes)
         if messages:
             warnings.warn(" ".join(messages), TheoryWarning, stacklevel=2)
-        if not converged:
+        if not converged and self.detected_:
             warnings.warn(
-                f"The weights of the views still moved after {self.max_iter} iterations: raise "
+                f"The weights of the views still moved after {self.n_iter_} iterations: raise "
                 "max_iter or tol, or use method='two_step'.",
                 ConvergenceWarning,
                 stacklevel=2,

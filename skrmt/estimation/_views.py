@@ -11,6 +11,7 @@ from ..theory.nested_tensor import spike_strength
 
 _SWEEPS = 5000
 _TOLERANCE = 1e-12
+_SETTLED = 1e-3
 _HEYWOOD = 1e-6
 _MARGIN = 2.0
 _ROUNDS = 20
@@ -125,14 +126,21 @@ def _off_diagonal(covariance: np.ndarray) -> tuple[np.ndarray, int, bool]:
     np.fill_diagonal(correlation, 0.0)
     values, vectors = np.linalg.eigh(correlation)
     a = vectors[:, -1] * np.sqrt(max(values[-1], 0.0))
+    if len(a) == 3 and correlation[0, 1] * correlation[0, 2] * correlation[1, 2] > 0:
+        pairs = correlation[[0, 0, 1], [1, 2, 2]]
+        squares = np.abs([pairs[0] * pairs[1] / pairs[2], pairs[0] * pairs[2] / pairs[1]])
+        squares = np.append(squares, abs(pairs[1] * pairs[2] / pairs[0]))
+        return np.where(a < 0, -1.0, 1.0) * np.sqrt(squares) * scale, 1, True
+    moved = np.inf
     for sweep in range(_SWEEPS):
         before = a.copy()
         for k in range(len(a)):
             others = a @ a - a[k] ** 2
             a[k] = correlation[k] @ a / others if others > 0 else 0.0
-        if np.abs(a - before).max() <= _TOLERANCE:
+        moved = np.abs(a - before).max()
+        if moved <= _TOLERANCE:
             return a * scale, sweep + 1, True
-    return a * scale, _SWEEPS, False
+    return a * scale, _SWEEPS, bool(moved <= _SETTLED)
 
 
 def _known_noise(covariance: np.ndarray, noise: np.ndarray) -> np.ndarray:

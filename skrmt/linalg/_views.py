@@ -67,7 +67,7 @@ def view_means(X: Array, mask: Array | None = None) -> FloatArray:
     total = np.zeros(p * m)
     for rows in _blocks(n, p * m):
         total += _float64(X[rows].reshape(rows.stop - rows.start, -1)).sum(0)
-    counts = n if mask is None else mask.sum(axis=0)
+    counts = n if mask is None else np.maximum(mask.sum(axis=0), 1)
     return np.asarray(total.reshape(p, m) / counts)
 
 

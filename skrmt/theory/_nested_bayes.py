@@ -84,8 +84,7 @@ def bayes_accuracy(snr: float, ratio: float) -> float:
         return 0.5
 
     def gamma(q: np.ndarray | float) -> np.ndarray:
-        known = r * s * np.asarray(q)
-        return np.asarray(s * known / (1 + known))
+        return np.asarray(s / (1 + 1 / (r * s * np.asarray(q))))
 
     def residual(q: np.ndarray | float) -> np.ndarray:
         g = gamma(q)[..., None]

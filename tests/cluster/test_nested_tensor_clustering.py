@@ -532,6 +532,45 @@ def test_bad_masks():
         NestedTensorClustering().fit([GOOD[:, :, 0], GOOD[:, :2, 1]], mask=mask)
 
 
+def test_views_that_are_never_seen_together():
+    data = make_nested_views(120, 30, noise_stds=(1, 1.5, 2), separation=4, random_state=0)
+    mask = np.ones((120, 3), dtype=bool)
+    mask[:60, 0] = mask[60:, 1] = False
+    with pytest.raises(ValueError, match="views 0 and 1 are together in 0"):
+        NestedTensorClustering().fit(data.X, mask=mask)
+    mask[:, :2], mask[:, 2] = True, False
+    with pytest.raises(ValueError, match="in 0 sample"):
+        NestedTensorClustering().fit(data.X, mask=mask)
+
+
+def test_units_of_views_of_unequal_widths_do_not_matter():
+    X, *_ = widths(0)
+    factors = (1e150, 1.0, 1e-150)
+    other = [view * factor for view, factor in zip(X, factors, strict=True)]
+    one, two = (NestedTensorClustering(random_state=0).fit(views) for views in (X, other))
+    assert (one.labels_ == two.labels_).all()
+    assert (one.predict(X) == two.predict(other)).all()
+    assert two.theoretical_accuracy_ == pytest.approx(one.theoretical_accuracy_, rel=1e-6)
+    np.testing.assert_allclose(two.view_noise_ / np.square(factors), one.view_noise_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1), (2, 3, 2), (3, 1, 20), (5, 2, 3), (40, 30, 20)])
+@pytest.mark.parametrize("n_clusters", [1, 2])
+@pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+def test_tiny_shapes(shape, n_clusters):
+    X = np.random.default_rng(0).standard_normal(shape)
+    fit = NestedTensorClustering(n_clusters, random_state=0).fit(X)
+    assert np.isfinite(fit.predict_proba(X)).all()
+    assert 0 <= fit.what_if(n_samples=100) <= 1
+
+
+@pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+def test_clusters_without_noise():
+    data = make_nested_views(60, 20, separation=3.0, random_state=0)
+    for X in (data.means[data.y], np.repeat(data.means[data.y][:, :, None], 3, axis=2)):
+        assert NestedTensorClustering(random_state=0).fit(X).score(X, data.y) == 1
+
+
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 def test_other_views_in_predict(data):
     fit = NestedTensorClustering(random_state=0).fit(data.X)
