@@ -67,7 +67,11 @@ def instances() -> list[Any]:
 
 
 MATRIX = [e for e in instances() if get_tags(e).input_tags.two_d_array]
-TENSOR = [e for e in instances() if not get_tags(e).input_tags.two_d_array]
+TENSOR = [
+    e
+    for e in instances()
+    if get_tags(e).input_tags.three_d_array and not get_tags(e).input_tags.two_d_array
+]
 DEVICE = [e for e in MATRIX if "device" in e.get_params()]
 
 

@@ -1,0 +1,297 @@
+"""The next token by how often it followed its context: a softmax on one-hot contexts."""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ..utils._docs import DocLinkMixin
+from ..utils._fit import restore_on_failure
+from ..utils._sklearn_compat import Interval, _fit_context
+from ._tokens import TokenCounts, checked_counts, count_tokens, merged, tokenized
+
+_BLOCK = 1024
+
+
+class NextTokenModel(DocLinkMixin, BaseEstimator):
+    r"""Next-token model: frequencies of the tokens that followed each context.
+
+    It is what a softmax classifier on one-hot contexts learns by cross-entropy, exactly: the model
+    for which the collapse under recursive training is solved.
+
+    Parameters
+    ----------
+    context_length : int, default=1
+        Number of tokens of a context.
+    smoothing : float, default=0.0
+        Pseudocounts of a context, shared among the tokens in proportion to the unigram
+        frequencies.
+    tokenizer : callable, default=None
+        What turns a string into a sequence of tokens, such as `str.split`; strings are refused if
+        None.
+
+    Attributes
+    ----------
+    counts_ : csr_array of int64 of shape (n_contexts, n_tokens)
+        How often each token followed each context.
+    contexts_ : list of tuple
+        Context of each row, in order of first appearance; (i,) for a matrix of counts.
+    tokens_ : list
+        Token of each column; numbers for a matrix of counts.
+    unigram_ : ndarray of shape (n_tokens,)
+        Frequencies of the tokens that followed any context.
+    n_tokens_seen_ : int
+        Number of tokens counted.
+
+    Notes
+    -----
+    A context that was not seen gets the unigram frequencies. Counting takes one pass and a sort.
+
+    References
+    ----------
+    How Bad is Training on Synthetic Data? A Statistical Analysis of Language Model Collapse,
+    arXiv:2404.05090.
+
+    Examples
+    --------
+    >>> from skrmt.collapse import NextTokenModel
+    >>> model = NextTokenModel(tokenizer=str.split).fit(["a b a b a c"])
+    >>> model.predict([("a",), ("b",)])
+    ['b', 'a']
+    >>> model.predict_proba([("a",)]).round(3)
+    array([[0.   , 0.667, 0.333]])
+    """
+
+    _parameter_constraints = {
+        "context_length": [Interval(numbers.Integral, 1, None, closed="left")],
+        "smoothing": [Interval(numbers.Real, 0, None, closed="left")],
+        "tokenizer": [callable, None],
+    }
+
+    def __init__(self, context_length=1, *, smoothing=0.0, tokenizer=None):
+        self.context_length = context_length
+        self.smoothing = smoothing
+        self.tokenizer = tokenizer
+
+    @restore_on_failure
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Count what follows each context.
+
+        Parameters
+        ----------
+        X : iterable of sequences of tokens, of strings, or array of shape (n_contexts, n_tokens)
+            The corpus, or the counts themselves, sparse or not.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        NextTokenModel
+            The fitted model.
+
+        Raises
+        ------
+        TypeError
+            If tokens are not hashable, or strings come without a tokenizer.
+        ValueError
+            If there is nothing to count, or counts are not whole numbers of 0 or more.
+        """
+        return self._set(self._counted(X))
+
+    @restore_on_failure
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None):
+        """Add a further part of a corpus, exactly as if all had been counted at once.
+
+        Parameters
+        ----------
+        X : as for `fit`
+            Further sequences or counts.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        NextTokenModel
+            The fitted model.
+        """
+        counted = self._counted(X)
+        if hasattr(self, "counts_"):
+            counted = merged(TokenCounts(self.counts_, self.contexts_, self.tokens_), counted)
+        return self._set(counted)
+
+    def predict(self, X):
+        """Return the most likely next tokens.
+
+        Parameters
+        ----------
+        X : sequence of tuple
+            Contexts; a token for a tuple of one.
+
+        Returns
+        -------
+        list
+            One token a context; the first seen of those that are equally likely.
+        """
+        check_is_fitted(self)
+        best = [block.argmax(axis=1) for block in self._blocks(self._rows(X))]
+        return [self.tokens_[i] for i in (np.concatenate(best) if best else [])]
+
+    def predict_proba(self, X):
+        """Return the probabilities of the next tokens.
+
+        Parameters
+        ----------
+        X : sequence of tuple
+            Contexts; a token for a tuple of one.
+
+        Returns
+        -------
+        ndarray of shape (n, n_tokens)
+            Probabilities, in the order of `tokens_`.
+        """
+        check_is_fitted(self)
+        blocks = list(self._blocks(self._rows(X)))
+        return np.concatenate(blocks) if blocks else np.zeros((0, len(self.tokens_)))
+
+    def score(self, X, y=None):
+        """Return the mean log-likelihood of the tokens of sequences, in nats.
+
+        Parameters
+        ----------
+        X : iterable of sequences of tokens or strings, or array of counts
+            The corpus; counts must have the contexts and tokens of `fit`.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        float
+            Minus infinity if a token has probability 0 where it occurs.
+        """
+        check_is_fitted(self)
+        seen = self._counted(X)
+        column = {token: i for i, token in enumerate(self.tokens_)}
+        entries = seen.counts.tocoo()
+        columns = np.array([column.get(token, -1) for token in seen.tokens])[entries.coords[1]]
+        total, start = 0.0, 0
+        order = np.argsort(entries.coords[0], kind="stable")
+        rows, columns, counts = entries.coords[0][order], columns[order], entries.data[order]
+        for block in self._blocks(self._rows(seen.contexts)):
+            inside = (rows >= start) & (rows < start + len(block))
+            known = columns[inside] >= 0
+            found = np.where(known, block[rows[inside] - start, columns[inside]], 0.0)
+            with np.errstate(divide="ignore"):
+                total += float(counts[inside] @ np.log(found))
+            start += len(block)
+        return total / float(counts.sum())
+
+    def sample(self, n_samples=1, random_state=None):
+        """Generate tokens, each from the distribution after those before it.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of tokens.
+        random_state : int, RandomState instance or None, default=None
+            Seed.
+
+        Returns
+        -------
+        list
+            The tokens; the first context is drawn by its frequency, and so is a new one after a
+            context that was never seen.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, numbers.Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
+        rng = check_random_state(_fresh(random_state))
+        totals = np.asarray(self.counts_.sum(axis=1)).ravel().cumsum()
+        row_of = {context: i for i, context in enumerate(self.contexts_)}
+        uniform = rng.random_sample((n_samples, 2))
+        length = len(self.contexts_[0])
+        context, generated = None, []
+        cumulative = np.cumsum(self.unigram_)
+        for first, second in uniform:
+            row = row_of.get(context)
+            if row is None:
+                row = int(np.searchsorted(totals, first * totals[-1], side="right"))
+                context = self.contexts_[row]
+            code = self._draw(row, second, cumulative)
+            token = self.tokens_[code]
+            generated.append(token)
+            context = (*context, token)[-length:]
+        return generated
+
+    def _draw(self, row, uniform, cumulative):
+        """Return the column that a uniform number picks from a row."""
+        part = slice(self.counts_.indptr[row], self.counts_.indptr[row + 1])
+        counts, columns = self.counts_.data[part], self.counts_.indices[part]
+        total = counts.sum()
+        target = uniform * (total + self.smoothing)
+        if target >= total:
+            share = (target - total) / self.smoothing
+            return min(int(np.searchsorted(cumulative, share, side="right")), len(cumulative) - 1)
+        return int(columns[np.searchsorted(np.cumsum(counts), target, side="right")])
+
+    def _counted(self, X):
+        """Return the counts of a corpus or of a matrix."""
+        if sparse.issparse(X) or (isinstance(X, np.ndarray) and X.dtype.kind in "biuf"):
+            counts = checked_counts(X)
+            rows, columns = counts.shape
+            return TokenCounts(counts, [(i,) for i in range(rows)], list(range(columns)))
+        return count_tokens(tokenized(X, self.tokenizer), self.context_length)
+
+    def _set(self, counted):
+        """Store counts."""
+        self.counts_, self.contexts_, self.tokens_ = counted
+        totals = np.asarray(self.counts_.sum(axis=0)).ravel()
+        self.n_tokens_seen_ = int(totals.sum())
+        self.unigram_ = totals / totals.sum()
+        return self
+
+    def _rows(self, X):
+        """Return the row of each context, -1 for those that were not seen."""
+        row_of = {context: i for i, context in enumerate(self.contexts_)}
+        length = len(self.contexts_[0])
+        rows = []
+        for context in X:
+            context = context if isinstance(context, tuple) else (context,)
+            if len(context) != length:
+                raise ValueError(
+                    f"the context {context!r} has {len(context)} token(s), in fit they had "
+                    f"{length}. Pass tuples of that length."
+                )
+            rows.append(row_of.get(context, -1))
+        return np.array(rows, dtype=np.int64)
+
+    def _blocks(self, rows):
+        """Yield probabilities of some contexts at a time."""
+        for start in range(0, len(rows), _BLOCK):
+            part = rows[start : start + _BLOCK]
+            block = np.zeros((len(part), len(self.tokens_)))
+            seen = part >= 0
+            if seen.any():
+                block[seen] = self.counts_[part[seen]].toarray()
+            block += np.where(seen, self.smoothing, 1.0)[:, None] * self.unigram_
+            yield block / block.sum(axis=1, keepdims=True)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _fresh(random_state):
+    """Return a source of randomness that leaves the global one alone."""
+    if random_state is not None:
+        return random_state
+    return np.random.RandomState(np.random.SeedSequence().generate_state(4))

@@ -1,0 +1,203 @@
+"""From sequences of tokens to counts of what follows each context."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+
+class TokenCounts(NamedTuple):
+    """How often each token follows each context.
+
+    Attributes
+    ----------
+    counts : csr_array of int64 of shape (n_contexts, n_tokens)
+        The counts.
+    contexts : list of tuple
+        Context of each row.
+    tokens : list
+        Token of each column.
+    """
+
+    counts: sparse.csr_array
+    contexts: list
+    tokens: list
+
+
+def tokenized(X, tokenizer):
+    """Return sequences of tokens, checked.
+
+    Parameters
+    ----------
+    X : iterable of str or of sequences of hashable
+        The corpus.
+    tokenizer : callable or None
+        What turns a string into tokens.
+
+    Returns
+    -------
+    list of list
+        One list a sequence.
+
+    Raises
+    ------
+    TypeError
+        If a sequence is a string without a tokenizer, or a token is not hashable.
+    ValueError
+        If there is no sequence, or one is empty.
+    """
+    if isinstance(X, str):
+        raise TypeError("X is one string: pass a list of strings, each a document.")
+    try:
+        documents = list(X)
+    except TypeError as error:
+        raise TypeError(f"X must hold sequences of tokens, got {type(X).__name__}.") from error
+    sequences = []
+    for i, document in enumerate(documents):
+        if isinstance(document, str):
+            if tokenizer is None:
+                raise TypeError(
+                    f"X[{i}] is a string and tokenizer is None: pass tokenizer=str.split, or lists "
+                    "of tokens."
+                )
+            document = tokenizer(document)
+        try:
+            sequence = list(document)
+        except TypeError as error:
+            raise TypeError(
+                f"X[{i}] is {type(document).__name__}: pass a sequence of tokens."
+            ) from error
+        if not sequence:
+            raise ValueError(f"X[{i}] has no token: leave empty sequences out.")
+        sequences.append(sequence)
+    if not sequences:
+        raise ValueError("X holds no sequence: pass at least one.")
+    return sequences
+
+
+def count_tokens(sequences, context_length):
+    """Count what follows each context.
+
+    Parameters
+    ----------
+    sequences : list of list
+        Tokens.
+    context_length : int
+        Number of tokens of a context.
+
+    Returns
+    -------
+    TokenCounts
+        The counts; tokens and contexts in order of first appearance.
+
+    Raises
+    ------
+    TypeError
+        If a token is not hashable.
+    ValueError
+        If no sequence is longer than a context.
+    """
+    index = {}
+    try:
+        codes = [
+            np.array([index.setdefault(token, len(index)) for token in sequence])
+            for sequence in sequences
+        ]
+    except TypeError as error:
+        raise TypeError(
+            f"a token of X is not hashable ({error}): pass strings or tuples."
+        ) from error
+    kept = [code for code in codes if len(code) > context_length]
+    if not kept:
+        raise ValueError(
+            f"no sequence of X is longer than context_length={context_length}: pass longer ones, "
+            "or a shorter context."
+        )
+    windows = np.concatenate(
+        [np.lib.stride_tricks.sliding_window_view(code, context_length + 1) for code in kept]
+    )
+    first, rows = _first_seen(windows[:, :-1], len(index))
+    tokens = list(index)
+    contexts = [tuple(tokens[code] for code in windows[i, :-1]) for i in first]
+    ones = np.ones(len(rows), dtype=np.int64)
+    shape = (len(contexts), len(tokens))
+    counts = sparse.coo_array((ones, (rows, windows[:, -1])), shape=shape).tocsr()
+    return TokenCounts(counts, contexts, tokens)
+
+
+def _first_seen(contexts, n_tokens):
+    """Number contexts in order of first appearance; return where each is first, and the numbers."""
+    code = np.zeros(len(contexts), dtype=np.int64)
+    for column in contexts.T:
+        _, code = np.unique(code * n_tokens + column, return_inverse=True)
+    _, first, code = np.unique(code, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[code]
+
+
+def checked_counts(X):
+    """Check a matrix of counts.
+
+    Parameters
+    ----------
+    X : sparse or dense array of shape (n_contexts, n_tokens)
+        Counts.
+
+    Returns
+    -------
+    csr_array of int64
+        The counts.
+
+    Raises
+    ------
+    ValueError
+        If it is not a matrix, or a count is negative, fractional or not finite, or a row is empty.
+    """
+    matrix = sparse.csr_array(X) if sparse.issparse(X) else sparse.csr_array(np.atleast_2d(X))
+    values = matrix.data
+    if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        raise ValueError(f"counts must be finite numbers, got dtype {values.dtype}.")
+    if (values < 0).any() or (values != np.floor(values)).any():
+        bad = values[(values < 0) | (values != np.floor(values))][0]
+        raise ValueError(f"counts must be whole numbers of 0 or more, got {bad}.")
+    matrix = matrix.astype(np.int64)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    totals = np.asarray(matrix.sum(axis=1)).ravel()
+    if not len(totals) or (totals == 0).any():
+        raise ValueError(
+            f"context {int(np.argmin(totals)) if len(totals) else 0} has no count: leave contexts "
+            "out that were never seen."
+        )
+    return matrix
+
+
+def merged(old, new):
+    """Add counts to others, whose contexts and tokens come first.
+
+    Parameters
+    ----------
+    old, new : TokenCounts
+        Counts.
+
+    Returns
+    -------
+    TokenCounts
+        Their sum.
+    """
+    tokens = list(dict.fromkeys([*old.tokens, *new.tokens]))
+    contexts = list(dict.fromkeys([*old.contexts, *new.contexts]))
+    shape = len(contexts), len(tokens)
+    column = {token: i for i, token in enumerate(tokens)}
+    row = {context: i for i, context in enumerate(contexts)}
+    total = sparse.csr_array(shape, dtype=np.int64)
+    for part in (old, new):
+        entries = part.counts.tocoo()
+        rows = np.array([row[context] for context in part.contexts])[entries.coords[0]]
+        columns = np.array([column[token] for token in part.tokens])[entries.coords[1]]
+        total = total + sparse.coo_array((entries.data, (rows, columns)), shape=shape).tocsr()
+    return TokenCounts(sparse.csr_array(total), contexts, tokens)
