@@ -2,6 +2,7 @@
 
 Each module is a public namespace, one a subject:
 
+- `skrmt.theory.collapse`: models trained on the output of models, generation after generation.
 - `skrmt.theory.noisy_labels`: linear classifiers trained on labels that are partly wrong.
 - `skrmt.theory.spiked_tensor`: the strongest rank-one part of a noisy tensor.
 - `skrmt.theory.deflation`: several components of a noisy tensor, one after another or jointly.
@@ -13,6 +14,7 @@ Each module is a public namespace, one a subject:
 
 from .. import _install
 from . import (
+    collapse,
     deflation,
     nested_tensor,
     noisy_labels,
@@ -25,6 +27,7 @@ from . import (
 _install.check()
 
 __all__ = [
+    "collapse",
     "deflation",
     "nested_tensor",
     "noisy_labels",

@@ -1,0 +1,356 @@
+"""Comparisons of responses in their three forms, checked and merged."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..linalg import is_torch, to_numpy
+from ..utils._checks import check_array_like_on_device, check_sample_weight
+from ..utils._sklearn_compat import validate_data
+
+
+class Candidates(NamedTuple):
+    """Candidate responses of prompts, with the pairs compared.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_prompts, n_candidates, n_features)
+        Features, 0 where there is no candidate.
+    log_reference : ndarray of shape (n_prompts, n_candidates)
+        Normalised log-probabilities of the reference policy; `-inf` where there is no candidate.
+    pairs : ndarray of int of shape (n_prompts, 2)
+        Indices of the chosen and of the rejected response.
+    weights : ndarray of shape (n_prompts,)
+        Weights of the prompts.
+    """
+
+    X: np.ndarray
+    log_reference: np.ndarray
+    pairs: np.ndarray
+    weights: np.ndarray
+
+
+class Comparisons(NamedTuple):
+    """Distinct differences of features, each with the weights of both outcomes.
+
+    Attributes
+    ----------
+    differences : ndarray of shape (m, n_features)
+        Features of the preferred response minus those of the other, divided by `unit`; one row
+        for all comparisons of a pair, whichever way they went.
+    won, lost : ndarray of shape (m,)
+        Weight of the comparisons that went this way, and the other way.
+    unit : float
+        Power of two; 1 unless the data are tiny or huge.
+    row : ndarray of int of shape (n,)
+        Row of `differences` of each comparison given.
+    sign : ndarray of shape (n,)
+        1 where it went this way, -1 where it went the other way.
+    """
+
+    differences: np.ndarray
+    won: np.ndarray
+    lost: np.ndarray
+    unit: float
+    row: np.ndarray
+    sign: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights of the distinct pairs."""
+        return self.won + self.lost
+
+    @property
+    def n_effective(self) -> float:
+        """Effective number of distinct pairs."""
+        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+
+    def outcomes(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the margins of all outcomes and their weights."""
+        if not self.lost.any():
+            return scores, self.won
+        margins = np.concatenate([scores, -scores])
+        weights = np.concatenate([self.won, self.lost])
+        return margins[weights > 0], weights[weights > 0]
+
+
+def read_differences(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Check feature differences and outcomes.
+
+    Parameters
+    ----------
+    estimator : PreferencePolicy
+        Its `n_features_in_`, `feature_names_in_` and `classes_` are set.
+    X : array-like of shape (n, n_features)
+        First response minus the second.
+    y : array-like of shape (n,)
+        The second class where the first response is preferred.
+
+    Returns
+    -------
+    X : ndarray of shape (n, n_features)
+        Chosen minus rejected, float64.
+    signs : ndarray of shape (n,)
+        1 where the first was preferred, else -1.
+    """
+    X, y = as_host(X), as_host(y)
+    X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32])
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.dtype.kind == "f" and (y != np.floor(y)).any():
+        raise ValueError(
+            "Unknown label type: continuous. y must name which response is preferred, two classes."
+        )
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) > 2:
+        raise ValueError(
+            f"Only binary classification is supported. y has {len(classes)} classes: give one "
+            "where the first response is preferred and another where the second is."
+        )
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has one class only, {classes[0]!r}: turn some pairs around, or give the features "
+            "of chosen and rejected responses to fit_pairs."
+        )
+    estimator.classes_ = classes
+    signs = 2.0 * codes.ravel() - 1.0
+    return X.astype(np.float64) * signs[:, None], signs
+
+
+def read_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Check the features of chosen and rejected responses.
+
+    Parameters
+    ----------
+    estimator : PreferencePolicy
+        Its `n_features_in_` and `classes_` are set.
+    X_chosen, X_rejected : array-like of shape (n, n_features)
+        Features.
+
+    Returns
+    -------
+    chosen, rejected : ndarray of shape (n, n_features)
+        The features, float64.
+    """
+    X_chosen, X_rejected = as_host(X_chosen), as_host(X_rejected)
+    chosen = validate_data(estimator, X_chosen, dtype=[np.float64, np.float32])
+    rejected = check_array_like_on_device(X_rejected, "X_rejected", 2)
+    if chosen.shape != rejected.shape:
+        raise ValueError(
+            f"X_chosen has shape {chosen.shape} and X_rejected {rejected.shape}: give one row of "
+            "each for every comparison."
+        )
+    estimator.classes_ = np.array([0, 1])
+    return chosen.astype(np.float64), rejected.astype(np.float64)
+
+
+def as_host(X: Any) -> Any:
+    """Return a torch tensor as a NumPy array, and anything else as it is."""
+    return to_numpy(X.detach()) if is_torch(X) else X
+
+
+def read_reference(reference: Any, n_features: int) -> np.ndarray:
+    """Check the coefficients of a log-linear reference policy.
+
+    Parameters
+    ----------
+    reference : array-like of shape (n_features,) or None
+        What was given; None for a reference that knows no features.
+    n_features : int
+        Number of features.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        The coefficients.
+    """
+    if reference is None:
+        return np.zeros(n_features)
+    values = check_array_like_on_device(as_host(reference), "reference", 1)
+    if values.shape != (n_features,):
+        raise ValueError(
+            f"reference has shape {values.shape}: give one coefficient a feature, ({n_features},)."
+        )
+    return values.astype(np.float64)
+
+
+def read_candidates(X: Any, mask: Any, log_reference: Any, n_features: int | None = None):
+    """Check candidate sets.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_prompts, n_candidates, n_features)
+        Features.
+    mask : array-like of bool of shape (n_prompts, n_candidates) or None
+        Which candidates there are.
+    log_reference : array-like of shape (n_prompts, n_candidates) or None
+        Log-probabilities of a policy up to a constant a prompt; `-inf` for no candidate.
+    n_features : int, optional
+        Number of features seen in `fit`.
+
+    Returns
+    -------
+    X : ndarray of shape (n_prompts, n_candidates, n_features)
+        Features in float64, 0 where there is no candidate.
+    base : ndarray of shape (n_prompts, n_candidates)
+        Log-weights of the candidates, `-inf` where there is none.
+    """
+    X = as_host(X)
+    if mask is not None:
+        X = np.array(X, dtype=np.float64)
+        present = _read_mask(mask, X.shape)
+        X[~present] = 0.0
+    X = check_array_like_on_device(X, "X", 3, n_features=n_features).astype(np.float64)
+    present = np.ones(X.shape[:2], bool) if mask is None else present
+    base = np.where(present, _read_log_reference(log_reference, X.shape[:2]), -np.inf)
+    counts = np.isfinite(base).sum(1)
+    if counts.min() < 2:
+        raise ValueError(
+            f"X has {counts.min()} candidate(s) for prompt {counts.argmin()}, shape {X.shape}: a "
+            "choice needs two or more. Leave such prompts out."
+        )
+    return X, base
+
+
+def _read_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Check which candidates there are."""
+    mask = np.asarray(as_host(mask))
+    if mask.dtype != bool or mask.shape != shape[:2]:
+        raise ValueError(
+            f"mask must be boolean of shape {shape[:2]}, got {mask.dtype} of shape {mask.shape}: "
+            "give True where there is a candidate."
+        )
+    return mask
+
+
+def _read_log_reference(log_reference: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Check log-probabilities over candidates."""
+    if log_reference is None:
+        return np.zeros(shape)
+    values = np.asarray(as_host(log_reference), dtype=np.float64)
+    if values.shape != shape or not (values < np.inf).all():
+        raise ValueError(
+            f"log_reference must hold log-probabilities of shape {shape}, finite or -inf, got "
+            f"shape {values.shape} with largest entry {values.max() if values.size else None}."
+        )
+    return values
+
+
+def read_indices(y: Any, base: np.ndarray, name: str = "y") -> np.ndarray:
+    """Check indices of candidates.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_prompts,) or (n_prompts, 2)
+        Indices.
+    base : ndarray of shape (n_prompts, n_candidates)
+        Log-weights of the candidates, `-inf` where there is none.
+    name : str, default="y"
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    ndarray of int
+        The indices, in the shape given.
+    """
+    y = np.asarray(as_host(y))
+    if y.dtype.kind not in "biuf" or not np.isfinite(y).all() or (y != np.floor(y)).any():
+        raise ValueError(
+            f"{name} must hold indices of candidates, finite integers, got dtype {y.dtype}."
+        )
+    if len(y) != len(base):
+        raise ValueError(f"{name} has {len(y)} rows for {len(base)} prompts: give one a prompt.")
+    if y.min() < 0 or y.max() >= base.shape[1]:
+        raise ValueError(
+            f"{name} must hold indices from 0 to {base.shape[1] - 1}, got {y.min():g} to "
+            f"{y.max():g}."
+        )
+    y = y.astype(int)
+    rows = np.arange(len(base)).reshape(-1, *[1] * (y.ndim - 1))
+    if not np.isfinite(base[rows, y]).all():
+        raise ValueError(f"{name} names a candidate that does not exist, by mask or log_reference.")
+    return y
+
+
+def read_choices(y: Any, base: np.ndarray) -> np.ndarray:
+    """Check the indices of chosen and rejected candidates, (n_prompts, 2)."""
+    y = np.asarray(as_host(y))
+    if y.ndim != 2 or y.shape[1] != 2:
+        raise ValueError(
+            f"y has shape {y.shape}: for candidate sets give shape ({len(base)}, 2), the indices "
+            "of the chosen and of the rejected response."
+        )
+    y = read_indices(y, base)
+    if (y[:, 0] == y[:, 1]).any():
+        raise ValueError(
+            f"y names the same candidate twice for prompt {(y[:, 0] == y[:, 1]).argmax()}: the "
+            "chosen and the rejected response must differ."
+        )
+    return y
+
+
+def merge(differences: np.ndarray, sample_weight: Any) -> Comparisons:
+    """Gather the comparisons of each pair in one row.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (n, n_features)
+        Chosen minus rejected.
+    sample_weight : array-like of shape (n,) or None
+        Weights; rows of weight 0 count for nothing.
+
+    Returns
+    -------
+    Comparisons
+        Rows that differ in more than their sign, in the order in which they came.
+    """
+    weights = check_sample_weight(as_host(sample_weight), len(differences))
+    largest = float(np.abs(differences[weights > 0]).max())
+    unit = 1.0
+    if largest and not 1e-60 < largest < 1e60:
+        unit = float(2.0 ** np.floor(np.log2(largest)))
+        differences = differences / unit
+    groups, sign = _groups(differences)
+    if groups is None:
+        first = np.arange(len(differences))
+        won, lost = weights, np.zeros(len(weights))
+        groups = first
+    else:
+        first = np.unique(groups, return_index=True)[1]
+        sign = sign * sign[first][groups]
+        won = np.bincount(groups, weights * (sign > 0))
+        lost = np.bincount(groups, weights * (sign < 0))
+    kept = won + lost > 0
+    return Comparisons(
+        differences if len(first) == len(differences) and kept.all() else differences[first][kept],
+        won[kept],
+        lost[kept],
+        unit,
+        np.where(kept[groups], (np.cumsum(kept) - 1)[groups], -1),
+        sign,
+    )
+
+
+def _groups(differences: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """Return the group of each row among those equal up to sign, None if all differ, and signs."""
+    signs = np.ones(len(differences))
+    if len(np.unique(np.abs(differences[:, 0]))) == len(differences):
+        return None, signs
+    lead = differences[np.arange(len(differences)), (differences != 0).argmax(axis=1)]
+    signs[lead < 0] = -1.0
+    keys = differences * signs[:, None] + 0.0
+    groups = identical_rows(keys)
+    return (None, np.ones(len(signs))) if groups.max() + 1 == len(groups) else (groups, signs)
+
+
+def identical_rows(rows: np.ndarray) -> np.ndarray:
+    """Number the distinct rows in the order of their first appearance."""
+    rows = np.ascontiguousarray(rows + 0.0)
+    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
+    _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=int)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[codes.ravel()]

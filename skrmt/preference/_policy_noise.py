@@ -1,0 +1,90 @@
+"""How many comparisons are wrong, from those that contradict each other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from ._policy_input import Comparisons, identical_rows
+
+_FEWEST = 20.0
+_LARGEST = 0.45
+
+
+class NoiseEstimate(NamedTuple):
+    """Share of comparisons that went the wrong way.
+
+    Attributes
+    ----------
+    rate : float
+        The share, nan where no comparisons can contradict each other.
+    std : float
+        Its standard error.
+    """
+
+    rate: float
+    std: float
+
+
+def estimate_noise(
+    comparisons: Comparisons,
+    chosen: np.ndarray | None = None,
+    rejected: np.ndarray | None = None,
+) -> NoiseEstimate:
+    r"""Estimate the share of wrong comparisons from repetitions and cycles.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+        Pairs, with how often they went either way.
+    chosen, rejected : ndarray of shape (n, n_features), optional
+        Features of the responses, whose equality tells which of them were compared with several
+        others.
+
+    Returns
+    -------
+    NoiseEstimate
+        nan where fewer than 20 comparisons could have contradicted each other.
+
+    Notes
+    -----
+    If the true order is one of a ranking and each comparison is turned over with probability
+    :math:`\epsilon`, two comparisons of a pair disagree with probability
+    :math:`2\epsilon(1-\epsilon)`, and three responses compared with one another form a cycle with
+    probability :math:`\epsilon(1-\epsilon)^2 + \epsilon^2(1-\epsilon) = \epsilon(1-\epsilon)`.
+    With D of :math:`N_2` pairs of comparisons and C of :math:`N_3` triangles contradicting,
+
+    .. math:: \epsilon(1-\epsilon) \approx \frac{D + C}{2N_2 + N_3},
+
+    each kind weighted by its precision at small noise.
+    """
+    real = comparisons.differences.any(axis=1)
+    won, lost = comparisons.won[real], comparisons.lost[real]
+    clashes = float((won * lost).sum())
+    chances = float(np.maximum((won + lost) * (won + lost - 1.0), 0.0).sum())
+    if chosen is not None:
+        cycles, triangles = _cycles(chosen, rejected)
+        clashes, chances = clashes + cycles, chances + triangles
+    if chances < _FEWEST:
+        return NoiseEstimate(float("nan"), float("nan"))
+    product = min(clashes / chances, _LARGEST * (1 - _LARGEST))
+    root = np.sqrt(1.0 - 4.0 * product)
+    std = np.sqrt(max(product, 0.5 / chances) / chances) / root
+    return NoiseEstimate(float((1.0 - root) / 2.0), float(std))
+
+
+def _cycles(chosen: np.ndarray, rejected: np.ndarray) -> tuple[float, float]:
+    """Return the number of cyclic triangles of responses, and of all triangles."""
+    items = identical_rows(np.concatenate([chosen, rejected]))
+    n_items, n = int(items.max()) + 1, len(chosen)
+    if n_items == 2 * n:
+        return 0.0, 0.0
+    wins = sparse.csr_array((np.ones(n), (items[:n], items[n:])), shape=(n_items, n_items))
+    met = wins + wins.T
+    once = met.multiply(met == 1).tocsr()
+    won = wins.multiply(once).tocsr()
+    cyclic = (won @ won).multiply(won.T).sum() / 3.0
+    triangles = (once @ once).multiply(once).sum() / 6.0
+    return float(cyclic), float(triangles)

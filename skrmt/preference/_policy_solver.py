@@ -1,0 +1,306 @@
+"""Fits of losses of the margin: Newton's method, and what leaving a pair out would change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+from scipy.optimize import minimize
+
+from ._losses import margin_derivatives
+from ._policy_input import Comparisons
+
+CONVEX = ("dpo", "cdpo", "robust", "hinge", "ipo", "sigmoid_norm", "simpo")
+"""Losses of the margin that are convex in it."""
+
+_TOL = 1e-10
+_SMOOTHING = 10.0 ** np.arange(0, -7, -1)
+_REUSE = 0.15
+_ROOM = 1e-10
+
+Slope = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""A loss with its first two derivatives."""
+
+
+class Fit(NamedTuple):
+    """A minimum.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (F,)
+        Coefficients, of the differences as they are kept.
+    scores : ndarray of shape (m,)
+        Margins of the distinct pairs.
+    n_iter : int
+        Steps taken.
+    converged : bool
+        Whether the gradient vanished.
+    """
+
+    coef: np.ndarray
+    scores: np.ndarray
+    n_iter: int
+    converged: bool
+
+
+class Directions(NamedTuple):
+    """Orthonormal coordinates of the space that the differences span.
+
+    Attributes
+    ----------
+    Z : ndarray of shape (m, r)
+        Coordinates of the differences.
+    basis : ndarray of shape (r, F) or None
+        What turns coordinates into features; None where they are the features.
+    """
+
+    Z: np.ndarray
+    basis: np.ndarray | None
+
+    def coef(self, coordinates: np.ndarray) -> np.ndarray:
+        """Return coefficients of the features."""
+        return coordinates if self.basis is None else coordinates @ self.basis
+
+
+def directions(D: np.ndarray, full_rank: bool) -> Directions:
+    """Return coordinates in which a penalised fit is small and, if asked, a free one regular.
+
+    Parameters
+    ----------
+    D : ndarray of shape (m, F)
+        Differences.
+    full_rank : bool
+        Whether directions without data must be left out, as without a penalty.
+
+    Returns
+    -------
+    Directions
+        The features themselves where there are fewer of them than pairs.
+    """
+    m, F = D.shape
+    if F <= m and not full_rank:
+        return Directions(D, None)
+    if F <= m:
+        values, vectors = eigh(D.T @ D)
+        kept = values > 1e-12 * max(float(values[-1]), 0.0)
+        return Directions(D @ vectors[:, kept], vectors[:, kept].T)
+    values, vectors = eigh(D @ D.T)
+    kept = values > 1e-12 * max(float(values[-1]), 0.0)
+    roots = np.sqrt(values[kept])
+    return Directions(vectors[:, kept] * roots, (vectors[:, kept] / roots).T @ D)
+
+
+def slope_of(name: str, *, beta: float, label_noise: float, options: dict[str, Any]) -> Slope:
+    """Return a loss of the margin as a function."""
+
+    def slope(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return margin_derivatives(name, d, beta=beta, label_smoothing=label_noise, **options)
+
+    return slope
+
+
+def _smooth_hinge(beta: float, width: float) -> Slope:
+    """Return the hinge with its corner rounded over a width."""
+
+    def slope(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        short = 1 - beta * d
+        inside = (short > 0) & (short < width)
+        value = np.where(inside, short**2 / (2 * width), np.maximum(short - width / 2, 0.0))
+        first = -beta * np.clip(short / width, 0.0, 1.0)
+        return value, first, np.where(inside, beta**2 / width, 0.0)
+
+    return slope
+
+
+def both_ways(slope: Slope, pairs: Comparisons) -> Slope:
+    """Return the loss of each distinct pair: of all its outcomes, divided by the total weight."""
+    total = pairs.weights.sum()
+    won, lost = pairs.won / total, pairs.lost / total
+
+    def combined(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        value, first, second = slope(d)
+        if not lost.any():
+            return won * value, won * first, won * second
+        other, other_first, other_second = slope(-d)
+        return (
+            won * value + lost * other,
+            won * first - lost * other_first,
+            won * second + lost * other_second,
+        )
+
+    return combined
+
+
+def convex_slopes(name: str, slope: Slope, beta: float) -> list[Slope]:
+    """Return the losses to minimise in turn: the hinge is reached by smooth ones."""
+    if name != "hinge":
+        return [slope]
+    return [_smooth_hinge(beta, width) for width in _SMOOTHING]
+
+
+def newton(
+    Z: np.ndarray, losses: list[Slope], alpha: float, start: np.ndarray | None, max_iter: int
+) -> Fit:
+    """Minimise the losses in turn, each from the minimum of the one before.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (m, r)
+        Differences in some coordinates.
+    losses : list of callable
+        Loss of each row, weights included, with its derivatives in the margin.
+    alpha : float
+        Penalty of the squared norm.
+    start : ndarray of shape (r,) or None
+        Where to start; 0 by default.
+    max_iter : int
+        Largest number of steps for each loss.
+
+    Returns
+    -------
+    Fit
+        In the coordinates of Z.
+    """
+    u = np.zeros(Z.shape[1]) if start is None else start
+    steps, converged = 0, True
+    for loss in losses:
+        u, taken, converged = _newton(Z, loss, alpha, u, max_iter)
+        steps += taken
+    return Fit(u, Z @ u, steps, converged)
+
+
+def _newton(
+    Z: np.ndarray, loss: Slope, alpha: float, u: np.ndarray, max_iter: int
+) -> tuple[np.ndarray, int, bool]:
+    """Minimise one loss; the Hessian is kept as long as it makes the gradient fall fast."""
+    d = Z @ u
+    _, first, _ = loss(np.zeros(len(Z)))
+    size = float(np.abs(Z.T @ first).max()) or 1.0
+    value, first, second = loss(d)
+    gradient = Z.T @ first + 2 * alpha * u
+    factor, fresh = None, False
+    for step in range(max_iter):
+        norm = float(np.abs(gradient).max())
+        if norm <= _TOL * size:
+            return u, step, True
+        if factor is None:
+            factor, fresh = _factor(Z, second, alpha), True
+        move = -cho_solve(factor, gradient)
+        length, trial = _search(loss, alpha, u, d, Z @ move, move, value, gradient)
+        if length == 0.0:
+            if fresh:
+                return u, step, norm <= 1e-6 * size
+            factor = None
+            continue
+        u = u + length * move
+        d, (value, first, second) = trial
+        gradient = Z.T @ first + 2 * alpha * u
+        if float(np.abs(gradient).max()) > _REUSE * norm:
+            factor = None
+        fresh = False
+    return u, max_iter, float(np.abs(gradient).max()) <= 1e-6 * size
+
+
+def _factor(Z: np.ndarray, second: np.ndarray, alpha: float) -> Any:
+    """Return the Cholesky factor of the Hessian, with the least of a penalty where it is flat."""
+    scaled = Z * np.sqrt(np.maximum(second, 0.0))[:, None]
+    hessian = scaled.T @ scaled
+    diagonal = np.einsum("ii->i", hessian)
+    floor = 1e-14 * max(float(diagonal.max()), np.finfo(float).tiny)
+    diagonal += 2 * alpha + floor
+    for _ in range(12):
+        try:
+            return cho_factor(hessian, lower=True)
+        except LinAlgError:
+            diagonal += floor
+            floor *= 10.0
+    raise ValueError("the differences are too ill-conditioned to fit: give a larger alpha.")
+
+
+def _search(
+    loss: Slope,
+    alpha: float,
+    u: np.ndarray,
+    d: np.ndarray,
+    change: np.ndarray,
+    move: np.ndarray,
+    value: np.ndarray,
+    gradient: np.ndarray,
+) -> tuple[float, Any]:
+    """Return a length along a descent direction, 0 where none makes the objective fall."""
+    slope = float(gradient @ move)
+    before = float(value.sum()) + alpha * float(u @ u)
+    slack = 1e-14 * (1e-300 + float(np.abs(value).sum()) + alpha * float(u @ u))
+    length = 1.0
+    for _ in range(40):
+        margins = d + length * change
+        trial = loss(margins)
+        moved = u + length * move
+        if float(trial[0].sum()) + alpha * float(moved @ moved) <= (
+            before + 1e-4 * length * slope + slack
+        ):
+            return length, (margins, trial)
+        length *= 0.5
+    return 0.0, None
+
+
+def leave_one_out(Z: np.ndarray, loss: Slope, alpha: float, scores: np.ndarray) -> np.ndarray:
+    r"""Return the margin of each pair by the fit without it, after one step of Newton's method.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (m, r)
+        Differences in some coordinates.
+    loss : callable
+        Loss of each row, weights included.
+    alpha : float
+        Penalty.
+    scores : ndarray of shape (m,)
+        Margins of the fit.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        Margins. Those of a pair that alone determines a direction are infinite in the limit of no
+        penalty, and huge here.
+
+    Notes
+    -----
+    With the Hessian H of all rows and :math:`g_i = D_i^\top H^{-1} D_i`, removing row i leaves the
+    gradient :math:`-\ell_i' D_i` and the Hessian :math:`H - \ell_i'' D_i D_i^\top`, so that
+
+    .. math:: d_{-i} = d_i + \frac{\ell_i' g_i}{1 - \ell_i'' g_i},
+
+    exact for the squared loss.
+    """
+    _, first, second = loss(scores)
+    factor = _factor(Z, second, alpha)
+    lever = np.empty(len(Z))
+    for start in range(0, len(Z), 8192):
+        block = Z[start : start + 8192]
+        lever[start : start + 8192] = (cho_solve(factor, block.T).T * block).sum(1)
+    return scores + first * lever / np.maximum(1.0 - second * lever, _ROOM)
+
+
+def descend(Z: np.ndarray, loss: Slope, alpha: float, max_iter: int) -> Fit:
+    """Find a stationary point of a loss that is not convex, from zero, by L-BFGS."""
+
+    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
+        value, first, _ = loss(Z @ u)
+        return float(value.sum() + alpha * u @ u), Z.T @ first + 2 * alpha * u
+
+    return minimise(objective, Z.shape[1], max_iter, lambda u: Z @ u)
+
+
+def minimise(
+    objective: Callable, size: int, max_iter: int, scores: Callable[[np.ndarray], np.ndarray]
+) -> Fit:
+    """Minimise a smooth objective of some coordinates from zero by L-BFGS."""
+    scale = float(np.abs(objective(np.zeros(size))[1]).max()) or 1.0
+    options = {"maxiter": max_iter * 20, "maxfun": max_iter * 40, "ftol": 0.0, "gtol": 1e-9 * scale}
+    options["maxcor"] = 20
+    found = minimize(objective, np.zeros(size), jac=True, method="L-BFGS-B", options=options)
+    settled = float(np.abs(found.jac).max()) <= 1e-5 * scale
+    return Fit(found.x, scores(found.x), int(found.nit), settled)

@@ -1,0 +1,207 @@
+"""How many fresh pairs a policy ranks rightly, from the pairs it was fitted to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+
+from ..theory.preference import pairwise_accuracy
+
+_MODEL_ERROR = 0.02
+_TINY = 1e-300
+
+
+class PairAccuracy(NamedTuple):
+    """Share of fresh pairs ranked rightly.
+
+    Attributes
+    ----------
+    accuracy : float
+        The share, pairs being given in the right order.
+    std : float
+        Its standard error.
+    noise_slope : float
+        Its derivative in the share of wrong comparisons.
+    """
+
+    accuracy: float
+    std: float
+    noise_slope: float
+
+
+class Signal(NamedTuple):
+    """Squared norm of the mean difference over the variance about it, an entry.
+
+    Attributes
+    ----------
+    value, std : float
+        The estimate, not below 0, and its standard error.
+    variance : float
+        Variance of an entry about the mean difference, wrong comparisons turned back.
+    """
+
+    value: float
+    std: float
+    variance: float
+
+
+def accuracy_of_margins(
+    margins: np.ndarray, weights: np.ndarray, size: float, noise: float
+) -> PairAccuracy:
+    r"""Estimate the accuracy on clean pairs from the left-out margins of noisy ones.
+
+    Parameters
+    ----------
+    margins : ndarray of shape (n,)
+        Left-out margins of the comparisons, positive where ranked as observed.
+    weights : ndarray of shape (n,)
+        Their weights.
+    size : float
+        Effective number of distinct pairs.
+    noise : float
+        Share of wrong comparisons, below 1/2.
+
+    Returns
+    -------
+    PairAccuracy
+        The estimate, in [0, 1].
+
+    Notes
+    -----
+    With noise :math:`\epsilon` and :math:`s = 1-2\epsilon` the share A of margins above 0 counts
+    :math:`(A - \epsilon)/s` of right ones, and Gaussian margins of mean m and variance v are seen
+    with mean :math:`sm` and second moment :math:`m^2+v`, giving :math:`\Phi(m/\sqrt v)`. Both are
+    averaged, the count with the weight of its precision against an error of the Gaussian law of
+    0.02.
+    """
+    w = weights / weights.sum()
+    gap = 1.0 - 2.0 * noise
+    right = np.where(margins == 0, 0.5, margins > 0)
+    counted = (float(w @ right) - noise) / gap
+    largest = max(float(np.abs(margins).max()), _TINY)
+    f = margins / largest
+    mean = float(w @ f) / gap
+    square = float(w @ f**2)
+    variance = max(square - mean**2, 1e-12 * square, _TINY)
+    ratio = float(np.clip(mean / np.sqrt(variance), -8.0, 8.0))
+    smoothed = float(ndtr(ratio))
+    spread = max(smoothed * (1 - smoothed), 0.25 / size) / size / gap**2
+    trust = _MODEL_ERROR**2 / (_MODEL_ERROR**2 + spread)
+    density = float(np.exp(-0.5 * ratio**2) / np.sqrt(2 * np.pi))
+    shift = f / gap - mean
+    bend = (f**2 - square) - 2 * mean * shift
+    influence = density * (shift / np.sqrt(variance) - ratio * bend / (2 * variance))
+    influence = trust * (right - w @ right) / gap + (1 - trust) * influence
+    accuracy = float(np.clip(trust * counted + (1 - trust) * smoothed, 0.0, 1.0))
+    floor = 0.25 / size if size > 1 else 1.0
+    return PairAccuracy(
+        accuracy,
+        float(np.sqrt((float(w @ influence**2) + floor / size) / size)),
+        (2 * accuracy - 1) / gap,
+    )
+
+
+def smooth_ratio(margins: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return mean over root mean square of margins along the first axis: what a choice maximises.
+
+    Parameters
+    ----------
+    margins : ndarray of shape (n, ...)
+        Margins.
+    weights : ndarray of shape (n,)
+        Weights.
+
+    Returns
+    -------
+    ndarray
+        The ratio, in [-1, 1], whatever the scale of the margins.
+    """
+    w = weights / weights.sum()
+    largest = np.maximum(np.abs(margins).max(axis=0), _TINY)
+    scaled = margins / largest
+    mean = np.tensordot(w, scaled, axes=1)
+    square = np.tensordot(w, scaled**2, axes=1)
+    return mean / np.sqrt(np.maximum(square, _TINY))
+
+
+def estimate_signal(
+    differences: np.ndarray, won: np.ndarray, lost: np.ndarray, size: float, noise: float
+) -> Signal:
+    r"""Estimate the squared norm of the mean difference in units of the variance about it.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (m, n_features)
+        Distinct differences.
+    won, lost : ndarray of shape (m,)
+        Weights of both outcomes.
+    size : float
+        Effective number of pairs.
+    noise : float
+        Share of wrong comparisons.
+
+    Returns
+    -------
+    Signal
+        nan with fewer than two pairs.
+
+    Notes
+    -----
+    :math:`|\bar\Delta|^2 - tr(\hat C)/n` has the expectation :math:`s^2|\mu|^2`, and
+    :math:`tr(C) = F\sigma^2 + (1-s^2)|\mu|^2`. In units of :math:`\sigma^2` the variance of the
+    estimate of M is :math:`[4s^2M(1+(1-s^2)M)/n + 2F/n^2]/s^4`.
+    """
+    if size <= 1:
+        return Signal(float("nan"), float("nan"), float("nan"))
+    n_features = differences.shape[1]
+    weights = won + lost
+    total = weights.sum()
+    mean = (won - lost) @ differences / total
+    energy = float(weights @ np.einsum("ij,ij->i", differences, differences)) / total
+    trace = max(energy - float(mean @ mean), 0.0) * size / (size - 1)
+    s2 = (1.0 - 2.0 * noise) ** 2
+    norm = max(float(mean @ mean) - trace / size, 0.0) / s2
+    variance = (trace - (1 - s2) * norm) / n_features
+    if not variance > 1e-12 * energy / n_features:
+        return Signal(float("nan"), float("nan"), float("nan"))
+    M = norm / variance
+    spread = (4 * s2 * M * (1 + (1 - s2) * M) / size + 2 * n_features / size**2) / s2**2
+    return Signal(M, float(np.sqrt(spread)), variance)
+
+
+def model_accuracy(
+    signal: Signal, size: float, n_features: int, alpha: float, noise: float
+) -> tuple[float, float]:
+    """Return the accuracy that theory gives, and its standard error by that of the signal.
+
+    Parameters
+    ----------
+    signal : Signal
+        From `estimate_signal`.
+    size : float
+        Effective number of pairs.
+    n_features : int
+        Number of features.
+    alpha : float
+        Penalty of the squared loss of the same shrinkage, in squared units of the features.
+    noise : float
+        Share of wrong comparisons.
+
+    Returns
+    -------
+    accuracy, std : float
+        nan where the signal is not known.
+    """
+    if not np.isfinite(signal.value):
+        return float("nan"), float("nan")
+    penalty = alpha / signal.variance
+
+    def at(strength: float) -> float:
+        return float(
+            pairwise_accuracy(strength, size, n_features, alpha=penalty, label_noise=noise)
+        )
+
+    low, high = at(max(signal.value - signal.std, 0.0)), at(signal.value + signal.std)
+    return at(signal.value), (high - low) / 2
