@@ -79,7 +79,7 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
     tokenizer : callable, default=None
         What turns a string into tokens, such as `str.split`; strings are refused if None.
     n_jobs : int, default=None
-        Number of jobs of fits and simulations.
+        Number of jobs of simulations, and of the curves that are computed when first read.
     verbose : int, default=0
         Whether simulations report their progress.
     random_state : int, RandomState instance or None, default=None
@@ -134,8 +134,9 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
     in every generation. If contexts are generated too, rare ones may vanish with all they know,
     and the forecast is too hopeful.
 
-    For few different sample sizes a fit costs one pass over the counts; every different sample size
-    adds an ancestral matrix of its square.
+    A fit costs one pass over the counts. `collapsed_fraction_`, `expected_support_`,
+    `expected_entropy_` and `at_risk_tokens_` are computed when one is first read, from a matrix of
+    n + 1 rows and columns for every different sample size n up to 1000, and of some hundred beyond.
 
     References
     ----------
@@ -233,20 +234,46 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
         groups = forecast.mixture(corpus, scheme)
         times = np.arange(self.n_generations + 1)
         diversity = forecast.expected_diversity(groups, scheme, times)
-        curves = forecast.expected_curves(corpus, scheme, self.n_generations, self.n_jobs)
         self.corpus_ = model
         self._corpus, self._scheme, self._groups = corpus, scheme, groups
+        self._curves = None
         self.theoretical_diversity_ = diversity
         self.half_life_ = forecast.half_life(groups, scheme)
-        self.collapsed_fraction_ = curves.collapsed
-        self.expected_support_ = curves.support
-        self.expected_entropy_ = curves.entropy
-        self.at_risk_tokens_ = forecast.at_risk(
-            curves.lost, model.counts_, model.contexts_, model.tokens_
-        )
         self._set_present(corpus)
         self._warn(scheme)
         return self
+
+    @property
+    def collapsed_fraction_(self):
+        """Expected share of the contexts that know a single token, by generation."""
+        return self._expected().collapsed
+
+    @property
+    def expected_support_(self):
+        """Expected number of different pairs of a context and a token, by generation."""
+        return self._expected().support
+
+    @property
+    def expected_entropy_(self):
+        """Expected entropy in nats, contexts weighted by their share, by generation."""
+        return self._expected().entropy
+
+    @property
+    def at_risk_tokens_(self):
+        """The hundred pairs that are most likely lost by the last generation."""
+        model = self.corpus_
+        lost = self._expected().lost
+        return forecast.at_risk(lost, model.counts_, model.contexts_, model.tokens_)
+
+    def _expected(self):
+        """Return the curves that take longer than the diversity, once computed."""
+        check_is_fitted(self)
+        if self._curves is None:
+            horizon = len(self.theoretical_diversity_) - 1
+            self._curves = forecast.expected_curves(
+                self._corpus, self._scheme, horizon, self.n_jobs
+            )
+        return self._curves
 
     def _modelled(self, X):
         """Return the next-token model of what `fit` was given."""

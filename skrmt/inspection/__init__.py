@@ -5,6 +5,7 @@ They need Matplotlib: `pip install "skrmt[plot]"`.
 
 from .. import _install
 from ._accuracy_path import AccuracyPathDisplay
+from ._collapse import CollapseForecastDisplay, SafeAmountDisplay, TokenSurvivalDisplay
 from ._factor_alignment import FactorAlignmentDisplay
 from ._label_noise_transition import LabelNoiseTransitionDisplay, VerifierFrontierDisplay
 from ._noise_sensitivity import NoiseSensitivityDisplay
@@ -20,13 +21,16 @@ _install.check()
 __all__ = [
     "AccuracyPathDisplay",
     "ClusteringAccuracyDisplay",
+    "CollapseForecastDisplay",
     "FactorAlignmentDisplay",
     "LabelNoiseTransitionDisplay",
     "NoiseSensitivityDisplay",
+    "SafeAmountDisplay",
     "ScoreDistributionDisplay",
     "SyntheticValueDisplay",
     "TensorPhaseDiagramDisplay",
     "TensorScreeDisplay",
+    "TokenSurvivalDisplay",
     "UnfoldingSpectrumDisplay",
     "VerifierFrontierDisplay",
     "ViewPhaseDiagramDisplay",

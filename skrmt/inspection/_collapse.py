@@ -1,0 +1,451 @@
+"""What recursive training does to a corpus: diversity, tokens, and safe amounts."""
+
+import numpy as np
+
+from ..theory import collapse
+from ._display import COLOURS, fitted_attributes, new_axes, percent_axis, tidy
+
+_SCHEMES = {
+    "full": ("last model only", "vermilion"),
+    "window": ("last models", "orange"),
+    "random": ("any earlier model", "purple"),
+    "partial": ("corpus + last model", "blue"),
+    "accumulate": ("corpus + all models", "green"),
+    "fresh": ("new real tokens + last model", "sky"),
+}
+
+
+class CollapseForecastDisplay:
+    """Expected diversity by generation, with simulated chains.
+
+    Parameters
+    ----------
+    generations : array-like of shape (g,)
+        Numbers of the generations.
+    diversities : dict of str to array-like of shape (g,)
+        Expected diversity by name; names of schemes get their own colours.
+    simulated : dict of str to (array-like, array-like), default=None
+        Mean and standard error of simulated chains, of shape (g,) each.
+
+    Attributes
+    ----------
+    ax_ : matplotlib axes
+        Where it is drawn.
+    figure_ : matplotlib figure
+        Its figure.
+    lines_ : dict of str to matplotlib lines
+        The curve of each name.
+
+    See Also
+    --------
+    skrmt.collapse.CollapseForecaster : What forecasts and simulates.
+
+    Examples
+    --------
+    >>> from skrmt.inspection import CollapseForecastDisplay
+    >>> display = CollapseForecastDisplay.from_theory(0.1, 50, n_real=50, window=5)
+    >>> sorted(display.lines_)
+    ['accumulate', 'fresh', 'full', 'partial', 'random', 'window']
+    """
+
+    def __init__(self, generations, diversities, *, simulated=None):
+        self.generations = generations
+        self.diversities = diversities
+        self.simulated = simulated
+
+    @classmethod
+    def from_theory(cls, s0, n_synthetic, *, n_real, window, n_generations=100, ax=None):
+        """Draw all schemes for one context.
+
+        Parameters
+        ----------
+        s0 : float
+            Sum of squared probabilities of the truth.
+        n_synthetic : int
+            Synthetic tokens per generation.
+        n_real : int
+            Real tokens, where the scheme has any.
+        window : int
+            Number of models of the window.
+        n_generations : int, default=100
+            Last generation.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        CollapseForecastDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its domain.
+        ImportError
+            If Matplotlib is not installed.
+        """
+        times = np.arange(n_generations + 1)
+        curves = {
+            scheme: collapse.diversity(
+                scheme,
+                times,
+                s0,
+                n_synthetic,
+                n_real if scheme in ("partial", "fresh", "accumulate") else None,
+                window=window if scheme == "window" else None,
+            )
+            for scheme in _SCHEMES
+        }
+        return cls(times, curves).plot(ax=ax)
+
+    @classmethod
+    def from_estimators(cls, forecasters, *, n_chains=0, random_state=None, ax=None):
+        """Draw fitted forecasters, and simulate them.
+
+        Parameters
+        ----------
+        forecasters : CollapseForecaster, or dict of str to CollapseForecaster
+            Fitted forecasters of as many generations, by name; schemes name them where there is
+            one.
+        n_chains : int, default=0
+            Simulated chains of each; none are drawn if 0.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the simulations.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        CollapseForecastDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If a forecaster is not fitted.
+        ValueError
+            If horizons differ.
+        ImportError
+            If Matplotlib is not installed.
+        """
+        named = forecasters if isinstance(forecasters, dict) else {forecasters.scheme: forecasters}
+        curves = {
+            name: fitted_attributes(model, "theoretical_diversity_")[0]
+            for name, model in named.items()
+        }
+        lengths = {len(curve) for curve in curves.values()}
+        if len(lengths) != 1:
+            raise ValueError(
+                f"forecasters have horizons of {sorted(length - 1 for length in lengths)} "
+                "generations: fit them with the same n_generations."
+            )
+        simulated = {}
+        if n_chains:
+            for name, model in named.items():
+                found = model.simulate(n_chains, random_state)
+                simulated[name] = (found.mean, found.standard_error)
+        return cls(np.arange(lengths.pop()), curves, simulated=simulated).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw the curves, and every few generations the simulated means with two standard errors.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        CollapseForecastDisplay
+            The display.
+
+        Raises
+        ------
+        ImportError
+            If Matplotlib is not installed.
+        """
+        self.ax_ = new_axes(ax)
+        self.figure_ = self.ax_.figure
+        self.lines_ = {}
+        spare = iter(list(COLOURS.values()) * 9)
+        for name, curve in self.diversities.items():
+            label, colour = _SCHEMES.get(name, (name, None))
+            colour = next(spare) if colour is None else COLOURS[colour]
+            (self.lines_[name],) = self.ax_.plot(
+                self.generations, curve, color=colour, label=label, linewidth=1.8
+            )
+            if self.simulated and name in self.simulated:
+                self._draw_simulated(*self.simulated[name], colour)
+        self.ax_.set(xlabel="Generation", ylabel="Probability that two tokens differ")
+        self.ax_.set_ylim(bottom=0)
+        tidy(self.ax_)
+        self.ax_.legend(loc="best", frameon=False, fontsize="small")
+        return self
+
+    def _draw_simulated(self, mean, error, colour):
+        """Draw about a dozen means with their bars."""
+        places = np.unique(np.linspace(0, len(mean) - 1, 13).round().astype(int))
+        self.ax_.errorbar(
+            np.asarray(self.generations)[places],
+            np.asarray(mean)[places],
+            yerr=2 * np.asarray(error)[places],
+            fmt="o",
+            color=colour,
+            markersize=4,
+            capsize=2,
+            elinewidth=1.0,
+            zorder=4,
+        )
+
+
+class TokenSurvivalDisplay:
+    """Probability that a token is still known, by its rank, for some generations.
+
+    Parameters
+    ----------
+    ranks : array-like of shape (s,)
+        Ranks of the tokens, the most frequent first.
+    survival : dict of int to array-like of shape (s,)
+        Probability of each token to be known, by generation.
+
+    Attributes
+    ----------
+    ax_ : matplotlib axes
+        Where it is drawn.
+    figure_ : matplotlib figure
+        Its figure.
+    lines_ : dict of int to matplotlib lines
+        The curve of each generation.
+
+    See Also
+    --------
+    skrmt.theory.collapse.survival_probabilities : The probabilities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.inspection import TokenSurvivalDisplay
+    >>> p = 1 / np.arange(1, 101)
+    >>> display = TokenSurvivalDisplay.from_theory(p / p.sum(), 200, [1, 10, 100])
+    >>> sorted(display.lines_)
+    [1, 10, 100]
+    """
+
+    def __init__(self, ranks, survival):
+        self.ranks = ranks
+        self.survival = survival
+
+    @classmethod
+    def from_theory(cls, p, n, generations=(1, 5, 20, 100), *, ax=None):
+        """Draw one context, each generation trained on tokens of the last model alone.
+
+        Parameters
+        ----------
+        p : array-like of shape (s,)
+            Probabilities of the tokens.
+        n : int
+            Tokens per generation.
+        generations : sequence of int, default=(1, 5, 20, 100)
+            Generations to draw.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        TokenSurvivalDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If `p` is no distribution or a number is out of range.
+        ImportError
+            If Matplotlib is not installed.
+        """
+        ordered = np.sort(np.asarray(p, dtype=float))[::-1]
+        known = collapse.survival_probabilities(ordered, n, list(generations))
+        curves = {int(m): curve for m, curve in zip(generations, known, strict=True)}
+        return cls(np.arange(1, len(ordered) + 1), curves).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw one curve a generation.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        TokenSurvivalDisplay
+            The display.
+
+        Raises
+        ------
+        ImportError
+            If Matplotlib is not installed.
+        """
+        self.ax_ = new_axes(ax)
+        self.figure_ = self.ax_.figure
+        colours = _shades(len(self.survival))
+        self.lines_ = {}
+        for (generation, curve), colour in zip(sorted(self.survival.items()), colours, strict=True):
+            (self.lines_[generation],) = self.ax_.plot(
+                self.ranks, curve, color=colour, label=str(generation), linewidth=1.8
+            )
+        self.ax_.set(xscale="log", xlabel="Rank of the token", ylabel="Probability to be known")
+        self.ax_.set_ylim(0, 1.02)
+        percent_axis(self.ax_.yaxis)
+        tidy(self.ax_)
+        self.ax_.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=min(len(self.lines_), 5),
+            frameon=False,
+            fontsize="small",
+            title="Generation",
+        )
+        return self
+
+
+def _shades(count):
+    """Return colours from blue to vermilion."""
+    first, last = (
+        np.array([int(COLOURS[name][i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        for name in ("blue", "vermilion")
+    )
+    return [tuple((1 - t) * first + t * last) for t in np.linspace(0, 1, max(count, 1))]
+
+
+class SafeAmountDisplay:
+    """Synthetic tokens per real one that are safe for ever, against the tolerance.
+
+    Parameters
+    ----------
+    tolerances : array-like of shape (t,)
+        Tolerances.
+    amounts : dict of str to array-like of shape (t,)
+        Synthetic tokens per real token by criterion; infinite where any amount is safe.
+
+    Attributes
+    ----------
+    ax_ : matplotlib axes
+        Where it is drawn.
+    figure_ : matplotlib figure
+        Its figure.
+    lines_ : dict of str to matplotlib lines
+        The curve of each criterion.
+
+    See Also
+    --------
+    skrmt.theory.collapse.safe_synthetic_size : The amounts.
+
+    Examples
+    --------
+    >>> from skrmt.inspection import SafeAmountDisplay
+    >>> display = SafeAmountDisplay.from_theory(10**6, support=100)
+    >>> sorted(display.lines_)
+    ['l1', 'paper', 'variance']
+    """
+
+    _LABELS = {
+        "variance": ("added variance, in units of the corpus's", "blue"),
+        "l1": ("distance from the model of the corpus", "green"),
+        "paper": ("sufficient condition of the paper", "grey"),
+    }
+
+    def __init__(self, tolerances, amounts):
+        self.tolerances = tolerances
+        self.amounts = amounts
+
+    @classmethod
+    def from_theory(cls, n_real, *, p=None, support=None, tolerances=None, ax=None):
+        """Draw all criteria for a context whose real tokens are used again and again.
+
+        Parameters
+        ----------
+        n_real : int
+            Real tokens.
+        p : array-like of shape (s,), default=None
+            Their distribution; without it and `support` only the variance is drawn.
+        support : int, default=None
+            Number of different tokens, instead of `p`.
+        tolerances : array-like of shape (t,), default=None
+            Tolerances; from 0.001 to 0.6 by default.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        SafeAmountDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its domain.
+        ImportError
+            If Matplotlib is not installed.
+        """
+        if tolerances is None:
+            tolerances = np.geomspace(1e-3, 0.6, 200)
+        amounts = {"variance": collapse.safe_synthetic_size(n_real, tolerances)}
+        if p is not None or support is not None:
+            for criterion in ("l1", "paper"):
+                amounts[criterion] = collapse.safe_synthetic_size(
+                    n_real, tolerances, criterion, p=p, support=support
+                )
+        ratios = {name: np.asarray(amount) / n_real for name, amount in amounts.items()}
+        return cls(np.asarray(tolerances, dtype=float), ratios).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw the amounts; a curve ends where any amount is safe.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        SafeAmountDisplay
+            The display.
+
+        Raises
+        ------
+        ImportError
+            If Matplotlib is not installed.
+        """
+        self.ax_ = new_axes(ax)
+        self.figure_ = self.ax_.figure
+        self.lines_ = {}
+        for name, amount in self.amounts.items():
+            label, colour = self._LABELS.get(name, (name, "black"))
+            finite = np.where(np.isfinite(amount) & (np.asarray(amount) > 0), amount, np.nan)
+            label = label if np.isfinite(finite).any() else f"{label}: none"
+            (self.lines_[name],) = self.ax_.plot(
+                self.tolerances, finite, color=COLOURS[colour], label=label, linewidth=1.8
+            )
+            if np.isinf(amount).any():
+                self.ax_.axvline(
+                    np.asarray(self.tolerances)[np.isinf(amount)].min(),
+                    color=COLOURS[colour],
+                    linestyle=":",
+                    linewidth=1.2,
+                )
+        self.ax_.set(
+            xscale="log",
+            yscale="log",
+            xlabel="Tolerance",
+            ylabel="Safe synthetic tokens per real token",
+        )
+        tidy(self.ax_, grid="both")
+        self.ax_.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            frameon=False,
+            fontsize="small",
+            title="What is tolerated",
+            alignment="left",
+        )
+        return self
