@@ -3,19 +3,29 @@
 from .. import _install
 from ._nested_views import NestedViews, make_nested_views, make_noisy_copies
 from ._noisy_labels import flip_labels, make_noisy_mixture
+from ._paired_encoders import (
+    CorrelatedGraphs,
+    PairedEncoders,
+    make_correlated_graphs,
+    make_paired_encoders,
+)
 from ._spiked_tensor import SpikedTensor, make_spiked_tensor
 from ._synthetic_mix import GaussianGenerator, make_synthetic_mix
 
 _install.check()
 
 __all__ = [
+    "CorrelatedGraphs",
     "GaussianGenerator",
     "NestedViews",
+    "PairedEncoders",
     "SpikedTensor",
     "flip_labels",
+    "make_correlated_graphs",
     "make_nested_views",
     "make_noisy_copies",
     "make_noisy_mixture",
+    "make_paired_encoders",
     "make_spiked_tensor",
     "make_synthetic_mix",
 ]

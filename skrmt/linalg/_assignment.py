@@ -276,6 +276,14 @@ def take(A: Array, rows: Permutation, columns: Permutation) -> Array:
     -------
     ndarray or torch tensor
         The submatrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import take
+    >>> take(np.arange(9).reshape(3, 3), np.array([2, 0]), np.array([1]))
+    array([[7],
+           [1]])
     """
     return take_columns(take_rows(A, rows), columns)
 

@@ -98,7 +98,7 @@ def seeded_problem(A: Array, B: Array, seeds: Any) -> SeededProblem:
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._faq import seeded_problem
+    >>> from skrmt.linalg import seeded_problem
     >>> A = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 5.0], [2.0, 5.0, 0.0]])
     >>> seeded_problem(A, A, [[0, 2]]).linear
     array([[ 4., 10.],
@@ -138,7 +138,7 @@ def top_factors(A: Array, rank: int) -> Factored:
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._faq import top_factors
+    >>> from skrmt.linalg import top_factors
     >>> top_factors(np.diag([1.0, -3.0, 2.0]), 2).weights
     array([-3.,  2.])
     """
@@ -168,7 +168,7 @@ def random_start(n: int, rng: np.random.Generator, *, n_rounds: int = 20) -> NDA
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._faq import random_start
+    >>> from skrmt.linalg import random_start
     >>> random_start(3, np.random.default_rng(0)).sum(axis=1).round(6)
     array([1., 1., 1.])
     """
@@ -194,7 +194,7 @@ def permutation_start(permutation: Any) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> from skrmt.linalg._faq import permutation_start
+    >>> from skrmt.linalg import permutation_start
     >>> permutation_start([1, 0])
     array([[0.25, 0.75],
            [0.75, 0.25]])
@@ -267,7 +267,7 @@ def faq(
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._faq import faq
+    >>> from skrmt.linalg import faq
     >>> rng = np.random.default_rng(0)
     >>> A = rng.standard_normal((30, 30))
     >>> A, hidden = A + A.T, rng.permutation(30)

@@ -135,7 +135,7 @@ def kernel_alignment(
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._kernel_alignment import kernel_alignment
+    >>> from skrmt.linalg import kernel_alignment
     >>> X = np.arange(12.0).reshape(6, 2) ** 1.5
     >>> found = kernel_alignment(X, X[:, :1] ** 2)
     >>> round(found.cka, 4), round(kernel_alignment(X, X[:, :1] ** 2, debiased=False).cka, 4)
@@ -188,7 +188,7 @@ def minibatch_cka(
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._kernel_alignment import minibatch_cka
+    >>> from skrmt.linalg import minibatch_cka
     >>> X = np.arange(24.0).reshape(12, 2) ** 1.5
     >>> round(minibatch_cka(X, X**2, 6), 4)
     0.9546

@@ -34,7 +34,7 @@ def median_bandwidth(X: Array, *, max_rows: int = _MEDIAN_ROWS) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._kernels import median_bandwidth
+    >>> from skrmt.linalg import median_bandwidth
     >>> median_bandwidth(np.array([[0.0], [1.0], [3.0]]))
     2.0
     """
@@ -75,7 +75,7 @@ def kernel_matrix(
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._kernels import kernel_matrix
+    >>> from skrmt.linalg import kernel_matrix
     >>> kernel_matrix(np.array([[0.0], [2.0]]), kernel="rbf", bandwidth=2.0).round(4)
     array([[1.    , 0.6065],
            [0.6065, 1.    ]])
@@ -92,6 +92,39 @@ def kernel_matrix(
         every = np.arange(int(X.shape[0]))
         found[every, every] = 1.0
     return found
+
+
+def centred_kernel(K: Array, *, debiased: bool = False) -> Array:
+    r"""Return a kernel less its means of rows and columns.
+
+    Parameters
+    ----------
+    K : ndarray or torch tensor of shape (n, n)
+        Symmetric kernel.
+    debiased : bool, default=False
+        Whether to U-centre it, which makes its diagonal and all sums of rows 0; HKH otherwise.
+
+    Returns
+    -------
+    ndarray or torch tensor of shape (n, n)
+        The centred kernel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import centred_kernel
+    >>> centred_kernel(np.diag([2.0, 0.0, 0.0, 0.0])).sum(axis=0).round(12)
+    array([0., 0., 0., 0.])
+    """
+    n = int(K.shape[0])
+    if not debiased:
+        means = K.mean(0)
+        return K - means - means[:, None] + means.mean()
+    every = np.arange(n)
+    means = (K.sum(0) - K[every, every]) / (n - 2)
+    centred = K - means - means[:, None] + means.sum() / (n - 1)
+    centred[every, every] = 0.0
+    return centred
 
 
 def squared_distances(left: Array, right: Array) -> Array:

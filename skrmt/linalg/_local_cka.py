@@ -59,7 +59,7 @@ def local_kernels(
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._local_cka import local_kernels
+    >>> from skrmt.linalg import local_kernels
     >>> local_kernels(np.eye(3), np.eye(3)[:2], kernel="rbf").query.round(3)
     array([[1.   , 0.368, 0.368],
            [0.368, 1.   , 0.368]])
@@ -120,7 +120,7 @@ def local_cka_factors(
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._local_cka import local_cka_factors, local_kernels
+    >>> from skrmt.linalg import local_cka_factors, local_kernels
     >>> X = np.random.default_rng(0).standard_normal((9, 3))
     >>> side = local_kernels(X[:6], X[6:])
     >>> left, right = local_cka_factors(side, side)
@@ -169,7 +169,7 @@ def local_cka_scores(first: LocalKernels, second: LocalKernels, *, debiased: boo
     Examples
     --------
     >>> import numpy as np
-    >>> from skrmt.linalg._local_cka import local_cka_scores, local_kernels
+    >>> from skrmt.linalg import local_cka_scores, local_kernels
     >>> X = np.random.default_rng(0).standard_normal((9, 3))
     >>> side = local_kernels(X[:6], X[6:])
     >>> local_cka_scores(side, side, debiased=False).argmax(axis=1)

@@ -1,0 +1,335 @@
+"""Matching functions on kernels and on rows, with what a user may get wrong."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse.linalg import eigsh
+
+from ..linalg import (
+    Factored,
+    as_device,
+    faq,
+    is_torch,
+    local_cka_factors,
+    local_kernels,
+    random_start,
+    seeded_problem,
+    take,
+    to_numpy,
+    top_factors,
+)
+from ._inputs import (
+    check_kernel_name,
+    check_sides,
+    count,
+    generator,
+    resolve_bandwidths,
+    same_library,
+)
+
+_SPARSE_RANK = 0.1
+_FLAT = 1e-8
+
+
+class QuadraticAssignment(NamedTuple):
+    """A permutation that makes two matrices alike.
+
+    Attributes
+    ----------
+    indices : ndarray of int of shape (n,)
+        Row i of the first matrix goes with row indices[i] of the second.
+    objective : float
+        What is maximised, known pairs included.
+    n_iter : int
+        Steps of the start it was found from.
+    converged : bool
+        Whether the last step was below the tolerance.
+    """
+
+    indices: np.ndarray
+    objective: float
+    n_iter: int
+    converged: bool
+
+
+def quadratic_assignment(
+    A,
+    B,
+    *,
+    seeds=None,
+    linear_term=None,
+    init="barycentre",
+    n_init=1,
+    low_rank=None,
+    polish=False,
+    maximize=True,
+    max_iter=30,
+    tol=0.03,
+    random_state=None,
+):
+    r"""Match the items of two matrices by Frank-Wolfe steps (FAQ).
+
+    Parameters
+    ----------
+    A : array-like or torch tensor of shape (n, n)
+        Similarities of the items of one side with one another.
+    B : array-like or torch tensor of shape (n, n)
+        Those of the other side.
+    seeds : array-like of int of shape (m, 2), default=None
+        Known pairs: row of A, row of B.
+    linear_term : array-like of shape (n, n), default=None
+        Further similarities L of the items of one side with those of the other.
+    init : {"barycentre", "random"} or array-like of shape (n - m, n - m), default="barycentre"
+        First start; a doubly stochastic matrix of the items that are not seeds, in their order.
+    n_init : int, default=1
+        Number of starts; all but the first are random. The best result by objective is returned.
+    low_rank : int, default=None
+        Replace the matrices by their best approximations of that rank, so that a step costs
+        O(n^2 r).
+    polish : bool, default=False
+        Whether to swap pairs of items afterwards as long as one swap helps.
+    maximize : bool, default=True
+        Whether to make the matrices alike or different.
+    max_iter : int, default=30
+        Largest number of steps from each start.
+    tol : float, default=0.03
+        Stop where a step changes the doubly stochastic matrix by less, in Frobenius norm over
+        :math:`\sqrt n`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of random starts, and of the order in which ties are broken.
+
+    Returns
+    -------
+    QuadraticAssignment
+        `indices`, `objective` :math:`\mathrm{tr}(A P B^\top P^\top) + \langle L, P\rangle`,
+        `n_iter`, `converged`.
+
+    Raises
+    ------
+    ValueError
+        If a matrix is not square or not finite, the sizes differ, seeds repeat or are out of range,
+        or a start is not doubly stochastic.
+
+    See Also
+    --------
+    scipy.optimize.quadratic_assignment : One start, several products of matrices a step.
+
+    Notes
+    -----
+    A step costs one product of n x n matrices and one linear assignment. Without seeds the gradient
+    of centred matrices is 0 at the barycentre: the first start is then random. Items are shuffled
+    inside, so that ties are not broken in favour of the order that was given.
+
+    References
+    ----------
+    Vogelstein et al., Fast approximate quadratic programming for graph matching, PLoS ONE 10
+    (2015). Seeded graph matching, arXiv:1209.0367.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.matching import quadratic_assignment
+    >>> rng = np.random.default_rng(0)
+    >>> A = rng.standard_normal((40, 40))
+    >>> A, order = A + A.T, rng.permutation(40)
+    >>> B = A[np.ix_(order, order)]
+    >>> seeds = [[order[k], k] for k in range(4)]
+    >>> found = quadratic_assignment(A, B, seeds=seeds, random_state=0)
+    >>> bool((order[found.indices] == np.arange(40)).all())
+    True
+    """
+    A, B = check_sides(A, B, names=("A", "B"))
+    n = int(A.shape[0])
+    for name, M in (("A", A), ("B", B)):
+        if tuple(M.shape) != (n, n):
+            raise ValueError(f"{name} has shape {tuple(M.shape)}: expected a square matrix.")
+    rng = generator(random_state)
+    pairs = _checked_seeds(seeds, n)
+    sign = 1.0 if maximize else -1.0
+    problem = seeded_problem(sign * A, B, pairs)
+    linear, constant = problem.linear, problem.constant
+    if linear_term is not None:
+        term = sign * _linear_term(linear_term, A)
+        linear = linear + take(term, problem.rows, problem.columns)
+        constant += float(to_numpy(term)[pairs[:, 0], pairs[:, 1]].sum())
+    indices = np.empty(n, dtype=np.intp)
+    indices[pairs[:, 0]] = pairs[:, 1]
+    if not problem.rows.size:
+        return QuadraticAssignment(indices, sign * constant, 0, True)
+    first, second = _reduced(problem.first, low_rank), _reduced(problem.second, low_rank)
+    starts = _starts(problem, linear, init, count("n_init", n_init), rng)
+    found = faq(
+        first,
+        second,
+        linear,
+        starts=starts,
+        max_iter=count("max_iter", max_iter),
+        tol=tol,
+        polish=polish,
+        rng=rng,
+    )
+    indices[problem.rows] = problem.columns[found.permutation]
+    objective = found.objective + constant
+    if low_rank is not None:
+        objective = _objective(problem, linear, found.permutation) + constant
+    return QuadraticAssignment(indices, sign * objective, found.n_iter, found.converged)
+
+
+def _objective(problem, linear, columns):
+    """Return the objective of the matrices themselves."""
+    matched = take(problem.second, columns, columns)
+    picked = to_numpy(linear)[np.arange(len(columns)), columns]
+    return float((problem.first * matched).sum()) + float(picked.sum())
+
+
+def _checked_seeds(seeds, n):
+    """Return known pairs as an array of shape (m, 2)."""
+    if seeds is None:
+        return np.empty((0, 2), dtype=np.intp)
+    pairs = np.asarray(seeds)
+    if pairs.size == 0:
+        return np.empty((0, 2), dtype=np.intp)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
+        raise ValueError(
+            f"seeds must be whole numbers of shape (m, 2), got shape {pairs.shape} of "
+            f"{pairs.dtype}. Give the row of A and the row of B of each known pair."
+        )
+    if pairs.min() < 0 or pairs.max() >= n:
+        raise ValueError(
+            f"seeds must be between 0 and {n - 1}, got {pairs.min()} to {pairs.max()}."
+        )
+    for side, name in enumerate("AB"):
+        if len(np.unique(pairs[:, side])) < len(pairs):
+            raise ValueError(f"seeds name a row of {name} twice. Each row has one partner.")
+    return pairs.astype(np.intp)
+
+
+def _linear_term(linear_term, A):
+    """Return the linear term beside A."""
+    term, _ = check_sides(linear_term, A, names=("linear_term", "A"))
+    if term.shape != A.shape:
+        raise ValueError(
+            f"linear_term must have the shape of A, {tuple(A.shape)}, got {tuple(term.shape)}."
+        )
+    return same_library(term, A)[0]
+
+
+def _reduced(M, rank):
+    """Return a matrix, or its best approximation of low rank."""
+    if rank is None:
+        return M
+    n = int(M.shape[0])
+    rank = min(count("low_rank", rank), n)
+    if is_torch(M) or rank > _SPARSE_RANK * n:
+        return top_factors((M + M.T) / 2, rank)
+    start = np.random.default_rng(0).standard_normal(n).astype(M.dtype)
+    values, vectors = eigsh((M + M.T) / 2, rank, which="LM", v0=start, tol=1e-6)
+    return Factored(np.ascontiguousarray(vectors), values)
+
+
+def _starts(problem, linear, init, n_init, rng):
+    """Return where the steps start."""
+    n = len(problem.rows)
+    if isinstance(init, str):
+        if init not in ("barycentre", "random"):
+            raise ValueError(f"init must be 'barycentre', 'random' or a matrix, got {init!r}.")
+        flat = init == "barycentre" and _is_flat(problem, linear)
+        first = random_start(n, rng) if init == "random" or flat else None
+    else:
+        first = np.asarray(init, dtype=np.float64)
+        good = first.shape == (n, n) and np.isfinite(first).all() and (first >= 0).all()
+        sums = np.concatenate([first.sum(0), first.sum(1)]) if good else np.zeros(1)
+        if not good or abs(sums - 1).max() > 1e-3:
+            raise ValueError(
+                f"init must be a doubly stochastic matrix of shape {(n, n)}: entries of 0 or more "
+                "whose rows and columns sum to 1."
+            )
+    yield first
+    for _ in range(n_init - 1):
+        yield random_start(n, rng)
+
+
+def _is_flat(problem, linear):
+    """Tell whether the gradient at the barycentre is 0 up to rounding."""
+    sizes = [float(abs(M).max()) or 1.0 for M in (problem.first, problem.second)]
+    sums = [float(abs(M.sum(0)).max()) / size for M, size in zip(problem[:2], sizes, strict=True)]
+    scale = sizes[0] * sizes[1]
+    spread = float(linear.max()) - float(linear.min())
+    return min(sums) <= _FLAT * len(problem.rows) and spread <= _FLAT * scale
+
+
+def local_cka_scores(
+    X_base, Y_base, X_query, Y_query, *, kernel="rbf", debiased=True, bandwidth="median"
+):
+    """Score every candidate pair by the CKA of the known pairs together with it.
+
+    Parameters
+    ----------
+    X_base : array-like or torch tensor of shape (m, p)
+        One side of the known pairs.
+    Y_base : array-like or torch tensor of shape (m, q)
+        The other side, in the same order.
+    X_query : array-like or torch tensor of shape (n, p)
+        Queries.
+    Y_query : array-like or torch tensor of shape (n', q)
+        Candidates.
+    kernel : {"linear", "rbf"}, default="rbf"
+        Kernel of both sides.
+    debiased : bool, default=True
+        Whether to take the debiased CKA; it needs 4 known pairs.
+    bandwidth : "median", float or tuple of float, default="median"
+        Length of the RBF kernels, one for each side; "median" is that of the known pairs.
+
+    Returns
+    -------
+    ndarray or torch tensor of shape (n, n')
+        The scores, exact.
+
+    Raises
+    ------
+    ValueError
+        If a side is no finite matrix, lengths or widths differ, or there are too few known pairs.
+
+    Notes
+    -----
+    All candidates together cost one product of an n x (m + 2) with an (m + 2) x n' matrix.
+
+    References
+    ----------
+    Do Vision and Language Encoders Represent the World Similarly?, arXiv:2401.05224.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.matching import local_cka_scores
+    >>> X = np.random.default_rng(0).standard_normal((30, 4))
+    >>> local_cka_scores(X[:25], X[:25], X[25:], X[25:]).argmax(axis=1)
+    array([0, 1, 2, 3, 4])
+    """
+    check_kernel_name(kernel, ("linear", "rbf"))
+    least = 4 if debiased else 2
+    X_base, Y_base = check_sides(X_base, Y_base, names=("X_base", "Y_base"), min_samples=least)
+    X_query, Y_query = check_sides(X_query, Y_query, names=("X_query", "Y_query"), paired=False)
+    sides = []
+    widths = resolve_bandwidths(bandwidth, X_base, Y_base, kernel)
+    for name, base, query, width in zip(
+        "XY", (X_base, Y_base), (X_query, Y_query), widths, strict=True
+    ):
+        if base.shape[1] != query.shape[1]:
+            raise ValueError(
+                f"{name}_query has {query.shape[1]} features and {name}_base {base.shape[1]}: both "
+                "must come from the same encoder."
+            )
+        base, query = _beside(base, query)
+        sides.append(local_kernels(base, query, kernel=kernel, bandwidth=width))
+    left, right = local_cka_factors(*sides, debiased=debiased)
+    return left @ right.T
+
+
+def _beside(base, query):
+    """Return two arrays in one library."""
+    if is_torch(base) and not is_torch(query):
+        return base, as_device(query, str(base.device))
+    return same_library(base, query)

@@ -1,0 +1,400 @@
+"""CKA and HSIC of two sets of embeddings, and what they are worth."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import false_discovery_control, norm
+
+from ..linalg import centred_kernel, kernel_alignment, kernel_matrix, minibatch_cka
+from ..theory.representation import KernelInvariants, debiased_cka_null, moments_of_invariants
+from ._inputs import (
+    check_kernel_name,
+    check_kernels,
+    check_sides,
+    count,
+    generator,
+    host,
+    resolve_bandwidths,
+)
+
+
+class CKATest(NamedTuple):
+    """CKA and its law under random pairing.
+
+    Attributes
+    ----------
+    statistic : float
+        The CKA.
+    z_score : float
+        Its distance from the mean over all pairings, in standard deviations.
+    p_value : float
+        Probability of as large a value under random pairing.
+    null_mean : float
+        Mean over all pairings.
+    null_std : float
+        Standard deviation over all pairings.
+    """
+
+    statistic: float
+    z_score: float
+    p_value: float
+    null_mean: float
+    null_std: float
+
+
+class CKAMatrix(NamedTuple):
+    """CKA of every encoder with every other, and which are alike beyond chance.
+
+    Attributes
+    ----------
+    cka : ndarray of shape (a, b)
+        The CKAs.
+    z_score : ndarray of shape (a, b)
+        Distances from the mean over random pairings, in standard deviations.
+    p_value : ndarray of shape (a, b)
+        One-sided, corrected for the number of comparisons.
+    significant : ndarray of bool of shape (a, b)
+        Where the p-value is at most the level.
+    names : tuple of tuple
+        Names of rows and columns.
+    """
+
+    cka: np.ndarray
+    z_score: np.ndarray
+    p_value: np.ndarray
+    significant: np.ndarray
+    names: tuple
+
+
+def _checked(X, Y, kernel, debiased, bandwidth):
+    """Return the checked sides and the bandwidths."""
+    check_kernel_name(kernel)
+    least = 4 if debiased else 2
+    check = check_kernels if kernel == "precomputed" else check_sides
+    X, Y = check(X, Y, min_samples=least)
+    return X, Y, resolve_bandwidths(bandwidth, X, Y, kernel)
+
+
+def cka(X, Y, *, kernel="linear", debiased=True, bandwidth="median", batch_size=None):
+    r"""Compute the centred kernel alignment of two sets of embeddings of the same items.
+
+    Parameters
+    ----------
+    X : array-like or torch tensor of shape (n, p)
+        One side; its kernel (n, n) if precomputed.
+    Y : array-like or torch tensor of shape (n, q)
+        The other side, in the same order.
+    kernel : {"linear", "rbf", "precomputed"}, default="linear"
+        Kernel of both sides.
+    debiased : bool, default=True
+        Whether the mean over random pairings is 0. The biased CKA tends to 1 for unrelated
+        embeddings of many features.
+    bandwidth : "median", float or tuple of float, default="median"
+        Length of the RBF kernels, one for each side.
+    batch_size : int, default=None
+        Average HSICs over batches of that many consecutive rows, at least 4; all rows together if
+        None.
+
+    Returns
+    -------
+    float
+        In [0, 1], or [-1, 1] if debiased. 0 if a side is constant.
+
+    Raises
+    ------
+    ValueError
+        If a side is no finite matrix, the lengths differ, there are fewer than 4 rows (2 if not
+        debiased), or a precomputed kernel is not symmetric.
+
+    See Also
+    --------
+    cka_test : Whether it is beyond chance.
+
+    Notes
+    -----
+    :math:`\langle K_c,L_c\rangle/(|K_c||L_c|)` with centred or U-centred kernels. A linear kernel
+    of fewer features than rows costs O(n p q) and takes memory for the covariances only; others
+    O(n^2 (p + q)), by blocks.
+
+    References
+    ----------
+    Similarity of Neural Network Representations Revisited, arXiv:1905.00414. Do Vision and Language
+    Encoders Represent the World Similarly?, arXiv:2401.05224.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.matching import cka
+    >>> X = np.random.default_rng(0).standard_normal((100, 300))
+    >>> Y = np.random.default_rng(1).standard_normal((100, 300))
+    >>> round(cka(X, Y, debiased=False), 2), round(abs(cka(X, Y)), 2)
+    (0.75, 0.0)
+    """
+    X, Y, bandwidths = _checked(X, Y, kernel, debiased, bandwidth)
+    options = {"kernel": kernel, "debiased": debiased, "bandwidths": bandwidths}
+    if batch_size is None:
+        return kernel_alignment(X, Y, **options).cka
+    return minibatch_cka(X, Y, count("batch_size", batch_size, 4), **options)
+
+
+def hsic(X, Y, *, kernel="linear", debiased=True, bandwidth="median"):
+    r"""Compute the Hilbert-Schmidt independence criterion of two sets of embeddings.
+
+    Parameters
+    ----------
+    X : array-like or torch tensor of shape (n, p)
+        One side; its kernel (n, n) if precomputed.
+    Y : array-like or torch tensor of shape (n, q)
+        The other side, in the same order.
+    kernel : {"linear", "rbf", "precomputed"}, default="linear"
+        Kernel of both sides.
+    debiased : bool, default=True
+        Whether to take the unbiased estimator.
+    bandwidth : "median", float or tuple of float, default="median"
+        Length of the RBF kernels, one for each side.
+
+    Returns
+    -------
+    float
+        In the product of the units of the kernels.
+
+    Raises
+    ------
+    ValueError
+        As for `cka`.
+
+    Notes
+    -----
+    :math:`\mathrm{tr}(KHLH)/(n-1)^2`, or :math:`\langle U(K),U(L)\rangle/(n(n-3))`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.matching import hsic
+    >>> X = np.arange(12.0).reshape(6, 2) ** 1.5
+    >>> round(hsic(X, X[:, :1] ** 2, debiased=False), 1)
+    46634966.8
+    """
+    X, Y, bandwidths = _checked(X, Y, kernel, debiased, bandwidth)
+    return kernel_alignment(X, Y, kernel=kernel, debiased=debiased, bandwidths=bandwidths).hsic
+
+
+def cka_test(
+    X,
+    Y,
+    *,
+    kernel="linear",
+    debiased=True,
+    n_permutations=0,
+    bandwidth="median",
+    random_state=None,
+):
+    r"""Test whether two sets of embeddings are alike beyond chance.
+
+    Parameters
+    ----------
+    X : array-like or torch tensor of shape (n, p)
+        One side; its kernel (n, n) if precomputed.
+    Y : array-like or torch tensor of shape (n, q)
+        The other side, in the same order.
+    kernel : {"linear", "rbf", "precomputed"}, default="linear"
+        Kernel of both sides.
+    debiased : bool, default=True
+        Whether the statistic is the debiased CKA.
+    n_permutations : int, default=0
+        Random pairings for the p-value; the normal law with the exact moments if 0.
+    bandwidth : "median", float or tuple of float, default="median"
+        Length of the RBF kernels, one for each side.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the pairings.
+
+    Returns
+    -------
+    CKATest
+        `statistic`, `z_score`, `p_value`, `null_mean`, `null_std`.
+
+    Raises
+    ------
+    ValueError
+        As for `cka`, with at least 4 rows.
+
+    Notes
+    -----
+    Mean and variance over all n! pairings are exact, without drawing any. Debiased: 0 and
+    :math:`2/(n(n-3))`, for any data and any kernels. The law is not always normal: few dominating
+    eigenvalues skew it to the right, and the p-value is then too small; `n_permutations` tells.
+    With r of them at or above the statistic it is :math:`(1+r)/(1+n_{perm})`. A constant side
+    has statistic and z-score 0 and p-value 1.
+
+    References
+    ----------
+    Kazi-Aoual, Hitier, Sabatier and Lebreton, Refined approximations to permutation tests for
+    multivariate inference, Computational Statistics & Data Analysis 20 (1995).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.matching import cka_test
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 20))
+    >>> found = cka_test(X, X[:, :5] + rng.standard_normal((100, 5)))
+    >>> round(found.statistic, 2), found.z_score > 10
+    (0.25, True)
+    """
+    number = count("n_permutations", n_permutations, 0)
+    X, Y, bandwidths = _checked(X, Y, kernel, True, bandwidth)
+    options = {"kernel": kernel, "debiased": debiased, "bandwidths": bandwidths}
+    found = kernel_alignment(X, Y, **options)
+    mean, std = _null(found)
+    if not found.first[1] or not found.second[1]:
+        return CKATest(0.0, 0.0, 1.0, mean, std)
+    z_score = (found.cka - mean) / std if std > 0 else 0.0
+    if not number:
+        return CKATest(found.cka, z_score, float(norm.sf(z_score)), mean, std)
+    larger = _count_larger(X, Y, options, found.cka, number, generator(random_state))
+    return CKATest(found.cka, z_score, (1 + larger) / (1 + number), mean, std)
+
+
+def _null(found):
+    """Return mean and standard deviation over all pairings."""
+    if found.debiased:
+        null = debiased_cka_null(found.n)
+        return float(null.mean), float(null.std)
+    if not found.first[1] or not found.second[1]:
+        return 0.0, 0.0
+    null = moments_of_invariants(
+        found.n, KernelInvariants(*found.first), KernelInvariants(*found.second)
+    )
+    return float(null.mean), float(null.std)
+
+
+def _count_larger(X, Y, options, statistic, number, rng):
+    """Count the random pairings whose CKA is not below a value."""
+    if options["kernel"] == "precomputed":
+        sides = [host(X), host(Y)]
+    else:
+        sides = [
+            host(kernel_matrix(Z, kernel=options["kernel"], bandwidth=width))
+            for Z, width in zip((X, Y), options["bandwidths"], strict=True)
+        ]
+    K, L = (centred_kernel(side, debiased=options["debiased"]) for side in sides)
+    K /= np.linalg.norm(K)
+    L /= np.linalg.norm(L)
+    larger = 0
+    for _ in range(number):
+        order = rng.permutation(len(L))
+        larger += float((K * L[np.ix_(order, order)]).sum()) >= statistic - 1e-12
+    return larger
+
+
+def cka_matrix(
+    encoders,
+    others=None,
+    *,
+    kernel="linear",
+    debiased=True,
+    bandwidth="median",
+    correction="holm",
+    level=0.05,
+):
+    """Compare every layer or encoder with every other, and say which are alike beyond chance.
+
+    Parameters
+    ----------
+    encoders : sequence of array-like of shape (n, p_k), or dict of str to such
+        Embeddings of the same items, in the same order.
+    others : sequence or dict, default=None
+        What to compare them with; one another if None.
+    kernel : {"linear", "rbf", "precomputed"}, default="linear"
+        Kernel of all.
+    debiased : bool, default=True
+        Whether to take the debiased CKA.
+    bandwidth : "median" or float, default="median"
+        Length of the RBF kernels.
+    correction : {"holm", "fdr"} or None, default="holm"
+        How p-values are corrected: for any false finding (Holm), or for their share (Benjamini and
+        Hochberg).
+    level : float, default=0.05
+        Largest corrected p-value that counts as significant.
+
+    Returns
+    -------
+    CKAMatrix
+        `cka`, `z_score`, `p_value`, `significant`, `names`.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to compare, or as for `cka`.
+
+    See Also
+    --------
+    skrmt.inspection.CKAMatrixDisplay : Draws it.
+
+    Notes
+    -----
+    Compared with one another, each pair counts once and an encoder with itself not at all; the
+    p-value on the diagonal is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.matching import cka_matrix
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((60, 8))
+    >>> found = cka_matrix({"a": X, "b": X @ rng.standard_normal((8, 5)), "noise": X[::-1]})
+    >>> found.significant.astype(int)
+    array([[1, 1, 0],
+           [1, 1, 0],
+           [0, 0, 1]])
+    """
+    if correction not in ("holm", "fdr", None):
+        raise ValueError(f"correction must be 'holm', 'fdr' or None, got {correction!r}.")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}.")
+    rows, row_names = _listed("encoders", encoders)
+    columns, column_names = (rows, row_names) if others is None else _listed("others", others)
+    shape = len(rows), len(columns)
+    cka_values, z_scores, p_values = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    pairs = [
+        (i, j) for i in range(shape[0]) for j in range(shape[1]) if others is not None or i < j
+    ]
+    for i, j in pairs:
+        test = cka_test(rows[i], columns[j], kernel=kernel, debiased=debiased, bandwidth=bandwidth)
+        cka_values[i, j], z_scores[i, j], p_values[i, j], *_ = test
+    tested = tuple(np.array(pairs).T) if pairs else (np.array([], int), np.array([], int))
+    p_values[tested] = _corrected(p_values[tested], correction)
+    if others is None:
+        for values in (cka_values, z_scores, p_values):
+            values += values.T
+        for i, X in enumerate(rows):
+            own = cka_test(X, X, kernel=kernel, debiased=debiased, bandwidth=bandwidth)
+            cka_values[i, i], z_scores[i, i], p_values[i, i] = own.statistic, own.z_score, 0.0
+    return CKAMatrix(cka_values, z_scores, p_values, p_values <= level, (row_names, column_names))
+
+
+def _listed(name, encoders):
+    """Return embeddings and their names."""
+    if isinstance(encoders, dict):
+        arrays, names = list(encoders.values()), tuple(str(key) for key in encoders)
+    else:
+        arrays = list(encoders)
+        names = tuple(str(i) for i in range(len(arrays)))
+    if not arrays:
+        raise ValueError(f"{name} must hold one set of embeddings or more, got none.")
+    return arrays, names
+
+
+def _corrected(p_values, correction):
+    """Return p-values corrected for their number."""
+    if correction is None or not len(p_values):
+        return p_values
+    if correction == "fdr":
+        return false_discovery_control(p_values)
+    order = np.argsort(p_values)
+    factors = np.arange(len(p_values), 0, -1)
+    result = np.empty_like(p_values)
+    result[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    return result

@@ -1,0 +1,252 @@
+"""From what a user passes as two sides to what kernels are made of."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from ..exceptions import TheoryWarning
+from ..linalg import as_device, is_torch, median_bandwidth, to_numpy
+from ..utils._checks import check_array_like_on_device
+
+_SYMMETRY = 1e-5
+
+
+def check_sides(X, Y, *, names=("X", "Y"), device=None, min_samples=1, paired=True):
+    """Check the rows of two sides.
+
+    Parameters
+    ----------
+    X, Y : array-like or torch tensor of shape (n, p) and (n', q)
+        The sides.
+    names : tuple of str, default=("X", "Y")
+        What the user calls them.
+    device : str or None, default=None
+        Torch device to compute on.
+    min_samples : int, default=1
+        Smallest number of rows.
+    paired : bool, default=True
+        Whether row i of one goes with row i of the other.
+
+    Returns
+    -------
+    X, Y : ndarray or torch tensor
+        Both in the same library and floating-point type.
+
+    Raises
+    ------
+    ValueError
+        If one is no finite matrix, has too few rows, or they differ in length where they must not.
+    """
+    sides = [
+        as_device(check_array_like_on_device(Z, name, ensure_min_samples=1), device)
+        for Z, name in zip((X, Y), names, strict=True)
+    ]
+    rows = [int(Z.shape[0]) for Z in sides]
+    if paired and rows[0] != rows[1]:
+        raise ValueError(
+            f"{names[0]} has {rows[0]} rows and {names[1]} has {rows[1]}: row i of one must go "
+            "with row i of the other. Leave out rows without a partner."
+        )
+    if min(rows) < min_samples:
+        name = names[int(np.argmin(rows))]
+        raise ValueError(
+            f"{name} has {min(rows)} rows, at least {min_samples} are needed. Give more pairs."
+        )
+    return same_library(*sides)
+
+
+def same_library(X, Y):
+    """Return two arrays of one library and one floating-point type.
+
+    Parameters
+    ----------
+    X, Y : ndarray or torch tensor
+        Floating-point arrays.
+
+    Returns
+    -------
+    X, Y : ndarray or torch tensor
+        Tensors on the same device if one is; float64 unless both are float32.
+    """
+    if is_torch(X) != is_torch(Y):
+        like = X if is_torch(X) else Y
+        X, Y = (Z if is_torch(Z) else as_device(Z, str(like.device)) for Z in (X, Y))
+    if str(X.dtype) == str(Y.dtype):
+        return X, Y
+    if is_torch(X):
+        return X.double(), Y.double()
+    return X.astype(np.float64), Y.astype(np.float64)
+
+
+def check_kernels(A, B, *, names=("X", "Y"), min_samples=1):
+    """Check two square symmetric matrices of the same size.
+
+    Parameters
+    ----------
+    A, B : array-like or torch tensor of shape (n, n)
+        Kernels.
+    names : tuple of str, default=("X", "Y")
+        What the user calls them.
+    min_samples : int, default=1
+        Smallest size.
+
+    Returns
+    -------
+    A, B : ndarray or torch tensor
+        Both in the same library and floating-point type.
+
+    Raises
+    ------
+    ValueError
+        If one is not finite, not square or not symmetric, or the sizes differ.
+    """
+    A, B = check_sides(A, B, names=names, min_samples=min_samples)
+    for name, K in zip(names, (A, B), strict=True):
+        if K.shape[0] != K.shape[1]:
+            raise ValueError(
+                f"{name} has shape {tuple(K.shape)}, a precomputed kernel is square. Pass the "
+                "kernel of all items with all, or features with another kernel."
+            )
+        gap, size = float(abs(K - K.T).max()), float(abs(K).max())
+        if gap > _SYMMETRY * size:
+            raise ValueError(
+                f"{name} is not symmetric: it differs from its transpose by up to {gap:g}. Pass "
+                f"({name} + {name}.T) / 2, or check how it was computed."
+            )
+    return A, B
+
+
+def check_kernel_name(kernel, known=("linear", "rbf", "precomputed")):
+    """Check the name of a kernel.
+
+    Parameters
+    ----------
+    kernel : str
+        The name.
+    known : tuple of str, default=("linear", "rbf", "precomputed")
+        What is allowed.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown.
+    """
+    if kernel not in known:
+        names = ", ".join(repr(name) for name in known)
+        raise ValueError(f"kernel must be one of {names}, got {kernel!r}.")
+
+
+def resolve_bandwidths(bandwidth, X, Y, kernel):
+    """Return the lengths of the RBF kernels of two sides.
+
+    Parameters
+    ----------
+    bandwidth : "median", float or (float, float)
+        What the user asks for.
+    X, Y : ndarray or torch tensor
+        Rows of the sides.
+    kernel : str
+        Name of the kernel.
+
+    Returns
+    -------
+    tuple of float
+        The lengths; 1 for a kernel that has none.
+
+    Raises
+    ------
+    ValueError
+        If it is neither "median" nor one or two positive numbers.
+    """
+    if kernel != "rbf":
+        return 1.0, 1.0
+    if isinstance(bandwidth, str) and bandwidth == "median":
+        return median_bandwidth(X), median_bandwidth(Y)
+    given = (bandwidth, bandwidth) if isinstance(bandwidth, numbers.Real) else bandwidth
+    good = isinstance(given, (tuple, list)) and len(given) == 2
+    good = good and all(
+        isinstance(s, numbers.Real) and not isinstance(s, bool) and 0 < s < np.inf for s in given
+    )
+    if not good:
+        raise ValueError(
+            f"bandwidth must be 'median', a positive number or two of them, got {bandwidth!r}."
+        )
+    return float(given[0]), float(given[1])
+
+
+def generator(random_state):
+    """Return a NumPy generator that leaves the global one alone.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        Seed.
+
+    Returns
+    -------
+    Generator
+        A source of random numbers.
+    """
+    if random_state is None:
+        return np.random.default_rng()
+    rng = check_random_state(random_state)
+    return np.random.default_rng(rng.randint(0, 2**32, size=4, dtype=np.uint32).tolist())
+
+
+def warn(message):
+    """Warn that a number cannot be told.
+
+    Parameters
+    ----------
+    message : str
+        What and why.
+    """
+    warnings.warn(message, TheoryWarning, stacklevel=3)
+
+
+def count(name, value, least=1):
+    """Check a whole number.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    value : int
+        What was given.
+    least : int, default=1
+        Smallest number allowed.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    good = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not good or value < least:
+        raise ValueError(f"{name} must be a whole number of {least} or more, got {value!r}.")
+    return int(value)
+
+
+def host(x):
+    """Return an array as NumPy float64.
+
+    Parameters
+    ----------
+    x : ndarray or torch tensor
+        The array.
+
+    Returns
+    -------
+    ndarray
+        The same numbers.
+    """
+    return np.asarray(to_numpy(x), dtype=np.float64)
