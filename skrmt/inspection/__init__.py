@@ -8,7 +8,13 @@ from ._accuracy_path import AccuracyPathDisplay
 from ._collapse import CollapseForecastDisplay, SafeAmountDisplay, TokenSurvivalDisplay
 from ._factor_alignment import FactorAlignmentDisplay
 from ._label_noise_transition import LabelNoiseTransitionDisplay, VerifierFrontierDisplay
+from ._matching import CKAMatrixDisplay, ScoreMatrixDisplay, SeedAccuracyDisplay
 from ._noise_sensitivity import NoiseSensitivityDisplay
+from ._preference import (
+    PreferenceLossDisplay,
+    SafetyUtilityDisplay,
+    SelfPlayConvergenceDisplay,
+)
 from ._score_distribution import ScoreDistributionDisplay
 from ._synthetic_value import SyntheticValueDisplay
 from ._tensor_phase import TensorPhaseDiagramDisplay
@@ -20,13 +26,19 @@ _install.check()
 
 __all__ = [
     "AccuracyPathDisplay",
+    "CKAMatrixDisplay",
     "ClusteringAccuracyDisplay",
     "CollapseForecastDisplay",
     "FactorAlignmentDisplay",
     "LabelNoiseTransitionDisplay",
     "NoiseSensitivityDisplay",
     "SafeAmountDisplay",
+    "PreferenceLossDisplay",
+    "SafetyUtilityDisplay",
     "ScoreDistributionDisplay",
+    "SelfPlayConvergenceDisplay",
+    "ScoreMatrixDisplay",
+    "SeedAccuracyDisplay",
     "SyntheticValueDisplay",
     "TensorPhaseDiagramDisplay",
     "TensorScreeDisplay",

@@ -21,7 +21,6 @@ from ._inputs import host
 from ._scorers import score_factors
 
 _PLANTED_SHARE = 0.1
-_CHUNK = 1 << 24
 
 
 class Matching(NamedTuple):
@@ -123,14 +122,20 @@ def assign(score, assignment, rng):
     ndarray of int of shape (n,)
         The candidates.
     """
-    rows, columns = rng.permutation(score.shape[0]), rng.permutation(score.shape[1])
-    shuffled = score[np.ix_(rows, columns)]
     if assignment == "argmax":
-        chosen = shuffled.argmax(axis=1)
-    else:
-        chosen = linear_assignment(shuffled)
+        return _best(score, rng)
+    rows, columns = rng.permutation(score.shape[0]), rng.permutation(score.shape[1])
     found = np.empty(score.shape[0], dtype=np.intp)
-    found[rows] = columns[chosen]
+    found[rows] = columns[linear_assignment(score[np.ix_(rows, columns)])]
+    return found
+
+
+def _best(score, rng):
+    """Return the column of the largest score of each row, a random one of equals."""
+    found = score.argmax(axis=1)
+    ties = score == score[np.arange(len(score)), found][:, None]
+    for row in np.flatnonzero(ties.sum(axis=1) > 1):
+        found[row] = rng.choice(np.flatnonzero(ties[row]))
     return found
 
 

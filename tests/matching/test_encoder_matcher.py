@@ -1,0 +1,351 @@
+"""EncoderMatcher: what it matches, what it tells beforehand, and what it refuses."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import linear_sum_assignment
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+
+from skrmt.datasets import make_paired_encoders
+from skrmt.exceptions import TheoryWarning
+from skrmt.matching import EncoderMatcher, cka_test, local_cka_scores
+
+METHODS = ["local_cka", "qap", "procrustes", "relative", "cca", "ridge"]
+DATA = make_paired_encoders(220, 25, 30, n_latent=10, noise_std=0.5, random_state=0)
+BASE, QUERY = slice(0, 120), slice(120, 220)
+
+
+def fitted(method="local_cka", data=DATA, base=BASE, **options):
+    """Return a fitted matcher."""
+    options = {"random_state": 0, **options}
+    return EncoderMatcher(method, **options).fit(data.X[base], data.Y[base])
+
+
+def queries(data=DATA, rows=QUERY):
+    """Return queries and candidates."""
+    return data.X[rows], data.Y[rows]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("assignment", ["hungarian", "argmax"])
+def test_methods_match_and_tell_how_well(method, assignment):
+    model = fitted(method, assignment=assignment)
+    accuracy = model.score(*queries())
+    told = model.predict_accuracy(*queries())
+    error = np.hypot(told.standard_error, np.sqrt(max(accuracy * (1 - accuracy), 0.01) / 100))
+    assert abs(told.accuracy - accuracy) < 4 * error
+    assert accuracy > 0.5
+
+
+def test_auto_takes_the_best_on_known_pairs():
+    model = fitted("auto")
+    assert set(model.accuracy_table_) == set(METHODS) - {"qap"}
+    assert model.accuracy_table_[model.method_] == max(model.accuracy_table_.values())
+    assert model.theoretical_accuracy_ == model.accuracy_table_[model.method_]
+    low, high = model.theoretical_accuracy_interval_
+    assert low <= model.theoretical_accuracy_ <= high
+
+
+def test_theoretical_accuracy_is_that_of_as_many_candidates():
+    """Over draws, the nearest of 60 candidates is right as often as told, a tenth pairs fewer."""
+    gaps = []
+    for seed in range(12):
+        data = make_paired_encoders(120, 12, 12, n_latent=6, noise_std=0.8, random_state=seed)
+        model = fitted(data=data, base=slice(0, 60), assignment="argmax")
+        gaps.append(model.theoretical_accuracy_ - model.score(*queries(data, slice(60, 120))))
+    assert abs(np.mean(gaps) + 0.02) < 0.02 + 4 * np.std(gaps) / np.sqrt(12)
+
+
+@pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+def test_cross_fitting_agrees_with_a_plain_loop():
+    """With one pair a fold, each pair of pairs is scored without both."""
+    data = make_paired_encoders(9, 4, 4, n_latent=3, random_state=3)
+    model = fitted(data=data, base=slice(0, 9), cv=9, stretch=False, bandwidth=1.5)
+    right = np.ones(9)
+    for a, b in np.ndindex(9, 9):
+        if a == b:
+            continue
+        rest = [k for k in range(9) if k not in (a, b)]
+        scores = local_cka_scores(
+            data.X[rest], data.Y[rest], data.X[[a]], data.Y[[a, b]], bandwidth=1.5
+        )[0]
+        right[a] *= scores[0] > scores[1]
+    assert model.theoretical_accuracy_ == pytest.approx(right.mean())
+
+
+def test_scores_are_local_cka_of_stretched_features():
+    model = fitted(kernel="linear")
+    scales = DATA.X[BASE].std(0, ddof=1), DATA.Y[BASE].std(0, ddof=1)
+    X, Y = DATA.X / scales[0], DATA.Y / scales[1]
+    wanted = local_cka_scores(X[BASE], Y[BASE], X[QUERY], Y[QUERY], kernel="linear")
+    found = model.score_matrix(*queries())
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    columns = linear_sum_assignment(wanted, maximize=True)[1]
+    assert (model.match(*queries()).indices == columns).all()
+    test = cka_test(X[BASE], Y[BASE])
+    assert model.z_score_ == pytest.approx(test.z_score)
+    assert model.p_value_ == pytest.approx(test.p_value)
+    assert np.isnan(model.bandwidths_).all()
+
+
+def test_order_of_queries_and_candidates_does_not_matter():
+    model = fitted()
+    X, Y = queries()
+    first = model.match(X, Y).indices
+    rows, columns = (np.random.default_rng(k).permutation(100) for k in (1, 2))
+    second = model.match(X[rows], Y[columns]).indices
+    assert (columns[second] == first[rows]).all()
+
+
+def test_rotation_and_scale_of_an_encoder_do_not_matter():
+    from scipy.stats import ortho_group
+
+    turn = ortho_group.rvs(25, random_state=0)
+    plain = EncoderMatcher(stretch=False, random_state=0).fit(DATA.X[BASE], DATA.Y[BASE])
+    turned = EncoderMatcher(stretch=False, random_state=0)
+    turned.fit(5 * DATA.X[BASE] @ turn + 3, DATA.Y[BASE])
+    X, Y = queries()
+    np.testing.assert_allclose(
+        turned.score_matrix(5 * X @ turn + 3, Y), plain.score_matrix(X, Y), atol=1e-9
+    )
+
+
+def test_confidence_is_calibrated_and_precision_abstains():
+    data = make_paired_encoders(500, 20, 20, n_latent=10, noise_std=0.4, random_state=1)
+    model = fitted(data=data, base=slice(0, 200), assignment="argmax")
+    found = model.match(*queries(data, slice(200, 500)))
+    right = found.indices == np.arange(300)
+    spread = np.sqrt((found.confidence * (1 - found.confidence)).sum()) / 300
+    told = model.predict_accuracy(*queries(data, slice(200, 500)))
+    assert abs(found.confidence.mean() - right.mean()) < 4 * np.hypot(spread, told.standard_error)
+    sure = model.match(*queries(data, slice(200, 500)), precision=0.9)
+    kept = sure.indices >= 0
+    assert 0 < kept.mean() < 1
+    assert right[kept].mean() > 0.9 - 4 * np.sqrt(0.09 / kept.sum())
+    assert (sure.confidence == found.confidence).all()
+    assert found.confidence[kept].min() >= found.confidence[~kept].max()
+
+
+def test_match_changes_nothing():
+    model = fitted(self_training=True, base=slice(0, 40))
+    before = pickle.dumps(vars(model))
+    first = model.match(*queries())
+    again = model.match(*queries())
+    assert pickle.dumps(vars(model)) == before
+    assert (first.indices == again.indices).all()
+
+
+def test_self_training_grows_the_known_pairs():
+    data = make_paired_encoders(440, 25, 30, n_latent=10, noise_std=0.3, random_state=5)
+    rows = slice(40, 440)
+    alone = fitted(data=data, base=slice(0, 40)).score(*queries(data, rows))
+    model = fitted(data=data, base=slice(0, 40), self_training=True)
+    assert model.match(*queries(data, rows)).n_iter >= 1
+    assert model.score(*queries(data, rows)) >= alone
+
+
+def test_more_candidates_than_queries():
+    X, Y = queries()
+    model = fitted()
+    found = model.match(X[:60], Y).indices
+    assert len(set(found)) == 60
+    assert np.mean(found == np.arange(60)) > 0.8
+    with pytest.raises(ValueError, match="one-to-one"):
+        model.match(X, Y[:60])
+    assert len(fitted(assignment="argmax").match(X, Y[:60]).indices) == 100
+    with pytest.raises(ValueError, match="qap"):
+        fitted("qap").match(X[:60], Y)
+
+
+def test_neighbours_are_the_best_scores():
+    model = fitted()
+    X, Y = queries()
+    scores = model.score_matrix(X, Y)
+    found = model.kneighbors(X, Y, 3)
+    assert found.indices.shape == (100, 3)
+    np.testing.assert_allclose(found.scores, -np.sort(-scores, axis=1)[:, :3])
+    with pytest.raises(ValueError, match="n_neighbors"):
+        model.kneighbors(X, Y, 101)
+
+
+def test_zero_shot_classes():
+    X, y = load_digits(return_X_y=True)
+    chosen = np.flatnonzero(y < 4)
+    X, y = X[chosen], y[chosen]
+    left, right = X[:, :32], X[:, 32:]
+    model = EncoderMatcher(random_state=0).fit(left[:300], right[:300])
+    prototypes = np.array([right[:300][y[:300] == k].mean(0) for k in range(4)])
+    found = model.classify(left[300:], prototypes, ["zero", "one", "two", "three"])
+    names = np.array(["zero", "one", "two", "three"])
+    assert np.mean(found == names[y[300:]]) > 0.7
+    several = model.classify(left[300:], right[:40], y[:40])
+    assert set(several) <= set(range(4))
+    with pytest.raises(ValueError, match="labels"):
+        model.classify(left[300:], prototypes, [1, 2])
+
+
+def test_seeds_to_label_next_cover_the_pool():
+    model = fitted()
+    chosen = model.suggest_seeds(DATA.X[QUERY], 30)
+    assert len(set(chosen)) == 30
+    assert len(model.suggest_seeds(np.repeat(DATA.X[QUERY][:3], 5, axis=0), 6)) == 6
+    with pytest.raises(ValueError, match="exceeds"):
+        model.suggest_seeds(DATA.X[QUERY], 101)
+    random = np.random.default_rng(0)
+    pool = DATA.X[QUERY]
+
+    def radius(rows):
+        return ((pool[:, None] - pool[rows]) ** 2).sum(-1).min(1).mean()
+
+    chance = [radius(random.choice(100, 30, replace=False)) for _ in range(20)]
+    assert radius(chosen) < np.mean(chance)
+
+
+def test_required_seeds_grow_with_accuracy_and_candidates():
+    model = fitted()
+    assert model.required_seeds(0.5) < model.required_seeds(0.9) < np.inf
+    assert model.required_seeds(0.9, n_queries=10) < model.required_seeds(0.9, n_queries=1000)
+
+
+def test_unrelated_spaces_are_called_so():
+    rng = np.random.default_rng(1)
+    with pytest.warns(TheoryWarning, match="not alike") as caught:
+        model = EncoderMatcher(random_state=0).fit(
+            rng.standard_normal((100, 8)), rng.standard_normal((100, 9))
+        )
+    assert len(caught) == 1
+    assert abs(model.z_score_) < 4
+    assert model.theoretical_accuracy_ < 0.06
+    told = model.predict_accuracy(rng.standard_normal((90, 8)), rng.standard_normal((90, 9)))
+    assert told.accuracy < 0.1
+
+
+def test_few_pairs_are_enough_to_match_but_not_to_tell():
+    with pytest.warns(TheoryWarning, match="too few"):
+        model = fitted(base=slice(0, 5))
+    assert np.isnan(model.theoretical_accuracy_)
+    found = model.match(*queries())
+    assert sorted(found.indices) == list(range(100))
+    with pytest.warns(TheoryWarning, match="not alike"):
+        tiny = fitted(base=slice(0, 6), cv=6)
+    assert 0 <= tiny.theoretical_accuracy_ <= 1
+
+
+def test_ties_are_broken_at_random():
+    X = np.repeat(DATA.X[QUERY][:1], 50, axis=0)
+    Y = np.repeat(DATA.Y[QUERY][:1], 50, axis=0)
+    for assignment in ("hungarian", "argmax"):
+        model = fitted(assignment=assignment)
+        found = model.match(X, Y).indices
+        assert np.mean(found == np.arange(50)) < 0.3
+        assert len(set(found)) > 10
+
+
+def test_constant_features_and_duplicates_do_no_harm():
+    X, Y = DATA.X.copy(), DATA.Y.copy()
+    X[:, 3], Y[:, :2] = 7.0, 0.0
+    X[5:10], Y[5:10] = X[5], Y[5]
+    model = EncoderMatcher(random_state=0).fit(X[BASE], Y[BASE])
+    assert model.score(X[QUERY], Y[QUERY]) > 0.8
+    repeated = np.repeat(DATA.X[:12], 10, axis=0), np.repeat(DATA.Y[:12], 10, axis=0)
+    assert np.isfinite(EncoderMatcher(random_state=0).fit(*repeated).bandwidths_).all()
+
+
+def test_search_clone_and_pickle():
+    search = GridSearchCV(
+        EncoderMatcher(random_state=0), {"kernel": ["linear", "rbf"], "stretch": [True]}, cv=3
+    )
+    search.fit(DATA.X[BASE], DATA.Y[BASE])
+    assert search.best_score_ > 0.8
+    model = pickle.loads(pickle.dumps(search.best_estimator_))
+    assert (model.predict(*queries()) == search.best_estimator_.predict(*queries())).all()
+    assert clone(model).get_params() == model.get_params()
+    assert repr(model)
+
+
+def test_jobs_types_and_input_stay_the_same():
+    X, Y = DATA.X.copy(), DATA.Y.copy()
+    X.setflags(write=False)
+    Y.setflags(write=False)
+    one = EncoderMatcher(random_state=0).fit(X[BASE], Y[BASE])
+    two = EncoderMatcher(random_state=0, n_jobs=2).fit(X[BASE], Y[BASE])
+    assert one.theoretical_accuracy_ == two.theoretical_accuracy_
+    first, second = one.match(X[QUERY], Y[QUERY]), two.match(X[QUERY], Y[QUERY])
+    assert np.array_equal(first.confidence, second.confidence)
+    frames = EncoderMatcher(random_state=0).fit(pd.DataFrame(X[BASE]), pd.DataFrame(Y[BASE]))
+    assert frames.cka_ == pytest.approx(one.cka_)
+    single = EncoderMatcher(random_state=0).fit(X[BASE].astype("f"), Y[BASE].astype("f"))
+    assert single.cka_ == pytest.approx(one.cka_, abs=1e-5)
+    state = np.random.get_state()[1].copy()
+    EncoderMatcher().fit(X[BASE], Y[BASE]).match(X[QUERY], Y[QUERY])
+    assert np.array_equal(np.random.get_state()[1], state)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_torch_agrees_with_numpy(method):
+    torch = pytest.importorskip("torch")
+    plain = fitted(method)
+    X, Y = torch.as_tensor(DATA.X), torch.as_tensor(DATA.Y)
+    model = EncoderMatcher(method, random_state=0).fit(X[BASE], Y[BASE])
+    assert model.cka_ == pytest.approx(plain.cka_, abs=1e-12)
+    assert model.theoretical_accuracy_ == plain.theoretical_accuracy_
+    found = model.match(X[QUERY], Y[QUERY])
+    assert (found.indices == plain.match(*queries()).indices).all()
+    moved = EncoderMatcher(method, device="cpu", random_state=0).fit(DATA.X[BASE], DATA.Y[BASE])
+    assert isinstance(moved.score_matrix(*queries()), np.ndarray)
+    assert moved.score(*queries()) == plain.score(*queries())
+    pickle.loads(pickle.dumps(moved)).predict(*queries())
+
+
+@pytest.mark.parametrize(
+    ("options", "X", "Y", "match"),
+    [
+        ({"method": "best"}, DATA.X, DATA.Y, "method"),
+        ({"kernel": "poly"}, DATA.X, DATA.Y, "kernel"),
+        ({"cv": 1}, DATA.X, DATA.Y, "cv"),
+        ({"n_init": 0}, DATA.X, DATA.Y, "n_init"),
+        ({"bandwidth": (1, -1)}, DATA.X, DATA.Y, "bandwidth"),
+        ({}, DATA.X, DATA.Y[:100], "220 rows and Y_base has 100"),
+        ({}, DATA.X[:3], DATA.Y[:3], "at least 4"),
+        ({}, DATA.X * np.nan, DATA.Y, "NaN"),
+        ({}, DATA.X * np.inf, DATA.Y, "X_base"),
+        ({}, DATA.X[0], DATA.Y, "dimension"),
+        ({}, np.ones((220, 3)), DATA.Y, "same in all"),
+        ({}, DATA.X, np.zeros((220, 3)), "Y_base is the same"),
+    ],
+)
+def test_bad_input_is_named_and_leaves_the_fit(options, X, Y, match):
+    model = fitted()
+    before = dict(vars(model))
+    model.set_params(**options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        with pytest.raises(ValueError, match=match):
+            model.fit(X, Y)
+    assert all(vars(model)[name] is before[name] for name in before if name.endswith("_"))
+
+
+def test_bad_queries_are_named():
+    model = fitted()
+    X, Y = queries()
+    for call in ("match", "score", "kneighbors", "predict_accuracy", "score_matrix"):
+        with pytest.raises(NotFittedError):
+            getattr(EncoderMatcher(), call)(X, Y)
+        with pytest.raises(ValueError, match="X_query"):
+            getattr(model, call)(X[:, :5], Y)
+        with pytest.raises(ValueError, match="Y_query"):
+            getattr(model, call)(X, Y * np.nan)
+    with pytest.raises(ValueError, match="precision"):
+        model.match(X, Y, precision=1.5)
+    with pytest.raises(ValueError, match="true_match"):
+        model.score(X, Y, [1, 2])
+    with pytest.raises(NotFittedError):
+        EncoderMatcher().required_seeds(0.9)
