@@ -5,7 +5,15 @@ from ._assignment import Factored, linear_assignment, take
 from ._backend import as_device, get_backend, is_torch, to_numpy
 from ._cp import CPFit, cp_als, join, restarted_components, strong_components
 from ._dense_tensor import Components, DenseTensor, no_components
-from ._faq import Assignment, faq, permutation_start, random_start, seeded_problem, top_factors
+from ._faq import (
+    Assignment,
+    SeededProblem,
+    faq,
+    permutation_start,
+    random_start,
+    seeded_problem,
+    top_factors,
+)
 from ._kernel_alignment import Alignment, kernel_alignment, minibatch_cka
 from ._kernels import centred_kernel, kernel_matrix, median_bandwidth
 from ._local_cka import LocalKernels, local_cka_factors, local_cka_scores, local_kernels
@@ -42,6 +50,7 @@ __all__ = [
     "MixSource",
     "RankOne",
     "RidgeBasis",
+    "SeededProblem",
     "as_device",
     "best_rank_one",
     "centred_kernel",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.sparse.linalg import eigsh
 
 from ..linalg import (
     Factored,
+    SeededProblem,
     as_device,
     faq,
     is_torch,
@@ -73,9 +75,10 @@ def quadratic_assignment(
 
     Parameters
     ----------
-    A : array-like or torch tensor of shape (n, n)
-        Similarities of the items of one side with one another.
-    B : array-like or torch tensor of shape (n, n)
+    A : array-like or torch tensor of shape (n, n) or (n, p)
+        Similarities of the items of one side with one another; features whose scalar products they
+        are with ``low_rank="features"``.
+    B : array-like or torch tensor of shape (n, n) or (n, q)
         Those of the other side.
     seeds : array-like of int of shape (m, 2), default=None
         Known pairs: row of A, row of B.
@@ -85,9 +88,9 @@ def quadratic_assignment(
         First start; a doubly stochastic matrix of the items that are not seeds, in their order.
     n_init : int, default=1
         Number of starts; all but the first are random. The best result by objective is returned.
-    low_rank : int, default=None
+    low_rank : int or "features", default=None
         Replace the matrices by their best approximations of that rank, so that a step costs
-        O(n^2 r).
+        O(n^2 r); "features" if they are given as such, and no n x n matrix of them is formed.
     polish : bool, default=False
         Whether to swap pairs of items afterwards as long as one swap helps.
     maximize : bool, default=True
@@ -141,14 +144,15 @@ def quadratic_assignment(
     True
     """
     A, B = check_sides(A, B, names=("A", "B"))
-    n = int(A.shape[0])
-    for name, M in (("A", A), ("B", B)):
-        if tuple(M.shape) != (n, n):
-            raise ValueError(f"{name} has shape {tuple(M.shape)}: expected a square matrix.")
-    rng = generator(random_state)
+    n, rng, sign = int(A.shape[0]), generator(random_state), 1.0 if maximize else -1.0
     pairs = _checked_seeds(seeds, n)
-    sign = 1.0 if maximize else -1.0
-    problem = seeded_problem(sign * A, B, pairs)
+    if isinstance(low_rank, str):
+        if low_rank != "features":
+            raise ValueError(f"low_rank must be None, a number or 'features', got {low_rank!r}.")
+        problem = feature_problem(A, B, pairs, sign)
+    else:
+        _check_square(A, B)
+        problem = seeded_problem(sign * A, B, pairs)
     linear, constant = problem.linear, problem.constant
     if linear_term is not None:
         term = sign * _linear_term(linear_term, A)
@@ -172,7 +176,7 @@ def quadratic_assignment(
     )
     indices[problem.rows] = problem.columns[found.permutation]
     objective = found.objective + constant
-    if low_rank is not None:
+    if isinstance(low_rank, numbers.Integral):
         objective = _objective(problem, linear, found.permutation) + constant
     return QuadraticAssignment(indices, sign * objective, found.n_iter, found.converged)
 
@@ -182,6 +186,47 @@ def _objective(problem, linear, columns):
     matched = take(problem.second, columns, columns)
     picked = to_numpy(linear)[np.arange(len(columns)), columns]
     return float((problem.first * matched).sum()) + float(picked.sum())
+
+
+def _check_square(A, B):
+    """Raise unless both matrices are square."""
+    for name, M in (("A", A), ("B", B)):
+        if M.shape[0] != M.shape[1]:
+            raise ValueError(
+                f"{name} has shape {tuple(M.shape)}: expected a square matrix. Pass its scalar "
+                "products, or low_rank='features'."
+            )
+
+
+def feature_problem(A, B, pairs, sign=1.0):
+    """Return the quadratic assignment of scalar products of features that known pairs leave.
+
+    Parameters
+    ----------
+    A, B : ndarray or torch tensor of shape (n, p) and (n, q)
+        Features.
+    pairs : ndarray of int of shape (m, 2)
+        Known pairs.
+    sign : float, default=1.0
+        What the scalar products of A are multiplied by.
+
+    Returns
+    -------
+    SeededProblem
+        Without a matrix of scalar products but the linear term.
+    """
+    n = int(A.shape[0])
+    rows, columns = (np.setdiff1d(np.arange(n), pairs[:, side]) for side in (0, 1))
+    known = A[pairs[:, 0]].T @ B[pairs[:, 1]]
+    first, second = A[rows], B[columns]
+    return SeededProblem(
+        Factored(first, sign * (1.0 + 0.0 * A[0])),
+        Factored(second, 1.0 + 0.0 * B[0]),
+        (2 * sign * first @ known) @ second.T,
+        sign * float((known * known).sum()),
+        rows,
+        columns,
+    )
 
 
 def _checked_seeds(seeds, n):
@@ -209,16 +254,18 @@ def _checked_seeds(seeds, n):
 def _linear_term(linear_term, A):
     """Return the linear term beside A."""
     term, _ = check_sides(linear_term, A, names=("linear_term", "A"))
-    if term.shape != A.shape:
+    n = int(A.shape[0])
+    if tuple(term.shape) != (n, n):
         raise ValueError(
-            f"linear_term must have the shape of A, {tuple(A.shape)}, got {tuple(term.shape)}."
+            f"linear_term must have the shape {(n, n)}, got {tuple(term.shape)}: one row for each "
+            "item of A and one column for each of B."
         )
     return same_library(term, A)[0]
 
 
 def _reduced(M, rank):
     """Return a matrix, or its best approximation of low rank."""
-    if rank is None:
+    if rank is None or isinstance(M, Factored):
         return M
     n = int(M.shape[0])
     rank = min(count("low_rank", rank), n)
@@ -253,9 +300,15 @@ def _starts(problem, linear, init, n_init, rng):
 
 def _is_flat(problem, linear):
     """Tell whether the gradient at the barycentre is 0 up to rounding."""
-    sizes = [float(abs(M).max()) or 1.0 for M in (problem.first, problem.second)]
-    sums = [float(abs(M.sum(0)).max()) / size for M, size in zip(problem[:2], sizes, strict=True)]
-    scale = sizes[0] * sizes[1]
+    sums, scale = [], 1.0
+    for M in problem[:2]:
+        if isinstance(M, Factored):
+            row = M.factor @ (M.weights * M.factor.sum(0))
+            size = float((M.factor**2).sum(1).max()) or 1.0
+        else:
+            row, size = M.sum(0), float(abs(M).max()) or 1.0
+        sums.append(float(abs(row).max()) / size)
+        scale *= size
     spread = float(linear.max()) - float(linear.min())
     return min(sums) <= _FLAT * len(problem.rows) and spread <= _FLAT * scale
 

@@ -5,31 +5,109 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 
-from ..linalg import centred_kernel, is_torch, kernel_alignment, kernel_matrix, to_numpy
+from ..linalg import is_torch, kernel_alignment, to_numpy
 from ..theory.representation import (
-    effective_dimension,
     mutual_information,
     recoverable_size,
-    seeded_accuracy,
+    white_bilinear_accuracy,
 )
 from ._inputs import host
 from ._scorers import canonical_rank, held_out_correlations
 
+_PERFECT = 0.9999
+_MANY_PAIRS = 2**20
 
-class SeededModel(NamedTuple):
-    """The model in which similarities to known pairs are correlated Gaussians.
+
+class BilinearModel(NamedTuple):
+    """The model in which whitened features of both sides are correlated Gaussians.
 
     Attributes
     ----------
     rho : float
-        Correlation of the similarities of a pair to a known pair, over held-out pairs.
+        Correlation of each pair of features.
     dimension : float
-        Effective number of known pairs.
+        Number of features.
     """
 
     rho: float
     dimension: float
+
+    def accuracy(self, n_pairs, n_queries):
+        """Return how often the nearest neighbour is right.
+
+        Parameters
+        ----------
+        n_pairs : float
+            Number of known pairs.
+        n_queries : int
+            Number of candidates.
+
+        Returns
+        -------
+        float
+            Probability.
+        """
+        if np.isnan(self.dimension):
+            return float("nan")
+        return float(white_bilinear_accuracy(self.rho, self.dimension, n_pairs, n_queries))
+
+    def anchored(self, accuracy, n_pairs):
+        """Return the model with the correlation at which an accuracy is reached.
+
+        Parameters
+        ----------
+        accuracy : float
+            Share of right nearest neighbours among as many candidates as known pairs; the model
+            stays as it is if NaN.
+        n_pairs : int
+            Number of known pairs.
+
+        Returns
+        -------
+        BilinearModel
+            The model.
+        """
+        if np.isnan(accuracy) or np.isnan(self.dimension):
+            return self
+
+        def gap(rho):
+            return self._replace(rho=rho).accuracy(n_pairs, n_pairs) - accuracy
+
+        if gap(0.0) >= 0:
+            return self._replace(rho=0.0)
+        if gap(_PERFECT) <= 0:
+            return self._replace(rho=_PERFECT)
+        return self._replace(rho=float(brentq(gap, 0.0, _PERFECT, xtol=1e-4)))
+
+    def required_pairs(self, accuracy, n_queries):
+        """Return the smallest number of known pairs that reaches an accuracy.
+
+        Parameters
+        ----------
+        accuracy : float
+            Share of right nearest neighbours.
+        n_queries : int
+            Number of candidates.
+
+        Returns
+        -------
+        float
+            A whole number; infinite if no number is enough.
+        """
+        low, high = 1, 2
+        while self.accuracy(high, n_queries) < accuracy:
+            low, high = high, 2 * high
+            if high > _MANY_PAIRS:
+                return float("inf")
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.accuracy(middle, n_queries) < accuracy:
+                low = middle
+            else:
+                high = middle
+        return float(high)
 
 
 def deviations(rows):
@@ -83,65 +161,28 @@ def _dimension(side):
     return float(np.clip(trace**2 / square, 1.0, p))
 
 
-def seeded_model(base, options, parts):
-    """Fit the model of correlated similarities to held-out pairs.
+def bilinear_model(base, widths):
+    """Return the model of correlated features that known pairs suggest.
 
     Parameters
     ----------
     base : tuple of array of shape (m, p) and (m, q)
         Known pairs.
-    options : Options
-        Kernels.
-    parts : list of ndarray of int
-        Folds.
+    widths : tuple of float
+        Effective dimensions of the sides.
 
     Returns
     -------
-    SeededModel
-        The model.
+    BilinearModel
+        The square of the correlation is the debiased linear CKA; the number of features is the
+        geometric mean of the effective dimensions.
     """
-    kernels = [
-        host(kernel_matrix(side, kernel=options.kernel, bandwidth=width))
-        for side, width in zip(base, options.bandwidths, strict=True)
-    ]
-    products = np.zeros(3)
-    for part in parts:
-        known = np.setdiff1d(np.arange(len(kernels[0])), part)
-        rows = []
-        for K in kernels:
-            similarities = K[np.ix_(part, known)] - K[np.ix_(known, known)].mean(axis=0)
-            rows.append(similarities - similarities.mean(axis=1, keepdims=True))
-        products += [(rows[0] * rows[1]).sum(), (rows[0] ** 2).sum(), (rows[1] ** 2).sum()]
-    size = np.sqrt(products[1] * products[2])
-    rho = float(np.clip(products[0] / size, -1.0, 1.0)) if size > 0 else 0.0
-    width = [_kernel_dimension(K) for K in kernels]
-    return SeededModel(rho, float(np.clip(np.sqrt(width[0] * width[1]), 1.0, len(kernels[0]))))
-
-
-def _kernel_dimension(K):
-    """Return the effective dimension of a centred kernel."""
-    centred = centred_kernel(K)
-    values = np.linalg.eigvalsh(centred)
-    values = np.clip(values, 0.0, None)
-    return effective_dimension(values) if values.any() else 1.0
-
-
-def model_accuracy(model, n_queries):
-    """Return what the model of correlated similarities says.
-
-    Parameters
-    ----------
-    model : SeededModel
-        The model.
-    n_queries : int
-        Number of candidates.
-
-    Returns
-    -------
-    float
-        Probability that the nearest neighbour is right.
-    """
-    return float(seeded_accuracy(model.rho, model.dimension, max(n_queries, 1)))
+    alike = kernel_alignment(*base, debiased=True).cka
+    size = float(np.sqrt(widths[0] * widths[1]))
+    return BilinearModel(
+        float(np.sqrt(np.clip(alike, 0.0, _PERFECT**2))),
+        size if np.isnan(size) else float(max(round(size), 2)),
+    )
 
 
 def information(base):

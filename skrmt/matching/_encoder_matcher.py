@@ -11,19 +11,12 @@ from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted
 
 from ..linalg import as_device, is_torch, kernel_alignment
-from ..theory.representation import required_seeds
 from ..utils._checks import check_array_like_on_device
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
 from . import _matching as matching
-from ._base_pairs import (
-    deviations,
-    dimensions,
-    information,
-    model_accuracy,
-    seeded_model,
-)
+from ._base_pairs import bilinear_model, deviations, dimensions, information
 from ._cka import cka_test
 from ._inputs import check_sides, count, generator, host, resolve_bandwidths, warn
 from ._matching import Matching, Plan
@@ -97,7 +90,8 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
     theoretical_accuracy_interval_ : ndarray of shape (2,)
         Its 95 % interval.
     model_accuracy_ : float
-        The same from the Gaussian model of similarities to known pairs.
+        The same from the model in which the whitened features of both sides are correlated
+        Gaussians, as many as the effective dimension.
     accuracy_table_ : dict of str to float
         `theoretical_accuracy_` of each method that was tried.
     cka_ : float
@@ -113,7 +107,7 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
     recoverable_size_ : float
         Number of pairs that so much information can tell apart exactly.
     correlation_ : float
-        Correlation of the similarities of a pair to a known pair, over held-out pairs.
+        Their correlation: the root of the debiased linear CKA.
     bandwidths_ : tuple of float
         Lengths of the RBF kernels; NaN for the linear kernel.
     method_ : str
@@ -264,7 +258,8 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
         accuracies = {name: float(np.mean(values)) for name, values in right.items()}
         method = max(accuracies, key=accuracies.get) if self.method == "auto" else self.method
         chosen = right[method]
-        model = seeded_model(base, options, matching.folds(m, self.cv, rng))
+        widths = dimensions(base)
+        model = bilinear_model(base, widths)
         told, size = information(base)
         return {
             "n_pairs_": m,
@@ -272,12 +267,12 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
             "cka_": test.statistic,
             "z_score_": test.z_score,
             "p_value_": test.p_value,
-            "effective_dimensions_": dimensions(base),
+            "effective_dimensions_": widths,
             "theoretical_accuracy_": accuracies[method],
             "theoretical_accuracy_interval_": (
                 np.full(2, np.nan) if np.isnan(accuracies[method]) else matching.interval_of(chosen)
             ),
-            "model_accuracy_": model_accuracy(model, m),
+            "model_accuracy_": model.accuracy(m, m),
             "accuracy_table_": accuracies,
             "information_": told,
             "recoverable_size_": size,
@@ -624,15 +619,20 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
         Returns
         -------
         float
-            Number of pairs, by the Gaussian model of similarities to known pairs; inf if no number
-            is enough.
+            Number of pairs, by the model of correlated features, its correlation such that it
+            tells `theoretical_accuracy_`; inf if no number is enough.
+
+        Raises
+        ------
+        ValueError
+            If the accuracy is not between 0 and 1.
         """
         check_is_fitted(self)
+        if not 0 < accuracy < 1:
+            raise ValueError(f"accuracy must be between 0 and 1, got {accuracy!r}.")
         queries = self.n_pairs_ if n_queries is None else count("n_queries", n_queries)
-        if self._model.rho <= 0:
-            return float("inf")
-        seeds = float(required_seeds(accuracy, self._model.rho, queries))
-        return seeds * self.n_pairs_ / self._model.dimension
+        model = self._model.anchored(self.theoretical_accuracy_, self.n_pairs_)
+        return model.required_pairs(accuracy, queries)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

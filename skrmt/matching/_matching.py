@@ -16,7 +16,9 @@ from ..linalg import (
     linear_assignment,
     permutation_start,
     random_start,
+    seeded_problem,
 )
+from ._assignment import feature_problem
 from ._inputs import host
 from ._scorers import score_factors
 
@@ -349,17 +351,30 @@ def quadratic_matches(plan, base, queries, rng):
     n_iter : int
         Steps of the best start.
     """
-    m, kernels = len(base[0]), []
-    for known, query, width in zip(base, queries, plan.options.bandwidths, strict=True):
-        kernel = kernel_matrix(_joined(known, query), kernel=plan.options.kernel, bandwidth=width)
-        kernel = centred_kernel(kernel)
-        kernels.append(kernel / float((kernel * kernel).sum()) ** 0.5)
-    A, B = kernels
-    linear = 2 * (A[m:, :m] @ B[m:, :m].T)
+    problem = _joint_problem(plan, base, queries)
     local = assign(host(scores(plan, base, queries)), "hungarian", rng)
-    found = faq(A[m:, m:], B[m:, m:], linear, starts=_starts(local, plan.n_init, rng), rng=rng)
-    known = float((A[:m, :m] * B[:m, :m]).sum())
-    return found.permutation, found.objective + known, found.n_iter
+    starts = _starts(local, plan.n_init, rng)
+    found = faq(problem.first, problem.second, problem.linear, starts=starts, rng=rng)
+    return found.permutation, found.objective + problem.constant, found.n_iter
+
+
+def _joint_problem(plan, base, queries):
+    """Return the quadratic assignment of the queries, by centred kernels of norm 1."""
+    m, sides = len(base[0]), []
+    for known, query, width in zip(base, queries, plan.options.bandwidths, strict=True):
+        rows = _joined(known, query)
+        if plan.options.kernel == "linear":
+            rows = rows - rows.mean(0)
+            square = rows.T @ rows
+            sides.append(rows / float((square * square).sum()) ** 0.25)
+        else:
+            kernel = centred_kernel(kernel_matrix(rows, kernel="rbf", bandwidth=width))
+            sides.append(kernel / float((kernel * kernel).sum()) ** 0.5)
+    A, B = sides
+    pairs = np.column_stack([np.arange(m)] * 2)
+    if plan.options.kernel == "linear":
+        return feature_problem(A, B, pairs)
+    return seeded_problem(A, B, pairs)
 
 
 def _starts(local, n_init, rng):

@@ -16,6 +16,7 @@ _MEANS = np.linspace(-14.0, 22.0, 1201)
 _NOISE = np.linspace(-8.0, 8.0, 65)
 _NOISE_WEIGHTS = np.exp(-(_NOISE**2) / 2) / np.sum(np.exp(-(_NOISE**2) / 2))
 _LENGTHS = 48
+_COSINES = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 1201))
 
 
 class BilinearAccuracy(NamedTuple):
@@ -223,12 +224,11 @@ def _white_accuracy(rho: float, width: float, seeds: float, size: float, top: fl
     known, known_weights = chi_rule(seeds - 1, _LENGTHS)
     noise, noise_weights = chi_rule(width - 1, _LENGTHS)
     length, length_weights = chi_rule(width, _LENGTHS)
+    means = np.clip(rho * length * _COSINES[:, None], _MEANS[0], _MEANS[-1])
+    by_cosine = CubicSpline(_COSINES, chances(means) @ length_weights)
     signal = rho * known[:, None] + spread * _NOISE
-    total = 0.0
-    for radius, weight in zip(noise, noise_weights, strict=True):
-        cosine = signal / np.hypot(signal, radius)
-        means = np.clip(rho * length * cosine[..., None], _MEANS[0], _MEANS[-1])
-        total += weight * (known_weights @ (chances(means) @ length_weights) @ _NOISE_WEIGHTS)
+    cosine = signal[..., None] / np.hypot(signal[..., None], noise)
+    total = known_weights @ (by_cosine(cosine) @ noise_weights) @ _NOISE_WEIGHTS
     return float(np.clip(total, 0.0, 1.0))
 
 

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skrmt.datasets import make_paired_encoders
 from skrmt.exceptions import TheoryWarning
-from skrmt.matching import EncoderMatcher, cka_test, local_cka_scores
+from skrmt.matching import EncoderMatcher, cka, cka_test, local_cka_scores
 
 METHODS = ["local_cka", "qap", "procrustes", "relative", "cca", "ridge"]
 DATA = make_paired_encoders(220, 25, 30, n_latent=10, noise_std=0.5, random_state=0)
@@ -211,8 +211,30 @@ def test_seeds_to_label_next_cover_the_pool():
 
 def test_required_seeds_grow_with_accuracy_and_candidates():
     model = fitted()
-    assert model.required_seeds(0.5) < model.required_seeds(0.9) < np.inf
-    assert model.required_seeds(0.9, n_queries=10) < model.required_seeds(0.9, n_queries=1000)
+    some, more = model.required_seeds(0.3), model.required_seeds(0.5)
+    assert some < more < np.inf
+    assert model.required_seeds(0.3, n_queries=10) < some
+    assert model.required_seeds(0.999999, n_queries=10**6) == np.inf
+    told = model.required_seeds(model.theoretical_accuracy_)
+    assert told == pytest.approx(120, rel=0.02)
+    with pytest.raises(ValueError, match="accuracy"):
+        model.required_seeds(1.0)
+
+
+def test_model_knows_white_encoders():
+    """Features that are correlated Gaussians, one by one: the model is exact."""
+    gaps = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((900, 30))
+        Y = 0.8 * X + 0.6 * rng.standard_normal((900, 30))
+        model = EncoderMatcher(
+            kernel="linear", debiased=False, assignment="argmax", stretch=False, random_state=0
+        ).fit(X[:100], Y[:100])
+        assert model.correlation_ == pytest.approx(0.8, abs=0.05)
+        bilinear = X[100:200] @ (X[:100] - X[:100].mean(0)).T @ Y[:100] @ Y[100:200].T
+        gaps.append(model.model_accuracy_ - np.mean(bilinear.argmax(1) == np.arange(100)))
+    assert abs(np.mean(gaps)) < 4 * np.std(gaps) / np.sqrt(10) + 0.01
 
 
 def test_unrelated_spaces_are_called_so():
@@ -349,3 +371,14 @@ def test_bad_queries_are_named():
         model.score(X, Y, [1, 2])
     with pytest.raises(NotFittedError):
         EncoderMatcher().required_seeds(0.9)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_objective_of_qap_is_the_cka_of_all_pairs(kernel):
+    X, Y = queries()
+    model = fitted("qap", kernel=kernel, stretch=False)
+    found = model.match(X, Y)
+    together = np.vstack([DATA.X[BASE], X]), np.vstack([DATA.Y[BASE], Y[found.indices]])
+    widths = {"bandwidth": model.bandwidths_} if kernel == "rbf" else {}
+    wanted = cka(*together, kernel=kernel, debiased=False, **widths)
+    assert found.objective == pytest.approx(wanted)

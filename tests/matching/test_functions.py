@@ -263,6 +263,19 @@ def test_low_rank_and_polish(rng):
         assert found.objective == pytest.approx((A * A).sum())
 
 
+def test_features_stand_for_their_scalar_products(rng):
+    F, G = rng.standard_normal((50, 4)), rng.standard_normal((50, 6))
+    seeds = [[k, 49 - k] for k in range(5)]
+    for maximize in (True, False):
+        options = {"seeds": seeds, "maximize": maximize, "random_state": 0}
+        found = quadratic_assignment(F, G, low_rank="features", **options)
+        wanted = quadratic_assignment(F @ F.T, G @ G.T, **options)
+        assert found.objective == pytest.approx(wanted.objective, rel=1e-9)
+    centred = F - F.mean(0)
+    alone = quadratic_assignment(centred, centred[::-1], low_rank="features", random_state=0)
+    assert np.mean(alone.indices == np.arange(50)) < 0.2
+
+
 SMALL = np.random.default_rng(0).standard_normal((6, 3))
 SQUARE = SMALL @ SMALL.T
 
@@ -294,6 +307,7 @@ SQUARE = SMALL @ SMALL.T
         (lambda: quadratic_assignment(SQUARE, SQUARE, init="best"), "init"),
         (lambda: quadratic_assignment(SQUARE, SQUARE, init=np.eye(6) * 2), "doubly"),
         (lambda: quadratic_assignment(SQUARE, SQUARE, n_init=0), "n_init"),
+        (lambda: quadratic_assignment(SQUARE, SQUARE, low_rank="best"), "low_rank"),
         (lambda: quadratic_assignment(SQUARE, SQUARE, linear_term=SMALL), "linear_term"),
     ],
 )
