@@ -6,8 +6,9 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	done)
 VENV ?= .venv
 TORCH_VENV ?= .venv-torch
-# Pinned, so that a new release of torch cannot break a run that passed yesterday.
+# Pinned, so that a new release cannot break a run that passed yesterday.
 TORCH ?= torch==2.13.0
+HF ?= transformers==5.23.0 accelerate==1.15.0 pillow==13.0.0
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
@@ -74,8 +75,8 @@ $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(TORCH_VENV)/.torch: pyproject.toml | $(TORCH_VENV)/bin/python
-	@echo 'Installing skrmt[test] and $(TORCH) into $(TORCH_VENV) (once) ...'
-	@$(TORCH_VENV)/bin/python $(PIP_INSTALL) --editable '.[test]' '$(TORCH)'
+	@echo 'Installing skrmt[test], $(TORCH) and $(HF) into $(TORCH_VENV) (once) ...'
+	@$(TORCH_VENV)/bin/python $(PIP_INSTALL) --editable '.[test]' '$(TORCH)' $(HF)
 	@touch $@
 
 clean:

@@ -1,0 +1,314 @@
+"""Pretrained models: loading them, what they need, and the part that reads text or images."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..utils._optional import import_optional
+
+_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+_MULTIMODAL = ("llava", "llava_next", "llava_onevision")
+_MANY_TOKENS = 10**6
+_USUAL_TOKENS = 2048
+
+
+class MemoryEstimate(NamedTuple):
+    """What a model needs, in bytes.
+
+    Attributes
+    ----------
+    n_parameters : int
+        Number of weights.
+    weights : int
+        Memory of the weights.
+    activations : int
+        Memory of the hidden states of one batch at its largest.
+    total : int
+        Their sum.
+    """
+
+    n_parameters: int
+    weights: int
+    activations: int
+    total: int
+
+
+class LoadedModel(NamedTuple):
+    """A model that is ready.
+
+    Attributes
+    ----------
+    model : torch module
+        The model, in evaluation mode.
+    processor : tokenizer or image processor
+        What turns input into tensors.
+    config : object
+        Its configuration.
+    """
+
+    model: Any
+    processor: Any
+    config: Any
+
+
+def torch_dtype(dtype):
+    """Return the torch type of a name.
+
+    Parameters
+    ----------
+    dtype : str, torch.dtype or None
+        Name of a floating-point type.
+
+    Returns
+    -------
+    torch.dtype or None
+        The type.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown.
+    """
+    torch = import_optional("torch", "hf")
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in _BYTES:
+        raise ValueError(f"dtype must be one of {', '.join(_BYTES)} or None, got {dtype!r}.")
+    return getattr(torch, dtype)
+
+
+def load(encoder):
+    """Return the model of an encoder.
+
+    Parameters
+    ----------
+    encoder : HuggingFaceEncoder
+        The encoder.
+
+    Returns
+    -------
+    LoadedModel
+        The model, on its device.
+
+    Raises
+    ------
+    ImportError
+        If torch or transformers is missing.
+    ValueError
+        If there is no such model, its weights are missing, or a ready model comes without what
+        prepares its input.
+    """
+    torch = import_optional("torch", "hf")
+    if isinstance(encoder.model, torch.nn.Module):
+        return _ready(encoder)
+    name = _name(encoder.model)
+    transformers = import_optional("transformers", "hf")
+    local = {"local_files_only": bool(encoder.local_files_only)}
+    config = _found(transformers.AutoConfig.from_pretrained, name, **local)
+    options: dict[str, Any] = dict(local)
+    kind = torch_dtype(encoder.dtype)
+    if kind is not None:
+        options[_dtype_name(transformers)] = kind
+    if encoder.device_map is not None:
+        options["device_map"] = encoder.device_map
+    model = _found(_model_class(transformers, config).from_pretrained, name, **options)
+    processor = encoder.processor
+    if processor is None:
+        reader = "AutoTokenizer" if encoder.modality == "text" else "AutoImageProcessor"
+        processor = _found(getattr(transformers, reader).from_pretrained, name, **local)
+    if encoder.device_map is None and encoder.device is not None:
+        model = model.to(encoder.device)
+    return LoadedModel(model.eval(), processor, config)
+
+
+def _ready(encoder):
+    """Return a model that was given."""
+    if encoder.processor is None:
+        what = "tokenizer" if encoder.modality == "text" else "image processor"
+        raise ValueError(
+            f"model is a ready {type(encoder.model).__name__} and processor is None: pass its "
+            f"{what} as processor."
+        )
+    model, kind = encoder.model, torch_dtype(encoder.dtype)
+    if kind is not None:
+        model = model.to(kind)
+    if encoder.device is not None:
+        model = model.to(encoder.device)
+    return LoadedModel(model.eval(), encoder.processor, model.config)
+
+
+def _name(model):
+    """Return the name of a model or its folder as a string."""
+    if isinstance(model, str) or hasattr(model, "__fspath__"):
+        name = str(model)
+        if name:
+            return name
+    raise ValueError(
+        f"model must be the name of a model, a folder or a torch module, got {model!r}."
+    )
+
+
+def _found(read, name, **options):
+    """Read a part of a model, or say what is missing."""
+    try:
+        return read(name, **options)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"model={name!r} could not be loaded: {first} Check the name, that the folder holds "
+            "config.json, weights and tokenizer or preprocessor files, or that the model hub can "
+            "be reached; without it, download the model before and pass its folder."
+        ) from error
+
+
+def _dtype_name(transformers):
+    """Return how this version calls the type of the weights."""
+    major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
+    return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"
+
+
+def _model_class(transformers, config):
+    """Return the class that loads a model with everything that is needed."""
+    if config.model_type in _MULTIMODAL:
+        for name in ("AutoModelForImageTextToText", "AutoModelForVision2Seq"):
+            if hasattr(transformers, name):
+                return getattr(transformers, name)
+    return transformers.AutoModel
+
+
+def part(model, *names):
+    """Return the first part of a model that exists, outside or inside of `model.model`.
+
+    Parameters
+    ----------
+    model : torch module
+        The model.
+    *names : str
+        Names of the part in different versions.
+
+    Returns
+    -------
+    torch module or None
+        The part.
+    """
+    for owner in (model, getattr(model, "model", None)):
+        for name in names:
+            found = getattr(owner, name, None)
+            if found is not None:
+                return found
+    return None
+
+
+def text_model(loaded):
+    """Return the part of a model that reads text, and its configuration.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        The model.
+
+    Returns
+    -------
+    model : torch module
+        Decoder or encoder without a head.
+    config : object
+        Its configuration.
+    """
+    config = getattr(loaded.config, "text_config", None) or loaded.config
+    inner = part(loaded.model, "language_model", "text_model")
+    if inner is None:
+        inner = loaded.model
+        base = getattr(inner, "base_model", None)
+        inner = base if base is not None else inner
+    return getattr(inner, "base_model", inner), config
+
+
+def vision_model(loaded):
+    """Return the part of a model that reads images, and its configuration.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        The model.
+
+    Returns
+    -------
+    model : torch module
+        Vision tower.
+    config : object
+        Its configuration.
+    """
+    inner = part(loaded.model, "vision_tower", "vision_model")
+    config = getattr(loaded.config, "vision_config", None) or loaded.config
+    return (loaded.model if inner is None else inner), config
+
+
+def largest_length(config, processor, max_length):
+    """Return how many tokens a text may have.
+
+    Parameters
+    ----------
+    config : object
+        Configuration of the model.
+    processor : tokenizer or None
+        The tokenizer.
+    max_length : int or None
+        What the user asks for.
+
+    Returns
+    -------
+    int
+        The number.
+    """
+    if max_length is not None:
+        return int(max_length)
+    limits = [
+        getattr(processor, "model_max_length", None),
+        getattr(config, "max_position_embeddings", None),
+    ]
+    known = [int(limit) for limit in limits if limit is not None and 0 < limit < _MANY_TOKENS]
+    return min(known, default=_USUAL_TOKENS)
+
+
+def memory_estimate(encoder):
+    """Return what a model needs, from its configuration.
+
+    Parameters
+    ----------
+    encoder : HuggingFaceEncoder
+        The encoder.
+
+    Returns
+    -------
+    MemoryEstimate
+        Numbers of bytes.
+    """
+    torch = import_optional("torch", "hf")
+    if isinstance(encoder.model, torch.nn.Module):
+        config, model = encoder.model.config, encoder.model
+    else:
+        transformers = import_optional("transformers", "hf")
+        config = _found(
+            transformers.AutoConfig.from_pretrained,
+            _name(encoder.model),
+            local_files_only=bool(encoder.local_files_only),
+        )
+        with torch.device("meta"):
+            model = _model_class(transformers, config).from_config(config)
+    kind = encoder.dtype or getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
+    size = _BYTES.get(str(kind or "float32").removeprefix("torch."), 4)
+    n_parameters = sum(weight.numel() for weight in model.parameters())
+    activations = encoder.batch_size * _activations(encoder, config) * size
+    weights = n_parameters * size
+    return MemoryEstimate(n_parameters, weights, activations, weights + activations)
+
+
+def _activations(encoder, config):
+    """Return the numbers of all hidden states of one item."""
+    if encoder.modality == "text":
+        inner = getattr(config, "text_config", None) or config
+        positions = largest_length(inner, None, encoder.max_length)
+    else:
+        inner = getattr(config, "vision_config", None) or config
+        positions = (inner.image_size // inner.patch_size) ** 2 + 1
+    return positions * inner.hidden_size * (inner.num_hidden_layers + 1)
