@@ -16,6 +16,7 @@ from ._preference import (
     SelfPlayConvergenceDisplay,
 )
 from ._score_distribution import ScoreDistributionDisplay
+from ._sgd import NoiseFloorDisplay, StagedLossDisplay
 from ._synthetic_value import SyntheticValueDisplay
 from ._tensor_phase import TensorPhaseDiagramDisplay
 from ._tensor_scree import TensorScreeDisplay
@@ -31,6 +32,7 @@ __all__ = [
     "CollapseForecastDisplay",
     "FactorAlignmentDisplay",
     "LabelNoiseTransitionDisplay",
+    "NoiseFloorDisplay",
     "NoiseSensitivityDisplay",
     "SafeAmountDisplay",
     "PreferenceLossDisplay",
@@ -39,6 +41,7 @@ __all__ = [
     "SelfPlayConvergenceDisplay",
     "ScoreMatrixDisplay",
     "SeedAccuracyDisplay",
+    "StagedLossDisplay",
     "SyntheticValueDisplay",
     "TensorPhaseDiagramDisplay",
     "TensorScreeDisplay",

@@ -398,7 +398,8 @@ class SafetyUtilityDisplay:
         second.plot(self.safety_weight, self.kl, color=COLOURS["blue"])
         if np.isfinite(self.knee):
             place = int(np.argmin(np.abs(np.asarray(self.safety_weight) - self.knee)))
-            style = {"color": COLOURS["orange"], "zorder": 4, "label": f"knee, weight {self.knee:.2f}"}
+            label = f"knee, weight {self.knee:.2f}"
+            style = {"color": COLOURS["orange"], "zorder": 4, "label": label}
             first.plot(self.safety[place], self.utility[place], "o", **style)
             second.plot(self.knee, self.kl[place], "o", **style)
             first.legend(loc="best", frameon=False, fontsize="small")

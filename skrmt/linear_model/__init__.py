@@ -1,9 +1,11 @@
 """Linear classifiers that know their accuracy."""
 
 from .. import _install
+from ..theory.sgd import Stage
 from ._mix_fit import SourceQuality
 from ._mix_plan import MixPlan, MixReport
 from ._noise_aware import LabelIssues, NoiseAwareLinearClassifier
+from ._staged_sgd import StagedSGDClassifier, StagedSGDRegressor
 from ._synthetic_mix import SyntheticMixClassifier
 
 _install.check()
@@ -14,5 +16,8 @@ __all__ = [
     "MixReport",
     "NoiseAwareLinearClassifier",
     "SourceQuality",
+    "Stage",
+    "StagedSGDClassifier",
+    "StagedSGDRegressor",
     "SyntheticMixClassifier",
 ]

@@ -10,6 +10,8 @@ from ..linalg import is_torch, to_numpy
 from ..utils._checks import check_array_like_on_device, check_sample_weight
 from ..utils._sklearn_compat import validate_data
 
+_BLOCK = 4096
+
 
 class Candidates(NamedTuple):
     """Candidate responses of prompts, with the pairs compared.
@@ -38,16 +40,16 @@ class Comparisons(NamedTuple):
     Attributes
     ----------
     differences : ndarray of shape (m, n_features)
-        Features of the preferred response minus those of the other, divided by `unit`; one row
-        for all comparisons of a pair, whichever way they went.
+        Features of one response minus those of the other, divided by `unit`; one row for all
+        comparisons of a pair, whichever way they went.
     won, lost : ndarray of shape (m,)
-        Weight of the comparisons that went this way, and the other way.
+        Weight of the comparisons that the first response won, and lost.
     unit : float
         Power of two; 1 unless the data are tiny or huge.
     row : ndarray of int of shape (n,)
-        Row of `differences` of each comparison given.
+        Row of `differences` of each comparison given; -1 for those of weight 0.
     sign : ndarray of shape (n,)
-        1 where it went this way, -1 where it went the other way.
+        1 where the first response of that row won, -1 where it lost.
     """
 
     differences: np.ndarray
@@ -68,12 +70,15 @@ class Comparisons(NamedTuple):
         return float(self.weights.sum() ** 2 / (self.weights**2).sum())
 
     def outcomes(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the margins of all outcomes and their weights."""
-        if not self.lost.any():
-            return scores, self.won
-        margins = np.concatenate([scores, -scores])
-        weights = np.concatenate([self.won, self.lost])
-        return margins[weights > 0], weights[weights > 0]
+        """Return the margins of all outcomes, and their weights; scores of any further axes."""
+        mixed = (self.won > 0) & (self.lost > 0)
+        turned = (self.won == 0).reshape(-1, *[1] * (scores.ndim - 1))
+        margins = np.where(turned, -scores, scores)
+        weights = np.where(self.won > 0, self.won, self.lost)
+        if not mixed.any():
+            return margins, weights
+        margins = np.concatenate([margins, -scores[mixed]])
+        return margins, np.concatenate([weights, self.lost[mixed]])
 
 
 def read_differences(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +96,7 @@ def read_differences(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.nda
     Returns
     -------
     X : ndarray of shape (n, n_features)
-        Chosen minus rejected, float64.
+        First minus second, float64.
     signs : ndarray of shape (n,)
         1 where the first was preferred, else -1.
     """
@@ -116,8 +121,7 @@ def read_differences(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.nda
             "of chosen and rejected responses to fit_pairs."
         )
     estimator.classes_ = classes
-    signs = 2.0 * codes.ravel() - 1.0
-    return X.astype(np.float64) * signs[:, None], signs
+    return X.astype(np.float64, copy=False), 2.0 * codes.ravel() - 1.0
 
 
 def read_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +156,13 @@ def as_host(X: Any) -> Any:
     return to_numpy(X.detach()) if is_torch(X) else X
 
 
-def read_reference(reference: Any, n_features: int) -> np.ndarray:
+def output_dtype(X: Any) -> type:
+    """Return float32 for float32 input, NumPy or torch, else float64."""
+    single = str(getattr(X, "dtype", "")).removeprefix("torch.") == "float32"
+    return np.float32 if single else np.float64
+
+
+def read_reference(reference: Any, n_features: int, name: str = "reference") -> np.ndarray:
     """Check the coefficients of a log-linear reference policy.
 
     Parameters
@@ -161,6 +171,8 @@ def read_reference(reference: Any, n_features: int) -> np.ndarray:
         What was given; None for a reference that knows no features.
     n_features : int
         Number of features.
+    name : str, default="reference"
+        Name of the parameter, for the message.
 
     Returns
     -------
@@ -169,10 +181,10 @@ def read_reference(reference: Any, n_features: int) -> np.ndarray:
     """
     if reference is None:
         return np.zeros(n_features)
-    values = check_array_like_on_device(as_host(reference), "reference", 1)
+    values = check_array_like_on_device(as_host(reference), name, 1)
     if values.shape != (n_features,):
         raise ValueError(
-            f"reference has shape {values.shape}: give one coefficient a feature, ({n_features},)."
+            f"{name} has shape {values.shape}: give one coefficient a feature, ({n_features},)."
         )
     return values.astype(np.float64)
 
@@ -292,13 +304,23 @@ def read_choices(y: Any, base: np.ndarray) -> np.ndarray:
     return y
 
 
-def merge(differences: np.ndarray, sample_weight: Any) -> Comparisons:
+def feature_unit(X: np.ndarray) -> float:
+    """Return the power of two by which features are divided: 1 unless they are tiny or huge."""
+    largest = max(float(X.max()), -float(X.min()))
+    if largest == 0 or 1e-60 < largest < 1e60:
+        return 1.0
+    return float(2.0 ** np.floor(np.log2(largest)))
+
+
+def merge(differences: np.ndarray, signs: np.ndarray, sample_weight: Any) -> Comparisons:
     """Gather the comparisons of each pair in one row.
 
     Parameters
     ----------
     differences : ndarray of shape (n, n_features)
-        Chosen minus rejected.
+        First response minus the second.
+    signs : ndarray of shape (n,)
+        1 where the first was preferred, else -1.
     sample_weight : array-like of shape (n,) or None
         Weights; rows of weight 0 count for nothing.
 
@@ -308,29 +330,26 @@ def merge(differences: np.ndarray, sample_weight: Any) -> Comparisons:
         Rows that differ in more than their sign, in the order in which they came.
     """
     weights = check_sample_weight(as_host(sample_weight), len(differences))
-    largest = float(np.abs(differences[weights > 0]).max())
-    unit = 1.0
-    if largest and not 1e-60 < largest < 1e60:
-        unit = float(2.0 ** np.floor(np.log2(largest)))
-        differences = differences / unit
-    groups, sign = _groups(differences)
+    unit = feature_unit(differences)
+    differences = differences if unit == 1 else differences / unit
+    groups, turned = _groups(differences)
     if groups is None:
-        first = np.arange(len(differences))
-        won, lost = weights, np.zeros(len(weights))
-        groups = first
+        first = groups = np.arange(len(differences))
+        won, lost = np.where(signs > 0, weights, 0.0), np.where(signs < 0, weights, 0.0)
     else:
         first = np.unique(groups, return_index=True)[1]
-        sign = sign * sign[first][groups]
-        won = np.bincount(groups, weights * (sign > 0))
-        lost = np.bincount(groups, weights * (sign < 0))
+        signs = signs * turned * turned[first][groups]
+        won = np.bincount(groups, weights * (signs > 0))
+        lost = np.bincount(groups, weights * (signs < 0))
     kept = won + lost > 0
+    whole = len(first) == len(differences) and kept.all()
     return Comparisons(
-        differences if len(first) == len(differences) and kept.all() else differences[first][kept],
+        differences if whole else differences[first][kept],
         won[kept],
         lost[kept],
         unit,
         np.where(kept[groups], (np.cumsum(kept) - 1)[groups], -1),
-        sign,
+        signs,
     )
 
 
@@ -341,16 +360,46 @@ def _groups(differences: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
         return None, signs
     lead = differences[np.arange(len(differences)), (differences != 0).argmax(axis=1)]
     signs[lead < 0] = -1.0
-    keys = differences * signs[:, None] + 0.0
-    groups = identical_rows(keys)
-    return (None, np.ones(len(signs))) if groups.max() + 1 == len(groups) else (groups, signs)
+    groups = identical_rows(differences * signs[:, None])
+    return (None if groups.max() + 1 == len(groups) else groups), signs
 
 
 def identical_rows(rows: np.ndarray) -> np.ndarray:
-    """Number the distinct rows in the order of their first appearance."""
+    """Number the distinct rows in the order of their first appearance.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, p)
+        Finite rows.
+
+    Returns
+    -------
+    ndarray of int of shape (n,)
+        Number of each row.
+    """
     rows = np.ascontiguousarray(rows + 0.0)
-    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
-    _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
+    largest = max(float(rows.max()), -float(rows.min())) or 1.0
+    keys = np.empty(len(rows))
+    weights = np.sqrt(np.arange(2.0, rows.shape[1] + 2.0)) / largest
+    for start in range(0, len(rows), _BLOCK):
+        # Sums along rows, unlike products with a vector, are the same wherever the row is.
+        keys[start : start + _BLOCK] = (rows[start : start + _BLOCK] * weights).sum(axis=1)
+    first, codes = _first_seen(keys)
+    if len(first) < len(rows) and not _equal_to_first(rows, first, codes):
+        whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
+        first, codes = _first_seen(whole)
     rank = np.empty(len(first), dtype=int)
     rank[np.argsort(first)] = np.arange(len(first))
-    return rank[codes.ravel()]
+    return rank[codes]
+
+
+def _first_seen(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each distinct key appears first, and which one each is."""
+    _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
+    return first, codes.ravel()
+
+
+def _equal_to_first(rows: np.ndarray, first: np.ndarray, codes: np.ndarray) -> bool:
+    """Return whether every row is that of its key's first appearance."""
+    later = np.flatnonzero(first[codes] != np.arange(len(rows)))
+    return bool((rows[later] == rows[first[codes[later]]]).all())

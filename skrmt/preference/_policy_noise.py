@@ -11,6 +11,7 @@ from ._policy_input import Comparisons, identical_rows
 
 _FEWEST = 20.0
 _LARGEST = 0.45
+_PATHS = 4e6
 
 
 class NoiseEstimate(NamedTuple):
@@ -60,8 +61,9 @@ def estimate_noise(
 
     each kind weighted by its precision at small noise.
     """
-    real = comparisons.differences.any(axis=1)
-    won, lost = comparisons.won[real], comparisons.lost[real]
+    repeated = np.flatnonzero(comparisons.weights > 1.0)
+    repeated = repeated[comparisons.differences[repeated].any(axis=1)]
+    won, lost = comparisons.won[repeated], comparisons.lost[repeated]
     clashes = float((won * lost).sum())
     chances = float(np.maximum((won + lost) * (won + lost - 1.0), 0.0).sum())
     if chosen is not None:
@@ -76,7 +78,10 @@ def estimate_noise(
 
 
 def _cycles(chosen: np.ndarray, rejected: np.ndarray) -> tuple[float, float]:
-    """Return the number of cyclic triangles of responses, and of all triangles."""
+    """Return the number of cyclic triangles of responses, and of all triangles.
+
+    Responses compared with very many others are left out where paths of two comparisons abound.
+    """
     items = identical_rows(np.concatenate([chosen, rejected]))
     n_items, n = int(items.max()) + 1, len(chosen)
     if n_items == 2 * n:
@@ -84,6 +89,10 @@ def _cycles(chosen: np.ndarray, rejected: np.ndarray) -> tuple[float, float]:
     wins = sparse.csr_array((np.ones(n), (items[:n], items[n:])), shape=(n_items, n_items))
     met = wins + wins.T
     once = met.multiply(met == 1).tocsr()
+    degrees = np.asarray(once.sum(axis=1)).ravel()
+    order = np.argsort(degrees, kind="stable")
+    kept = np.sort(order[np.cumsum(degrees[order] ** 2) <= _PATHS])
+    once, wins = once[kept][:, kept], wins[kept][:, kept]
     won = wins.multiply(once).tocsr()
     cyclic = (won @ won).multiply(won.T).sum() / 3.0
     triangles = (once @ once).multiply(once).sum() / 6.0

@@ -11,6 +11,8 @@ from ..theory.preference import pairwise_accuracy
 
 _MODEL_ERROR = 0.02
 _TINY = 1e-300
+_TESTED = 5_000
+_REJECTED = 9.21
 
 
 class PairAccuracy(NamedTuple):
@@ -74,7 +76,7 @@ def accuracy_of_margins(
     :math:`(A - \epsilon)/s` of right ones, and Gaussian margins of mean m and variance v are seen
     with mean :math:`sm` and second moment :math:`m^2+v`, giving :math:`\Phi(m/\sqrt v)`. Both are
     averaged, the count with the weight of its precision against an error of the Gaussian law of
-    0.02.
+    0.02. Without noise the count stands alone where skewness and kurtosis reject that law at 1 %.
     """
     w = weights / weights.sum()
     gap = 1.0 - 2.0 * noise
@@ -89,6 +91,8 @@ def accuracy_of_margins(
     smoothed = float(ndtr(ratio))
     spread = max(smoothed * (1 - smoothed), 0.25 / size) / size / gap**2
     trust = _MODEL_ERROR**2 / (_MODEL_ERROR**2 + spread)
+    if noise == 0 and _far_from_gaussian((f - mean) / np.sqrt(variance), w, size):
+        trust = 1.0
     density = float(np.exp(-0.5 * ratio**2) / np.sqrt(2 * np.pi))
     shift = f / gap - mean
     bend = (f**2 - square) - 2 * mean * shift
@@ -101,6 +105,13 @@ def accuracy_of_margins(
         float(np.sqrt((float(w @ influence**2) + floor / size) / size)),
         (2 * accuracy - 1) / gap,
     )
+
+
+def _far_from_gaussian(z: np.ndarray, w: np.ndarray, size: float) -> bool:
+    """Return whether the test of Jarque and Bera rejects a Gaussian law, at 1 %."""
+    square = z * z
+    skewness, excess = float(w @ (square * z)), float(w @ (square * square)) - 3.0
+    return size / 6.0 * (skewness**2 + excess**2 / 4.0) > _REJECTED
 
 
 def smooth_ratio(margins: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -169,6 +180,56 @@ def estimate_signal(
     M = norm / variance
     spread = (4 * s2 * M * (1 + (1 - s2) * M) / size + 2 * n_features / size**2) / s2**2
     return Signal(M, float(np.sqrt(spread)), variance)
+
+
+def noise_is_white(
+    differences: np.ndarray, won: np.ndarray, lost: np.ndarray, signal: Signal, noise: float
+) -> bool:
+    r"""Test, at 1 %, whether differences vary alike in all directions but that of their mean.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (m, n_features)
+        Distinct differences.
+    won, lost : ndarray of shape (m,)
+        Weights of both outcomes.
+    signal : Signal
+        From `estimate_signal`.
+    noise : float
+        Share of wrong comparisons.
+
+    Returns
+    -------
+    bool
+        False too where there is too little to test.
+
+    Notes
+    -----
+    John's test in high dimension: with S the second moments orthogonal to the mean difference in
+    F dimensions, from n rows, :math:`U = tr[(S/\bar s - I)^2]/F` has :math:`nU - F \to N(1, 4)`
+    under white Gaussian noise, whatever F/n. What the estimated direction misses of the mean,
+    a spike of squared norm :math:`M\eta/(s^2M+\eta)`, adds its square times n/F. At most 5000
+    rows are read.
+    """
+    step = -(-len(differences) // _TESTED)
+    rows, weights = differences[::step], (won + lost)[::step]
+    size = float(weights.sum() ** 2 / (weights**2).sum())
+    n_features = rows.shape[1]
+    if not np.isfinite(signal.value) or size < 10 or n_features < 3:
+        return False
+    share = weights / weights.sum()
+    mean = (won - lost) @ differences
+    axis = mean / max(float(np.linalg.norm(mean)), _TINY)
+    across = np.sqrt(share)[:, None] * (rows - np.outer(rows @ axis, axis))
+    gram = across.T @ across if n_features <= len(rows) else across @ across.T
+    free = n_features - 1
+    trace, square = float(np.trace(gram)), float(np.einsum("ij,ij->", gram, gram))
+    if not trace > 0:
+        return False
+    spread = size * (free * square / trace**2 - 1.0) - free
+    eta, s2 = n_features / (won + lost > 0).sum(), (1.0 - 2.0 * noise) ** 2
+    spike = signal.value * eta / max(s2 * signal.value + eta, _TINY)
+    return bool(abs(spread - 1.0 - size / free * spike**2) < 2.58 * 2.0)
 
 
 def model_accuracy(

@@ -9,6 +9,7 @@ Each module is a public namespace, one a subject:
 - `skrmt.theory.nested_tensor`: two classes seen through several noisy views.
 - `skrmt.theory.preference`: preference optimisation and self-play, and whether they are stable.
 - `skrmt.theory.representation`: whether two sets of embeddings are alike, and can be matched.
+- `skrmt.theory.sgd`: stochastic gradient descent in stages, its loss curve known in advance.
 - `skrmt.theory.synthetic_mix`: linear classifiers trained on real and synthetic rows.
 """
 
@@ -20,6 +21,7 @@ from . import (
     noisy_labels,
     preference,
     representation,
+    sgd,
     spiked_tensor,
     synthetic_mix,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "noisy_labels",
     "preference",
     "representation",
+    "sgd",
     "spiked_tensor",
     "synthetic_mix",
 ]

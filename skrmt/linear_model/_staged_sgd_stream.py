@@ -1,0 +1,149 @@
+"""Further rows for a staged model, as they come."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..linalg import get_backend, to_numpy
+from ._staged_sgd_fit import checked_stages
+from ._staged_sgd_law import critical_rate, stage_law
+
+_BATCH = 32
+
+
+class Stream(NamedTuple):
+    """What is known of the rows so far.
+
+    Attributes
+    ----------
+    weight : float
+        Sum of their weights.
+    mean : ndarray of shape (p,)
+        Mean of the features.
+    target_mean : ndarray of shape (K,)
+        Mean of the targets.
+    critical : dict of int to float
+        Critical rates by batch size, of the rows of the first call.
+    step : int
+        Number of steps taken.
+    """
+
+    weight: float
+    mean: np.ndarray
+    target_mean: np.ndarray
+    critical: dict
+    step: int
+
+
+def new_stream(n_features, n_targets, step):
+    """Return a stream of no rows."""
+    return Stream(0.0, np.zeros(n_features), np.zeros(n_targets), {}, step)
+
+
+def stream_steps(estimator, stream, X, targets, weights, coef):
+    """Take one pass over rows in the order given.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `stages` and `fit_intercept` are read.
+    stream : Stream
+        The rows before.
+    X : ndarray or tensor of shape (n, p)
+        Features.
+    targets : ndarray of shape (n, K)
+        Targets.
+    weights : ndarray of shape (n,)
+        Weights, 0 or more.
+    coef : ndarray of shape (K, p)
+        Coefficients so far.
+
+    Returns
+    -------
+    stream : Stream
+        With these rows.
+    coef : ndarray of shape (K, p)
+        New coefficients.
+    losses : ndarray of shape (T,)
+        Loss of each batch before its step.
+    """
+    values = np.asarray(to_numpy(X), dtype=float)
+    total = stream.weight + weights.sum()
+    if estimator.fit_intercept:
+        share = weights / total
+        before = stream.weight / total
+        mean = before * stream.mean + share @ values
+        target_mean = before * stream.target_mean + share @ targets
+        stream = stream._replace(mean=mean, target_mean=target_mean)
+    schedule = _Schedule(estimator, values, targets, weights, stream)
+    backend, kind = get_backend(X), str(X.dtype).rpartition(".")[2]
+    centre = backend.asarray(stream.mean, like=X, dtype=kind)
+    wanted = backend.asarray(targets - stream.target_mean, like=X, dtype=kind)
+    slope = backend.asarray(coef.T.astype(float), like=X, dtype=kind)
+    losses, first, step = [], 0, stream.step
+    with np.errstate(over="ignore", invalid="ignore"):
+        while first < len(weights):
+            rate, size, decay = schedule.at(step)
+            part = slice(first, first + size)
+            features = X[part] - centre
+            residual = features @ slope - wanted[part]
+            rows = backend.asarray(weights[part], like=X, dtype=kind)
+            mass = float(rows.sum())
+            loss = float((rows @ (residual * residual)).sum()) / (2 * mass) if mass else 0.0
+            if not np.isfinite(loss):
+                raise ValueError(
+                    f"the loss overflows at step {step}: the learning rate {rate:g} is too high "
+                    "for these data. Lower learning_rate, or give it with relative=True."
+                )
+            if mass:
+                gradient = features.T @ (rows[:, None] * residual)
+                slope = (1 - rate * decay) * slope - (rate / mass) * gradient
+            losses.append(loss)
+            first, step = first + size, step + 1
+    stream = stream._replace(weight=float(total), critical=schedule.critical, step=step)
+    return stream, to_numpy(slope).T, np.array(losses)
+
+
+class _Schedule:
+    """Rate, batch size and weight decay of a step, beyond the last stage too."""
+
+    def __init__(self, estimator, X, targets, weights, stream):
+        self.stages, self.critical = checked_stages(estimator.stages), dict(stream.critical)
+        self.law, self.rates = None, {}
+        self.data = X, targets, weights / weights.sum(), bool(estimator.fit_intercept)
+        if isinstance(self.stages, str):
+            return
+        for stage in self.stages:
+            if stage.mixture is not None:
+                raise ValueError(
+                    f"{stage!r} has a mixture, but partial_fit takes rows as they come: draw the "
+                    "rows of the mixture yourself, or use fit."
+                )
+
+    def _critical(self, size):
+        """Return the critical rate of a batch size."""
+        if size not in self.critical:
+            if self.law is None:
+                self.law = stage_law(*self.data)
+            self.critical[size] = critical_rate(self.law, size)
+        rate = self.critical[size]
+        return rate if np.isfinite(rate) else 0.0
+
+    def at(self, step):
+        """Return what a step needs."""
+        if isinstance(self.stages, str):
+            size = min(_BATCH, len(self.data[2]))
+            size = next(iter(self.critical), size)
+            return self._critical(size) / 2, size, 0.0
+        for stage in self.stages:
+            if step < stage.n_steps:
+                break
+            step -= stage.n_steps
+        else:
+            step = stage.n_steps - 1
+        if id(stage) not in self.rates:
+            critical = self._critical(stage.batch_size) if stage.needs_critical_rate else None
+            self.rates[id(stage)] = stage.learning_rates(critical)
+        return float(self.rates[id(stage)][step]), stage.batch_size, stage.weight_decay

@@ -1,0 +1,598 @@
+"""Preference optimisation and self-play of causal language models in torch.
+
+torch and accelerate are imported when a function needs them.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..exceptions import TheoryWarning
+from ..theory._preference_names import canonical_loss
+from ..utils._optional import import_optional
+from ._loss_formulas import LOSSES
+from ._loss_inputs import read_beta, read_number
+from ._losses import preference_loss
+from ._self_play_fit import Rules, advice, forecast
+from ._spin import spin_loss
+
+_IGNORED = -100
+
+
+class TrainingLog(NamedTuple):
+    """What a training went through.
+
+    Attributes
+    ----------
+    losses : ndarray of shape (n_steps,)
+        Mean loss of each batch.
+    margins : ndarray of shape (n_steps,)
+        Mean difference of the log-ratios to the reference, chosen minus rejected.
+    rounds : ndarray of int of shape (n_steps,)
+        Round of self-play of each step, from 0.
+    """
+
+    losses: np.ndarray
+    margins: np.ndarray
+    rounds: np.ndarray
+
+
+def response_logps(model: Any, prompts: Any, responses: Any, *, pad_token_id: int = 0) -> Any:
+    """Compute the log-probabilities of responses under a causal language model.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called with `input_ids` and `attention_mask`, it returns logits of shape (n, length,
+        vocabulary), or an object with such `logits`, as models of transformers do.
+    prompts : sequence of sequences of int
+        Token ids of the prompts, one or more each.
+    responses : sequence of sequences of int
+        Token ids of the responses, one or more each, an end token included where there is one.
+    pad_token_id : int, default=0
+        Token that fills up shorter rows; it is masked.
+
+    Returns
+    -------
+    torch tensor of shape (n,)
+        Sums over the tokens of each response, in float32 or more, with their graph.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of prompts and responses differ, or one is empty.
+    ImportError
+        If torch is not installed.
+
+    Examples
+    --------
+    >>> import pytest
+    >>> torch = pytest.importorskip("torch")
+    >>> from skrmt.preference import response_logps
+    >>> class Uniform(torch.nn.Module):
+    ...     def forward(self, input_ids, attention_mask):
+    ...         return torch.zeros(*input_ids.shape, 4)
+    >>> response_logps(Uniform(), [[1, 2]], [[3, 1, 0]]).numpy().round(4)
+    array([-4.1589], dtype=float32)
+    """
+    torch = import_optional("torch", "hf")
+    ids, attention, labels = _batch(torch, prompts, responses, pad_token_id)
+    device = _device_of(model, torch)
+    ids, attention, labels = ids.to(device), attention.to(device), labels.to(device)
+    output = model(input_ids=ids, attention_mask=attention)
+    logits = getattr(output, "logits", output)[:, :-1]
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    targets = labels[:, 1:]
+    counted = targets != _IGNORED
+    logs = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
+    return (logs * counted).sum(1)
+
+
+def _device_of(model: Any, torch: Any) -> Any:
+    """Return the device of the model, the CPU for one without parameters."""
+    parameter = next(iter(model.parameters()), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _batch(torch: Any, prompts: Any, responses: Any, pad: int) -> tuple[Any, Any, Any]:
+    """Return token ids, attention mask and labels, padded on the right."""
+    if len(prompts) != len(responses) or len(prompts) == 0:
+        raise ValueError(
+            f"{len(prompts)} prompts and {len(responses)} responses: give one response a prompt, "
+            "one pair at least."
+        )
+    rows = [
+        (_tokens(prompt, f"prompt {i}"), _tokens(response, f"response {i}"))
+        for i, (prompt, response) in enumerate(zip(prompts, responses, strict=True))
+    ]
+    ids, attention = _pad(torch, [prompt + response for prompt, response in rows], pad)
+    labels = torch.full_like(ids, _IGNORED)
+    for i, (prompt, response) in enumerate(rows):
+        labels[i, len(prompt) : len(prompt) + len(response)] = torch.tensor(response)
+    return ids, attention, labels
+
+
+def _tokens(row: Any, name: str) -> list[int]:
+    """Return token ids as a list, one at least."""
+    tokens = [int(token) for token in row]
+    if not tokens:
+        raise ValueError(
+            f"{name} is empty: give one token at least, a start token for a prompt without words."
+        )
+    return tokens
+
+
+def _pad(torch: Any, rows: list[list[int]], pad: int) -> tuple[Any, Any]:
+    """Return token ids and attention mask of rows of unequal lengths, padded on the right."""
+    width = max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), int(pad), dtype=torch.long)
+    attention = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        attention[i, : len(row)] = 1
+    return ids, attention
+
+
+def sample_responses(
+    model: Any,
+    prompts: Any,
+    *,
+    max_new_tokens: int = 32,
+    eos_token_id: int | None = None,
+    pad_token_id: int = 0,
+    random_state: int = 0,
+) -> list[list[int]]:
+    """Draw a response to each prompt from a causal language model, token by token.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As in `response_logps`.
+    prompts : sequence of sequences of int
+        Token ids of the prompts.
+    max_new_tokens : int, default=32
+        Largest number of tokens of a response.
+    eos_token_id : int, default=None
+        Token that ends a response; it is kept.
+    pad_token_id : int, default=0
+        Token that fills up shorter rows; it is masked.
+    random_state : int, default=0
+        Seed of the draws; torch's own seed is left alone.
+
+    Returns
+    -------
+    list of list of int
+        Token ids of the responses.
+
+    Raises
+    ------
+    ValueError
+        If a prompt is empty, or `max_new_tokens` below 1.
+    ImportError
+        If torch is not installed.
+
+    Notes
+    -----
+    For large models, `generate` of transformers keeps the states of the past tokens and is faster;
+    hand its responses to `SelfPlayTrainer.train_pairs`.
+
+    Examples
+    --------
+    >>> import pytest
+    >>> torch = pytest.importorskip("torch")
+    >>> from skrmt.preference import sample_responses
+    >>> class Always(torch.nn.Module):
+    ...     def forward(self, input_ids, attention_mask):
+    ...         logits = torch.zeros(*input_ids.shape, 4)
+    ...         logits[..., 2] = 100.0
+    ...         return logits
+    >>> sample_responses(Always(), [[1], [3, 1]], max_new_tokens=2)
+    [[2, 2], [2, 2]]
+    """
+    torch = import_optional("torch", "hf")
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens={max_new_tokens} must be 1 or more.")
+    device = _device_of(model, torch)
+    generator = torch.Generator().manual_seed(int(random_state))
+    texts = [_tokens(prompt, f"prompt {i}") for i, prompt in enumerate(prompts)]
+    starts, running = [len(text) for text in texts], list(range(len(texts)))
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        for _ in range(max_new_tokens):
+            ids, attention = _pad(torch, [texts[i] for i in running], pad_token_id)
+            output = model(input_ids=ids.to(device), attention_mask=attention.to(device))
+            logits = getattr(output, "logits", output)
+            last = logits[torch.arange(len(running)), attention.sum(1) - 1].double().cpu()
+            drawn = torch.multinomial(last.softmax(-1), 1, generator=generator)[:, 0].tolist()
+            for i, token in zip(running, drawn, strict=True):
+                texts[i].append(token)
+            running = [i for i in running if texts[i][-1] != eos_token_id]
+            if not running:
+                break
+    model.train(was_training)
+    return [text[start:] for text, start in zip(texts, starts, strict=True)]
+
+
+class SelfPlayTrainer:
+    r"""Training of a causal language model by a preference loss, or by self-play.
+
+    `train_pairs` learns from chosen and rejected responses by any loss of `preference_loss`.
+    `train` learns from human responses alone: each round rejects responses of earlier policies, and
+    theory says before the first round whether the rounds converge. Gradients, devices and several
+    processes are the business of accelerate where it is installed.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Causal language model, as in `response_logps`; it is trained in place. Its dropout is off.
+    loss : str, default="dpo"
+        Loss of `train_pairs`.
+    beta : float, default=1.0
+        Strength of the pull to the reference; the temperature of self-play.
+    mixture_weight : float, default=0.0
+        Weight of the base in the reference of self-play, in [0, 1].
+    history : {1, 2, "all"}, default=1
+        Over how many of the last policies the opponent of self-play is averaged; so many copies of
+        the model are kept.
+    n_rounds : int, default=3
+        Rounds of self-play.
+    n_epochs : int, default=1
+        Passes over the pairs, in each round.
+    batch_size : int, default=8
+        Pairs a step.
+    learning_rate : float, default=1e-5
+        Of AdamW.
+    optimizer : callable, default=None
+        ``optimizer(parameters)`` returns a torch optimizer, in place of AdamW.
+    max_new_tokens : int, default=32
+        Largest number of tokens of a drawn response.
+    eos_token_id : int, default=None
+        Token that ends a drawn response.
+    pad_token_id : int, default=0
+        Token that fills up shorter rows; it is masked.
+    generate : callable, default=None
+        ``generate(model, prompts, seed)`` returns the token ids of drawn responses, in place of
+        `sample_responses`.
+    loss_options : dict, default=None
+        Further keyword arguments of `preference_loss`.
+    engine : {"auto", "accelerate", "torch"}, default="auto"
+        What runs the steps: accelerate, plain torch on one device, or the first where installed.
+    random_state : int, default=0
+        Seed of draws and shuffles.
+
+    Attributes
+    ----------
+    log_ : TrainingLog
+        Losses and margins of the steps of the last training.
+    rate_ : float
+        Factor by which theory says that a round of self-play, solved exactly, multiplies the error.
+    is_stable_ : bool
+        Whether such rounds converge.
+    stationary_weight_ : float
+        Weight of the base where they rest.
+
+    See Also
+    --------
+    SelfPlayPolicy : The same on features, in milliseconds.
+
+    Notes
+    -----
+    The lengths of the responses are handed to the losses that read them, as TRL does. Theory is for
+    rounds that are solved exactly: fewer steps a round damp it, and widen the stable range.
+
+    References
+    ----------
+    .. [1] "Self-Play Fine-Tuning", arXiv:2401.01335.
+    .. [2] "Investigating Regularization of Self-Play Language Models", arXiv:2404.04291.
+
+    Examples
+    --------
+    >>> import pytest
+    >>> torch = pytest.importorskip("torch")
+    >>> from skrmt.preference import SelfPlayTrainer
+    >>> class Bigram(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.table = torch.nn.Parameter(torch.zeros(4, 4))
+    ...     def forward(self, input_ids, attention_mask):
+    ...         return self.table[input_ids]
+    >>> trainer = SelfPlayTrainer(Bigram(), learning_rate=0.1, n_epochs=20, engine="torch")
+    >>> log = trainer.train_pairs([[0], [1]], chosen=[[1], [2]], rejected=[[2], [3]])
+    >>> bool(log.losses[-1] < log.losses[0])
+    True
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        loss: str = "dpo",
+        beta: float = 1.0,
+        mixture_weight: float = 0.0,
+        history: int | str = 1,
+        n_rounds: int = 3,
+        n_epochs: int = 1,
+        batch_size: int = 8,
+        learning_rate: float = 1e-5,
+        optimizer: Callable | None = None,
+        max_new_tokens: int = 32,
+        eos_token_id: int | None = None,
+        pad_token_id: int = 0,
+        generate: Callable | None = None,
+        loss_options: dict[str, Any] | None = None,
+        engine: str = "auto",
+        random_state: int = 0,
+    ):
+        self.model = model
+        self.loss = loss
+        self.beta = beta
+        self.mixture_weight = mixture_weight
+        self.history = history
+        self.n_rounds = n_rounds
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.max_new_tokens = max_new_tokens
+        self.eos_token_id = eos_token_id
+        self.pad_token_id = pad_token_id
+        self.generate = generate
+        self.loss_options = loss_options
+        self.engine = engine
+        self.random_state = random_state
+
+    def train_pairs(
+        self, prompts: Any, chosen: Any, rejected: Any, *, reference: Any = None
+    ) -> TrainingLog:
+        """Train on chosen and rejected responses.
+
+        Parameters
+        ----------
+        prompts, chosen, rejected : sequence of sequences of int
+            Token ids.
+        reference : torch.nn.Module, default=None
+            Reference policy; a copy of the model as it is by default.
+
+        Returns
+        -------
+        TrainingLog
+            Losses and margins, also in `log_`.
+        """
+        torch = import_optional("torch", "hf")
+        name = canonical_loss(self.loss)
+        self._check()
+        runner = _Runner(self, torch)
+        frozen = _frozen(self.model) if reference is None else reference
+        known = self._score(torch, frozen, prompts, chosen, rejected)
+        lengths = [
+            torch.tensor([len(row) for row in side], dtype=known[0].dtype)
+            for side in (chosen, rejected)
+        ]
+
+        def losses(pair: list[Any], rows: Any) -> Any:
+            options = dict(self.loss_options or {})
+            if LOSSES[name].lengths != "unused":
+                options |= {
+                    "chosen_lengths": lengths[0][rows].to(pair[0].device),
+                    "rejected_lengths": lengths[1][rows].to(pair[0].device),
+                }
+            given = [side[rows].to(pair[0].device) for side in known]
+            return preference_loss(name, *pair, *given, beta=self.beta, **options)
+
+        self.log_ = _join([self._optimise(runner, prompts, (chosen, rejected), known, losses, 0)])
+        runner.finish()
+        return self.log_
+
+    def train(self, prompts: Any, responses: Any) -> TrainingLog:
+        """Train on human responses by self-play.
+
+        Parameters
+        ----------
+        prompts, responses : sequence of sequences of int
+            Token ids of the prompts, and of the human response to each.
+
+        Returns
+        -------
+        TrainingLog
+            Losses and margins, also in `log_`.
+
+        Warns
+        -----
+        TheoryWarning
+            Before the first round, where rounds solved exactly would diverge.
+        """
+        torch = import_optional("torch", "hf")
+        self._check()
+        told = self._forecast()
+        runner = _Runner(self, torch)
+        base = _frozen(self.model)
+        policies, logs = [base], []
+        rng = np.random.RandomState(self.random_state)
+        for number in range(self.n_rounds):
+            used = policies if self.history == "all" else policies[-int(self.history) :]
+            drawn = self._draw(used, prompts, rng)
+            previous = self._score(torch, policies[-1], prompts, responses, drawn)
+            first = self._score(torch, base, prompts, responses, drawn)
+
+            def losses(pair: list[Any], rows: Any, previous=previous, first=first) -> Any:
+                given = [side[rows].to(pair[0].device) for side in (*previous, *first)]
+                return spin_loss(
+                    *pair,
+                    *given,
+                    temperature=self.beta,
+                    reference="geometric",
+                    mixture_weight=self.mixture_weight,
+                )
+
+            sides = (responses, drawn)
+            logs.append(self._optimise(runner, prompts, sides, previous, losses, number))
+            policies.append(_frozen(runner.bare()))
+            if self.history != "all":
+                policies = policies[-int(self.history) :]
+        runner.finish()
+        vars(self).update(told)
+        self.log_ = _join(logs)
+        return self.log_
+
+    def _forecast(self) -> dict[str, Any]:
+        """Return what theory says of the rounds, and warn where they diverge."""
+        settings = (float(self.beta), float(self.mixture_weight), "previous", self.history)
+        rules = Rules(*settings, alpha=0.0, n_rounds=int(self.n_rounds), n_draws=1, tol=0.0)
+        told = forecast(rules)
+        if not told["is_stable_"]:
+            warnings.warn(advice(rules, trainer=True), TheoryWarning, stacklevel=3)
+        return told
+
+    def _check(self) -> None:
+        """Refuse settings that cannot be used."""
+        read_beta(self.beta)
+        read_number("mixture_weight", self.mixture_weight, 0.0, 1.0, "both", "It weighs the base.")
+        if self.history not in (1, 2, "all"):
+            raise ValueError(f"history={self.history!r} is not known: use 1, 2 or 'all'.")
+        if self.engine not in ("auto", "accelerate", "torch"):
+            raise ValueError(
+                f"engine={self.engine!r} is not known: use 'auto', 'accelerate' or 'torch'."
+            )
+        for name in ("n_rounds", "n_epochs", "batch_size", "max_new_tokens"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(f"{name} must be an integer of 1 or more, got {value!r}.")
+
+    def _draw(self, policies: list[Any], prompts: Any, rng: Any) -> list[list[int]]:
+        """Draw a response to each prompt from one of the policies, each as likely."""
+        origin = rng.randint(len(policies), size=len(prompts))
+        drawn: list[list[int]] = [[] for _ in prompts]
+        for number, policy in enumerate(policies):
+            rows = np.flatnonzero(origin == number)
+            if len(rows) == 0:
+                continue
+            given, seed = [prompts[i] for i in rows], int(rng.randint(2**31 - 1))
+            for i, response in zip(rows, self._generate(policy, given, seed), strict=True):
+                drawn[i] = list(response)
+        return drawn
+
+    def _generate(self, policy: Any, prompts: Any, seed: int) -> Any:
+        """Draw responses from one policy."""
+        if self.generate is not None:
+            return self.generate(policy, prompts, seed)
+        return sample_responses(
+            policy,
+            prompts,
+            max_new_tokens=self.max_new_tokens,
+            eos_token_id=self.eos_token_id,
+            pad_token_id=self.pad_token_id,
+            random_state=seed,
+        )
+
+    def _score(self, torch: Any, model: Any, prompts: Any, *sides: Any) -> list[Any]:
+        """Return the log-probabilities of the responses of each side, without gradients."""
+        scores = []
+        with torch.no_grad():
+            for side in sides:
+                if len(side) != len(prompts):
+                    raise ValueError(
+                        f"{len(prompts)} prompts and {len(side)} responses: give one a prompt."
+                    )
+                parts = [
+                    response_logps(
+                        model,
+                        prompts[start : start + self.batch_size],
+                        side[start : start + self.batch_size],
+                        pad_token_id=self.pad_token_id,
+                    ).cpu()
+                    for start in range(0, len(prompts), self.batch_size)
+                ]
+                scores.append(torch.cat(parts))
+        return scores
+
+    def _optimise(
+        self, runner: Any, prompts: Any, sides: Any, known: Any, losses: Callable, number: int
+    ) -> TrainingLog:
+        """Take the steps of some epochs."""
+        seen, margins = [], []
+        for rows in runner.batches(len(prompts), self.n_epochs, self.random_state + number):
+            texts = [prompts[i] for i in rows] * 2
+            answers = [side[i] for side in sides for i in rows]
+            both = response_logps(runner.model, texts, answers, pad_token_id=self.pad_token_id)
+            pair = [both[: len(rows)], both[len(rows) :]]
+            loss = losses(pair, rows).mean()
+            runner.step(loss)
+            moved = [pair[side].detach().cpu() - known[side][rows] for side in (0, 1)]
+            seen.append(float(loss.detach()))
+            margins.append(float((moved[0] - moved[1]).mean()))
+        return TrainingLog(np.array(seen), np.array(margins), np.full(len(seen), number))
+
+
+class _Runner:
+    """Steps of an optimizer, by accelerate or by torch alone."""
+
+    def __init__(self, trainer: SelfPlayTrainer, torch: Any):
+        self.torch = torch
+        self.batch_size = trainer.batch_size
+        self.was_training = trainer.model.training
+        trainer.model.eval()
+        parameters = [p for p in trainer.model.parameters() if p.requires_grad]
+        make = trainer.optimizer or (
+            lambda given: torch.optim.AdamW(given, lr=trainer.learning_rate, weight_decay=0.0)
+        )
+        self.original, self.model, self.optimizer = trainer.model, trainer.model, make(parameters)
+        self.accelerator = None
+        if trainer.engine == "accelerate" or (
+            trainer.engine == "auto" and find_spec("accelerate") is not None
+        ):
+            accelerate = import_optional("accelerate", "hf")
+            self.accelerator = accelerate.Accelerator()
+            self.model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
+
+    def batches(self, n: int, n_epochs: int, seed: int) -> Iterator[list[int]]:
+        """Yield the rows of the batches of this process."""
+        generator = self.torch.Generator().manual_seed(int(seed))
+        loader = self.torch.utils.data.DataLoader(
+            list(range(n)),
+            batch_size=self.batch_size,
+            shuffle=True,
+            generator=generator,
+            collate_fn=list,
+        )
+        if self.accelerator is not None:
+            loader = self.accelerator.prepare(loader)
+        for _ in range(n_epochs):
+            yield from loader
+
+    def step(self, loss: Any) -> None:
+        """Take a step down the gradient of a loss."""
+        self.optimizer.zero_grad()
+        if self.accelerator is None:
+            loss.backward()
+        else:
+            self.accelerator.backward(loss)
+        self.optimizer.step()
+
+    def bare(self) -> Any:
+        """Return the model without what accelerate has wrapped around it."""
+        return self.model if self.accelerator is None else self.accelerator.unwrap_model(self.model)
+
+    def finish(self) -> None:
+        """Leave the model in the mode in which it came."""
+        self.optimizer.zero_grad()
+        self.original.train(self.was_training)
+
+
+def _frozen(model: Any) -> Any:
+    """Return a copy of a model that is not trained."""
+    twin = copy.deepcopy(model).eval()
+    for parameter in twin.parameters():
+        parameter.requires_grad_(False)
+    return twin
+
+
+def _join(logs: list[TrainingLog]) -> TrainingLog:
+    """Return the logs of several rounds as one."""
+    return TrainingLog(*(np.concatenate(parts) for parts in zip(*logs, strict=True)))
