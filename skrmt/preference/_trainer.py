@@ -72,8 +72,7 @@ def response_logps(model: Any, prompts: Any, responses: Any, *, pad_token_id: in
 
     Examples
     --------
-    >>> import pytest
-    >>> torch = pytest.importorskip("torch")
+    >>> import torch
     >>> from skrmt.preference import response_logps
     >>> class Uniform(torch.nn.Module):
     ...     def forward(self, input_ids, attention_mask):
@@ -184,8 +183,7 @@ def sample_responses(
 
     Examples
     --------
-    >>> import pytest
-    >>> torch = pytest.importorskip("torch")
+    >>> import torch
     >>> from skrmt.preference import sample_responses
     >>> class Always(torch.nn.Module):
     ...     def forward(self, input_ids, attention_mask):
@@ -294,8 +292,7 @@ class SelfPlayTrainer:
 
     Examples
     --------
-    >>> import pytest
-    >>> torch = pytest.importorskip("torch")
+    >>> import torch
     >>> from skrmt.preference import SelfPlayTrainer
     >>> class Bigram(torch.nn.Module):
     ...     def __init__(self):
