@@ -145,12 +145,13 @@ def plan_rows(runs):
     ):
         lam, steps = spectrum(p, alpha), budget // size
         start = np.full(p, p**-0.5)
+        ratio = _ratio(lam, size)
         shapes = {
             "constant": lambda f, n=steps, b=size: [Stage(n, b, f, relative=True)],
             "cosine": lambda f, n=steps, b=size: [Stage(n, b, f, "cosine", relative=True)],
-            "doubling halfway": lambda f, n=steps, b=size: [
+            "doubling halfway": lambda f, n=steps, b=size, ratio=ratio: [
                 Stage(n // 2, b, f, relative=True),
-                Stage(n // 4, 2 * b, f * _ratio(lam, b), relative=True),
+                Stage(n // 4, 2 * b, f * ratio, relative=True),
             ],
         }
         schedules = {

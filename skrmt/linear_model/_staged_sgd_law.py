@@ -104,14 +104,21 @@ def stage_law(X, targets, shares, centred):
 
 def _eigen(X, shares, rounding):
     """Return the positive eigenvalues of the covariance and their vectors."""
-    root = np.sqrt(shares)[:, None] * X
     if X.shape[1] <= X.shape[0]:
-        values, vectors = eigh(root.T @ root)
+        values, vectors = eigh(weighted_gram(X, shares))
         kept = values > max(_RANK * values[-1], rounding)
         return values[kept], vectors[:, kept]
+    root = np.sqrt(shares)[:, None] * X
     values, left = eigh(root @ root.T)
     kept = values > max(_RANK * values[-1], rounding)
     return values[kept], root.T @ (left[:, kept] / np.sqrt(values[kept]))
+
+
+def weighted_gram(A, shares):
+    """Return the mean of a a' over the rows a of A, without a copy where shares are equal."""
+    if (shares == shares[0]).all():
+        return shares[0] * (A.T @ A)
+    return A.T @ (shares[:, None] * A)
 
 
 def gaussian_critical(law, batch_size):

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..linalg import get_backend, to_numpy
+from ..linalg import get_backend, is_torch, to_numpy
 from ._staged_sgd_fit import checked_stages
 from ._staged_sgd_law import critical_rate, stage_law
 
 _BATCH = 32
+_ROWS_OF_SPREAD = 500
 
 
 class Stream(NamedTuple):
@@ -69,7 +70,7 @@ def stream_steps(estimator, stream, X, targets, weights, coef):
     losses : ndarray of shape (T,)
         Loss of each batch before its step.
     """
-    values = np.asarray(to_numpy(X), dtype=float)
+    values = to_numpy(X)
     total = stream.weight + weights.sum()
     if estimator.fit_intercept:
         share = weights / total
@@ -78,32 +79,64 @@ def stream_steps(estimator, stream, X, targets, weights, coef):
         target_mean = before * stream.target_mean + share @ targets
         stream = stream._replace(mean=mean, target_mean=target_mean)
     schedule = _Schedule(estimator, values, targets, weights, stream)
+    slope, losses = _steps(schedule, stream, X, targets - stream.target_mean, weights, coef)
+    step = stream.step + len(losses)
+    stream = stream._replace(weight=float(total), critical=schedule.critical, step=step)
+    return stream, slope, np.array(losses)
+
+
+def _steps(schedule, stream, X, targets, weights, coef):
+    """Take the steps; return coefficients of shape (K, p) and losses."""
     backend, kind = get_backend(X), str(X.dtype).rpartition(".")[2]
+    # One target in vectors: products with a matrix of one column are slow.
+    flat = targets[:, 0] if targets.shape[1] == 1 else targets
+    start = coef[0] if targets.shape[1] == 1 else coef.T
+    wanted = backend.asarray(flat, like=X, dtype=kind)
+    slope = backend.asarray(np.array(start, dtype=float), like=X, dtype=kind)
+    slope = slope.clone() if is_torch(slope) else np.array(slope)
     centre = backend.asarray(stream.mean, like=X, dtype=kind)
-    wanted = backend.asarray(targets - stream.target_mean, like=X, dtype=kind)
-    slope = backend.asarray(coef.T.astype(float), like=X, dtype=kind)
+    if _large_mean(X, stream.mean):
+        X, centre = X - centre, None
+    equal = bool((weights == weights[0]).all())
     losses, first, step = [], 0, stream.step
     with np.errstate(over="ignore", invalid="ignore"):
         while first < len(weights):
             rate, size, decay = schedule.at(step)
             part = slice(first, first + size)
-            features = X[part] - centre
-            residual = features @ slope - wanted[part]
-            rows = backend.asarray(weights[part], like=X, dtype=kind)
-            mass = float(rows.sum())
-            loss = float((rows @ (residual * residual)).sum()) / (2 * mass) if mass else 0.0
+            features = X[part]
+            residual = features @ slope
+            residual -= wanted[part]
+            if centre is not None:
+                residual -= centre @ slope
+            weighted, mass = residual, float(len(features))
+            if not equal:
+                rows = backend.asarray(weights[part], like=X, dtype=kind)
+                weighted, mass = (rows * residual.T).T, float(rows.sum())
+            squares = float(weighted.reshape(-1) @ residual.reshape(-1))
+            loss = squares / (2 * mass) if mass else 0.0
             if not np.isfinite(loss):
                 raise ValueError(
                     f"the loss overflows at step {step}: the learning rate {rate:g} is too high "
                     "for these data. Lower learning_rate, or give it with relative=True."
                 )
             if mass:
-                gradient = features.T @ (rows[:, None] * residual)
-                slope = (1 - rate * decay) * slope - (rate / mass) * gradient
+                gradient = features.T @ weighted
+                if centre is not None:
+                    total = weighted.sum(0)
+                    gradient -= centre * total if residual.ndim == 1 else centre[:, None] * total
+                if decay:
+                    slope *= 1 - rate * decay
+                gradient *= rate / mass
+                slope -= gradient
             losses.append(loss)
             first, step = first + size, step + 1
-    stream = stream._replace(weight=float(total), critical=schedule.critical, step=step)
-    return stream, to_numpy(slope).T, np.array(losses)
+    return np.atleast_2d(to_numpy(slope).T), losses
+
+
+def _large_mean(X, mean):
+    """Tell whether the mean is so large that differences of products would lose digits."""
+    rows = np.asarray(to_numpy(X[:_ROWS_OF_SPREAD]), dtype=float)
+    return bool((mean**2).sum() > 10 * ((rows - mean) ** 2).sum(axis=1).mean())
 
 
 class _Schedule:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
+
+from ._staged_sgd_law import weighted_gram
 
 _NODES = 20
 _OUTLYING = 8.0
 _MOST_OUTLYING = 0.01
 _COSTLY = 4e9
 _LARGEST_LEVERAGE = 0.95
+_MOST_FEATURES = 0.8
 
 
 class Plan(NamedTuple):
@@ -78,7 +82,7 @@ class _State:
             self.response = np.zeros(law.eigenvalues.size)
         self.law = law
         self.squares = law.Z**2
-        self.fourth = self.squares.T @ (law.shares[:, None] * self.squares)
+        self.fourth = weighted_gram(self.squares, law.shares)
 
     def residuals(self, left_out):
         """Return the mean residual of each row, as if the row had been left out."""
@@ -267,7 +271,11 @@ def _floor(state, plan, fresh):
     lam, rate, size = law.eigenvalues, float(plan.rates.max()), plan.batch_size
     if not lam.size or rate == 0:
         return _training_risk(state)
-    ends = _State(law)
+    # Least squares on so few rows fit them: their residuals do not tell the noise.
+    if fresh and lam.size * float(law.shares @ law.shares) > _MOST_FEATURES:
+        return np.nan
+    ends = copy(state)
+    ends.variance = np.zeros_like(state.variance)
     ends.mean = law.moment / (lam + plan.weight_decay)[:, None]
     ends.response = 1 / (lam + plan.weight_decay)
     node = _node(ends, fresh, size)

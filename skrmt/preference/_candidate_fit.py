@@ -13,7 +13,7 @@ from ._losses import preference_gradient, preference_loss
 from ._policy_input import Candidates
 from ._policy_solver import Fit, minimise
 
-NORMALISED = ("nca", "bco", "sppo", "apo_zero", "apo_down", "kto", "sft", "cpo", "orpo")
+NORMALISED = ("nca", "bco", "sppo", "apo_zero", "apo_down", "kto", "sft", "cpo", "orpo", "slic")
 """Losses of the log-probabilities of single responses."""
 
 CONVEX_NORMALISED = ("sft", "cpo")
@@ -136,7 +136,9 @@ def fit_candidates(
         return float(share @ value) + alpha * float(u @ u), gradient + 2 * alpha * u
 
     difference = chosen - rejected
-    return minimise(objective, np.zeros(sets.X.shape[2]), max_iter, lambda u: difference @ u)
+    fit = minimise(objective, np.zeros(sets.X.shape[2]), max_iter, lambda u: difference @ u)
+    # The minimum of slic lies on corners, where the gradient does not vanish.
+    return fit._replace(converged=fit.converged or (name == "slic" and fit.n_iter < max_iter))
 
 
 def _references(name: str, sets: Candidates) -> list[np.ndarray | None]:

@@ -392,8 +392,9 @@ def _theory(
         "loo_margins_": np.full(len(pairs.row), _NAN),
     }
     if choice.left_out is None:
+        kind = "has corners" if setting.name == "slic" else "is not convex"
         return attributes, [
-            f"loss={setting.name!r} is not convex: what it does to fresh pairs cannot be told from "
+            f"loss={setting.name!r} {kind}: what it does to fresh pairs cannot be told from "
             "one fit, and theoretical_accuracy_ is nan."
             + (" Its penalty is that of ipo." if setting.alpha is None else "")
         ]

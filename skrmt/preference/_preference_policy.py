@@ -46,7 +46,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Name of the loss, see `preference_loss`; the names of TRL are understood. Losses of the
         margin, "dpo", "cdpo", "robust", "hinge", "ipo", "exo", "discopop", "sigmoid_norm" and
         "simpo" (all lengths 1), learn from pairs; "nca", "bco", "sppo", "apo_zero", "apo_down",
-        "kto", "sft", "cpo" and "orpo" need candidate sets.
+        "kto", "sft", "cpo", "orpo" and "slic" need candidate sets.
     beta : float, default=1.0
         Strength of the pull to the reference, positive.
     label_noise : float or "estimate", default=0.0
@@ -57,7 +57,8 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     alpha : "auto" or float, default="auto"
         Penalty: the objective is ``(1/W) sum_i w_i loss_i + alpha |u|^2`` for every loss, with W
         the sum of the weights. "auto" tries 29 values for ipo, 15 or fewer for other convex losses,
-        by leave-one-out; losses that are not convex take the one of ipo, scaled to their curvature.
+        by leave-one-out; losses that are not convex, and slic, take the one of ipo, scaled to their
+        curvature.
     reference : array-like of shape (n_features,), default=None
         Coefficients of the reference policy, proportional to :math:`e^{\theta^\top\phi}`; None for
         equal probabilities. It matters with candidate sets only, as pairs cancel it.

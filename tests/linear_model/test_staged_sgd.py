@@ -358,6 +358,19 @@ def test_any_unit_of_the_features(rng, factor):
     assert scaled.theoretical_risk_ == pytest.approx(plain.theoretical_risk_, rel=1e-7)
 
 
+def test_more_features_than_rows():
+    lam, ratios = np.ones(200), []
+    for seed in range(30):
+        X, y = gaussian_rows(100, lam, np.random.default_rng(seed))
+        model = StagedSGDRegressor([Stage(50, 2, 0.4, relative=True)], random_state=seed).fit(X, y)
+        assert np.isnan(model.noise_floor_)
+        risk = np.mean((model.coef_ - 200**-0.5) ** 2) * 200 / 2 + 0.125
+        ratios.append(risk / model.theoretical_risk_)
+    # Rotations of the leverages by the mean path: a tenth.
+    error = np.std(ratios, ddof=1) / np.sqrt(30)
+    assert abs(np.mean(ratios) - 1) < 4 * error + 0.1
+
+
 def test_columns_that_do_not_vary(rng):
     y = rng.standard_normal(30)
     model = StagedSGDRegressor(random_state=0).fit(np.ones((30, 2)), y)

@@ -142,6 +142,24 @@ def test_losses_of_candidate_sets_reach_a_stationary_point(name):
     assert_allclose(np.array(slope) / 2e-5, 0, atol=1e-6)
 
 
+def test_slic_reaches_its_minimum_on_corners():
+    X, base, y = candidate_sets()
+    policy = quiet(PreferencePolicy("slic", alpha=0.05), X, y, log_reference=base)
+    rows, rng = np.arange(len(X)), np.random.default_rng(0)
+
+    def objective(u):
+        logits = base + X @ u
+        logs = logits - np.logaddexp.reduce(logits, axis=1)[:, None]
+        chosen, rejected = logs[rows, y[:, 0]], logs[rows, y[:, 1]]
+        return (np.maximum(0, 1 - chosen + rejected) - chosen).mean() + 0.05 * u @ u
+
+    least = objective(policy.coef_)
+    for size in (1e-1, 1e-2, 1e-3):
+        around = policy.coef_ + size * rng.standard_normal((200, 3))
+        assert min(objective(u) for u in around) > least - 1e-6
+    assert np.isnan(policy.theoretical_accuracy_)
+
+
 def leave_out(policy, X, y, i, n, **arguments):
     """Refit without a row, the penalty per weight of all rows kept."""
     kept = np.arange(n) != i
