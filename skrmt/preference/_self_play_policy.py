@@ -71,9 +71,9 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
     ----------
     coef_ : ndarray of shape (n_features,)
         Coefficients of the policy, those of the base included.
-    coef_path_ : ndarray of shape (n_iter_ + 1, n_features)
+    coef_path_ : ndarray of shape (n_rounds + 1, n_features)
         Coefficients after each round, those of the base first.
-    log_likelihood_path_ : ndarray of shape (n_iter_ + 1,)
+    log_likelihood_path_ : ndarray of shape (n_rounds + 1,)
         Mean log-probability of the human responses.
     rate_ : float
         Factor by which theory says that a round multiplies the error, negative where it

@@ -1,6 +1,6 @@
 """Stochastic gradient descent in stages: its mean risk step by step, known in advance.
 
-- `Stage`: steps, batch size, learning rates, and changes of the data.
+- `Stage`, which is `skrmt.linear_model.Stage`: steps, batch size, learning rates, and changes of the data.
 - `risk_curve`, `volterra_curve`: mean risk on fresh rows, exact for Gaussian features.
 - `multi_pass_risk_curve`: mean training risk when rows are drawn again and again.
 - `noise_amplification`, `critical_learning_rate`, `critical_batch_size`, `noise_floor`: which
@@ -18,10 +18,9 @@ from ._sgd_stability import (
     noise_amplification,
     noise_floor,
 )
-from ._sgd_stages import Stage
+from ._sgd_stages import Stage as Stage
 
 __all__ = [
-    "Stage",
     "StagePlan",
     "critical_batch_size",
     "critical_learning_rate",
