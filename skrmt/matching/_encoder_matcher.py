@@ -51,11 +51,11 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
     Parameters
     ----------
     method : {"local_cka", "qap", "procrustes", "relative", "cca", "ridge", "auto"}
-        "local_cka" by default. How candidates are scored: by the CKA of the known pairs together with them; by the CKA of
-        all items together (quadratic assignment); by the cosine after a rotation; of the
-        similarities to the known pairs; by the likelihood ratio of canonical variables; by the
-        cosine after a regression. "auto" takes the one, "qap" aside, that is right most often on
-        known pairs.
+        "local_cka" by default. How candidates are scored: by the CKA of the known pairs together
+        with them; by the CKA of all items together (quadratic assignment); by the cosine after a
+        rotation; of the similarities to the known pairs; by the likelihood ratio of canonical
+        variables; by the cosine after a regression. "auto" takes the one, "qap" aside, that is
+        right most often on known pairs.
     kernel : {"rbf", "linear"}, default="rbf"
         Kernel of CKA.
     debiased : bool, default=True

@@ -1,6 +1,7 @@
 """Stochastic gradient descent in stages: its mean risk step by step, known in advance.
 
-- `Stage`, which is `skrmt.linear_model.Stage`: steps, batch size, learning rates, and changes of the data.
+- `Stage`, which is `skrmt.linear_model.Stage`: steps, batch size, learning rates, and changes
+  of the data.
 - `risk_curve`, `volterra_curve`: mean risk on fresh rows, exact for Gaussian features.
 - `multi_pass_risk_curve`: mean training risk when rows are drawn again and again.
 - `noise_amplification`, `critical_learning_rate`, `critical_batch_size`, `noise_floor`: which
