@@ -28,6 +28,8 @@ def machine():
         "scikit-learn": sklearn.__version__,
         "cleanlab": _version("cleanlab"),
         "tensorly": _version("tensorly"),
+        "mvlearn": _version("mvlearn"),
+        "graspologic": _version("graspologic"),
         "skrmt": skrmt.__version__,
     }
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 from numpydoc.docscrape import ClassDoc
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import make_classification
@@ -121,9 +122,20 @@ def seeded(estimator: Any, **parameters: Any) -> Any:
     return clone(estimator).set_params(**parameters)
 
 
+def unfair(estimator: Any, check: Any) -> bool:
+    """Tell whether scikit-learn before 1.7 makes labels binary by which of them comes first."""
+    tags = get_tags(estimator).classifier_tags
+    name = check.func.__name__
+    binary = tags is not None and not tags.multi_class
+    old = tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 7)
+    return old and binary and name.startswith("check_sample_weight_equivalence")
+
+
 @pytest.mark.global_seed
 @parametrize_with_checks(MATRIX)
 def test_scikit_learn_common_checks(estimator, check):
+    if unfair(estimator, check):
+        pytest.skip("this check of scikit-learn 1.6 gives its two fits of a pair other labels")
     check(estimator)
 
 

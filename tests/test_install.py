@@ -2,9 +2,11 @@
 
 import importlib
 import importlib.metadata
+import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +35,22 @@ def test_rival_distribution_is_named_with_the_remedy(installed):
     installed[0]["scikit-rmt"] = "1.2.3"
     with pytest.warns(RuntimeWarning, match=r"scikit-rmt 1\.2\.3 .*pip uninstall"):
         _install.check()
+
+
+def test_metadata_of_the_rival_on_the_path_are_found(tmp_path):
+    metadata = tmp_path / "scikit_rmt-1.2.3.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: scikit-rmt\nVersion: 1.2.3\n")
+    path = f"{tmp_path}{os.pathsep}{Path(skrmt.__file__).parents[1]}"
+    run = subprocess.run(
+        [sys.executable, "-c", "import skrmt, skrmt.utils"],
+        env=os.environ | {"PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stderr.count("scikit-rmt 1.2.3 is installed beside skrmt") == 1
 
 
 def test_one_look_up_and_one_warning_in_a_process(installed):

@@ -33,6 +33,16 @@ def test_version_matches_the_installed_one_and_the_changelog():
     assert installed == PROJECT["version"]
 
 
+def test_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {PROJECT['version']}\n" in citation
+    assert f"\nlicense: {PROJECT['license']}\n" in citation
+    papers = set(re.findall(r"arXiv:(\d{4}\.\d{5})", citation))
+    code = "".join(path.read_text() for path in (ROOT / "skrmt").rglob("*.py"))
+    assert len(papers) == 10
+    assert papers <= set(re.findall(r"arXiv:(\d{4}\.\d{5})", code))
+
+
 def test_typed_marker_and_licence():
     assert (ROOT / "skrmt" / "py.typed").exists()
     assert PROJECT["license"] == "BSD-3-Clause"

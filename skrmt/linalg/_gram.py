@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+import mmap
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 
+from ..utils._dask import is_dask, map_blocks, reduce_blocks
 from ._backend import Array, get_backend, is_torch
 
 _BLOCK = 1 << 21
@@ -25,8 +27,8 @@ class Factors(NamedTuple):
     Attributes
     ----------
     left : array of shape (n, r) or None
-        Left singular vectors; None for large sparse data with n > p, where ``n x r`` numbers
-        would be a dense copy.
+        Left singular vectors; None with n > p for large sparse data, where ``n x r`` numbers
+        would be a dense copy, and for data that do not lie in memory.
     right : array of shape (p, r) or None
         ``V diag(1 / sqrt(scale))``, known when p < n.
     scale : array of shape (r,)
@@ -59,8 +61,8 @@ def factorise(X: Array, roots: Array, weighted: bool, centre: bool) -> Factors:
 
     Parameters
     ----------
-    X : array, sparse matrix or tensor of shape (n, p)
-        The data; never modified.
+    X : array, sparse matrix, tensor or dask array of shape (n, p)
+        The data; never modified. A Dask array has n > p.
     roots : array of shape (n,)
         Square roots of the row weights, float64, in the library and on the device of X.
     weighted : bool
@@ -76,11 +78,102 @@ def factorise(X: Array, roots: Array, weighted: bool, centre: bool) -> Factors:
     Notes
     -----
     Dense data: one centred copy, overwritten by the left vectors when p < n. Sparse data are
-    centred implicitly and never densified beyond blocks.
+    centred implicitly and never densified beyond blocks. Dask arrays, and arrays mapped from a
+    file with n > p, are read twice by blocks of rows: for the means, and for the Gram matrix.
     """
     if sparse.issparse(X):
         return _factorise_sparse(X, roots, weighted, centre)
+    if is_dask(X) or (is_mapped(X) and X.shape[0] > X.shape[1]):
+        return _factorise_blocks(X, roots, centre)
     return _factorise_dense(X, roots, weighted, centre)
+
+
+def is_mapped(X: Any) -> bool:
+    """Tell whether an array is mapped from a file rather than held in memory."""
+    while isinstance(X, np.ndarray):
+        if isinstance(X, np.memmap):
+            return True
+        X = X.base
+    return isinstance(X, mmap.mmap)
+
+
+class _Moments(NamedTuple):
+    """Weighted sums over centred rows: first (p,), squares (p,) and products (p, p)."""
+
+    first: np.ndarray
+    squares: np.ndarray
+    products: np.ndarray
+
+
+def _factorise_blocks(X: Array, roots: np.ndarray, centre: bool) -> Factors:
+    """Factorise data with n > p that are read by blocks of rows.
+
+    Rounding in the mean is corrected in the Gram matrix, as `_centre_scaled` does in its copy.
+    """
+    weights = roots * roots
+    total, p = float(weights.sum()), X.shape[1]
+    largest = float(_over_blocks(_block_largest, X, combine=max))
+    unit = _power_of_two(largest)
+    mean = _over_blocks(_block_mean, X, weights, shared=(unit,)) / total if centre else np.zeros(p)
+    first, squares, products = _over_blocks(_block_moments, X, weights, shared=(mean, unit))
+    varying = np.ones(p, dtype=bool)
+    if centre:
+        shift = first / total
+        products = products - total * np.outer(shift, shift)
+        varying = squares - total * shift * shift > total * (4 * _EPS * abs(mean)) ** 2
+        mean = mean + shift
+    products[~varying], products[:, ~varying] = 0.0, 0.0
+    extra = _power_of_two(math.sqrt(float(products.diagonal().max())))
+    scale, vectors = _eigh_descending(products / extra / extra)
+    right = vectors / scale**0.5
+    right[~varying] = 0.0
+    return Factors(None, right, scale, mean * unit, varying, unit * extra)
+
+
+def _over_blocks(
+    function: Callable[..., Any],
+    X: Array,
+    *row_arrays: np.ndarray,
+    shared: tuple = (),
+    combine: Callable[..., Any] | None = None,
+) -> Any:
+    """Add up a function of the blocks of rows of a Dask array, or of an array in a file."""
+    if is_dask(X):
+        if combine is not None:
+            return combine(map_blocks(function, X, *row_arrays, shared=shared))
+        return reduce_blocks(function, X, *row_arrays, shared=shared)
+    parts = (
+        function(X[rows], *(array[rows] for array in row_arrays), *shared)
+        for rows in row_blocks(*X.shape, pieces=16)
+    )
+    if combine is not None:
+        return combine(parts)
+    total = next(parts)
+    for part in parts:
+        if isinstance(part, tuple):
+            total = type(part)(*(a + b for a, b in zip(total, part, strict=True)))
+        else:
+            total = total + part
+    return total
+
+
+def _block_largest(block: np.ndarray) -> float:
+    """Return max |x| of a block."""
+    return _largest(block) if len(block) else 0.0
+
+
+def _block_mean(block: np.ndarray, weights: np.ndarray, unit: float) -> np.ndarray:
+    """Return the weighted sum of the rows of a block, divided by the unit."""
+    return weights @ (np.asarray(block, dtype=np.float64) / unit)
+
+
+def _block_moments(
+    block: np.ndarray, weights: np.ndarray, mean: np.ndarray, unit: float
+) -> _Moments:
+    """Return the weighted sums of the centred rows of a block."""
+    centred = np.asarray(block, dtype=np.float64) / unit - mean
+    heavy = centred * weights[:, None]
+    return _Moments(heavy.sum(0), (heavy * centred).sum(0), heavy.T @ centred)
 
 
 def _eigh_descending(gram: Array, lean: bool = False) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._backend import Array, get_backend
-from ._ridge_basis import RidgeBasis, gains, left_blocks
+from ._ridge_basis import RidgeBasis, gains, map_left, sum_left
 from ._ridge_path import LEVERAGE_ROOM
 
 
@@ -96,8 +96,7 @@ def _sensitivities(
     alphas = [alpha_previous, alpha_current]
     gain = gains(basis, alphas)
     gain = xp.concatenate([gain, gain[:, :1] * gain[:, 1:]], axis=1)
-    parts = [(block * block) @ gain for _, block in left_blocks(basis)]
-    energy = xp.concatenate(parts, axis=0)
+    energy = xp.concatenate(list(map_left(basis, _energy, shared=(gain,))), axis=0)
     fits = [_sensitivity(basis, alphas[k], gain[:, k], energy[:, k]) for k in (0, 1)]
     return fits[0], fits[1], energy[:, 2]
 
@@ -118,16 +117,27 @@ def _intercept_part(basis: RidgeBasis, previous: _Fit, current: _Fit) -> Array:
     if not basis.fit_intercept:
         return previous.energy * 0.0
     share, root = basis.share, basis.share**0.5
-    ends = [
-        (block.T @ (previous.intercept * root)[rows], block.T @ root[rows])
-        for rows, block in left_blocks(basis)
-    ]
-    forward = current.gain * sum(end[0] for end in ends)
-    backward = previous.gain * sum(end[1] for end in ends)
+    e_m, m = sum_left(basis, _projections, previous.intercept * root, root)
+    forward, backward = current.gain * e_m, previous.gain * m
     first, second = previous.intercept * share, current.intercept * share
     own = previous.energy * second + current.energy * first + first * second
-    result = second * (previous.intercept * share).sum() - own
-    for rows, block in left_blocks(basis):
-        m, e = root[rows], current.intercept[rows]
-        result[rows] += m * (block @ forward) + e * m * (block @ backward)
-    return result
+    parts = map_left(basis, _crossing, root, current.intercept, shared=(forward, backward))
+    crossing = get_backend(basis.scale).concatenate(list(parts), axis=0)
+    return second * (previous.intercept * share).sum() - own + crossing
+
+
+def _energy(block: Array, gain: Array) -> Array:
+    """Return the diagonal of ``U gain U^T`` on a block of rows."""
+    return (block * block) @ gain
+
+
+def _projections(block: Array, first: Array, second: Array) -> tuple[Array, Array]:
+    """Return the products of a block of U with two vectors."""
+    return block.T @ first, block.T @ second
+
+
+def _crossing(
+    block: Array, root: Array, intercept: Array, forward: Array, backward: Array
+) -> Array:
+    """Return the terms in which the intercept of one fit meets the slope of the other."""
+    return root * (block @ forward) + intercept * root * (block @ backward)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from ..utils._dask import is_dask, map_blocks, reduce_blocks
 from ._backend import Array, get_backend, is_torch
-from ._gram import factorise, row_blocks
+from ._gram import factorise, is_mapped, row_blocks
 
 
 class RidgeBasis(NamedTuple):
@@ -20,7 +22,8 @@ class RidgeBasis(NamedTuple):
     Parameters
     ----------
     left : array of shape (n, r) or None
-        U. None for large sparse data with n > p: it is then computed by blocks of rows.
+        U. None with n > p for large sparse data, for Dask arrays and for data mapped from a file:
+        it is then computed by blocks of rows.
     scale : array of shape (r,)
         Squared singular values, largest first, in squares of `unit`.
     mean : array of shape (p,)
@@ -31,7 +34,7 @@ class RidgeBasis(NamedTuple):
         W: the penalty is ``W alpha``.
     fit_intercept : bool
         Whether an intercept is fitted.
-    data : array, sparse matrix or tensor of shape (n, p)
+    data : array, sparse matrix, tensor or dask array of shape (n, p)
         The data given, not copied.
     right : array of shape (p, r) or None
         ``V diag(scale^(-1/2))``, known when p < n.
@@ -86,8 +89,9 @@ def ridge_basis(
 
     Parameters
     ----------
-    X : array, sparse matrix or torch tensor of shape (n, p)
-        The data. float32 is kept, every other type is computed in float64.
+    X : array, sparse matrix, torch tensor or dask array of shape (n, p)
+        The data. float32 is kept, every other type is computed in float64. A Dask array is chunked
+        by rows; with as many features as rows it is read into memory.
     sample_weight : array of shape (n,), optional
         Positive weights w; ones by default.
     fit_intercept : bool, default=True
@@ -114,7 +118,9 @@ def ridge_basis(
     ``s^2 < 1e-11 max(s^2)`` are dropped. Cost: ``O(n p min(n, p) + min(n, p)^3)`` once, and
     ``O(n r k)`` for k penalties afterwards. Memory: one centred copy of X, overwritten by U when
     p < n, and ``min(n, p)^2``. Sparse data are centred implicitly; U is stored for them only up
-    to 2^24 numbers, and computed by blocks of rows at each use beyond.
+    to 2^24 numbers, and computed by blocks of rows at each use beyond. With n > p, Dask arrays and
+    arrays mapped from a file are never copied: each use of U reads them once, block by block, on
+    the workers of the active Dask scheduler, and nothing longer than n numbers a target travels.
 
     Examples
     --------
@@ -126,7 +132,7 @@ def ridge_basis(
     """
     data = _check_data(X)
     xp = get_backend(data)
-    like = None if sparse.issparse(data) else data
+    like = None if sparse.issparse(data) or is_dask(data) else data
     n = data.shape[0]
     if sample_weight is None:
         roots = xp.asarray(np.ones(n), like=like)
@@ -160,6 +166,8 @@ def _check_data(X: Array) -> Array:
             raise TypeError(f"X has layout {X.layout}: give a dense tensor or a SciPy matrix.")
         X = X.detach()
         X = X if str(X.dtype) == "torch.float32" else X.double()
+    elif is_dask(X):
+        X = X.compute() if X.shape[1] >= X.shape[0] else X
     elif not sparse.issparse(X):
         X = np.asarray(X)
         X = X if X.dtype == np.float32 else X.astype(np.float64, copy=False)
@@ -200,12 +208,93 @@ def left_blocks(basis: RidgeBasis) -> Iterator[tuple[slice, Array]]:
         for rows in row_blocks(basis.n_samples, 2 * basis.rank):
             yield rows, xp.asarray(basis.left[rows], dtype="float64")
         return
+    if is_mapped(basis.data):
+        for rows in row_blocks(*basis.data.shape, pieces=16):
+            yield rows, _left_block(basis.data[rows], basis.sqrt_weights[rows], *_projector(basis))
+        return
     data = basis.data.tocsr()
-    right = basis.right
-    offset = basis.mean / basis.unit @ right
+    right, offset, unit = _projector(basis)
     for rows in row_blocks(basis.n_samples, 2 * basis.rank):
-        scaled = data[rows].astype(np.float64) / basis.unit
+        scaled = data[rows].astype(np.float64) / unit
         yield rows, (scaled @ right - offset) * basis.sqrt_weights[rows, None]
+
+
+def _projector(basis: RidgeBasis) -> tuple[Array, Array, float]:
+    """Return what turns rows of the data into rows of U: V / s, the projected mean and the unit."""
+    return basis.right, basis.mean / basis.unit @ basis.right, basis.unit
+
+
+def _left_block(data: Array, roots: Array, right: Array, offset: Array, unit: float) -> Array:
+    """Return the rows of U of a block of rows of dense data."""
+    scaled = np.asarray(data, dtype=np.float64) / unit
+    return (scaled @ right - offset) * roots[:, None]
+
+
+def map_left(
+    basis: RidgeBasis, function: Callable[..., Any], *row_arrays: Array, shared: tuple = ()
+) -> Iterator[Any]:
+    """Yield what a function gives for every block of rows of the left singular vectors.
+
+    Parameters
+    ----------
+    basis : RidgeBasis
+        From `ridge_basis`.
+    function : callable
+        ``function(block_of_U, *parts_of_row_arrays, *shared)``, defined in a module: on a Dask
+        array it runs on the workers.
+    *row_arrays : array of shape (n, ...)
+        What belongs to the rows.
+    shared : tuple, default=()
+        What every block needs.
+
+    Yields
+    ------
+    object
+        The results, in the order of the rows.
+    """
+    if is_dask(basis.data):
+        yield from map_blocks(
+            partial(_on_worker, function, len(row_arrays)),
+            basis.data,
+            basis.sqrt_weights,
+            *row_arrays,
+            shared=(*shared, *_projector(basis)),
+        )
+        return
+    for rows, block in left_blocks(basis):
+        yield function(block, *(array[rows] for array in row_arrays), *shared)
+
+
+def sum_left(
+    basis: RidgeBasis, function: Callable[..., Any], *row_arrays: Array, shared: tuple = ()
+) -> Any:
+    """Add up what `map_left` yields, arrays or one tuple of arrays a block."""
+    if is_dask(basis.data):
+        return reduce_blocks(
+            partial(_on_worker, function, len(row_arrays)),
+            basis.data,
+            basis.sqrt_weights,
+            *row_arrays,
+            shared=(*shared, *_projector(basis)),
+        )
+    total: Any = None
+    for part in map_left(basis, function, *row_arrays, shared=shared):
+        if total is None:
+            total = part
+        elif isinstance(part, tuple):
+            total = tuple(a + b for a, b in zip(total, part, strict=True))
+        else:
+            total = total + part
+    return total
+
+
+def _on_worker(
+    function: Callable[..., Any], n_arrays: int, data: Array, roots: Array, *arguments: Any
+) -> Any:
+    """Call a function of the left singular vectors where the rows of data are."""
+    *shared, right, offset, unit = arguments[n_arrays:]
+    block = _left_block(data, roots, right, offset, unit)
+    return function(block, *arguments[:n_arrays], *shared)
 
 
 def check_alphas(alphas: Any) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy import sparse
 
 from ._backend import Array, get_backend
 from ._gram import row_blocks
-from ._ridge_basis import RidgeBasis, check_alphas, gains, left_blocks
+from ._ridge_basis import RidgeBasis, check_alphas, gains, left_blocks, map_left, sum_left
 
 LEVERAGE_ROOM = 1e-10
 
@@ -33,43 +32,63 @@ def _project(basis: RidgeBasis, targets: Array, means: Array) -> Array:
     weighted = (targets - means) * basis.sqrt_weights[:, None]
     if basis.left is not None and basis.dtype == "float64":
         return basis.left.T @ weighted
-    return sum(block.T @ weighted[rows] for rows, block in left_blocks(basis))
+    return sum_left(basis, _cross_product, weighted)
+
+
+def _cross_product(block: Array, columns: Array) -> Array:
+    """Return the product of a block of U with columns."""
+    return block.T @ columns
 
 
 class _Block(NamedTuple):
     """Leave-one-out scores (b, q, k), fits (b, q, k) and leverages (b, k) of a block of rows."""
 
-    rows: slice
     scores: Array
     fitted: Array
     leverage: Array
 
 
-def _loo_blocks(basis: RidgeBasis, targets: Array, alphas: np.ndarray) -> Iterator[_Block]:
-    """Yield the leave-one-out results by blocks of rows."""
+def _loo_arguments(
+    basis: RidgeBasis, targets: Array, means: Array, alphas: np.ndarray
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Return what `_loo_block` needs beside U: arrays of rows, and what all blocks share."""
     xp = get_backend(basis.scale)
-    targets, means = _targets(basis, targets)
     gain = gains(basis, alphas)
     projected = _project(basis, targets, means)
-    q, k = targets.shape[1], len(alphas)
-    filters = (projected[:, :, None] * gain[:, None, :]).reshape(basis.rank, q * k)
+    columns = targets.shape[1] * gain.shape[1]
+    filters = (projected[:, :, None] * gain[:, None, :]).reshape(basis.rank, columns)
     finite = xp.asarray(np.isfinite(alphas), like=basis.scale)
-    share = basis.share
-    for rows, block in left_blocks(basis):
-        energy = (block * block) @ gain
-        lift = (block @ filters).reshape(-1, q, k) / basis.sqrt_weights[rows, None, None]
-        leverage = xp.where(finite, energy, energy * 0.0) + share[rows, None]
-        residual = (targets[rows] - means)[:, :, None]
-        room = xp.clip(1.0 - leverage, LEVERAGE_ROOM, None)[:, None, :]
-        memory = (energy / room[:, 0, :])[:, None, :] * residual
-        limit = means[:, None] + (lift - memory - share[rows, None, None] * residual) / room
-        regular = targets[rows][:, :, None] - (residual - lift) / room
-        yield _Block(
-            rows,
-            xp.where(finite, regular, limit),
-            lift + means[:, None],
-            leverage,
-        )
+    return (targets, basis.sqrt_weights, basis.share), (means, gain, filters, finite)
+
+
+def _loo_block(
+    block: Array,
+    targets: Array,
+    roots: Array,
+    share: Array,
+    means: Array,
+    gain: Array,
+    filters: Array,
+    finite: Array,
+) -> _Block:
+    """Return the leave-one-out results of a block of rows."""
+    xp = get_backend(block)
+    energy = (block * block) @ gain
+    lift = (block @ filters).reshape(-1, targets.shape[1], gain.shape[1]) / roots[:, None, None]
+    leverage = xp.where(finite, energy, energy * 0.0) + share[:, None]
+    residual = (targets - means)[:, :, None]
+    room = xp.clip(1.0 - leverage, LEVERAGE_ROOM, None)[:, None, :]
+    memory = (energy / room[:, 0, :])[:, None, :] * residual
+    limit = means[:, None] + (lift - memory - share[:, None, None] * residual) / room
+    regular = targets[:, :, None] - (residual - lift) / room
+    return _Block(xp.where(finite, regular, limit), lift + means[:, None], leverage)
+
+
+def _squared_errors(block: Array, targets: Array, roots: Array, *arguments: Array) -> Array:
+    """Return the weighted sums of squared leave-one-out errors of a block of rows."""
+    scores = _loo_block(block, targets, roots, *arguments).scores
+    error = (targets[:, :, None] - scores) * roots[:, None, None]
+    return (error * error).sum(0)
 
 
 def loo_path(basis: RidgeBasis, targets: Array, alphas: Any) -> tuple[Array, Array, Array]:
@@ -125,15 +144,19 @@ def loo_path(basis: RidgeBasis, targets: Array, alphas: Any) -> tuple[Array, Arr
     """
     alphas = check_alphas(alphas)
     xp = get_backend(basis.scale)
-    targets, _ = _targets(basis, targets)
+    targets, means = _targets(basis, targets)
+    row_arrays, shared = _loo_arguments(basis, targets, means, alphas)
     n, q, k = basis.n_samples, targets.shape[1], len(alphas)
     loo = xp.empty((n, q, k), like=basis.scale, dtype=basis.dtype)
     fitted = xp.empty((n, q, k), like=basis.scale, dtype=basis.dtype)
     leverage = xp.empty((n, k), like=basis.scale, dtype=basis.dtype)
-    for part in _loo_blocks(basis, targets, alphas):
-        loo[part.rows] = xp.asarray(part.scores, dtype=basis.dtype)
-        fitted[part.rows] = xp.asarray(part.fitted, dtype=basis.dtype)
-        leverage[part.rows] = xp.asarray(part.leverage, dtype=basis.dtype)
+    start = 0
+    for part in map_left(basis, _loo_block, *row_arrays, shared=shared):
+        rows = slice(start, start + len(part.leverage))
+        loo[rows] = xp.asarray(part.scores, dtype=basis.dtype)
+        fitted[rows] = xp.asarray(part.fitted, dtype=basis.dtype)
+        leverage[rows] = xp.asarray(part.leverage, dtype=basis.dtype)
+        start = rows.stop
     return loo, fitted, leverage
 
 
@@ -201,13 +224,10 @@ def loo_squared_error(basis: RidgeBasis, targets: Array, alphas: Any) -> Array:
     """
     alphas = np.minimum(check_alphas(alphas), np.finfo(float).max)
     xp = get_backend(basis.scale)
-    columns, _ = _targets(basis, targets)
-    weights = basis.sqrt_weights * basis.sqrt_weights
-    total = 0.0
-    for part in _loo_blocks(basis, columns, alphas):
-        error = columns[part.rows][:, :, None] - part.scores
-        total = total + (weights[part.rows, None, None] * error * error).sum(0)
-    return xp.transpose(total) / weights.sum()
+    columns, means = _targets(basis, targets)
+    row_arrays, shared = _loo_arguments(basis, columns, means, alphas)
+    total = sum_left(basis, _squared_errors, *row_arrays, shared=shared)
+    return xp.transpose(total) / (basis.sqrt_weights * basis.sqrt_weights).sum()
 
 
 def coefficients(basis: RidgeBasis, targets: Array, alpha: float) -> tuple[Array, Array]:

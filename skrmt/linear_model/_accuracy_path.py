@@ -11,6 +11,7 @@ from ._relabelling import common_intercept, on_device
 
 _BINS = 32
 _ITERATIONS = 12
+_STREAMED = 4
 
 
 def accuracy_path(basis, fit, data, attributes):
@@ -37,7 +38,8 @@ def accuracy_path(basis, fit, data, attributes):
     if len(alphas) == 1:
         return np.array([attributes["theoretical_accuracy_"]])
     n_targets = 1 if fit.targets.ndim == 1 else fit.targets.shape[1]
-    width = int(np.clip(len(basis.mean) // (8 * n_targets), 1, len(alphas)))
+    room = len(basis.mean) // 8 if basis.left is not None else _STREAMED
+    width = int(np.clip(room // n_targets, 1, len(alphas)))
     parts = [alphas[start : start + width] for start in range(0, len(alphas), width)]
     path = np.concatenate([_gaussian_accuracy(basis, fit, data, alphas, part) for part in parts])
     shift = attributes["theoretical_accuracy_"] - path[fit.index]

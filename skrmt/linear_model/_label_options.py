@@ -8,10 +8,13 @@ import numpy as np
 from scipy import sparse
 
 from ..estimation import estimate_prior, label_likelihood, sample_likelihood, symmetric_noise
-from ..linalg import is_torch, to_numpy
+from ..linalg import to_numpy
+from ..utils._dask import is_dask
+from ..utils._rows import identical_block_rows
 from ._label_models import LabelData
 
 _TOLERANCE = 1e-6
+_BLOCK = 1 << 16
 _REPEATED = (
     "{} rows of X repeat others: with the same label they count as one row with the sum of their "
     "weights; with another, leave-one-out scores are optimistic. Drop copies that are no "
@@ -280,34 +283,48 @@ def _identical_rows(X, data):
     Repeats are counted by their data alone: the same data with another label are no duplicate,
     but make leave-one-out scores optimistic.
     """
-    key = _row_key(X)
-    order = np.argsort(key, kind="stable")
-    same = np.flatnonzero(key[order][1:] == key[order][:-1])
-    if len(same) == 0:
+    suspects, contents = _repeated_rows(X)
+    n_repeated = len(suspects) - len(set(contents))
+    if len(suspects) == 0:
         return None, 0
-    suspects = np.unique(order[np.concatenate([same, same + 1])])
-    groups = np.arange(len(key))
-    data_seen, rows_seen = set(), {}
-    for row in suspects:
-        content = _row_bytes(X, row)
-        data_seen.add(content)
+    groups, rows_seen = np.arange(X.shape[0]), {}
+    for row, content in zip(suspects, contents, strict=True):
         groups[row] = rows_seen.setdefault((content, _label_bytes(data, row)), row)
-    n_repeated = len(suspects) - len(data_seen)
     if len(rows_seen) == len(suspects):
         return None, n_repeated
     return np.unique(groups, return_inverse=True)[1], n_repeated
 
 
+def _repeated_rows(X):
+    """Return the rows that may have a twin, and for each what is equal where rows are."""
+    if is_dask(X):
+        codes = identical_block_rows(X)
+        suspects = np.flatnonzero(np.bincount(codes)[codes] > 1)
+        return suspects, codes[suspects].tolist()
+    key = _row_key(X)
+    order = np.argsort(key, kind="stable")
+    same = np.flatnonzero(key[order][1:] == key[order][:-1])
+    if len(same) == 0:
+        return same, []
+    suspects = np.unique(order[np.concatenate([same, same + 1])])
+    return suspects, [_row_bytes(X, row) for row in suspects]
+
+
 def _row_key(X, n_columns=16):
     """Return a number a row, equal for identical rows."""
     n_features = X.shape[1]
-    columns = np.unique(np.linspace(0, n_features - 1, n_columns).astype(int))
     if sparse.issparse(X):
         return X @ np.sqrt(np.arange(1.0, n_features + 1))
-    part = to_numpy(X[:, columns]) if is_torch(X) else X[:, columns]
-    largest = float(np.abs(part).max()) or 1.0
+    columns = np.unique(np.linspace(0, n_features - 1, n_columns).astype(int))
+    blocks = [slice(start, start + _BLOCK) for start in range(0, X.shape[0], _BLOCK)]
+    largest = max(float(abs(X[rows][:, columns]).max()) for rows in blocks) or 1.0
+    return np.concatenate([_block_key(X[rows][:, columns], largest) for rows in blocks])
+
+
+def _block_key(part, largest):
+    """Return the keys of a block of rows, of which some columns are given."""
     key = np.zeros(len(part))
-    for number, column in enumerate(part.T):
+    for number, column in enumerate(to_numpy(part).T):
         key += np.sqrt(number + 2.0) * (column / largest)
     return key
 

@@ -14,8 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from ..exceptions import TheoryWarning
 from ..linalg import ridge_basis, to_numpy
 from ..utils._checks import check_sample_weight
+from ..utils._dask import to_local
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
+from ..utils._rows import take_rows
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
 from ._accuracy_curve import accuracy_curve
 from ._label_options import distinct_rows, encode_labels, label_data
@@ -241,8 +243,9 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
-            The data. float32 is kept.
+        X : array-like, sparse matrix, torch tensor or dask array of shape (n, n_features)
+            The data. float32 is kept. A Dask array is chunked by rows and fitted where its blocks
+            are; with as many features as rows it is read into memory.
         y : array-like of shape (n,)
             Observed labels, numbers or strings, of at least two classes.
         sample_weight : array-like of shape (n,), optional
@@ -272,7 +275,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             _rows("sample_noise", sample_noise, kept),
             _rows("label_distribution", label_distribution, kept),
         )
-        rows, repeats = distinct_rows(X if kept.all() else X[kept], data)
+        rows, repeats = distinct_rows(X if kept.all() else take_rows(X, kept), data)
         scaled, unit = moderate_scale(rows.X)
         basis = ridge_basis(
             scaled,
@@ -298,7 +301,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     def _insert_unweighted(self, X, observed, kept):
         """Give the rows of weight 0 the values that the fit without them predicts."""
-        scores = to_numpy(linear_scores(self, X))
+        scores = to_numpy(to_local(linear_scores(self, X)))
         posterior = class_probabilities(scores)
         known = observed >= 0
         posterior[known] *= np.maximum(self.noise_matrix_.T[observed[known]], 1e-12)

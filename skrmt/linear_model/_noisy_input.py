@@ -1,4 +1,4 @@
-"""Data in and predictions out: NumPy, sparse and torch."""
+"""Data in and predictions out: NumPy, sparse, torch and Dask."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from ..linalg import as_device, is_torch, to_numpy
 from ..utils._checks import check_array_like_on_device
+from ..utils._dask import check_dask, is_dask, map_blocks, to_local
 from ..utils._sklearn_compat import _check_n_features, validate_data
 
 _GRID = np.logspace(-4, 3, 29)
@@ -22,21 +23,22 @@ def as_input(estimator, X, y):
     ----------
     estimator : estimator
         Its `n_features_in_` and `feature_names_in_` are set; its `device` is where NumPy data go.
-    X : array-like, sparse matrix or torch tensor of shape (n, p)
+    X : array-like, sparse matrix, torch tensor or dask array of shape (n, p)
         The data.
     y : array-like of shape (n,)
         Labels.
 
     Returns
     -------
-    X : array, sparse matrix or tensor
+    X : array, sparse matrix, tensor or dask array
         The data in floating point.
     y : ndarray
         Labels.
     """
     if is_torch(y):
         y = to_numpy(y)
-    if not is_torch(X):
+    y = to_local(y)
+    if not is_torch(X) and not is_dask(X):
         X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
         if sparse.issparse(X) and estimator.device is not None:
             raise ValueError(
@@ -44,7 +46,10 @@ def as_input(estimator, X, y):
                 "or device=None."
             )
         return as_device(X, estimator.device), y
-    X = check_array_like_on_device(X, "X", 2)
+    if is_torch(X):
+        X = check_array_like_on_device(X, "X", 2)
+    else:
+        X = _dask_input(estimator, X)
     if y is None:
         raise ValueError("y is None: this classifier requires y to be passed, one label a row.")
     y = np.asarray(y)
@@ -53,6 +58,17 @@ def as_input(estimator, X, y):
     _check_n_features(estimator, X, reset=True)
     vars(estimator).pop("feature_names_in_", None)
     return X, y
+
+
+def _dask_input(estimator, X):
+    """Check a Dask array; one with as many features as rows is read into memory."""
+    if estimator.device is not None:
+        raise ValueError(
+            f"device={estimator.device!r} needs data in memory, but X is a Dask array: pass "
+            "X.compute(), or device=None."
+        )
+    X = check_dask(X)
+    return X if X.shape[0] > X.shape[1] else X.compute()
 
 
 def moderate_scale(X):
@@ -70,12 +86,19 @@ def moderate_scale(X):
     unit : float
         A power of two; 1 unless the largest modulus is below 1e-60 or above 1e60.
     """
-    values = X.data if sparse.issparse(X) else X
-    largest = max(float(values.max()), -float(values.min())) if values.shape[0] else 0.0
+    if is_dask(X):
+        largest = max(map_blocks(_largest, X))
+    else:
+        largest = _largest(X.data if sparse.issparse(X) else X)
     if largest == 0 or 1e-60 < largest < 1e60:
         return X, 1.0
     unit = 2.0 ** np.floor(np.log2(largest))
     return X * (1.0 / unit), float(unit)
+
+
+def _largest(values):
+    """Return the largest modulus, without a copy of the values."""
+    return max(float(values.max()), -float(values.min())) if values.shape[0] else 0.0
 
 
 def in_unit(attributes, unit):
@@ -155,6 +178,10 @@ def check_new_data(estimator, X):
     """
     if is_torch(X):
         return check_array_like_on_device(X, "X", 2, n_features=estimator.n_features_in_)
+    if is_dask(X):
+        X = check_dask(X, ensure_finite=False)
+        _check_n_features(estimator, X, reset=False)
+        return X
     return validate_data(
         estimator, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
     )
@@ -176,10 +203,21 @@ def linear_scores(estimator, X):
         Scores, on the device of X.
     """
     coef, intercept = estimator.coef_, estimator.intercept_
+    if is_dask(X):
+        shape = {"drop_axis": 1} if len(intercept) == 1 else {"chunks": (X.chunks[0], len(coef))}
+        return X.map_blocks(_block_scores, coef, intercept, dtype=coef.dtype, **shape)
     if is_torch(X):
         scores = X @ X.new_tensor(coef).T + X.new_tensor(intercept)
     else:
         scores = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
+    return scores[:, 0] if len(intercept) == 1 else scores
+
+
+def _block_scores(X, coef, intercept):
+    """Return the decision function of a block of rows."""
+    if not np.isfinite(X).all():
+        raise ValueError("X contains NaN or infinity: drop or impute these values.")
+    scores = X @ coef.T + intercept
     return scores[:, 0] if len(intercept) == 1 else scores
 
 
@@ -196,6 +234,9 @@ def class_probabilities(scores):
     ndarray or tensor of shape (n, 2) or (n, K)
         Probabilities.
     """
+    if is_dask(scores):
+        shape = {"new_axis": 1, "chunks": (scores.chunks[0], 2)} if scores.ndim == 1 else {}
+        return scores.map_blocks(class_probabilities, dtype=scores.dtype, **shape)
     if is_torch(scores):
         logits = scores if scores.ndim == 2 else scores[:, None] * scores.new_tensor([0.0, 1.0])
         return logits.softmax(1)
@@ -221,4 +262,6 @@ def return_like(classes, codes):
     """
     if is_torch(codes) and classes.dtype.kind in "biuf":
         return codes.new_tensor(classes, dtype=None)[codes]
+    if is_dask(codes):
+        return codes.map_blocks(classes.__getitem__, dtype=classes.dtype)
     return classes[to_numpy(codes)]

@@ -170,7 +170,7 @@ def test_transform_is_least_squares_and_inverse_transform_its_adjoint(rng):
     scores = model.transform(data.X)
     np.testing.assert_allclose(scores, model.factors_[0] * model.weights_, atol=1e-4)
     terms = np.einsum("br,cr->bcr", *model.factors_[1:]).reshape(-1, 2)
-    expected = np.linalg.lstsq(terms, data.X.reshape(24, -1).T)[0].T
+    expected = np.linalg.lstsq(terms, data.X.reshape(24, -1).T, rcond=None)[0].T
     np.testing.assert_allclose(scores, expected, atol=1e-10)
     np.testing.assert_allclose(model.inverse_transform(scores), model.predict(data.X))
     new = rng.standard_normal((3, 30, 36))
@@ -195,7 +195,7 @@ def test_shrinking_brings_the_tensor_closer_to_the_signal():
     errors = [np.linalg.norm(model.reconstruct(shrink) - signal) for shrink in (False, True)]
     assert errors[1] < errors[0]
     basis = np.einsum("ar,br,cr->abcr", *model.factors_).reshape(-1, 2)
-    best = np.linalg.norm(basis @ np.linalg.lstsq(basis, signal.ravel())[0] - signal.ravel())
+    best = np.linalg.norm(basis @ np.linalg.lstsq(basis, signal.ravel(), rcond=None)[0] - signal.ravel())
     assert errors[1] < best + 0.2 * (errors[0] - best)
 
 

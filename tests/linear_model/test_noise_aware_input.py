@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -297,10 +298,10 @@ def test_digits_in_a_pipeline_within_a_grid_search_with_metadata():
         model = NoiseAwareLinearClassifier(noise_rates=0.3).set_fit_request(
             sample_weight=True, sample_noise=True, label_distribution=False
         )
-        model.set_score_request(sample_weight=True)
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model)
+        scoring = make_scorer(accuracy_score).set_score_request(sample_weight=True)
         name = "noiseawarelinearclassifier__method"
-        search = GridSearchCV(pipeline, {name: ["threshold", "soft"]}, cv=2)
+        search = GridSearchCV(pipeline, {name: ["threshold", "soft"]}, cv=2, scoring=scoring)
         search.fit(X, y, sample_weight=weights, sample_noise=rates)
     assert search.score(X, clean) > 0.9
     best = search.best_estimator_[-1]

@@ -25,7 +25,7 @@ def test_coefficients_minimise_the_distance(rng):
     betas = np.array([3.0, 2.0])
     signal = np.einsum("ar,br,cr,r->abc", *true, betas).ravel()
     terms = np.einsum("ar,br,cr->abcr", *found).reshape(-1, 2)
-    expected = np.linalg.lstsq(terms, signal)[0]
+    expected = np.linalg.lstsq(terms, signal, rcond=None)[0]
     alignments = np.stack([f.T @ t for f, t in zip(found, true, strict=True)], axis=2)
     cross = np.stack([f.T @ f for f in found], axis=2)
     np.testing.assert_allclose(optimal_coefficients(betas, alignments, cross), expected, rtol=1e-10)
