@@ -23,6 +23,7 @@ from ..linalg import (
 from ..theory import nested_tensor
 from ..theory._nested_views import weighted_spike
 from ..theory.nested_tensor import unequal_views
+from ..utils._dask import is_dask, to_local
 
 MOST_COMPONENTS = 50
 _PAYS = 1e-3
@@ -105,6 +106,8 @@ def stacked_core(views, method, view_noise, noise_scale, options):
         If a view is constant.
     """
     m = views.shape[2]
+    if is_dask(views.X):
+        _refuse_whole(method, view_noise)
     mean = view_means(views.X, views.mask)
     covariance = _covariance(views, mean)
     _refuse_constant(covariance)
@@ -122,6 +125,17 @@ def stacked_core(views, method, view_noise, noise_scale, options):
     if method == "nested_ml" and m > 1:
         core = _refined(views, mean, covariance, factor, core, options)
     return core
+
+
+def _refuse_whole(method, view_noise):
+    """Raise where a method needs all views in memory."""
+    name, value = ("method", method) if method in ("tensor", "unfolding") else ("", "")
+    name, value = ("view_noise", view_noise) if view_noise == "full" else (name, value)
+    if name:
+        raise ValueError(
+            f"{name}={value!r} needs the views in memory, but X is a Dask array: pass X.compute(), "
+            "or three views or more with method='two_step' and view_noise='diagonal'."
+        )
 
 
 def _covariance(views, mean):
@@ -354,7 +368,8 @@ def _incomplete_core(views, mean, factor):
     n, p, _ = views.shape
     precisions = views.mask @ (factor.strengths**2 / factor.noise)
     weights = factor.strengths / factor.noise
-    Y = to_numpy(combine_views(views.X, mean, weights, views.mask)) / precisions[:, None]
+    Y = to_numpy(to_local(combine_views(views.X, mean, weights, views.mask)))
+    Y = Y / precisions[:, None]
     rho, within = 0.0, 1.0
     for _ in range(8):
         v = within + 1 / precisions

@@ -16,6 +16,7 @@ from ..theory.nested_tensor import (
     overlap_accuracy,
     unequal_views,
 )
+from ..utils._dask import is_dask, map_blocks, to_local
 from ._cores import concatenated_core, normalised, stacked_core
 from ._heads import (
     embedding_scales,
@@ -27,6 +28,7 @@ from ._heads import (
 )
 
 METHODS = ("unfolding", "tensor", "two_step", "nested_ml")
+_BY_BLOCKS = ("two_step", "nested_ml")
 _ROUNDS = 30
 _AS_GOOD = 1e-3
 
@@ -131,7 +133,8 @@ def _core(estimator, problem, options):
     core = stacked_core(problem.stack, chosen, problem.view_noise, noise, options)
     if method == "auto" and problem.stack.mask is None:
         table = _table(core, problem)
-        best = max(METHODS, key=lambda name: table[name])
+        choice = _BY_BLOCKS if is_dask(problem.stack.X) else METHODS
+        best = max(choice, key=lambda name: table[name])
         if table[best] > table["two_step"] + _AS_GOOD and problem.view_noise != "full":
             return stacked_core(problem.stack, best, problem.view_noise, noise, options), best
     return core, chosen
@@ -234,7 +237,7 @@ def _refine(estimator, problem, core, head, fitted):
         return head
     stack = problem.stack
     means = np.stack(core.means, axis=1)
-    Y = to_numpy(combine_views(stack.X, means, core.weights))
+    Y = to_numpy(to_local(combine_views(stack.X, means, core.weights)))
     odds, direction, accuracy = message_passing(Y, core, _ROUNDS)
     fitted["labels_"] = (odds > 0).astype(np.int64)
     fitted["_amp_loadings"] = [np.outer(direction, [weight]) for weight in core.weights]
@@ -345,15 +348,28 @@ def _strengths(core):
 
 def _agreeing(problem, core, head, fitted, strengths):
     """Return accuracies from how often a view by itself gives the labels of all."""
-    labels, accuracies = fitted["labels_"], []
-    direction = np.array(head.coefficients)
-    for k, weight in enumerate(core.weights):
-        loading = fitted["_loadings"][k] / (weight if weight else 1.0)
-        X = np.asarray(to_numpy(problem.stack.X[:, :, k]), dtype=np.float64) - core.means[k]
-        scores = X @ loading @ direction / (strengths[k] or 1.0) + head.intercept
-        same = np.mean((scores > 0) == labels)
-        accuracies.append(same * head.accuracy + (1 - same) * (1 - head.accuracy))
-    return np.array(accuracies)
+    labels, X = fitted["labels_"], problem.stack.X
+    loadings = [
+        loading / (weight if weight else 1.0)
+        for loading, weight in zip(fitted["_loadings"], core.weights, strict=True)
+    ]
+    shared = (core.means, loadings, np.array(head.coefficients))
+    if is_dask(X):
+        scores = np.concatenate(map_blocks(_view_scores, X, shared=shared))
+    else:
+        scores = _view_scores(X, *shared)
+    scores = scores / np.where(strengths == 0, 1.0, strengths) + head.intercept
+    same = ((scores > 0) == labels[:, None]).mean(axis=0)
+    return same * head.accuracy + (1 - same) * (1 - head.accuracy)
+
+
+def _view_scores(X, means, loadings, direction):
+    """Return the score of every sample in each view by itself, (n, m)."""
+    columns = [
+        (np.asarray(to_numpy(X[:, :, k]), dtype=np.float64) - mean) @ loading @ direction
+        for k, (mean, loading) in enumerate(zip(means, loadings, strict=True))
+    ]
+    return np.stack(columns, axis=1)
 
 
 def _complaints(core, head):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import numbers
 import warnings
 
@@ -19,11 +20,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import TheoryWarning
 from ..linalg import get_backend, is_torch, to_numpy
+from ..utils._dask import check_dask, is_dask, to_local
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
 from ._nested_fit import Problem, fit_views
-from ._views_input import is_view_list, n_dimensions, view_list, view_stack
+from ._views_input import (
+    is_dask_views,
+    is_view_list,
+    joined,
+    n_dimensions,
+    view_list,
+    view_stack,
+)
 from ._what_if import accuracy_if
 
 
@@ -217,9 +226,11 @@ class NestedTensorClustering(
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n_samples, n_features, n_views), or list
+        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
             The views; a matrix is one view. A list holds one matrix a view, of equal or unequal
-            widths. A view that a sample lacks is NaN throughout.
+            widths. A view that a sample lacks is NaN throughout. Dask arrays are chunked by
+            samples, and fitted where their blocks are by the methods "two_step" and "nested_ml";
+            what has as many features as samples is read into memory.
         y : None
             Not used.
         mask : array-like of bool of shape (n_samples, n_views), default=None
@@ -264,6 +275,8 @@ class NestedTensorClustering(
         ndarray or torch tensor of shape (n_samples,)
             The clusters.
         """
+        if is_dask_views(X):
+            return self._lazily("predict", X, None, np.int64)
         decision, like = self._decide(X)
         labels = (decision > 0).astype(np.int64) if decision.ndim == 1 else decision.argmax(axis=1)
         return _as_input(labels, like)
@@ -281,6 +294,9 @@ class NestedTensorClustering(
         ndarray or torch tensor of shape (n_samples,) or (n_samples, n_clusters)
             Log-odds of the second of two clusters, 0 at the threshold; log-probabilities of more.
         """
+        if is_dask_views(X):
+            columns = None if self.n_clusters == 2 else self.n_clusters
+            return self._lazily("decision_function", X, columns)
         decision, like = self._decide(X)
         return _as_input(decision.astype(_dtype_of(like)), like)
 
@@ -298,6 +314,8 @@ class NestedTensorClustering(
             Probabilities under Gaussian clusters in the embedding; nearer to each other for samples
             that lack views.
         """
+        if is_dask_views(X):
+            return self._lazily("predict_proba", X, self.n_clusters)
         decision, like = self._decide(X)
         if decision.ndim == 1:
             proba = np.column_stack([expit(-decision), expit(decision)])
@@ -319,6 +337,8 @@ class NestedTensorClustering(
             Scores in units of the noise of a new sample. Those of training samples in
             `embedding_` are smaller where features are many: they have fitted noise.
         """
+        if is_dask_views(X):
+            return self._lazily("transform", X, self._fitted("_loadings")[0].shape[1])
         scores, _, like = self._scores(X, self._fitted("_loadings"))
         return _as_input(scores.astype(_dtype_of(like)), like)
 
@@ -337,8 +357,8 @@ class NestedTensorClustering(
         float
             Share of samples whose cluster is matched with their class.
         """
-        labels = to_numpy(self.predict(X))
-        classes = np.unique(np.asarray(to_numpy(y)), return_inverse=True)[1].ravel()
+        labels = to_local(to_numpy(self.predict(X)))
+        classes = np.unique(np.asarray(to_local(to_numpy(y))), return_inverse=True)[1].ravel()
         if len(classes) != len(labels):
             raise ValueError(
                 f"y has {len(classes)} entries for {len(labels)} samples: pass one class a sample."
@@ -382,6 +402,21 @@ class NestedTensorClustering(
         check_is_fitted(self)
         return getattr(self, name)
 
+    def _lazily(self, method, X, n_columns, dtype=None):
+        """Return what a method gives for the blocks of a Dask array, computed when needed."""
+        check_is_fitted(self)
+        X = check_dask(joined(X), "X", X[0].ndim + 1 if is_view_list(X) else X.ndim)
+        light = copy.copy(self)
+        light.embedding_ = light.labels_ = np.zeros(0)
+        return X.map_blocks(
+            _call,
+            light,
+            method,
+            dtype=_dtype_of(X) if dtype is None else dtype,
+            drop_axis=list(range(1, X.ndim)),
+            **({} if n_columns is None else {"new_axis": 1, "chunks": (X.chunks[0], n_columns)}),
+        )
+
     def _problem(self, X, mask):
         """Check the input of `fit`."""
         if is_view_list(X):
@@ -389,7 +424,7 @@ class NestedTensorClustering(
             if len({int(view.shape[1]) for view in views}) > 1:
                 return self._list_problem(views, mask)
             X = _stacked(views)
-        if n_dimensions(X) == 2 and not is_torch(X):
+        if n_dimensions(X) == 2 and not is_torch(X) and not is_dask(X):
             X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
         stack = view_stack(X, mask, self.device)
         n, p, m = stack.shape
@@ -531,8 +566,15 @@ def _complete(core, scores, present, method):
     return scores / share[:, None] * ratio[:, None], ratio
 
 
+def _call(block, estimator, method):
+    """Call a method of an estimator on a block of samples."""
+    return getattr(estimator, method)(block)
+
+
 def _stacked(views):
     """Return views of equal width as one array."""
+    if is_dask(views[0]):
+        return joined(views)
     return get_backend(*views).stack(views, -1)
 
 

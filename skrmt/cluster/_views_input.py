@@ -8,6 +8,8 @@ import numpy as np
 
 from ..linalg import as_device, is_torch
 from ..utils._checks import check_array_like_on_device
+from ..utils._dask import check_dask, is_dask, map_blocks, to_local
+from ..utils._optional import import_optional
 
 _SAFE = 1e50
 
@@ -17,7 +19,7 @@ class ViewStack(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray or torch tensor of shape (n, p, m)
+    X : ndarray, torch tensor or dask array of shape (n, p, m)
         The entries over `scale`; 0 where a view is missing.
     mask : ndarray of bool of shape (n, m) or None
         Which samples have which view; None for all.
@@ -49,6 +51,41 @@ def is_view_list(X):
         Whether it is a list or tuple of arrays, tensors or frames of two dimensions.
     """
     return isinstance(X, (list, tuple)) and any(len(getattr(v, "shape", ())) == 2 for v in X)
+
+
+def is_dask_views(X):
+    """Tell whether X is a Dask array, or a list of them.
+
+    Parameters
+    ----------
+    X : object
+        What a user passes.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    return is_dask(X) or (isinstance(X, (list, tuple)) and len(X) > 0 and is_dask(X[0]))
+
+
+def joined(X):
+    """Return Dask arrays of equal shape as one.
+
+    Parameters
+    ----------
+    X : dask array, or list of dask arrays of shape (n, p)
+        Views.
+
+    Returns
+    -------
+    dask array
+        Itself, or the list as an array of shape (n, p, m), in one chunk but for the samples.
+    """
+    if is_dask(X):
+        return X
+    da = import_optional("dask.array", "dask")
+    return da.stack(_dask_list(X, None), axis=-1).rechunk({1: -1, 2: -1})
 
 
 def n_dimensions(X):
@@ -92,6 +129,8 @@ def view_list(X, device=None):
     ValueError
         If one is not a matrix, is not finite, or has another number of samples.
     """
+    if any(is_dask(view) for view in X):
+        return _dask_list(X, device)
     views = []
     for k, view in enumerate(X):
         checked = check_array_like_on_device(
@@ -105,6 +144,27 @@ def view_list(X, device=None):
             "order. Leave out the others, or pass one array with NaN where a view is missing."
         )
     return views
+
+
+def _dask_list(X, device):
+    """Check a list of Dask arrays of equal width, and chunk them alike."""
+    shapes = [tuple(view.shape) for view in X]
+    if not all(is_dask(view) for view in X) or len(set(shapes)) > 1:
+        raise ValueError(
+            f"the views of X have shapes {shapes}, some of them Dask arrays: all must be, and of "
+            "one shape. Pass view.compute() for each to fit them in memory."
+        )
+    _refuse_device(device)
+    return [view.rechunk(X[0].chunks) for view in X]
+
+
+def _refuse_device(device):
+    """Raise if Dask arrays are to go to a device."""
+    if device is not None:
+        raise ValueError(
+            f"device={device!r} needs views in memory, but X is a Dask array: pass X.compute(), or "
+            "device=None."
+        )
 
 
 def view_stack(X, mask, device=None, shape=None):
@@ -138,21 +198,31 @@ def view_stack(X, mask, device=None, shape=None):
             f"X has {ndim} dimension(s): expected 2 dimensions for one "
             "view or 3, (n_samples, n_features, n_views). Reshape your data."
         )
-    X = check_array_like_on_device(X, "X", ndim, ensure_finite=False)
+    if is_dask(X):
+        _refuse_device(device)
+        X = check_dask(X, "X", ndim, ensure_finite=False)
+        X = X if X.shape[0] > X.shape[1] else X.compute()
+    else:
+        X = check_array_like_on_device(X, "X", ndim, ensure_finite=False)
     X = X[:, :, None] if ndim == 2 else X
     if shape is not None and tuple(X.shape[1:]) != tuple(shape):
         raise ValueError(
             f"X has {int(X.shape[1])} features and {int(X.shape[2])} views, but {shape[0]} "
             f"features and {shape[1]} views were seen in fit: pass the same ones in the same order."
         )
-    X = as_device(X, device)
+    X = X if is_dask(X) else as_device(X, device)
     X, present = _missing(X, mask)
-    largest = max(float(X.max()), -float(X.min()))
+    largest = max(map_blocks(_largest, X)) if is_dask(X) else _largest(X)
     scale = 1.0
     if largest > 0 and not 1 / _SAFE < largest < _SAFE:
         scale = float(2.0 ** np.floor(np.log2(largest)))
         X = X / scale
     return ViewStack(X, present, scale)
+
+
+def _largest(X):
+    """Return the largest modulus."""
+    return max(float(X.max()), -float(X.min())) if X.shape[0] else 0.0
 
 
 def _missing(X, mask):
@@ -165,9 +235,10 @@ def _missing(X, mask):
     present = np.ones((n, m), dtype=bool) if mask is None else _checked_mask(mask, (n, m))
     if not finite:
         empty = X.isnan().all(1).cpu().numpy() if is_torch(X) else np.isnan(X).all(axis=1)
+        empty = to_local(empty)
         present = present & ~empty
     X = _zeroed(X, present)
-    check_array_like_on_device(X, "X", 3)
+    (check_dask if is_dask(X) else check_array_like_on_device)(X, "X", 3)
     alone = ~present.any(axis=1)
     if alone.any():
         raise ValueError(
@@ -183,6 +254,10 @@ def _zeroed(X, present):
     if is_torch(X):
         absent = X.new_tensor(~present).bool()[:, None, :]
         return X.masked_fill(absent, 0.0)
+    if is_dask(X):
+        da = import_optional("dask.array", "dask")
+        there = da.from_array(present, chunks=(X.chunks[0], -1))[:, None, :]
+        return da.where(there, X, X.dtype.type(0))
     return np.where(present[:, None, :], X, X.dtype.type(0))
 
 

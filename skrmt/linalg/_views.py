@@ -1,4 +1,7 @@
-"""Passes over a stack of views: moments of the views, combinations of them, leading components."""
+"""Passes over a stack of views: moments of the views, combinations of them, leading components.
+
+On Dask arrays chunked by samples every pass runs where the blocks are.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import eigh
 
+from ..utils._dask import is_dask, map_blocks, reduce_blocks
+from ..utils._optional import import_optional
 from ._backend import Array, get_backend, to_numpy
 from ._dense_tensor import FloatArray
 
@@ -43,7 +48,7 @@ def view_means(X: Array, mask: Array | None = None) -> FloatArray:
 
     Parameters
     ----------
-    X : ndarray or torch tensor of shape (n, p, m)
+    X : ndarray, torch tensor or dask array of shape (n, p, m)
         The views.
     mask : ndarray of bool of shape (n, m), optional
         Which samples have which view; entries of the others are 0.
@@ -62,13 +67,21 @@ def view_means(X: Array, mask: Array | None = None) -> FloatArray:
            [4., 5.]])
     """
     n, p, m = (int(size) for size in X.shape)
+    counts = n if mask is None else np.maximum(mask.sum(axis=0), 1)
+    if is_dask(X):
+        return np.asarray(reduce_blocks(_block_sum, X) / counts)
     if mask is None and "float64" in str(X.dtype):
         return np.asarray(to_numpy(X.reshape(n, -1).mean(0))).reshape(p, m)
+    return np.asarray(_block_sum(X) / counts)
+
+
+def _block_sum(X: Array) -> FloatArray:
+    """Return the sum over samples, (p, m)."""
+    n, p, m = (int(size) for size in X.shape)
     total = np.zeros(p * m)
     for rows in _blocks(n, p * m):
         total += _float64(X[rows].reshape(rows.stop - rows.start, -1)).sum(0)
-    counts = n if mask is None else np.maximum(mask.sum(axis=0), 1)
-    return np.asarray(total.reshape(p, m) / counts)
+    return total.reshape(p, m)
 
 
 def view_gram(X: Array, mean: FloatArray, mask: Array | None = None) -> FloatArray:
@@ -76,7 +89,7 @@ def view_gram(X: Array, mean: FloatArray, mask: Array | None = None) -> FloatArr
 
     Parameters
     ----------
-    X : ndarray or torch tensor of shape (n, p, m)
+    X : ndarray, torch tensor or dask array of shape (n, p, m)
         The views.
     mean : ndarray of shape (p, m)
         Their means.
@@ -97,12 +110,25 @@ def view_gram(X: Array, mean: FloatArray, mask: Array | None = None) -> FloatArr
     array([[16., 16.],
            [16., 16.]])
     """
+    if is_dask(X):
+        return np.asarray(reduce_blocks(_block_gram, X, *_given(mask), shared=(mean,)))
     m = mean.shape[1]
     gram = np.zeros((m, m))
     for _, block in _centred(X, mean, mask):
         flat = block.reshape(-1, m)
         gram += to_numpy(flat.T @ flat)
     return gram
+
+
+def _given(mask: Array | None) -> tuple[Array, ...]:
+    """Return the mask as the arrays that go with the rows: one, or none."""
+    return () if mask is None else (mask,)
+
+
+def _block_gram(block: Array, *mask_and_mean: Array) -> FloatArray:
+    """Return the Gram matrix of the views of a block of samples."""
+    *mask, mean = mask_and_mean
+    return view_gram(block, mean, *mask)
 
 
 def combine_views(
@@ -112,7 +138,7 @@ def combine_views(
 
     Parameters
     ----------
-    X : ndarray or torch tensor of shape (n, p, m)
+    X : ndarray, torch tensor or dask array of shape (n, p, m)
         The views.
     mean : ndarray of shape (p, m)
         Their means.
@@ -123,8 +149,8 @@ def combine_views(
 
     Returns
     -------
-    ndarray or torch tensor of shape (n, p)
-        The sum, in float64 on the device of X.
+    ndarray, torch tensor or dask array of shape (n, p)
+        The sum, in float64 on the device of X; of a Dask array it is computed when needed.
 
     Examples
     --------
@@ -134,6 +160,8 @@ def combine_views(
     array([[3., 3.],
            [3., 3.]])
     """
+    if is_dask(X):
+        return _combine_lazily(X, mean, weights, mask)
     n, p = int(X.shape[0]), int(X.shape[1])
     backend = get_backend(X)
     combined = backend.empty((n, p), like=X, dtype="float64")
@@ -143,6 +171,23 @@ def combine_views(
     return combined
 
 
+def _combine_lazily(X: Array, mean: FloatArray, weights: FloatArray, mask: Array | None) -> Array:
+    """Return the weighted sum of the views of a Dask array as another."""
+    da = import_optional("dask.array", "dask")
+    there = _given(mask)
+    masks = [da.from_array(part, chunks=(X.chunks[0], -1))[:, None, :] for part in there]
+    return da.map_blocks(
+        _combined_block, X, *masks, mean=mean, weights=weights, drop_axis=2, dtype=np.float64
+    )
+
+
+def _combined_block(
+    block: Array, present: Array | None = None, *, mean: FloatArray, weights: FloatArray
+) -> Array:
+    """Return the weighted sum of the views of a block of samples."""
+    return combine_views(block, mean, weights, None if present is None else present[:, 0])
+
+
 def project_views(
     X: Array, mean: FloatArray, directions: FloatArray, mask: Array | None = None
 ) -> FloatArray:
@@ -150,7 +195,7 @@ def project_views(
 
     Parameters
     ----------
-    X : ndarray or torch tensor of shape (n, p, m)
+    X : ndarray, torch tensor or dask array of shape (n, p, m)
         The views.
     mean : ndarray of shape (p, m)
         Their means.
@@ -171,10 +216,20 @@ def project_views(
     >>> project_views(np.ones((1, 3, 2)), np.zeros((3, 2)), np.eye(3, 1)).shape
     (1, 1, 2)
     """
+    if is_dask(X):
+        return np.concatenate(
+            map_blocks(_projected_block, X, *_given(mask), shared=(mean, directions))
+        )
     rows_of = np.ascontiguousarray(directions.T)
     matrix = get_backend(X).asarray(rows_of, like=X, dtype="float64")
     parts = [to_numpy(matrix @ block) for _, block in _centred(X, mean, mask)]
-    return np.concatenate(parts)
+    return np.concatenate(parts) if parts else np.zeros((0, directions.shape[1], mean.shape[1]))
+
+
+def _projected_block(block: Array, *mask_mean_directions: Array) -> FloatArray:
+    """Return the scores of a block of samples."""
+    *mask, mean, directions = mask_mean_directions
+    return project_views(block, mean, directions, *mask)
 
 
 def leading_components(Y: Array, n_components: int) -> LeadingComponents:
@@ -182,8 +237,8 @@ def leading_components(Y: Array, n_components: int) -> LeadingComponents:
 
     Parameters
     ----------
-    Y : ndarray or torch tensor of shape (n, p)
-        The matrix, in float64.
+    Y : ndarray, torch tensor or dask array of shape (n, p)
+        The matrix, in float64. A Dask array has n >= p.
     n_components : int
         Largest number q of triplets.
 
@@ -207,20 +262,28 @@ def leading_components(Y: Array, n_components: int) -> LeadingComponents:
     n, p = (int(size) for size in Y.shape)
     transposed = n < p
     A = Y if transposed else Y.T
-    gram = to_numpy(A @ A.T)
+    gram = reduce_blocks(_inner, Y) if is_dask(Y) else to_numpy(A @ A.T)
     size = len(gram)
     q = min(n_components, size)
     values, vectors = eigh(gram, subset_by_index=(size - q, size - 1), check_finite=False)
     values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1].copy()
     trace, squares = float(np.trace(gram)), float((gram**2).sum())
-    native = get_backend(Y).asarray(np.ascontiguousarray(vectors), like=Y, dtype="float64")
-    other = np.array(to_numpy(A.T @ native))
+    if is_dask(Y):
+        other = np.concatenate(map_blocks(np.matmul, Y, shared=(vectors,)))
+    else:
+        native = get_backend(Y).asarray(np.ascontiguousarray(vectors), like=Y, dtype="float64")
+        other = np.array(to_numpy(A.T @ native))
     norms = np.sqrt(np.maximum(values, values[0] * size * 2.0**-52 if q else 0.0))
     other /= np.where(norms > 0, norms, 1.0)
     left, right = (vectors, other) if transposed else (other, vectors)
     signs = np.sign(right[np.abs(right).argmax(axis=0), np.arange(q)])
     signs = np.where(signs == 0, 1.0, signs)
     return LeadingComponents(values, left * signs, right * signs, trace, squares)
+
+
+def _inner(block: Array) -> FloatArray:
+    """Return the products of the columns of a block."""
+    return np.asarray(block.T @ block)
 
 
 def _centred(X: Array, mean: FloatArray, mask: Array | None) -> Iterator[tuple[slice, Array]]:
