@@ -37,10 +37,17 @@ LAYERS = {
 }
 """What the modules of a layer may import beside themselves; other subpackages hold estimators."""
 
+REPORT = {"skrmt.estimation", "skrmt.linalg", "sklearn"}
+"""What the report on estimators of scikit-learn is made of."""
+
 ADDITIONS = {
     "linalg/_backend.py": {"tensorly", "torch"},
     "utils/_sklearn_compat.py": {"sklearn"},
-    "inspection/_report.py": {"skrmt.estimation", "skrmt.linalg", "sklearn"},
+    "inspection/_learning_curve.py": REPORT,
+    "inspection/_report.py": REPORT,
+    "inspection/_report_accuracy.py": REPORT,
+    "inspection/_report_curve.py": REPORT,
+    "inspection/_report_scores.py": REPORT,
     "preference/_trainer.py": {"torch", "transformers"},
     "feature_extraction": {"torch", "transformers"},
 }

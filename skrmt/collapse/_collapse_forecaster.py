@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numbers
 import warnings
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import TheoryWarning
@@ -228,8 +229,49 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
             If counts are not whole numbers of 0 or more, a context is empty, or parameters do not
             fit the scheme or each other.
         """
+        return self._forecast(self._modelled(X))
+
+    @restore_on_failure
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None):
+        """Add a further part of a corpus, exactly as if all had been given to `fit` at once.
+
+        Parameters
+        ----------
+        X : iterable of sequences of tokens or strings, array of counts, or NextTokenModel
+            The part, as for `fit`.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        CollapseForecaster
+            The fitted forecaster.
+
+        Raises
+        ------
+        TypeError
+            As `fit`.
+        ValueError
+            As `fit`, or if `context_length` is not that of the calls before.
+
+        Examples
+        --------
+        >>> from skrmt.collapse import CollapseForecaster
+        >>> forecaster = CollapseForecaster(tokenizer=str.split)
+        >>> forecaster = forecaster.partial_fit(["a b a b"]).partial_fit(["a c a b"])
+        >>> forecaster.half_life_ == forecaster.fit(["a b a b", "a c a b"]).half_life_
+        True
+        """
+        if not hasattr(self, "corpus_"):
+            return self._forecast(self._modelled(X))
+        model = copy(self.corpus_)
+        model.set_params(context_length=self.context_length, tokenizer=self.tokenizer)
+        return self._forecast(model.partial_fit(X))
+
+    def _forecast(self, model):
+        """Set the attributes of a corpus of which the model is known."""
         scheme = checked_scheme(self)
-        model = self._modelled(X)
         corpus = sized_corpus(model.counts_, scheme, self.n_synthetic, self.n_real)
         groups = forecast.mixture(corpus, scheme)
         times = np.arange(self.n_generations + 1)
@@ -304,7 +346,7 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
             f"there is no formula for {', '.join(missing)} under scheme={scheme.name!r}. The "
             "diversity is exact; take the other curves from simulate(..., curve=...).",
             TheoryWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
 
     def predict(self, X):

@@ -86,7 +86,8 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
         Parameters
         ----------
         X : iterable of sequences of tokens, of strings, or array of shape (n_contexts, n_tokens)
-            The corpus, or the counts themselves, sparse or not.
+            The corpus, or the counts themselves, sparse or not, or those of a fitted
+            NextTokenModel.
         y : None
             Not used.
 
@@ -111,8 +112,10 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : as for `fit`
-            Further sequences or counts.
+        X : iterable of sequences of tokens, of strings, or array of shape (n_contexts, n_tokens)
+            Further sequences or counts, or a fitted NextTokenModel, whose counts are added. After
+            the first call all sequences may be shorter than a context, and contexts that were
+            counted before may have no count.
         y : None
             Not used.
 
@@ -120,11 +123,18 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
         -------
         NextTokenModel
             The fitted model.
+
+        Raises
+        ------
+        TypeError
+            As `fit`.
+        ValueError
+            As `fit`, or if `context_length` is not that of the calls before.
         """
-        counted = self._counted(X)
-        if hasattr(self, "counts_"):
-            counted = merged(TokenCounts(self.counts_, self.contexts_, self.tokens_), counted)
-        return self._set(counted)
+        if not hasattr(self, "counts_"):
+            return self._set(self._counted(X))
+        known = TokenCounts(self.counts_, self.contexts_, self.tokens_)
+        return self._set(merged(known, self._counted(X, allow_none=True)))
 
     def predict(self, X):
         """Return the most likely next tokens.
@@ -179,10 +189,10 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
         seen = self._counted(X)
         column = {token: i for i, token in enumerate(self.tokens_)}
         entries = seen.counts.tocoo()
-        columns = np.array([column.get(token, -1) for token in seen.tokens])[entries.coords[1]]
+        columns = np.array([column.get(token, -1) for token in seen.tokens])[entries.col]
         total, start = 0.0, 0
-        order = np.argsort(entries.coords[0], kind="stable")
-        rows, columns, counts = entries.coords[0][order], columns[order], entries.data[order]
+        order = np.argsort(entries.row, kind="stable")
+        rows, columns, counts = entries.row[order], columns[order], entries.data[order]
         for block in self._blocks(self._rows(seen.contexts)):
             inside = (rows >= start) & (rows < start + len(block))
             known = columns[inside] >= 0
@@ -240,13 +250,17 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
             return min(int(np.searchsorted(cumulative, share, side="right")), len(cumulative) - 1)
         return int(columns[np.searchsorted(np.cumsum(counts), target, side="right")])
 
-    def _counted(self, X):
-        """Return the counts of a corpus or of a matrix."""
+    def _counted(self, X, allow_none=False):
+        """Return the counts of a corpus or of a matrix, or of a fitted model."""
+        if isinstance(X, NextTokenModel):
+            check_is_fitted(X)
+            return TokenCounts(X.counts_, X.contexts_, X.tokens_)
         if sparse.issparse(X) or (isinstance(X, np.ndarray) and X.dtype.kind in "biuf"):
-            counts = checked_counts(X)
+            counts = checked_counts(X, allow_none=allow_none)
             rows, columns = counts.shape
             return TokenCounts(counts, [(i,) for i in range(rows)], list(range(columns)))
-        return count_tokens(tokenized(X, self.tokenizer), self.context_length)
+        sequences = tokenized(X, self.tokenizer)
+        return count_tokens(sequences, self.context_length, allow_none=allow_none)
 
     def _set(self, counted):
         """Store counts."""

@@ -77,7 +77,7 @@ def tokenized(X, tokenizer):
     return sequences
 
 
-def count_tokens(sequences, context_length):
+def count_tokens(sequences, context_length, *, allow_none=False):
     """Count what follows each context.
 
     Parameters
@@ -86,6 +86,8 @@ def count_tokens(sequences, context_length):
         Tokens.
     context_length : int
         Number of tokens of a context.
+    allow_none : bool, default=False
+        Whether all sequences may be too short to count anything but their tokens.
 
     Returns
     -------
@@ -110,6 +112,8 @@ def count_tokens(sequences, context_length):
             f"a token of X is not hashable ({error}): pass strings or tuples."
         ) from error
     kept = [code for code in codes if len(code) > context_length]
+    if not kept and allow_none:
+        return TokenCounts(sparse.csr_array((0, len(index)), dtype=np.int64), [], list(index))
     if not kept:
         raise ValueError(
             f"no sequence of X is longer than context_length={context_length}: pass longer ones, "
@@ -139,13 +143,15 @@ def _first_seen(contexts, n_tokens):
     return first[order], rank[code]
 
 
-def checked_counts(X):
+def checked_counts(X, *, allow_none=False):
     """Check a matrix of counts.
 
     Parameters
     ----------
     X : sparse or dense array of shape (n_contexts, n_tokens)
         Counts.
+    allow_none : bool, default=False
+        Whether a context may have none.
 
     Returns
     -------
@@ -167,13 +173,30 @@ def checked_counts(X):
     matrix = matrix.astype(np.int64)
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
-    totals = np.asarray(matrix.sum(axis=1)).ravel()
+    if not (allow_none and matrix.shape[0]):
+        check_contexts(matrix)
+    return matrix
+
+
+def check_contexts(counts):
+    """Raise if a context has no count.
+
+    Parameters
+    ----------
+    counts : csr_array of shape (n_contexts, n_tokens)
+        Counts.
+
+    Raises
+    ------
+    ValueError
+        If there is no context, or an empty one.
+    """
+    totals = np.asarray(counts.sum(axis=1)).ravel()
     if not len(totals) or (totals == 0).any():
         raise ValueError(
             f"context {int(np.argmin(totals)) if len(totals) else 0} has no count: leave contexts "
             "out that were never seen."
         )
-    return matrix
 
 
 def merged(old, new):
@@ -188,7 +211,18 @@ def merged(old, new):
     -------
     TokenCounts
         Their sum.
+
+    Raises
+    ------
+    ValueError
+        If contexts are of another length, or one has no count.
     """
+    for context in new.contexts[:1]:
+        if len(context) != len(old.contexts[0]):
+            raise ValueError(
+                f"contexts of X have {len(context)} token(s), those counted before have "
+                f"{len(old.contexts[0])}: keep context_length, or fit anew."
+            )
     tokens = list(dict.fromkeys([*old.tokens, *new.tokens]))
     contexts = list(dict.fromkeys([*old.contexts, *new.contexts]))
     shape = len(contexts), len(tokens)
@@ -197,7 +231,9 @@ def merged(old, new):
     total = sparse.csr_array(shape, dtype=np.int64)
     for part in (old, new):
         entries = part.counts.tocoo()
-        rows = np.array([row[context] for context in part.contexts])[entries.coords[0]]
-        columns = np.array([column[token] for token in part.tokens])[entries.coords[1]]
+        rows = np.array([row[context] for context in part.contexts], dtype=int)[entries.row]
+        columns = np.array([column[token] for token in part.tokens], dtype=int)[entries.col]
         total = total + sparse.coo_array((entries.data, (rows, columns)), shape=shape).tocsr()
-    return TokenCounts(sparse.csr_array(total), contexts, tokens)
+    total = sparse.csr_array(total)
+    check_contexts(total)
+    return TokenCounts(total, contexts, tokens)

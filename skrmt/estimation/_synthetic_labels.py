@@ -219,14 +219,55 @@ def class_geometry(X, observed, sample_weight, n_classes):
     >>> geometry.means.ravel().tolist(), geometry.trace
     ([-1.5, 1.5], 2.0)
     """
-    total = sample_weight.sum()
     member = np.eye(n_classes)[observed] * sample_weight[:, None]
-    shares = member.sum(0) / total
-    means = np.asarray((X.T @ member).T, dtype=float) / np.maximum(shares * total, _TINY)[:, None]
+    return geometry_of_sums(*class_sums(X, member), member)
+
+
+def class_sums(X, member):
+    """Return what rows add to the moments of the classes.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (n, p)
+        The rows.
+    member : ndarray of shape (n, K)
+        Weight of each row in the column of its class, 0 in the others.
+
+    Returns
+    -------
+    sums : ndarray of shape (K, p)
+        Weighted sum of the rows of each class.
+    energy : float
+        Weighted sum of the squared norms of the rows.
+    """
     squares = X.multiply(X).sum(1) if hasattr(X, "multiply") else np.einsum("ij,ij->i", X, X)
-    squares = np.asarray(squares, dtype=float).ravel()
-    within = sample_weight @ squares / total - shares @ (means**2).sum(1)
-    size = total**2 / (sample_weight**2).sum()
+    energy = member.sum(1) @ np.asarray(squares, dtype=float).ravel()
+    return np.asarray((X.T @ member).T, dtype=float), float(energy)
+
+
+def geometry_of_sums(sums, energy, member):
+    """Return the class means and the variance within classes from sums over the rows.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (K, p)
+        Weighted sum of the rows of each class.
+    energy : float
+        Weighted sum of the squared norms of the rows.
+    member : ndarray of shape (n, K)
+        Weight of each row in the column of its class, 0 in the others.
+
+    Returns
+    -------
+    ClassGeometry
+        Moments; a class without rows has a mean of zero and no share.
+    """
+    weights = member.sum(1)
+    total = weights.sum()
+    shares = member.sum(0) / total
+    means = sums / np.maximum(shares * total, _TINY)[:, None]
+    within = energy / total - shares @ (means**2).sum(1)
+    size = total**2 / (weights**2).sum()
     freedom = max(size - (shares > 0).sum(), 1.0)
     means = np.where(shares[:, None] > 0, means - shares @ means, 0.0)
     return ClassGeometry(means, shares, float(max(within, 0.0) * size / freedom), float(size))

@@ -144,7 +144,7 @@ def _over_blocks(
         return reduce_blocks(function, X, *row_arrays, shared=shared)
     parts = (
         function(X[rows], *(array[rows] for array in row_arrays), *shared)
-        for rows in row_blocks(*X.shape, pieces=16)
+        for rows in row_blocks(X.shape[0], X.shape[1], pieces=16)
     )
     if combine is not None:
         return combine(parts)

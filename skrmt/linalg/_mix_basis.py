@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from ..utils._dask import is_dask, to_local
+from ..utils._rows import RowJob, block_sums
 from ._backend import Array, get_backend, is_torch
 from ._gram import row_blocks
 from ._ridge_basis import _check_data, _check_weights
@@ -21,7 +23,7 @@ class MixSource(NamedTuple):
 
     Attributes
     ----------
-    X : array, sparse matrix or torch tensor of shape (m, p)
+    X : array, sparse matrix, torch tensor or dask array of shape (m, p)
         The rows.
     targets : array of shape (m,) or (m, q)
         Their targets.
@@ -39,7 +41,7 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    X : array, sparse matrix or tensor of shape (n, p)
+    X : array, sparse matrix, tensor or dask array of shape (n, p)
         The data given, not copied.
     targets : array of shape (n, q)
         Targets in double precision.
@@ -123,7 +125,8 @@ def mix_basis(
     targets : array of shape (n,) or (n, q)
         Their targets.
     sources : sequence of MixSource
-        The synthetic rows, one entry a source, of the kind of X.
+        The synthetic rows, one entry a source, of the kind of X, or dask arrays with blocks of rows
+        where X is a NumPy array.
     sample_weight : array of shape (n,), optional
         Positive weights u of the real rows; ones by default.
     fit_intercept : bool, default=True
@@ -159,7 +162,9 @@ def mix_basis(
     6.0
     """
     parts = [_rows(MixSource(X, targets, sample_weight), fit_intercept)]
-    parts += [_rows(source, fit_intercept) for source in sources]
+    sources = _in_memory_if_few(sources, parts[0].X.shape[1], form)
+    totals = _block_totals(sources, fit_intercept)
+    parts += [_rows(s, fit_intercept, t) for s, t in zip(sources, totals, strict=True)]
     real, p, q = parts[0], parts[0].X.shape[1], parts[0].targets.shape[1]
     for part in parts[1:]:
         if part.X.shape[1] != p or part.targets.shape[1] != q:
@@ -170,7 +175,7 @@ def mix_basis(
     m = sum(part.X.shape[0] for part in parts[1:])
     chosen = form or _cheapest(real.X.shape[0], m, p)
     if chosen != "kernel":
-        parts[1:] = [with_gram(part) for part in parts[1:]]
+        parts[1:] = _with_grams(parts[1:])
     if chosen == "primal":
         parts[0] = with_gram(parts[0])
     total = sum(part.weight for part in parts) if total_weight is None else float(total_weight)
@@ -191,11 +196,37 @@ def _cheapest(n: int, m: int, p: int) -> str:
     return min(costs, key=lambda name: costs[name])
 
 
-def _rows(source: MixSource, centre: bool) -> Rows:
-    """Check rows and compute their means."""
-    data = _check_data(source.X)
+def _in_memory_if_few(
+    sources: Sequence[MixSource], n_features: int, form: str | None
+) -> Sequence[MixSource]:
+    """Return sources with Dask arrays read where they are small, or the rows are needed."""
+    if not any(is_dask(source.X) for source in sources):
+        return sources
+    if form != "kernel" and sum(source.X.shape[0] for source in sources) >= n_features:
+        return sources
+    return [source._replace(X=to_local(source.X)) for source in sources]
+
+
+def _block_totals(sources: Sequence[MixSource], centre: bool) -> list[Array | None]:
+    """Return the weighted sums of the rows of Dask arrays, read together; None for others."""
+    totals: list[Array | None] = [None] * len(sources)
+    lazy = [k for k, source in enumerate(sources) if centre and is_dask(source.X)]
+    jobs = []
+    for k in lazy:
+        given, n = sources[k].sample_weight, sources[k].X.shape[0]
+        weights = np.ones(n) if given is None else np.asarray(given, dtype=float)
+        jobs.append(RowJob(_weighted_block, sources[k].X, (_check_weights(weights, n),)))
+    for k, total in zip(lazy, block_sums(jobs) if jobs else [], strict=True):
+        totals[k] = total
+    return totals
+
+
+def _rows(source: MixSource, centre: bool, total: Array | None = None) -> Rows:
+    """Check rows and compute their means, from their weighted sum where it is known."""
+    blocks = is_dask(source.X)
+    data = source.X if blocks else _check_data(source.X)
     xp = get_backend(data)
-    like = None if sparse.issparse(data) else data
+    like = None if blocks or sparse.issparse(data) else data
     n = data.shape[0]
     targets = xp.asarray(source.targets, like=like, dtype="float64")
     targets = targets[:, None] if targets.ndim == 1 else targets
@@ -205,10 +236,10 @@ def _rows(source: MixSource, centre: bool) -> Rows:
     weights = _check_weights(xp.asarray(given, like=like, dtype="float64"), n)
     weight = float(weights.sum())
     if centre:
-        mean = _weighted_sum(data, weights) / weight
+        mean = (_weighted_sum(data, weights) if total is None else total) / weight
         target_mean = weights @ targets / weight
     else:
-        mean = _weighted_sum(data[:1], weights[:1]) * 0.0
+        mean = xp.zeros(data.shape[1], **xp.context(weights))
         target_mean = targets[0] * 0.0
     return Rows(data, targets, xp.sqrt(weights), weight, mean, target_mean)
 
@@ -222,6 +253,11 @@ def _weighted_sum(X: Array, weights: Array) -> Array:
     for rows in row_blocks(*X.shape):
         total = total + weights[rows] @ xp.asarray(X[rows], dtype="float64")
     return total
+
+
+def _weighted_block(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return ``weights @ rows`` in double precision."""
+    return np.asarray(weights @ rows.astype(np.float64, copy=False))
 
 
 def with_gram(rows: Rows) -> Rows:
@@ -239,7 +275,7 @@ def with_gram(rows: Rows) -> Rows:
     """
     if rows.gram is not None:
         return rows
-    centred = (rows.targets - rows.target_mean) * rows.roots[:, None]
+    centred = _centred_targets(rows)
     if sparse.issparse(rows.X):
         scaled = sparse.diags(rows.roots) @ rows.X.astype(np.float64)
         share = rows.roots[:, None] * centred
@@ -247,6 +283,8 @@ def with_gram(rows: Rows) -> Rows:
         dense -= rows.weight * np.outer(rows.mean, rows.mean)
         product = scaled.T @ centred - np.outer(rows.mean, share.sum(0))
         return rows._replace(gram=dense, cross=product)
+    if is_dask(rows.X):
+        return _with_grams([rows])[0]
     raw = _raw_gram(rows)
     if raw is not None:
         product = rows.X.T @ centred - rows.mean[:, None] * centred.sum(0)
@@ -258,6 +296,28 @@ def with_gram(rows: Rows) -> Rows:
         gram = gram + part.T @ part
         cross = cross + part.T @ centred[block]
     return rows._replace(gram=gram, cross=cross)
+
+
+def _centred_targets(rows: Rows) -> Array:
+    """Return ``sqrt(u) (t - mean)``."""
+    return (rows.targets - rows.target_mean) * rows.roots[:, None]
+
+
+def _with_grams(parts: Sequence[Rows]) -> list[Rows]:
+    """Return rows with their Gram matrices; Dask arrays are read together."""
+    lazy = [rows for rows in parts if is_dask(rows.X)]
+    jobs = [RowJob(_products, r.X, (r.roots, _centred_targets(r)), (r.mean,)) for r in lazy]
+    sums = iter(block_sums(jobs) if jobs else [])
+    done = [(rows, next(sums)) if is_dask(rows.X) else (with_gram(rows), None) for rows in parts]
+    return [r if s is None else r._replace(gram=s[0], cross=s[1]) for r, s in done]
+
+
+def _products(
+    rows: np.ndarray, roots: np.ndarray, targets: np.ndarray, mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return Gram matrix and cross products of the rows of a block."""
+    part = (rows - mean) * roots[:, None]
+    return part.T @ part, part.T @ targets
 
 
 def _raw_gram(rows: Rows) -> Array | None:

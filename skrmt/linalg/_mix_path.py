@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh, lapack
 
+from ..utils._dask import to_local
 from ._backend import Array, get_backend, is_torch
 from ._gram import _eigh_descending, row_blocks
 from ._mix_basis import MixBasis, Rows, as_like, centred_rows, is_dense, with_gram
@@ -471,7 +472,7 @@ def _stacked_coefficients(
     xp = get_backend(basis.real.roots)
     parts = [(1.0, basis.real)]
     parts += [(float(w), s) for w, s in zip(weights, basis.sources, strict=True) if w > 0]
-    data = [part.X for _, part in parts]
+    data = [to_local(part.X) for _, part in parts]
     if is_dense(basis.real):
         rows = xp.concatenate([as_like(x, basis.real.roots) for x in data], axis=0)
     else:

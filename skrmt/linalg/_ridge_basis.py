@@ -209,7 +209,8 @@ def left_blocks(basis: RidgeBasis) -> Iterator[tuple[slice, Array]]:
             yield rows, xp.asarray(basis.left[rows], dtype="float64")
         return
     if is_mapped(basis.data):
-        for rows in row_blocks(*basis.data.shape, pieces=16):
+        n, p = basis.data.shape
+        for rows in row_blocks(n, p, pieces=16):
             yield rows, _left_block(basis.data[rows], basis.sqrt_weights[rows], *_projector(basis))
         return
     data = basis.data.tocsr()

@@ -2,8 +2,8 @@
 
 from .. import _install
 from ..theory.sgd import Stage
-from ._mix_fit import SourceQuality
 from ._mix_plan import MixPlan, MixReport
+from ._mix_quality import SourceQuality
 from ._noise_aware import LabelIssues, NoiseAwareLinearClassifier
 from ._staged_sgd import StagedSGDClassifier, StagedSGDRegressor
 from ._synthetic_mix import SyntheticMixClassifier

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ..estimation import (
     accuracy_influence,
     class_geometry,
-    flip_rate,
-    generator_shift,
-    leak_pvalue,
     loo_accuracy,
     score_margins,
     score_temperature,
-    separation_ratio,
 )
 from ..linalg import coefficients, loo_scores, loo_squared_error, ridge_basis, to_numpy
+from ..utils._dask import is_dask
+from ._mix_blocks import joined, measure, on_host
 from ._mix_input import RealRows, SourceRows, as_numbers
 from ._mix_model import MixModel
+from ._mix_quality import NO_SOURCE, Judge, pool, second_trace
 from ._mix_scores import (
     crossfitted_scores,
     exact_scores,
@@ -49,38 +46,6 @@ _NO_ACCURACY = {
     "effective_sample_size_": _NAN,
     "leakage_gap_": _NAN,
 }
-
-
-class SourceQuality(NamedTuple):
-    """What the rows of a source show.
-
-    Attributes
-    ----------
-    n_rows, n_kept : int
-        Rows given, and left by pruning.
-    label_noise, label_noise_std : float
-        Share of wrong labels before pruning, and its standard error.
-    keep_correct, keep_incorrect : float
-        Probability that pruning leaves a right label, a wrong one.
-    mean_scale, mean_orthogonal : float
-        Component of the class means along the real ones (1: right), and norm of the rest in
-        standard deviations of a real feature.
-    variance_ratio : float
-        Variance within classes over that of the real rows.
-    leak_pvalue : float
-        Small where class means are too near to those of the real rows at hand.
-    """
-
-    n_rows: int
-    n_kept: int
-    label_noise: float
-    label_noise_std: float
-    keep_correct: float
-    keep_incorrect: float
-    mean_scale: float
-    mean_orthogonal: float
-    variance_ratio: float
-    leak_pvalue: float
 
 
 def fit_mix(estimator, rows):
@@ -353,19 +318,25 @@ def _leakage_gap(problem, choice, alphas):
 def _diagnose(estimator, rows, problem, search, attributes, unit):
     """Return what the rows show of labels, verifier and generator, and what to warn of."""
     real, n_classes = problem.real, problem.n_classes
-    X = _on_host(real.X)
+    X = on_host(real.X)
     geometry = class_geometry(X, real.observed, real.weights, n_classes)
-    second = _second_trace(X, real, geometry)
+    second = second_trace(X, real, geometry)
     n_features = geometry.trace**2 / second if second > 0 else np.nan
     level = second / geometry.trace if geometry.trace > 0 else np.nan
     feature = geometry.trace / X.shape[1]
     alone = search.best["real"]
-    scorer = solve(problem, np.zeros(len(rows.sources)), 0, alone.alpha)
+    coef, intercept = map(to_numpy, solve(problem, np.zeros(len(rows.sources)), 0, alone.alpha))
     factor = score_temperature(alone.scores, real.observed, real.weights)
-    judge = _Judge(geometry, n_features, feature, real, alone.scores, scorer, factor, unit)
-    qualities = [judge.quality(source, n_classes) for source in rows.sources]
-    pooled = judge.quality(_pool(rows.sources), n_classes) if len(qualities) > 1 else None
-    pooled = pooled or (qualities[0] if qualities else _NO_SOURCE)
+    judge = Judge(geometry, n_features, feature, real, alone.scores, intercept, factor)
+    measures = measure(rows.sources, n_classes, coef, unit)
+    qualities = [
+        judge.quality(source, part, n_classes)
+        for source, part in zip(rows.sources, measures, strict=True)
+    ]
+    pooled = None
+    if len(qualities) > 1:
+        pooled = judge.quality(pool(rows.sources), joined(measures), n_classes)
+    pooled = pooled or (qualities[0] if qualities else NO_SOURCE)
     signal = max(geometry.energy(), 0.0) / max(n_classes - 1, 1)
     model = _model(rows, real, n_classes, n_features, level, feature, signal, pooled)
     n_rows = sum(source.weights.sum() for source in rows.sources)
@@ -385,113 +356,6 @@ def _diagnose(estimator, rows, problem, search, attributes, unit):
         more["leakage_gap_"] = np.nan
     penalty = search.choice.alpha * rows.total_weight / level if level > 0 else np.nan
     return more | _model_attributes(model, n_rows, weight, attributes, penalty), messages
-
-
-def _on_host(X):
-    """Return data as an array or a sparse matrix."""
-    return X if hasattr(X, "toarray") else to_numpy(X)
-
-
-_NO_SOURCE = SourceQuality(0, 0, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN)
-
-
-class _Judge(NamedTuple):
-    """The real rows as a measure of the synthetic ones."""
-
-    geometry: NamedTuple
-    n_features: float
-    feature: float
-    real: RealRows
-    scores: np.ndarray
-    scorer: tuple
-    factor: float
-    unit: float
-
-    def quality(self, source, n_classes):
-        """Return the quality of a source."""
-        if len(source.observed) == 0:
-            return _NO_SOURCE
-        X = _on_host(in_units(source.X, self.unit))
-        moments = class_geometry(X, source.observed, source.weights, n_classes)
-        coef, intercept = (to_numpy(part) for part in self.scorer)
-        scores = np.asarray(X @ coef.T, dtype=float) + intercept
-        ratio = moments.trace / max(self.geometry.trace, 1e-300)
-        scale = separation_ratio(
-            self.scores,
-            self.real.observed,
-            self.real.weights,
-            scores,
-            source.weights,
-            ratio,
-        )
-        logits = self.factor * scale * scores
-        logits = logits[:, 0] if scores.shape[1] == 1 else logits
-        before, keep = _flips(logits, source)
-        contrast = 1.0 - before.rate * n_classes / (n_classes - 1)
-        shift = generator_shift(self.geometry, moments, contrast)
-        leak = leak_pvalue(self.geometry, moments, self.n_features)
-        return SourceQuality(
-            len(source.observed),
-            int(source.kept.sum()),
-            before.rate,
-            before.std,
-            *keep,
-            shift[0],
-            shift[1] / np.sqrt(self.feature) if self.feature > 0 else np.nan,
-            float(ratio),
-            leak,
-        )
-
-
-def _flips(logits, source):
-    """Return the share of wrong labels before pruning, and the rates at which they are kept."""
-    kept = source.kept
-    if kept.all():
-        return flip_rate(logits, source.observed, source.weights), (1.0, 1.0)
-    share = float(source.weights @ kept / source.weights.sum())
-    left = flip_rate(logits[kept], source.observed[kept], source.weights[kept])
-    gone = flip_rate(logits[~kept], source.observed[~kept], source.weights[~kept])
-    if share == 0:
-        return gone, (0.0, 0.0)
-    noise = share * left.rate + (1.0 - share) * gone.rate
-    std = float(np.hypot(share * left.std, (1.0 - share) * gone.std))
-    correct = share * (1.0 - left.rate) / max(1.0 - noise, 1e-9)
-    wrong = share * left.rate / noise if noise > 1e-9 else np.nan
-    return left._replace(rate=noise, std=std), (min(correct, 1.0), min(wrong, 1.0))
-
-
-def _second_trace(X, real, geometry):
-    """Return an unbiased estimate of tr C^2, C the covariance within classes."""
-    w = real.weights / real.weights.sum()
-    means = geometry.means[real.observed]
-    rows = X.toarray() if hasattr(X, "toarray") and X.shape[0] <= X.shape[1] else X
-    centre = np.asarray(w @ rows).ravel()
-    roots = np.sqrt(w)[:, None]
-    if hasattr(rows, "toarray"):
-        gram = np.asarray((rows.multiply(w[:, None]).T @ rows).todense(), dtype=float)
-        between = (geometry.means.T * geometry.shares) @ geometry.means
-        product = gram - np.outer(centre, centre) - between
-    else:
-        residual = (rows - centre - means) * roots
-        wide = residual.shape[0] <= residual.shape[1]
-        product = residual @ residual.T if wide else residual.T @ residual
-    freedom = max(real.size - len(geometry.shares), 1.0)
-    inflate = (real.size / freedom) ** 2
-    squares = float((product.astype(float) ** 2).sum()) * inflate
-    if freedom <= 2:
-        return squares
-    return freedom**2 / ((freedom - 1) * (freedom + 2)) * (squares - geometry.trace**2 / freedom)
-
-
-def _pool(sources):
-    """Return the rows of all sources as one."""
-    return SourceRows(
-        stack([source.X for source in sources]),
-        np.concatenate([source.observed for source in sources]),
-        np.concatenate([source.weights for source in sources]),
-        np.concatenate([source.kept for source in sources]),
-        None,
-    )
 
 
 def _mean_weight(weights, sources):
@@ -556,6 +420,11 @@ def _leak_messages(estimator, qualities):
 
 def _fit_synthetic(estimator, rows, given):
     """Fit synthetic rows where there is no real one."""
+    if any(is_dask(source.X) for source in rows.sources):
+        raise ValueError(
+            "There is no real row, and synthetic rows are a dask array: give real rows, or fit the "
+            "synthetic ones in memory, after compute()."
+        )
     sources = [source.select(source.kept) for source in rows.sources]
     weights = np.ones(len(sources)) if isinstance(given, str) else given
     used = [k for k, part in enumerate(sources) if len(part.observed) and weights[k] > 0]

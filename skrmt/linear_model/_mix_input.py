@@ -6,13 +6,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import check_X_y
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..linalg import as_device, is_torch, to_numpy
 from ..utils._checks import check_array_like_on_device, check_sample_weight
+from ..utils._dask import is_dask, to_local
+from ..utils._rows import take_rows
 from ..utils._sklearn_compat import validate_data
 from ._label_models import LabelData
 from ._label_options import Rows, distinct_rows, encode_labels
+from ._mix_blocks import check_container, read_blocks
 from ._noisy_input import as_input
 
 
@@ -44,7 +48,7 @@ class SourceRows(NamedTuple):
 
     Attributes
     ----------
-    X : array, sparse matrix or tensor of shape (m, p)
+    X : array, sparse matrix, tensor or dask array of shape (m, p)
         Their data.
     observed : ndarray of shape (m,)
         Codes of their labels.
@@ -72,7 +76,7 @@ class SourceRows(NamedTuple):
         """Return some of the rows, as RealRows."""
         if rows.all():
             return RealRows(self.X, self.observed, self.weights)
-        return RealRows(self.X[rows], self.observed[rows], self.weights[rows])
+        return RealRows(take_rows(self.X, rows), self.observed[rows], self.weights[rows])
 
 
 class MixRows(NamedTuple):
@@ -122,9 +126,10 @@ def mix_rows(
     """
     stacked, separate = sample_source is not None, X_synthetic is not None
     _check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score)
-    X, y = as_input(estimator, X, y)
+    check_container(estimator, X, X_synthetic)
+    X, y = _input(estimator, X, y, stacked)
     check_classification_targets(y)
-    weights = check_sample_weight(sample_weight, len(y))
+    weights = check_sample_weight(to_local(sample_weight), len(y))
     if separate:
         parts = [_synthetic_input(estimator, X, X_synthetic, y_synthetic)]
         X = _like(X, parts[0][0])
@@ -133,8 +138,8 @@ def mix_rows(
     else:
         origin = _check_source(sample_source, len(y)) if stacked else np.zeros(len(y), int)
         real, n_rows = origin == 0, len(y)
-        rows = [np.flatnonzero(origin == k) for k in np.unique(origin[~real])]
-        given = [(X[r], y[r], weights[r], r) for r in rows]
+        marks = [origin == k for k in np.unique(origin[~real])]
+        given = [(take_rows(X, k), y[k], weights[k], np.flatnonzero(k)) for k in marks]
     kept, score = _pruning(estimator, keep, verifier_score, n_rows, bool(given))
     used = real & (weights > 0)
     classes, observed = _classes(y[used], weights[used], given)
@@ -143,10 +148,24 @@ def mix_rows(
     rows, messages = None, []
     if used.any():
         data = LabelData(observed, weights[used], len(classes), 0.0)
-        distinct, messages = distinct_rows(X if used.all() else X[used], data)
+        kept_rows = to_local(X if used.all() else take_rows(X, used))
+        distinct, messages = distinct_rows(kept_rows, data)
         rows = RealRows(distinct.X, distinct.data.observed, distinct.data.weights)
     n_synthetic = sum(len(part[1]) for part in given)
     return MixRows(classes, rows, sources, total, int(real.sum()), n_synthetic, messages)
+
+
+def _input(estimator, X, y, stacked):
+    """Check the data of a fit; a Dask array without synthetic rows is read into memory."""
+    y = to_local(y)
+    if not is_dask(X):
+        return as_input(estimator, X, y)
+    if not stacked:
+        return as_input(estimator, to_local(X), y)
+    X = read_blocks(estimator, X, "X", reset=True)
+    # The labels are checked as ever, with a column of the right length in place of the rows.
+    _, y = check_X_y(np.zeros((len(X), 1)), y, dtype=None)
+    return X, y
 
 
 def _check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score):
@@ -179,8 +198,11 @@ def _check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score
 
 def _synthetic_input(estimator, X, X_synthetic, y_synthetic):
     """Return checked synthetic data, dense or sparse as the real ones, and their labels."""
+    y_synthetic = to_local(y_synthetic)
     y = to_numpy(y_synthetic) if is_torch(y_synthetic) else np.asarray(y_synthetic)
-    if is_torch(X_synthetic):
+    if is_dask(X_synthetic):
+        data = read_blocks(estimator, X_synthetic, "X_synthetic", reset=False)
+    elif is_torch(X_synthetic):
         data = check_array_like_on_device(
             X_synthetic, "X_synthetic", 2, n_features=estimator.n_features_in_
         )
@@ -217,6 +239,7 @@ def _like(data, other):
 
 def _check_source(sample_source, n_samples):
     """Return checked ids of the sources."""
+    sample_source = to_local(sample_source)
     origin = to_numpy(sample_source) if is_torch(sample_source) else np.asarray(sample_source)
     if origin.shape != (n_samples,):
         raise ValueError(
@@ -246,6 +269,7 @@ def _pruning(estimator, keep, verifier_score, n_rows, has_sources):
             f"pruning={estimator.pruning!r} needs {name}: pass it to fit, one entry a row, or set "
             "pruning=None."
         )
+    values = to_local(values)
     values = to_numpy(values) if is_torch(values) else np.asarray(values)
     if values.shape != (n_rows,):
         raise ValueError(
@@ -321,7 +345,7 @@ def _source(part, classes, kept, score, threshold):
     keep = keep[used]
     if values is not None and not isinstance(threshold, str):
         keep, values = values >= threshold, None
-    X = X if used.all() else X[used]
+    X = X if used.all() else take_rows(X, used)
     marks = np.column_stack([keep, np.zeros(len(keep)) if values is None else values])
     data = LabelData(observed, weights[used], len(classes), 0.0, likelihood=marks.astype(float))
     rows = distinct_rows(X, data)[0] if len(observed) else Rows(X, data, None)

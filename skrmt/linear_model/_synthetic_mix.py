@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import TheoryWarning
 from ..linalg import is_torch, to_numpy
+from ..utils._dask import to_local
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._sklearn_compat import StrOptions, _fit_context
@@ -166,6 +167,13 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     Identical real rows, label included, count as one with the sum of their weights and are left
     out together.
 
+    Synthetic rows may be Dask arrays with blocks of rows, apart or stacked with the real ones,
+    which are then read into memory: means, Gram matrices and scores of synthetic rows are computed
+    where the blocks are, and equal those in memory to rounding. A block is read five times, or
+    5 + S times where S sources are stacked with real rows: persist the array where memory allows.
+    Synthetic rows are read into memory where they are fewer than features.
+    `generator_source="same"` and `device` are refused. Predictions on Dask arrays are Dask arrays.
+
     References
     ----------
     .. [1] "Maximizing the Potential of Synthetic Data: Insights from Random Matrix Theory",
@@ -251,7 +259,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix, torch tensor or dask array of shape (n, n_features)
             Real rows, or real and synthetic ones. float32 is kept.
         y : array-like of shape (n,)
             Their labels, numbers or strings.
@@ -259,7 +267,8 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             Weights of the rows of X: a row of weight 2 is the same as that row twice.
         sample_source : array-like of shape (n,), optional
             0 for a real row, 1, 2, ... for synthetic sources.
-        X_synthetic : array-like, sparse matrix or torch tensor of shape (m, n_features), optional
+        X_synthetic : array-like, sparse matrix, torch tensor or dask array of shape \
+(m, n_features), optional
             Rows of one synthetic source, of weight 1 each.
         y_synthetic : array-like of shape (m,), optional
             Their labels, all of them among those of real rows.
@@ -365,11 +374,11 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If there is no real row.
         """
-        predicted = to_numpy(self.predict(X))
+        predicted, y = to_numpy(to_local(self.predict(X))), to_local(y)
         y = to_numpy(y) if is_torch(y) else np.asarray(y)
-        weights = None if sample_weight is None else np.asarray(to_numpy(sample_weight))
+        weights = None if sample_weight is None else np.asarray(to_numpy(to_local(sample_weight)))
         if sample_source is not None:
-            real = np.asarray(to_numpy(sample_source)) == 0
+            real = np.asarray(to_numpy(to_local(sample_source))) == 0
             if real.shape != y.shape[:1]:
                 raise ValueError(
                     f"sample_source has shape {real.shape}: give one id a row, ({len(y)},)."

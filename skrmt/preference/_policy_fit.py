@@ -8,6 +8,7 @@ import numpy as np
 
 from ..linalg import coefficients, loo_path, ridge_basis
 from ..theory._preference_names import canonical_loss
+from ..utils._dask import is_dask
 from ._candidate_fit import (
     CONVEX_NORMALISED,
     NORMALISED,
@@ -17,6 +18,7 @@ from ._candidate_fit import (
     leave_one_out_candidates,
 )
 from ._policy_input import Candidates, Comparisons
+from ._policy_moments import Moments, moments_of, ridge_path
 from ._policy_noise import NoiseEstimate, estimate_noise
 from ._policy_solver import (
     CONVEX,
@@ -32,10 +34,12 @@ from ._policy_solver import (
     slope_of,
 )
 from ._policy_theory import (
+    Signal,
     accuracy_of_margins,
     estimate_signal,
     model_accuracy,
     noise_is_white,
+    signal_of,
     smooth_ratio,
 )
 from ._separation import check_finite_optimum
@@ -60,13 +64,13 @@ class Problem(NamedTuple):
         Distinct pairs, in their unit.
     sets : Candidates or None
         Candidate sets, features in the same unit.
-    items : tuple of ndarray or None
+    items : tuple of ndarray or dask array, or None
         Features of the chosen and of the rejected responses.
     """
 
     pairs: Comparisons
     sets: Candidates | None
-    items: tuple[np.ndarray, np.ndarray] | None
+    items: tuple[Any, Any] | None
 
 
 class Setting(NamedTuple):
@@ -89,6 +93,8 @@ class Choice(NamedTuple):
     left_out: np.ndarray | None
     ridge_alpha: float
     """Penalty of the squared loss of the same shrinkage."""
+    moments: Moments | None = None
+    """Sums over the comparisons, where they took the place of the rows."""
 
 
 def read_setting(estimator: Any, estimate: NoiseEstimate, unit: float) -> Setting:
@@ -184,28 +190,28 @@ def fit_policy(estimator: Any, problem: Problem) -> tuple[dict[str, Any], list[s
         "chosen_logratio_": moved.chosen,
         "rejected_logratio_": moved.rejected,
         "kl_to_reference_": moved.kl,
-        "margin_": _mean_margin(problem, choice.fit),
+        "margin_": _mean_margin(problem, choice),
         "n_iter_": choice.fit.n_iter,
     }
     return attributes | theory, messages + more, choice.fit.converged
 
 
-def _mean_margin(problem: Problem, fit: Fit) -> float:
+def _mean_margin(problem: Problem, choice: Choice) -> float:
     """Return the mean margin of the comparisons as they went."""
-    scores = fit.scores
+    if choice.moments is not None:
+        return choice.moments.mean_margin(choice.fit.coef)
+    scores = choice.fit.scores
     if problem.sets is not None:
-        scores = problem.pairs.differences @ fit.coef
+        scores = problem.pairs.differences @ choice.fit.coef
     margins, weights = problem.pairs.outcomes(scores)
     return float(weights @ margins / weights.sum())
 
 
 def _zero_pairs(pairs: Comparisons) -> list[str]:
     """Say that pairs of equal features tell nothing."""
-    empty = np.flatnonzero(pairs.differences[:, 0] == 0)
-    empty = empty[~pairs.differences[empty].any(axis=1)]
-    if len(empty) == 0:
+    if len(pairs.empty) == 0:
         return []
-    count = int(np.isin(pairs.row, empty).sum())
+    count = int(np.isin(pairs.row, pairs.empty).sum())
     return [
         f"{count} of {len(pairs.row)} pairs have responses of identical features: they only add a "
         "constant to the loss, and count as ranked half rightly. Leave them out."
@@ -252,6 +258,8 @@ def best_alpha(left_out: np.ndarray, pairs: Comparisons) -> int:
 
 def _fit_ridge(pairs: Comparisons, setting: Setting) -> Choice:
     """Fit the squared loss, the penalty by exact leave-one-out."""
+    if is_dask(pairs.differences):
+        return _fit_ridge_blocks(pairs, setting)
     basis = _basis(pairs)
     targets = _targets(pairs, setting.beta)
     alphas = (
@@ -262,6 +270,19 @@ def _fit_ridge(pairs: Comparisons, setting: Setting) -> Choice:
     coef = coefficients(basis, targets, float(alphas[best]))[0][0]
     fit = Fit(coef, pairs.differences @ coef, 1, True)
     return Choice(fit, float(alphas[best]), alphas, loo[:, best], float(alphas[best]))
+
+
+def _fit_ridge_blocks(pairs: Comparisons, setting: Setting) -> Choice:
+    """Fit the squared loss to a Dask array, of which no row leaves its worker."""
+    differences, balance, weights = pairs.differences, pairs.balance, pairs.weights
+    moments = moments_of(differences, balance, weights, pairs.unit)
+    given = setting.alpha
+    alphas = moments.level * _RIDGE_GRID if given is None else np.array([float(given)])
+    path = ridge_path(moments, differences, balance, weights, alphas, setting.beta)
+    best = best_alpha(path.left_out, pairs) if len(alphas) > 1 else 0
+    alpha, left_out = float(alphas[best]), path.left_out[:, best]
+    fit = Fit(path.coef[:, best], np.empty(0), 1, True)
+    return Choice(fit, alpha, alphas, left_out, alpha, moments)
 
 
 def _curvature(name: str, slope: Slope, pairs: Comparisons, setting: Setting, scores) -> float:
@@ -381,7 +402,7 @@ def _theory(
     known = setting.noise > 0 or np.isnan(estimate.rate)
     noise = setting.noise if known else estimate.rate
     size = pairs.n_effective
-    signal = estimate_signal(pairs.differences, pairs.won, pairs.lost, size, noise)
+    signal = _signal(pairs, choice.moments, size, noise)
     attributes: dict[str, Any] = {
         "signal_": signal.value,
         "signal_std_": signal.std,
@@ -415,8 +436,9 @@ def _theory(
     if not np.isnan(choice.ridge_alpha):
         n_features = pairs.differences.shape[1]
         model, model_std = model_accuracy(signal, size, n_features, choice.ridge_alpha, noise)
+        total = None if choice.moments is None else choice.moments.cross
         holds = abs(model - accuracy) < _AGREE * std and noise_is_white(
-            pairs.differences, pairs.won, pairs.lost, signal, noise
+            pairs.differences, pairs.won, pairs.lost, signal, noise, total
         )
     if holds:
         # What the model leaves out is taken as half of what the data leave open.
@@ -431,6 +453,13 @@ def _theory(
         "model_accuracy_": model,
     }
     return attributes, messages
+
+
+def _signal(pairs: Comparisons, moments: Moments | None, size: float, noise: float) -> Signal:
+    """Return the estimated signal, from sums over the rows where they are known."""
+    if moments is None:
+        return estimate_signal(pairs.differences, pairs.won, pairs.lost, size, noise)
+    return signal_of(moments.cross / moments.weight, moments.energy, size, noise)
 
 
 def _too_much_agreement(

@@ -8,7 +8,10 @@ import numpy as np
 
 from ..linalg import is_torch, to_numpy
 from ..utils._checks import check_array_like_on_device, check_sample_weight
+from ..utils._dask import is_dask, to_local
+from ..utils._rows import identical_block_rows
 from ..utils._sklearn_compat import validate_data
+from ._policy_blocks import outline, read_block_pairs, read_blocks
 
 _BLOCK = 4096
 
@@ -39,9 +42,9 @@ class Comparisons(NamedTuple):
 
     Attributes
     ----------
-    differences : ndarray of shape (m, n_features)
+    differences : ndarray or dask array of shape (m, n_features)
         Features of one response minus those of the other, divided by `unit`; one row for all
-        comparisons of a pair, whichever way they went.
+        comparisons of a pair, whichever way they went. A Dask array has more rows than columns.
     won, lost : ndarray of shape (m,)
         Weight of the comparisons that the first response won, and lost.
     unit : float
@@ -50,19 +53,27 @@ class Comparisons(NamedTuple):
         Row of `differences` of each comparison given; -1 for those of weight 0.
     sign : ndarray of shape (n,)
         1 where the first response of that row won, -1 where it lost.
+    empty : ndarray of int of shape (z,)
+        Rows of `differences` that are 0.
     """
 
-    differences: np.ndarray
+    differences: Any
     won: np.ndarray
     lost: np.ndarray
     unit: float
     row: np.ndarray
     sign: np.ndarray
+    empty: np.ndarray
 
     @property
     def weights(self) -> np.ndarray:
         """Weights of the distinct pairs."""
         return self.won + self.lost
+
+    @property
+    def balance(self) -> np.ndarray:
+        """Weight won less weight lost of the distinct pairs."""
+        return self.won - self.lost
 
     @property
     def n_effective(self) -> float:
@@ -81,7 +92,7 @@ class Comparisons(NamedTuple):
         return margins, np.concatenate([weights, self.lost[mixed]])
 
 
-def read_differences(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def read_differences(estimator: Any, X: Any, y: Any) -> tuple[Any, np.ndarray]:
     """Check feature differences and outcomes.
 
     Parameters
@@ -95,36 +106,107 @@ def read_differences(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.nda
 
     Returns
     -------
-    X : ndarray of shape (n, n_features)
+    X : ndarray or dask array of shape (n, n_features)
         First minus second, float64.
     signs : ndarray of shape (n,)
         1 where the first was preferred, else -1.
     """
-    X, y = as_host(X), as_host(y)
-    X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32])
-    y = np.asarray(y)
+    X, y = validated(estimator, X, y)
+    classes = check_two_classes("y", y)
+    estimator.classes_ = classes
+    return X, signs_of(y, classes)
+
+
+def validated(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[Any, np.ndarray]:
+    """Check features and labels.
+
+    Parameters
+    ----------
+    estimator : PreferencePolicy
+        Its `n_features_in_` and `feature_names_in_` are set, or compared with.
+    X : array-like of shape (n, n_features)
+        Features.
+    y : array-like of shape (n,)
+        Labels.
+    reset : bool, default=True
+        Whether the attributes are set.
+
+    Returns
+    -------
+    X : ndarray or dask array of shape (n, n_features)
+        Features, float64.
+    y : ndarray of shape (n,)
+        Labels.
+    """
+    y = as_host(to_local(y))
+    if is_dask(X):
+        X, y = read_blocks(estimator, X, reset=reset), np.asarray(y)
+        if len(X) != len(np.atleast_1d(y)):
+            raise ValueError(
+                f"y has shape {y.shape}, but X has {len(X)} rows: give one label a row."
+            )
+        _refuse_missing(y)
+    else:
+        dtype = [np.float64, np.float32]
+        X, y = validate_data(estimator, as_host(X), y, dtype=dtype, reset=reset)
+        X, y = X.astype(np.float64, copy=False), np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.dtype.kind == "f" and (y != np.floor(y)).any():
         raise ValueError(
             "Unknown label type: continuous. y must name which response is preferred, two classes."
         )
-    classes, codes = np.unique(y, return_inverse=True)
+    return X, y
+
+
+def _refuse_missing(y: np.ndarray) -> None:
+    """Raise if there are no labels, in one column, or one of them is missing."""
+    if y.ndim == 0 or (y.ndim == 2 and y.shape[1] != 1) or y.ndim > 2:
+        raise ValueError(f"y has shape {y.shape}: give one label a row of X.")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError("y contains NaN or infinity: give one of two labels a row.")
+
+
+def check_two_classes(name: str, labels: np.ndarray) -> np.ndarray:
+    """Return the two classes of labels, sorted.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, for the message.
+    labels : ndarray
+        Labels.
+
+    Returns
+    -------
+    ndarray of shape (2,)
+        The classes.
+
+    Raises
+    ------
+    ValueError
+        If there are not two of them.
+    """
+    classes = np.unique(labels)
     if len(classes) > 2:
         raise ValueError(
-            f"Only binary classification is supported. y has {len(classes)} classes: give one "
+            f"Only binary classification is supported. {name} has {len(classes)} classes: give one "
             "where the first response is preferred and another where the second is."
         )
     if len(classes) < 2:
         raise ValueError(
-            f"y has one class only, {classes[0]!r}: turn some pairs around, or give the features "
-            "of chosen and rejected responses to fit_pairs."
+            f"{name} has one class only, {classes[0]!r}: turn some pairs around, or give the "
+            "features of chosen and rejected responses to fit_pairs."
         )
-    estimator.classes_ = classes
-    return X.astype(np.float64, copy=False), 2.0 * codes.ravel() - 1.0
+    return classes
 
 
-def read_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[np.ndarray, np.ndarray]:
+def signs_of(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return 1 for labels of the second class and -1 for the first."""
+    return np.where(y == classes[1], 1.0, -1.0)
+
+
+def read_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[Any, Any]:
     """Check the features of chosen and rejected responses.
 
     Parameters
@@ -136,9 +218,11 @@ def read_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[np.ndarr
 
     Returns
     -------
-    chosen, rejected : ndarray of shape (n, n_features)
+    chosen, rejected : ndarray or dask array of shape (n, n_features)
         The features, float64.
     """
+    if is_dask(X_chosen) or is_dask(X_rejected):
+        return read_block_pairs(estimator, X_chosen, X_rejected)
     X_chosen, X_rejected = as_host(X_chosen), as_host(X_rejected)
     chosen = validate_data(estimator, X_chosen, dtype=[np.float64, np.float32])
     rejected = check_array_like_on_device(X_rejected, "X_rejected", 2)
@@ -306,18 +390,27 @@ def read_choices(y: Any, base: np.ndarray) -> np.ndarray:
 
 def feature_unit(X: np.ndarray) -> float:
     """Return the power of two by which features are divided: 1 unless they are tiny or huge."""
-    largest = max(float(X.max()), -float(X.min()))
+    return unit_of(max(float(X.max()), -float(X.min())))
+
+
+def unit_of_rows(X: Any) -> float:
+    """Return the unit of an array, or of a Dask array."""
+    return unit_of(float(outline(X).largest.max())) if is_dask(X) else feature_unit(X)
+
+
+def unit_of(largest: float) -> float:
+    """Return the power of two by which features of this largest magnitude are divided."""
     if largest == 0 or 1e-60 < largest < 1e60:
         return 1.0
     return float(2.0 ** np.floor(np.log2(largest)))
 
 
-def merge(differences: np.ndarray, signs: np.ndarray, sample_weight: Any) -> Comparisons:
+def merge(differences: Any, signs: np.ndarray, sample_weight: Any) -> Comparisons:
     """Gather the comparisons of each pair in one row.
 
     Parameters
     ----------
-    differences : ndarray of shape (n, n_features)
+    differences : ndarray or dask array of shape (n, n_features)
         First response minus the second.
     signs : ndarray of shape (n,)
         1 where the first was preferred, else -1.
@@ -327,12 +420,17 @@ def merge(differences: np.ndarray, signs: np.ndarray, sample_weight: Any) -> Com
     Returns
     -------
     Comparisons
-        Rows that differ in more than their sign, in the order in which they came.
+        Rows that differ in more than their sign, in the order in which they came. A Dask array
+        with no more of them than columns is read into memory.
     """
-    weights = check_sample_weight(as_host(sample_weight), len(differences))
-    unit = feature_unit(differences)
+    weights = check_sample_weight(as_host(to_local(sample_weight)), len(differences))
+    if is_dask(differences):
+        unit, groups, turned, zeros = _groups_of_blocks(differences)
+    else:
+        unit = feature_unit(differences)
+        groups, turned = _groups(differences)
+        zeros = _zeros(differences)
     differences = differences if unit == 1 else differences / unit
-    groups, turned = _groups(differences)
     if groups is None:
         first = groups = np.arange(len(differences))
         won, lost = np.where(signs > 0, weights, 0.0), np.where(signs < 0, weights, 0.0)
@@ -342,15 +440,36 @@ def merge(differences: np.ndarray, signs: np.ndarray, sample_weight: Any) -> Com
         won = np.bincount(groups, weights * (signs > 0))
         lost = np.bincount(groups, weights * (signs < 0))
     kept = won + lost > 0
-    whole = len(first) == len(differences) and kept.all()
+    if len(first) < len(differences) or not kept.all():
+        differences = differences[first[kept]]
+    if differences.shape[0] <= differences.shape[1]:
+        differences = to_local(differences)
     return Comparisons(
-        differences if whole else differences[first][kept],
+        differences,
         won[kept],
         lost[kept],
         unit,
         np.where(kept[groups], (np.cumsum(kept) - 1)[groups], -1),
         signs,
+        np.flatnonzero(zeros[first[kept]]),
     )
+
+
+def _groups_of_blocks(differences: Any) -> tuple[float, np.ndarray | None, np.ndarray, np.ndarray]:
+    """Return the unit, the groups and signs of rows, and which rows are 0, by blocks."""
+    seen = outline(differences)
+    unit, zeros = unit_of(float(seen.largest.max())), seen.largest == 0
+    if len(np.unique(seen.first)) == len(differences):
+        return unit, None, np.ones(len(differences)), zeros
+    groups = identical_block_rows(differences, signs=seen.sign)
+    return unit, (None if groups.max() + 1 == len(groups) else groups), seen.sign, zeros
+
+
+def _zeros(differences: np.ndarray) -> np.ndarray:
+    """Return which rows are 0."""
+    zeros = differences[:, 0] == 0
+    zeros[zeros] = ~differences[zeros].any(axis=1)
+    return zeros
 
 
 def _groups(differences: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:

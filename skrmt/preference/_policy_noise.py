@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from ..utils._dask import is_dask
+from ..utils._rows import identical_block_rows
 from ._policy_input import Comparisons, identical_rows
 
 _FEWEST = 20.0
@@ -31,8 +33,8 @@ class NoiseEstimate(NamedTuple):
 
 def estimate_noise(
     comparisons: Comparisons,
-    chosen: np.ndarray | None = None,
-    rejected: np.ndarray | None = None,
+    chosen: Any = None,
+    rejected: Any = None,
 ) -> NoiseEstimate:
     r"""Estimate the share of wrong comparisons from repetitions and cycles.
 
@@ -40,7 +42,7 @@ def estimate_noise(
     ----------
     comparisons : Comparisons
         Pairs, with how often they went either way.
-    chosen, rejected : ndarray of shape (n, n_features), optional
+    chosen, rejected : ndarray or dask array of shape (n, n_features), optional
         Features of the responses, whose equality tells which of them were compared with several
         others.
 
@@ -62,7 +64,7 @@ def estimate_noise(
     each kind weighted by its precision at small noise.
     """
     repeated = np.flatnonzero(comparisons.weights > 1.0)
-    repeated = repeated[comparisons.differences[repeated].any(axis=1)]
+    repeated = repeated[~np.isin(repeated, comparisons.empty)]
     won, lost = comparisons.won[repeated], comparisons.lost[repeated]
     clashes = float((won * lost).sum())
     chances = float(np.maximum((won + lost) * (won + lost - 1.0), 0.0).sum())
@@ -77,12 +79,15 @@ def estimate_noise(
     return NoiseEstimate(float((1.0 - root) / 2.0), float(std))
 
 
-def _cycles(chosen: np.ndarray, rejected: np.ndarray) -> tuple[float, float]:
+def _cycles(chosen: Any, rejected: Any) -> tuple[float, float]:
     """Return the number of cyclic triangles of responses, and of all triangles.
 
     Responses compared with very many others are left out where paths of two comparisons abound.
     """
-    items = identical_rows(np.concatenate([chosen, rejected]))
+    if is_dask(chosen):
+        items = identical_block_rows(chosen, rejected)
+    else:
+        items = identical_rows(np.concatenate([chosen, rejected]))
     n_items, n = int(items.max()) + 1, len(chosen)
     if n_items == 2 * n:
         return 0.0, 0.0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
 
 from ..theory.preference import pairwise_accuracy
+from ..utils._dask import is_dask
+from ..utils._rows import row_sums
 
 _MODEL_ERROR = 0.02
 _TINY = 1e-300
@@ -140,7 +142,7 @@ def smooth_ratio(margins: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def estimate_signal(
     differences: np.ndarray, won: np.ndarray, lost: np.ndarray, size: float, noise: float
 ) -> Signal:
-    r"""Estimate the squared norm of the mean difference in units of the variance about it.
+    """Estimate the squared norm of the mean difference in units of the variance about it.
 
     Parameters
     ----------
@@ -148,6 +150,32 @@ def estimate_signal(
         Distinct differences.
     won, lost : ndarray of shape (m,)
         Weights of both outcomes.
+    size : float
+        Effective number of pairs.
+    noise : float
+        Share of wrong comparisons.
+
+    Returns
+    -------
+    Signal
+        nan with fewer than two pairs.
+    """
+    weights = won + lost
+    total = weights.sum()
+    mean = (won - lost) @ differences / total
+    energy = float(weights @ np.einsum("ij,ij->i", differences, differences)) / total
+    return signal_of(mean, energy, size, noise)
+
+
+def signal_of(mean: np.ndarray, energy: float, size: float, noise: float) -> Signal:
+    r"""Estimate the squared norm of the mean difference from two moments.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (n_features,)
+        Mean difference, each turned as the comparison went.
+    energy : float
+        Mean squared norm of a difference.
     size : float
         Effective number of pairs.
     noise : float
@@ -166,11 +194,7 @@ def estimate_signal(
     """
     if size <= 1:
         return Signal(float("nan"), float("nan"), float("nan"))
-    n_features = differences.shape[1]
-    weights = won + lost
-    total = weights.sum()
-    mean = (won - lost) @ differences / total
-    energy = float(weights @ np.einsum("ij,ij->i", differences, differences)) / total
+    n_features = len(mean)
     trace = max(energy - float(mean @ mean), 0.0) * size / (size - 1)
     s2 = (1.0 - 2.0 * noise) ** 2
     norm = max(float(mean @ mean) - trace / size, 0.0) / s2
@@ -183,13 +207,18 @@ def estimate_signal(
 
 
 def noise_is_white(
-    differences: np.ndarray, won: np.ndarray, lost: np.ndarray, signal: Signal, noise: float
+    differences: Any,
+    won: np.ndarray,
+    lost: np.ndarray,
+    signal: Signal,
+    noise: float,
+    total: np.ndarray | None = None,
 ) -> bool:
     r"""Test, at 1 %, whether differences vary alike in all directions but that of their mean.
 
     Parameters
     ----------
-    differences : ndarray of shape (m, n_features)
+    differences : ndarray or dask array of shape (m, n_features)
         Distinct differences.
     won, lost : ndarray of shape (m,)
         Weights of both outcomes.
@@ -197,6 +226,8 @@ def noise_is_white(
         From `estimate_signal`.
     noise : float
         Share of wrong comparisons.
+    total : ndarray of shape (n_features,), optional
+        Sum of the differences, each turned as the comparison went, where it is known.
 
     Returns
     -------
@@ -218,10 +249,13 @@ def noise_is_white(
     if not np.isfinite(signal.value) or size < 10 or n_features < 3:
         return False
     share = weights / weights.sum()
-    mean = (won - lost) @ differences
-    axis = mean / max(float(np.linalg.norm(mean)), _TINY)
-    across = np.sqrt(share)[:, None] * (rows - np.outer(rows @ axis, axis))
-    gram = across.T @ across if n_features <= len(rows) else across @ across.T
+    total = (won - lost) @ differences if total is None else total
+    axis = total / max(float(np.linalg.norm(total)), _TINY)
+    if is_dask(rows) or n_features <= len(rows):
+        gram = row_sums(_gram_across, rows, share, shared=(axis,))
+    else:
+        across = _across(rows, share, axis)
+        gram = across @ across.T
     free = n_features - 1
     trace, square = float(np.trace(gram)), float(np.einsum("ij,ij->", gram, gram))
     if not trace > 0:
@@ -230,6 +264,17 @@ def noise_is_white(
     eta, s2 = n_features / (won + lost > 0).sum(), (1.0 - 2.0 * noise) ** 2
     spike = signal.value * eta / max(s2 * signal.value + eta, _TINY)
     return bool(abs(spread - 1.0 - size / free * spike**2) < 2.58 * 2.0)
+
+
+def _across(rows: np.ndarray, share: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Return what of weighted rows is orthogonal to a direction."""
+    return np.sqrt(share)[:, None] * (rows - np.outer(rows @ axis, axis))
+
+
+def _gram_across(rows: np.ndarray, share: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Return the Gram matrix of what of weighted rows is orthogonal to a direction."""
+    across = _across(rows, share, axis)
+    return across.T @ across
 
 
 def model_accuracy(

@@ -9,15 +9,19 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import TheoryWarning
 from ..linalg import is_torch
 from ..utils._checks import check_array_like_on_device, check_sample_weight
+from ..utils._dask import is_dask, to_local
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
 from ._candidate_fit import log_policy
+from ._policy_blocks import lazy_margins
 from ._policy_fit import Problem, check_loss, fit_policy
 from ._policy_input import (
     Candidates,
@@ -30,6 +34,7 @@ from ._policy_input import (
     read_pairs,
     read_reference,
 )
+from ._policy_stream import add_comparisons, keeps_sums
 
 
 class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
@@ -80,7 +85,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     theoretical_accuracy_ : float
         Share of fresh pairs, their order free of noise, that will be ranked rightly: from
         leave-one-out, or `model_accuracy_` where the noise is white. nan for losses that are not
-        convex.
+        convex, and after `partial_fit`.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
         95 % interval of it.
     model_accuracy_ : float
@@ -98,7 +103,8 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Share of wrong comparisons: from repeated comparisons and from cycles of three responses
         where 20 or more of them could contradict each other, else the parameter.
     loo_margins_ : ndarray of shape (n,)
-        Left-out margin of each comparison, positive where it is ranked as observed.
+        Left-out margin of each comparison, positive where it is ranked as observed. Empty after
+        `partial_fit`.
     margin_ : float
         Mean margin of the comparisons: log-ratio of the chosen less that of the rejected response.
     chosen_logratio_, rejected_logratio_ : float
@@ -123,8 +129,8 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     Warns
     -----
     TheoryWarning
-        Once: for losses that are not convex, pairs of identical features, or more agreement than
-        `label_noise` allows.
+        Once: for losses that are not convex, pairs of identical features, more agreement than
+        `label_noise` allows, or what `partial_fit` cannot tell.
 
     See Also
     --------
@@ -142,6 +148,11 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     Comparisons of the same pair, whichever way they went, are left out together. Under isotropic
     noise theory alone would take the penalty of ipo to infinity; under correlated noise a finite
     one is better, which leave-one-out finds.
+
+    With ipo, differences may be a Dask array with blocks of rows, and pairs two of them: sums and
+    left-out scores are computed where the blocks are, and equal those in memory to rounding.
+    `decision_function`, `predict` and `predict_proba` then return Dask arrays. A block is read
+    five times, seven where rows are repeated: persist the array where memory allows.
 
     References
     ----------
@@ -205,7 +216,8 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, n_features) or (n_prompts, n_candidates, n_features)
-            Features of the first response minus those of the second, or of all candidates.
+            Features of the first response minus those of the second, or of all candidates. With
+            ipo differences may be a dask array.
         y : array-like of shape (n,) or (n_prompts, 2)
             For differences one of two labels, the larger where the first response is preferred.
             For candidate sets the indices of the chosen and of the rejected response.
@@ -222,7 +234,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         PreferencePolicy
             The fitted policy.
         """
-        check_loss(self.loss)
+        self._check_loss(X)
         if _ndim(X) == 3:
             return self._fit_sets(X, y, sample_weight, log_reference, mask)
         if log_reference is not None or mask is not None:
@@ -242,8 +254,9 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X_chosen, X_rejected : array-like of shape (n, n_features)
-            Features of the responses. Rows that are equal are taken for the same response, whose
-            comparisons with others tell the share of wrong ones.
+            Features of the responses; with ipo both may be dask arrays. Rows that are equal are
+            taken for the same response, whose comparisons with others tell the share of wrong
+            ones.
         sample_weight : array-like of shape (n,), default=None
             Weights.
 
@@ -252,11 +265,91 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         PreferencePolicy
             The fitted policy; `classes_` is ``[0, 1]``.
         """
-        check_loss(self.loss)
+        self._check_loss(X_chosen, X_rejected)
         chosen, rejected = read_pairs(self, X_chosen, X_rejected)
         read_reference(self.reference, self.n_features_in_)
         pairs = merge(chosen - rejected, np.ones(len(chosen)), sample_weight)
         return self._finish(Problem(pairs, None, (chosen, rejected)))
+
+    @available_if(keeps_sums)
+    @restore_on_failure
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Fit the policy to further differences, exactly as if all had come at once.
+
+        Only for ``loss="ipo"`` with `alpha` and `label_noise` given as numbers: the fit is then
+        that of sums over the comparisons, of which no row is kept. Comparisons of the same pair
+        count as independent in `signal_` and `model_accuracy_`, which `fit` merges.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Features of the first response minus those of the second.
+        y : array-like of shape (n,)
+            One of two labels, the larger where the first response is preferred.
+        classes : array-like of shape (2,), default=None
+            Both labels; needed in the first call where y has one of them only.
+        sample_weight : array-like of shape (n,), default=None
+            Weights.
+
+        Returns
+        -------
+        PreferencePolicy
+            The fitted policy. `theoretical_accuracy_` and its interval are nan, as they take
+            leave-one-out, `model_fit_` is False, and `model_accuracy_` is given.
+
+        Raises
+        ------
+        ValueError
+            If `classes` are missing, or have changed, or y has others.
+
+        Warns
+        -----
+        TheoryWarning
+            In the first call, of what is nan. A first call after `fit` starts anew, and says so.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skrmt.exceptions import TheoryWarning
+        >>> from skrmt.preference import PreferencePolicy
+        >>> import warnings
+        >>> rng = np.random.default_rng(0)
+        >>> X, y = rng.standard_normal((400, 3)) + 0.5, np.ones(400)
+        >>> policy = PreferencePolicy("ipo", alpha=0.1)
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", TheoryWarning)
+        ...     for part in np.split(np.arange(400), 4):
+        ...         policy = policy.partial_fit(X[part], y[part], classes=[0, 1])
+        >>> X[::2], y[::2] = -X[::2], 0
+        >>> whole = PreferencePolicy("ipo", alpha=0.1).fit(X, y)
+        >>> bool(np.allclose(policy.coef_, whole.coef_, rtol=1e-10))
+        True
+        """
+        first, forgets = not hasattr(self, "_moments"), hasattr(self, "coef_")
+        vars(self).update(add_comparisons(self, X, y, classes, sample_weight, first))
+        if first:
+            message = (
+                "partial_fit keeps sums, not comparisons, so that none can be left out: "
+                "theoretical_accuracy_ is nan. Read model_accuracy_, which holds for white noise, "
+                "or use fit."
+            )
+            if forgets:
+                message += " What fit was given before is forgotten, as it keeps no sums."
+            warnings.warn(message, TheoryWarning, stacklevel=4)
+        return self
+
+    def _check_loss(self, *data):
+        """Check the loss, and whether it can be fitted to Dask arrays where they are given."""
+        name = check_loss(self.loss)
+        if not any(is_dask(X) for X in data):
+            return
+        if name != "ipo" or max(map(_ndim, data)) == 3:
+            raise ValueError(
+                f"loss={self.loss!r} with a dask array of shape {data[0].shape}: only loss='ipo' "
+                "is fitted by blocks, to differences or pairs of two dimensions. Use it, or read "
+                "the data into memory with X.compute()."
+            )
 
     def _fit_sets(self, X, y, sample_weight, log_reference, mask):
         """Fit the policy to candidate sets."""
@@ -276,15 +369,16 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     def _finish(self, problem):
         """Fit, set the attributes, and warn at most once."""
+        vars(self).pop("_moments", None)
         attributes, messages, converged = fit_policy(self, problem)
         vars(self).update(attributes)
         if messages:
-            warnings.warn(" ".join(messages), TheoryWarning, stacklevel=4)
+            warnings.warn(" ".join(messages), TheoryWarning, stacklevel=5)
         if not converged:
             warnings.warn(
                 f"The fit has not settled after {self.n_iter_} steps: raise max_iter or alpha.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return self
 
@@ -307,6 +401,8 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     def _margins(self, X):
         """Return log-ratios to the reference up to a constant a prompt, or their differences."""
+        if is_dask(X):
+            return lazy_margins(self, X, self.coef_.astype(output_dtype(X)))
         if is_torch(X) or _ndim(X) == 3:
             X = check_array_like_on_device(X, "X", _ndim(X), n_features=self.n_features_in_)
         else:
@@ -330,7 +426,9 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         scores = as_host(self.decision_function(X))
         if scores.ndim == 2:
             return scores.argmax(axis=1)
-        return self.classes_[(scores > 0).astype(int)]
+        if is_dask(scores):
+            return scores.map_blocks(_labels, self.classes_, dtype=self.classes_.dtype)
+        return _labels(scores, self.classes_)
 
     def predict_proba(self, X, *, log_reference=None, mask=None):
         r"""Compute the probabilities of preferences, or of responses.
@@ -358,8 +456,11 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
             policy = np.exp(log_policy(features, base, reference + self.coef_))
             return policy.astype(output_dtype(X), copy=False)
         z = as_host(self.decision_function(X))
-        first = preference_probability(check_loss(self.loss), z, self._loss_noise())
-        return np.column_stack([1 - first, first])
+        told = check_loss(self.loss), self._loss_noise()
+        if is_dask(z):
+            chunks = (z.chunks[0], (2,))
+            return z.map_blocks(_both_ways, *told, dtype=z.dtype, chunks=chunks, new_axis=1)
+        return _both_ways(z, *told)
 
     def _loss_noise(self):
         """Return the noise that the loss was given."""
@@ -379,7 +480,7 @@ n_candidates, n_features)
         ndarray of int of shape (n_candidates,) or (n_prompts, n_candidates)
             Their indices, the best first.
         """
-        scores = as_host(self.decision_function(candidates))
+        scores = to_local(as_host(self.decision_function(candidates)))
         return np.argsort(-scores, axis=-1, kind="stable")
 
     def score(self, X, y, sample_weight=None):
@@ -400,7 +501,9 @@ n_candidates, n_features)
             The share; equal rewards of candidates count half.
         """
         if _ndim(X) != 3:
-            return super().score(as_host(X), as_host(y), sample_weight)
+            predicted = to_local(self.predict(X))
+            weights = to_local(as_host(sample_weight))
+            return float(accuracy_score(to_local(as_host(y)), predicted, sample_weight=weights))
         scores = as_host(self.decision_function(X))
         choices = read_choices(y, np.zeros(scores.shape))
         rows = np.arange(len(scores))
@@ -439,6 +542,17 @@ def preference_probability(name, z, noise):
     if name == "cdpo":
         return np.clip(0.5 + (expit(z) - 0.5) / (1 - 2 * noise), 0.0, 1.0)
     return expit(z)
+
+
+def _labels(scores, classes):
+    """Return the classes of differences of rewards."""
+    return classes[(scores > 0).astype(int)]
+
+
+def _both_ways(z, name, noise):
+    """Return the probabilities that the second and that the first response is preferred."""
+    first = preference_probability(name, z, noise)
+    return np.column_stack([1 - first, first])
 
 
 def _ndim(X):

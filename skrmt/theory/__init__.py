@@ -3,6 +3,7 @@
 Each module is a public namespace, one a subject:
 
 - `skrmt.theory.collapse`: models trained on the output of models, generation after generation.
+- `skrmt.theory.learning_curves`: ridge regression at any number of rows.
 - `skrmt.theory.noisy_labels`: linear classifiers trained on labels that are partly wrong.
 - `skrmt.theory.spiked_tensor`: the strongest rank-one part of a noisy tensor.
 - `skrmt.theory.deflation`: several components of a noisy tensor, one after another or jointly.
@@ -17,6 +18,7 @@ from .. import _install
 from . import (
     collapse,
     deflation,
+    learning_curves,
     nested_tensor,
     noisy_labels,
     preference,
@@ -31,6 +33,7 @@ _install.check()
 __all__ = [
     "collapse",
     "deflation",
+    "learning_curves",
     "nested_tensor",
     "noisy_labels",
     "preference",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._dask import is_dask, map_blocks, reduce_blocks
+from ._dask import is_dask, map_blocks, reduce_blocks, row_slices
+from ._optional import import_optional
 
 _DIGEST = 16
 
@@ -81,6 +82,113 @@ def row_sums(
     if not is_dask(X):
         return function(X, *row_arrays, *shared)
     return reduce_blocks(function, X, *row_arrays, shared=shared)
+
+
+class RowJob(NamedTuple):
+    """A function of the rows of a Dask array.
+
+    Attributes
+    ----------
+    function : callable
+        ``function(rows, *parts_of_row_arrays, *shared)``, defined in a module.
+    X : dask array of shape (n, p)
+        The rows.
+    row_arrays : tuple of ndarray of shape (n, ...)
+        What belongs to them.
+    shared : tuple, default=()
+        What every block needs.
+    """
+
+    function: Callable[..., Any]
+    X: Any
+    row_arrays: tuple
+    shared: tuple = ()
+
+
+def block_values(jobs: Sequence[RowJob]) -> list[list[Any]]:
+    """Return the results for the blocks of several Dask arrays.
+
+    Parameters
+    ----------
+    jobs : sequence of RowJob
+        Arrays that come from the same blocks, such as rows taken from one array, are computed from
+        one reading of them.
+
+    Returns
+    -------
+    list of list
+        For each job the results in the order of its blocks.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> import numpy as np
+    >>> from skrmt.utils._rows import RowJob, block_values
+    >>> X = da.ones((5, 2), chunks=(3, 2))
+    >>> [[int(total) for total in job] for job in block_values([RowJob(np.sum, X, ())])]
+    [[6, 4]]
+    """
+    dask = import_optional("dask", "dask")
+    tasks = [_job_tasks(job) for job in jobs]
+    flat = iter(dask.compute(*(task for job in tasks for task in job)))
+    return [[next(flat) for _ in job] for job in tasks]
+
+
+def block_sums(jobs: Sequence[RowJob]) -> list[Any]:
+    """Return results that add up over the rows of several Dask arrays.
+
+    Parameters
+    ----------
+    jobs : sequence of RowJob
+        Their functions give an array or a tuple of arrays; blocks are read as in `block_values`.
+
+    Returns
+    -------
+    list
+        The total of each job, added in pairs on the workers.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> import numpy as np
+    >>> from skrmt.utils._rows import RowJob, block_sums
+    >>> X = da.ones((5, 2), chunks=(2, 2))
+    >>> [int(total) for total in block_sums([RowJob(np.sum, X, ()), RowJob(np.sum, 2 * X, ())])]
+    [10, 20]
+    """
+    dask = import_optional("dask", "dask")
+    add = dask.delayed(_added, pure=False)
+    totals = []
+    for job in jobs:
+        parts = _job_tasks(job)
+        while len(parts) > 1:
+            pairs = [add(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
+            parts = pairs + parts[2 * len(pairs) :]
+        totals.append(parts[0])
+    return list(dask.compute(*totals))
+
+
+def _job_tasks(job: RowJob) -> list[Any]:
+    """Return one task a block, in a graph whose blocks keep their names, to be read once."""
+    dask = import_optional("dask", "dask")
+    if job.X.numblocks[1] > 1:
+        raise ValueError(
+            f"X has chunks {job.X.chunks}: make blocks of whole rows by X.rechunk({{1: -1}})."
+        )
+    call = dask.delayed(job.function, pure=False, traverse=False)
+    shared = [dask.delayed(value, pure=False, traverse=False) for value in job.shared]
+    blocks = job.X.to_delayed(optimize_graph=False)[:, 0]
+    return [
+        call(block, *(array[rows] for array in job.row_arrays), *shared)
+        for block, rows in zip(blocks, row_slices(job.X), strict=True)
+    ]
+
+
+def _added(one: Any, other: Any) -> Any:
+    """Add two arrays, or tuples of arrays."""
+    if not isinstance(one, tuple):
+        return one + other
+    return tuple(a + b for a, b in zip(one, other, strict=True))
 
 
 def take_rows(X: Any, rows: np.ndarray) -> Any:
