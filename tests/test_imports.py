@@ -44,6 +44,7 @@ ADDITIONS = {
     "linalg/_backend.py": {"tensorly", "torch"},
     "utils/_sklearn_compat.py": {"sklearn"},
     "inspection/_learning_curve.py": REPORT,
+    "inspection/_phase_models.py": {"skrmt.linalg"},
     "inspection/_report.py": REPORT,
     "inspection/_report_accuracy.py": REPORT,
     "inspection/_report_curve.py": REPORT,

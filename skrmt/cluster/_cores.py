@@ -22,14 +22,12 @@ from ..linalg import (
 )
 from ..theory import nested_tensor
 from ..theory._nested_views import weighted_spike
-from ..theory.nested_tensor import unequal_views
-from ..utils._dask import is_dask, to_local
+from ..utils._dask import is_dask
+from ..utils._rows import row_values
 
 MOST_COMPONENTS = 50
 _PAYS = 1e-3
 _UNDAMPED = 20
-_PER_VIEW = 10
-_LEAST_SIGNAL = 1e-3
 
 
 class Core(NamedTuple):
@@ -110,7 +108,7 @@ def stacked_core(views, method, view_noise, noise_scale, options):
         _refuse_whole(method, view_noise)
     mean = view_means(views.X, views.mask)
     covariance = _covariance(views, mean)
-    _refuse_constant(covariance)
+    refuse_constant(np.diag(covariance))
     known = None if noise_scale is None else noise_scale**2
     if view_noise == "full":
         return _whitened_core(views, mean, covariance, options)
@@ -156,9 +154,19 @@ def _covariance(views, mean):
     return gram / ((together - 1) * p)
 
 
-def _refuse_constant(covariance):
-    """Raise if a view does not vary."""
-    variances = np.diag(covariance)
+def refuse_constant(variances):
+    """Raise if a view does not vary.
+
+    Parameters
+    ----------
+    variances : ndarray of shape (m,)
+        Variances of the views.
+
+    Raises
+    ------
+    ValueError
+        If one is 0.
+    """
     if not (variances > 0).all():
         raise ValueError(
             f"view {int(np.argmin(variances > 0))} of X is constant over the samples: it tells "
@@ -346,7 +354,7 @@ def _unfolded_core(views, mean, factor):
     spectrum, overlap = core_spectrum(components, n - 1, p * m), None
     if reference.white and np.isfinite(factor.precision):
         limit = nested_tensor.unfolding(**normalised(reference.model, n, p, m))
-        spectrum, overlap = _single(reference.spectrum, limit.detected), limit.sample_overlap
+        spectrum, overlap = single_spike(reference.spectrum, limit.detected), limit.sample_overlap
     return reference._replace(
         components=components,
         spectrum=spectrum,
@@ -356,8 +364,21 @@ def _unfolded_core(views, mean, factor):
     )
 
 
-def _single(spectrum, detected):
-    """Return a spectrum with one spike where the theory detects it, else none."""
+def single_spike(spectrum, detected):
+    """Return a spectrum with one spike where the theory detects it, else none.
+
+    Parameters
+    ----------
+    spectrum : CoreSpectrum
+        A spectrum.
+    detected : bool
+        Whether the theory detects its spike.
+
+    Returns
+    -------
+    CoreSpectrum
+        Itself, or without spikes.
+    """
     if detected and spectrum.n_spikes:
         return spectrum
     return spectrum._replace(n_spikes=0, signals=np.zeros(0))
@@ -368,8 +389,8 @@ def _incomplete_core(views, mean, factor):
     n, p, _ = views.shape
     precisions = views.mask @ (factor.strengths**2 / factor.noise)
     weights = factor.strengths / factor.noise
-    Y = to_numpy(to_local(combine_views(views.X, mean, weights, views.mask)))
-    Y = Y / precisions[:, None]
+    Y = combine_views(views.X, mean, weights, views.mask)
+    Y = (Y if is_dask(Y) else to_numpy(Y)) / precisions[:, None]
     rho, within = 0.0, 1.0
     for _ in range(8):
         v = within + 1 / precisions
@@ -385,7 +406,7 @@ def _incomplete_core(views, mean, factor):
         signals=np.array([n * rho]) if rho else np.zeros(0),
         n_spikes=max(white.n_spikes, 1) if rho else 0,
     )
-    scores = Y @ components.right
+    scores = row_values(np.matmul, Y, shared=(components.right,))
     components = components._replace(left=scores / np.linalg.norm(scores, axis=0))
     model = {"signal": n * rho, "within": within, "precision": float(precisions.mean())}
     return Core(
@@ -416,105 +437,3 @@ def _incomplete_signal(eigenvalue, omega, v, n_features):
     if excess(low) >= 0:
         return 0.0
     return float(np.exp(brentq(excess, low, high, xtol=1e-10)))
-
-
-def concatenated_core(views, scaling, device):
-    """Concatenate weighted views of unequal widths.
-
-    Parameters
-    ----------
-    views : list of ndarray or torch tensor of shape (n, p_k)
-        The views.
-    scaling : {"optimal", "mfa", "unit"}
-        How to weight them.
-    device : str or None
-        Torch device to compute on.
-
-    Returns
-    -------
-    Core
-        Its components.
-
-    Raises
-    ------
-    ValueError
-        If a view is constant.
-    """
-    n = int(views[0].shape[0])
-    backend = get_backend(views[0])
-    scales = np.array([_magnitude(view) for view in views])
-    scaled = [
-        backend.asarray(view, like=view, dtype="float64") / scale
-        for view, scale in zip(views, scales, strict=True)
-    ]
-    means = [np.asarray(to_numpy(view)).mean(axis=0) for view in scaled]
-    centred = [
-        view - backend.asarray(mean, like=view, dtype="float64")
-        for view, mean in zip(scaled, means, strict=True)
-    ]
-    widths = np.array([int(view.shape[1]) for view in views])
-    parts = [
-        leading_components(view, min(_PER_VIEW, n - 1, width))
-        for view, width in zip(centred, widths, strict=True)
-    ]
-    _refuse_constant(np.diag([part.trace for part in parts]))
-    spectra = [core_spectrum(part, n - 1, width) for part, width in zip(parts, widths, strict=True)]
-    noise = np.array([spectrum.noise_variance for spectrum in spectra])
-    signals = np.array([s.signals[0] if s.n_spikes else 0.0 for s in spectra])
-    noise = np.maximum(noise, 1e-12 * np.array([p.trace for p in parts]) / (n * widths))
-    signals = _weak_signals(centred, widths, signals, noise, n)
-    weights = _scaling(scaling, parts, signals, noise, widths, n)
-    joined = [view * float(np.sqrt(w)) for view, w in zip(centred, weights, strict=True)]
-    matrix = backend.concatenate(joined, 1) if len(joined) > 1 else joined[0]
-    total = int(widths.sum())
-    components = leading_components(matrix, min(MOST_COMPONENTS, n - 1, total))
-    spectrum = core_spectrum(components, n - 1, total)
-    ends = np.cumsum(widths)[:-1]
-    rows = zip(np.split(components.right, ends), weights, scales, strict=True)
-    loadings = [right * (np.sqrt(w) / scale) for right, w, scale in rows]
-    means = [mean * scale for mean, scale in zip(means, scales, strict=True)]
-    limit = unequal_views(n, widths, signals, noise, weights)
-    white = all(s.white and s.n_spikes <= 1 for s in spectra)
-    if white:
-        first = spectrum.signals[:1] if spectrum.n_spikes else components.eigenvalues[:1]
-        spectrum = _single(spectrum._replace(n_spikes=1, signals=first), limit.detected)
-    model = {"limit": limit, "signals": signals, "widths": widths, "noise": noise}
-    noise = noise * scales**2
-    core = Core(components, spectrum, loadings, means, weights, noise, model, white, [])
-    return core._replace(overlap=limit.sample_overlap if white else None)
-
-
-def _magnitude(view):
-    """Return a power of two near the largest entry of a view."""
-    largest = max(float(view.max()), -float(view.min()))
-    return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
-
-
-def _scaling(scaling, parts, signals, noise, widths, n):
-    """Return the weights of the squared views."""
-    if scaling == "mfa":
-        return np.array([1 / part.eigenvalues[0] for part in parts])
-    if scaling == "unit" or not signals.any():
-        return np.array([n / part.trace for part in parts])
-    return np.maximum(signals / (noise * (widths * noise + signals)), 1e-12 / noise)
-
-
-def _weak_signals(centred, widths, signals, noise, n):
-    """Return the signals with those of views below their own threshold, from the other views."""
-    strong = signals.copy()
-    for _ in range(2):
-        for k in np.flatnonzero(signals == 0):
-            others = [j for j in range(len(widths)) if j != k and strong[j] > 0]
-            if not others:
-                continue
-            limit = unequal_views(n, widths[others], strong[others], noise[others])
-            if limit.sample_overlap <= 0.05:
-                continue
-            roots = np.sqrt(limit.weights)
-            joined = [centred[j] * float(w) for j, w in zip(others, roots, strict=True)]
-            y = leading_components(get_backend(*joined).concatenate(joined, 1), 1).left[:, 0]
-            found = float(((np.asarray(to_numpy(centred[k])).T @ y) ** 2).sum())
-            estimate = (found - widths[k] * noise[k]) / limit.sample_overlap
-            least = _LEAST_SIGNAL * noise[k] * np.sqrt(n * widths[k])
-            strong[k] = max(estimate, least)
-    return strong

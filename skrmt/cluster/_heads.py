@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy.special import logsumexp, ndtr
 
 from ..estimation import (
@@ -19,6 +20,7 @@ from ..estimation import (
 )
 from ..linalg import leading_components
 from ..theory.nested_tensor import bayes_accuracy, imbalanced, matrix_spike, overlap_accuracy
+from ..utils._rows import row_sums, row_values
 
 _MOST_DIRECTIONS = 8
 _PRIOR_SIGMAS = 2.0
@@ -315,7 +317,7 @@ def message_passing(Y, core, n_iter):
 
     Parameters
     ----------
-    Y : ndarray of shape (n, p)
+    Y : ndarray or dask array of shape (n, p)
         The combined views.
     core : Core
         Its components.
@@ -342,13 +344,32 @@ def message_passing(Y, core, n_iter):
     previous = np.zeros(p)
     for _ in range(n_iter):
         energy = s / p * float(labels @ labels)
-        drive = strength * (Y.T @ labels) / scale
+        drive = strength * row_sums(weighted_rows, Y, labels) / scale
         drive -= s / p * float((1 - labels**2).sum()) * previous
         direction = drive / (1 + energy)
-        odds = strength * (Y @ direction) / scale - s / (1 + energy) * labels
+        scores = row_values(np.matmul, Y, shared=(direction,))
+        odds = strength * scores / scale - s / (1 + energy) * labels
         previous, labels = direction, np.tanh(odds)
     accuracy = max(bayes_accuracy(s, n / p), 0.5)
     return 2 * odds, 2 * strength * direction / scale, accuracy
+
+
+def weighted_rows(Y, weights):
+    """Return the weighted sum of the rows of a matrix.
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n, p)
+        The matrix.
+    weights : ndarray of shape (n,)
+        Weights.
+
+    Returns
+    -------
+    ndarray of shape (p,)
+        The sum.
+    """
+    return Y.T @ weights
 
 
 def interval(core, head, shape, options):
@@ -363,7 +384,7 @@ def interval(core, head, shape, options):
     shape : tuple of int
         Numbers of samples and features.
     options : dict
-        Number of bootstrap draws and seed.
+        Number of bootstrap draws, of jobs, and seed.
 
     Returns
     -------
@@ -401,24 +422,42 @@ def _delta_error(core, accuracy, n, p):
 
 def _bootstrap(core, accuracy, shape, options):
     """Return the interval from draws of the model at the fitted parameters."""
-    n, p = shape
-    rng = np.random.default_rng(options["seed"])
     v, signal = core.spectrum.noise_variance, float(core.spectrum.signals[0])
-    mu = np.zeros(p)
-    mu[0] = np.sqrt(signal / n)
-    gaps = []
-    for _ in range(options["n_bootstrap"]):
-        y = rng.choice([-1.0, 1.0], n)
-        Y = y[:, None] * mu + np.sqrt(v) * rng.standard_normal((n, p))
-        Y -= Y.mean(axis=0)
-        components = leading_components(Y, min(5, n - 1, p))
-        spectrum = core_spectrum(components, n - 1, p)
-        claim = 0.5
-        if spectrum.n_spikes:
-            spike = matrix_spike(spectrum.signals[0], spectrum.noise_variance, n, p)
-            claim = float(overlap_accuracy(spike.sample_overlap))
-        direction = components.right[:, 0]
-        new = ndtr(abs(direction @ mu) / np.sqrt(v))
-        gaps.append(claim - new)
+    seeds = np.random.SeedSequence(options["seed"]).spawn(options["n_bootstrap"])
+    gaps = Parallel(n_jobs=options["n_jobs"], prefer="threads")(
+        delayed(_bootstrap_gap)(seed, signal, v, shape) for seed in seeds
+    )
     low, high = np.quantile(gaps, [0.025, 0.975])
     return np.clip([accuracy - high, accuracy - low], 0.0, 1.0)
+
+
+def _bootstrap_gap(seed, signal, noise_variance, shape):
+    """Return by how much the accuracy told for a draw of the model exceeds the one it has."""
+    n, p = shape
+    length, Y = np.sqrt(signal / n), _triangular_draw(seed, signal, noise_variance, shape)
+    components = leading_components(Y, min(5, n - 1, p))
+    spectrum = core_spectrum(components, n - 1, p)
+    claim = 0.5
+    if spectrum.n_spikes:
+        spike = matrix_spike(spectrum.signals[0], spectrum.noise_variance, n, p)
+        claim = float(overlap_accuracy(spike.sample_overlap))
+    return claim - ndtr(abs(components.right[0, 0]) * length / np.sqrt(noise_variance))
+
+
+def _triangular_draw(seed, signal, noise_variance, shape):
+    r"""Draw what is left of a centred matrix of two clusters after a rotation of its samples.
+
+    Notes
+    -----
+    The centred labels have the squared length :math:`n-(\sum y)^2/n`. Rotated onto the first axis,
+    they leave n - 2 rows of noise, whose triangular factor is drawn instead (Bartlett): the law of
+    singular values and of right singular vectors is the same, with at most p + 1 rows.
+    """
+    (n, p), rng = shape, np.random.default_rng(seed)
+    size = min(n - 2, p)
+    rows = np.triu(rng.standard_normal((size, p)), 1)
+    np.fill_diagonal(rows, np.sqrt(rng.chisquare(n - 2.0 - np.arange(size))))
+    Y = np.sqrt(noise_variance) * np.concatenate([rng.standard_normal((1, p)), rows])
+    total = 2.0 * rng.binomial(n, 0.5) - n
+    Y[0, 0] += np.sqrt(max(n - total**2 / n, 0.0) * signal / n)
+    return Y

@@ -16,8 +16,10 @@ from ..theory.nested_tensor import (
     overlap_accuracy,
     unequal_views,
 )
-from ..utils._dask import is_dask, map_blocks, to_local
-from ._cores import concatenated_core, normalised, stacked_core
+from ..utils._dask import is_dask
+from ..utils._rows import row_values
+from ._concatenated import concatenated_core
+from ._cores import normalised, stacked_core
 from ._heads import (
     embedding_scales,
     interval,
@@ -83,6 +85,7 @@ def fit_views(estimator, problem):
         "seed": int(check_random_state(_entropy(estimator.random_state)).randint(2**31 - 1)),
         "threshold": estimator.threshold,
         "n_bootstrap": estimator.n_bootstrap,
+        "n_jobs": estimator.n_jobs,
     }
     core, method = _core(estimator, problem, options)
     n, width = problem.shape[0], _matrix_width(core, method)
@@ -126,7 +129,7 @@ def _entropy(random_state):
 def _core(estimator, problem, options):
     """Return the core and the method that made it."""
     if problem.views is not None:
-        return concatenated_core(problem.views, estimator.scaling, estimator.device), "concatenated"
+        return concatenated_core(problem.views, estimator.scaling), "concatenated"
     method = estimator.method
     chosen = "two_step" if method == "auto" else method
     noise = problem.noise_scale
@@ -237,7 +240,8 @@ def _refine(estimator, problem, core, head, fitted):
         return head
     stack = problem.stack
     means = np.stack(core.means, axis=1)
-    Y = to_numpy(to_local(combine_views(stack.X, means, core.weights)))
+    Y = combine_views(stack.X, means, core.weights)
+    Y = Y if is_dask(Y) else to_numpy(Y)
     odds, direction, accuracy = message_passing(Y, core, _ROUNDS)
     fitted["labels_"] = (odds > 0).astype(np.int64)
     fitted["_amp_loadings"] = [np.outer(direction, [weight]) for weight in core.weights]
@@ -354,10 +358,7 @@ def _agreeing(problem, core, head, fitted, strengths):
         for loading, weight in zip(fitted["_loadings"], core.weights, strict=True)
     ]
     shared = (core.means, loadings, np.array(head.coefficients))
-    if is_dask(X):
-        scores = np.concatenate(map_blocks(_view_scores, X, shared=shared))
-    else:
-        scores = _view_scores(X, *shared)
+    scores = row_values(_view_scores, X, shared=shared)
     scores = scores / np.where(strengths == 0, 1.0, strengths) + head.intercept
     same = ((scores > 0) == labels[:, None]).mean(axis=0)
     return same * head.accuracy + (1 - same) * (1 - head.accuracy)

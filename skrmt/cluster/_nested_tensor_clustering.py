@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import numbers
 import warnings
 
@@ -20,16 +19,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import TheoryWarning
 from ..linalg import get_backend, is_torch, to_numpy
-from ..utils._dask import check_dask, is_dask, to_local
+from ..utils._dask import is_dask, to_local
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
 from ._nested_fit import Problem, fit_views
+from ._new_samples import as_input, by_blocks, complete_scores, dtype_of, listed_views
 from ._views_input import (
     is_dask_views,
     is_view_list,
-    joined,
     n_dimensions,
+    stacked,
     view_list,
     view_stack,
 )
@@ -77,6 +77,8 @@ class NestedTensorClustering(
         Iterations stop when weights or means move by no more.
     max_iter : int, default=300
         Largest number of iterations.
+    n_jobs : int, default=None
+        Number of draws of the bootstrap that are made at a time.
     device : str, default=None
         Torch device on which NumPy input is computed, such as "cuda"; results come back as NumPy.
     random_state : int, RandomState instance or None, default=None
@@ -148,6 +150,13 @@ class NestedTensorClustering(
     block, not copied. Only "tensor", "unfolding", correlated noise and views of unequal widths
     copy them.
 
+    Dask arrays are read where their blocks are by the methods "two_step" and "nested_ml", one pass
+    each for checks, means, covariance, Gram matrix and embedding, and three for every sweep of
+    "nested_ml": persist them if they fit into the memory of the workers. What travels is as small
+    as p x p, m x m or the embedding; with more features than samples it is the combined view. The
+    fit is the one in memory. "tensor", "unfolding" and correlated noise, hence two views of unknown
+    noise, need all views in memory; "auto" chooses between the two others.
+
     The model: sample i of class :math:`y_i=\pm1` is :math:`h_k(y_i\mu+\sigma_zz_i)+\sigma_kw_{ik}`
     in view k. On real data the noise z within clusters is not white, and the first component need
     not be the one that separates them: where the spectrum says so, two clusters are separated
@@ -186,6 +195,7 @@ class NestedTensorClustering(
         "n_bootstrap": [Interval(numbers.Integral, 0, None, closed="left")],
         "tol": [Interval(numbers.Real, 0, None, closed="neither")],
         "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_jobs": [numbers.Integral, None],
         "device": [str, None],
         "random_state": ["random_state"],
     }
@@ -203,6 +213,7 @@ class NestedTensorClustering(
         n_bootstrap=0,
         tol=1e-6,
         max_iter=300,
+        n_jobs=None,
         device=None,
         random_state=None,
     ):
@@ -216,6 +227,7 @@ class NestedTensorClustering(
         self.n_bootstrap = n_bootstrap
         self.tol = tol
         self.max_iter = max_iter
+        self.n_jobs = n_jobs
         self.device = device
         self.random_state = random_state
 
@@ -229,8 +241,7 @@ class NestedTensorClustering(
         X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
             The views; a matrix is one view. A list holds one matrix a view, of equal or unequal
             widths. A view that a sample lacks is NaN throughout. Dask arrays are chunked by
-            samples, and fitted where their blocks are by the methods "two_step" and "nested_ml";
-            what has as many features as samples is read into memory.
+            samples; see Notes.
         y : None
             Not used.
         mask : array-like of bool of shape (n_samples, n_views), default=None
@@ -267,87 +278,87 @@ class NestedTensorClustering(
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n_samples, n_features, n_views), or list
+        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
             Samples with the views seen in `fit`.
 
         Returns
         -------
-        ndarray or torch tensor of shape (n_samples,)
+        ndarray, torch tensor or dask array of shape (n_samples,)
             The clusters.
         """
         if is_dask_views(X):
-            return self._lazily("predict", X, None, np.int64)
+            return by_blocks(self, "predict", X, None, np.int64)
         decision, like = self._decide(X)
         labels = (decision > 0).astype(np.int64) if decision.ndim == 1 else decision.argmax(axis=1)
-        return _as_input(labels, like)
+        return as_input(labels, like)
 
     def decision_function(self, X):
         """Compute how far samples are on the side of each cluster.
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n_samples, n_features, n_views), or list
+        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
             Samples with the views seen in `fit`.
 
         Returns
         -------
-        ndarray or torch tensor of shape (n_samples,) or (n_samples, n_clusters)
+        ndarray, torch tensor or dask array of shape (n_samples,) or (n_samples, n_clusters)
             Log-odds of the second of two clusters, 0 at the threshold; log-probabilities of more.
         """
         if is_dask_views(X):
             columns = None if self.n_clusters == 2 else self.n_clusters
-            return self._lazily("decision_function", X, columns)
+            return by_blocks(self, "decision_function", X, columns)
         decision, like = self._decide(X)
-        return _as_input(decision.astype(_dtype_of(like)), like)
+        return as_input(decision.astype(dtype_of(like)), like)
 
     def predict_proba(self, X):
         """Compute the probabilities of the clusters.
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n_samples, n_features, n_views), or list
+        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
             Samples with the views seen in `fit`.
 
         Returns
         -------
-        ndarray or torch tensor of shape (n_samples, n_clusters)
+        ndarray, torch tensor or dask array of shape (n_samples, n_clusters)
             Probabilities under Gaussian clusters in the embedding; nearer to each other for samples
             that lack views.
         """
         if is_dask_views(X):
-            return self._lazily("predict_proba", X, self.n_clusters)
+            return by_blocks(self, "predict_proba", X, self.n_clusters)
         decision, like = self._decide(X)
         if decision.ndim == 1:
             proba = np.column_stack([expit(-decision), expit(decision)])
         else:
             proba = np.exp(decision)
-        return _as_input(proba.astype(_dtype_of(like)), like)
+        return as_input(proba.astype(dtype_of(like)), like)
 
     def transform(self, X):
         """Embed samples in the leading components.
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n_samples, n_features, n_views), or list
+        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
             Samples with the views seen in `fit`.
 
         Returns
         -------
-        ndarray or torch tensor of shape (n_samples, q)
+        ndarray, torch tensor or dask array of shape (n_samples, q)
             Scores in units of the noise of a new sample. Those of training samples in
             `embedding_` are smaller where features are many: they have fitted noise.
         """
         if is_dask_views(X):
-            return self._lazily("transform", X, self._fitted("_loadings")[0].shape[1])
+            return by_blocks(self, "transform", X, self._fitted("_loadings")[0].shape[1])
         scores, _, like = self._scores(X, self._fitted("_loadings"))
-        return _as_input(scores.astype(_dtype_of(like)), like)
+        return as_input(scores.astype(dtype_of(like)), like)
 
     def score(self, X, y):
         """Compute the accuracy under the best naming of the clusters.
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n_samples, n_features, n_views), or list
+        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
             Samples with the views seen in `fit`.
         y : array-like of shape (n_samples,)
             True classes, of any type.
@@ -402,23 +413,9 @@ class NestedTensorClustering(
         check_is_fitted(self)
         return getattr(self, name)
 
-    def _lazily(self, method, X, n_columns, dtype=None):
-        """Return what a method gives for the blocks of a Dask array, computed when needed."""
-        check_is_fitted(self)
-        X = check_dask(joined(X), "X", X[0].ndim + 1 if is_view_list(X) else X.ndim)
-        light = copy.copy(self)
-        light.embedding_ = light.labels_ = np.zeros(0)
-        return X.map_blocks(
-            _call,
-            light,
-            method,
-            dtype=_dtype_of(X) if dtype is None else dtype,
-            drop_axis=list(range(1, X.ndim)),
-            **({} if n_columns is None else {"new_axis": 1, "chunks": (X.chunks[0], n_columns)}),
-        )
-
     def _problem(self, X, mask):
         """Check the input of `fit`."""
+        vars(self).pop("feature_names_in_", None)
         if is_view_list(X):
             views = view_list(X, self.device)
             if len({int(view.shape[1]) for view in views}) > 1:
@@ -484,7 +481,7 @@ class NestedTensorClustering(
     def _dtype(self, X, problem):
         """Return the precision of the input."""
         first = problem.views[0] if problem.views is not None else problem.stack.X
-        return _dtype_of(first)
+        return dtype_of(first)
 
     def _decide(self, X):
         """Return the decision of checked samples, and what they are like."""
@@ -519,23 +516,12 @@ class NestedTensorClustering(
         if "strengths" in core.model and present is None:
             present = np.ones((n, self._shape[2]), dtype=bool)
         if present is not None:
-            scores, precision = _complete(core, scores, present, self.method_)
+            scores, precision = complete_scores(core, scores, present, self.method_)
         return scores, precision, X
 
     def _list_scores(self, X, loadings):
         """Return scores of samples of views of unequal widths."""
-        widths = [len(mean) for mean in self._core.means]
-        if not is_view_list(X):
-            raise ValueError(
-                f"X must be a list of {len(widths)} views of widths {widths}, as in fit: got "
-                f"{type(X).__name__}."
-            )
-        views = view_list(X, self.device)
-        if [int(view.shape[1]) for view in views] != widths:
-            raise ValueError(
-                f"the views of X have widths {[int(view.shape[1]) for view in views]}, but in fit "
-                f"they were {widths}: pass the same views in the same order."
-            )
+        views = listed_views(self, X)
         parts = [
             (np.asarray(to_numpy(view), dtype=np.float64) - mean) @ loading
             for view, mean, loading in zip(views, self._core.means, loadings, strict=True)
@@ -549,32 +535,10 @@ class NestedTensorClustering(
         return tags
 
 
-def _complete(core, scores, present, method):
-    """Scale scores of incomplete samples by their views; return their precision too."""
-    if method == "unfolding" or not np.isfinite(core.noise).all():
-        raise ValueError(
-            "X has samples without some view, which this fit cannot weigh. Fit three views or more "
-            "with method='two_step'."
-        )
-    strengths = core.model.get("strengths")
-    if strengths is None:
-        strengths = core.weights * core.noise * core.model["precision"]
-    share = present @ (core.weights * strengths)
-    noise = core.model["within"] + present @ (core.weights**2 * core.noise) / share**2
-    v = core.spectrum.noise_variance
-    ratio = np.sqrt(v / noise)
-    return scores / share[:, None] * ratio[:, None], ratio
-
-
-def _call(block, estimator, method):
-    """Call a method of an estimator on a block of samples."""
-    return getattr(estimator, method)(block)
-
-
 def _stacked(views):
     """Return views of equal width as one array."""
     if is_dask(views[0]):
-        return joined(views)
+        return stacked(views)
     return get_backend(*views).stack(views, -1)
 
 
@@ -592,15 +556,3 @@ def _checked_scale(noise_scale, n_views):
             f"{noise_scale!r}."
         )
     return scale
-
-
-def _dtype_of(array):
-    """Return float32 for what is of that type, else float64."""
-    return np.float32 if "float32" in str(getattr(array, "dtype", "")) else np.float64
-
-
-def _as_input(array, like):
-    """Return a NumPy array as what the input is."""
-    if not is_torch(like):
-        return array
-    return get_backend(like).asarray(array, like=like, dtype=str(array.dtype))

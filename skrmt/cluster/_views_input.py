@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..linalg import as_device, is_torch
+from ..linalg import as_device, get_backend, is_torch
 from ..utils._checks import check_array_like_on_device
-from ..utils._dask import check_dask, is_dask, map_blocks, to_local
+from ..utils._dask import check_dask, is_dask, map_blocks, row_slices, to_local
 from ..utils._optional import import_optional
 
 _SAFE = 1e50
@@ -69,23 +69,42 @@ def is_dask_views(X):
     return is_dask(X) or (isinstance(X, (list, tuple)) and len(X) > 0 and is_dask(X[0]))
 
 
-def joined(X):
+def stacked(views):
     """Return Dask arrays of equal shape as one.
 
     Parameters
     ----------
-    X : dask array, or list of dask arrays of shape (n, p)
-        Views.
+    views : list of dask array of shape (n, p)
+        The views, chunked alike.
 
     Returns
     -------
-    dask array
-        Itself, or the list as an array of shape (n, p, m), in one chunk but for the samples.
+    dask array of shape (n, p, m)
+        One chunk but for the samples.
     """
-    if is_dask(X):
-        return X
     da = import_optional("dask.array", "dask")
-    return da.stack(_dask_list(X, None), axis=-1).rechunk({1: -1, 2: -1})
+    return da.stack(views, axis=-1).rechunk({1: -1, 2: -1})
+
+
+def side_by_side(views):
+    """Return matrices as one.
+
+    Parameters
+    ----------
+    views : list of ndarray, torch tensor or dask array of shape (n, p_k)
+        The views; Dask arrays are chunked alike.
+
+    Returns
+    -------
+    ndarray, torch tensor or dask array of shape (n, sum of p_k)
+        A Dask array has one chunk but for the samples.
+    """
+    if len(views) == 1:
+        return views[0]
+    if is_dask(views[0]):
+        da = import_optional("dask.array", "dask")
+        return da.concatenate(views, axis=1).rechunk({1: -1})
+    return get_backend(*views).concatenate(views, 1)
 
 
 def n_dimensions(X):
@@ -130,32 +149,61 @@ def view_list(X, device=None):
         If one is not a matrix, is not finite, or has another number of samples.
     """
     if any(is_dask(view) for view in X):
-        return _dask_list(X, device)
+        return dask_list(X, device)
     views = []
     for k, view in enumerate(X):
         checked = check_array_like_on_device(
             view, f"view {k} of X", 2, ensure_min_samples=1, ensure_finite=True
         )
         views.append(as_device(checked, device))
+    _check_same_samples(views)
+    return views
+
+
+def _check_same_samples(views):
+    """Raise unless all views have the same number of samples."""
     sizes = [int(view.shape[0]) for view in views]
     if len(set(sizes)) > 1:
         raise ValueError(
             f"the views of X have {sizes} samples: every view needs the same samples, in the same "
             "order. Leave out the others, or pass one array with NaN where a view is missing."
         )
-    return views
 
 
-def _dask_list(X, device):
-    """Check a list of Dask arrays of equal width, and chunk them alike."""
-    shapes = [tuple(view.shape) for view in X]
-    if not all(is_dask(view) for view in X) or len(set(shapes)) > 1:
+def dask_list(X, device=None, *, ensure_finite=True):
+    """Check a list of Dask arrays, and chunk them alike.
+
+    Parameters
+    ----------
+    X : list of dask array of shape (n, p_k)
+        The views.
+    device : str or None, default=None
+        Must be None.
+    ensure_finite : bool, default=True
+        Whether to read the views that are stacked or concatenated, and refuse NaN and infinity.
+
+    Returns
+    -------
+    list of dask array
+        The views, with the blocks of samples of the first.
+
+    Raises
+    ------
+    ValueError
+        If one is in memory, no matrix, not finite, or has another number of samples.
+    """
+    local = [k for k, view in enumerate(X) if not is_dask(view)]
+    if local:
         raise ValueError(
-            f"the views of X have shapes {shapes}, some of them Dask arrays: all must be, and of "
-            "one shape. Pass view.compute() for each to fit them in memory."
+            f"view {local[0]} of X is a {type(X[local[0]]).__name__} and others are Dask arrays: "
+            "make all of them Dask arrays, or pass view.compute() for each to fit them in memory."
         )
     _refuse_device(device)
-    return [view.rechunk(X[0].chunks) for view in X]
+    views = [
+        check_dask(view, f"view {k} of X", ensure_finite=ensure_finite) for k, view in enumerate(X)
+    ]
+    _check_same_samples(views)
+    return [view.rechunk({0: views[0].chunks[0]}) for view in views]
 
 
 def _refuse_device(device):
@@ -201,18 +249,16 @@ def view_stack(X, mask, device=None, shape=None):
     if is_dask(X):
         _refuse_device(device)
         X = check_dask(X, "X", ndim, ensure_finite=False)
-        X = X if X.shape[0] > X.shape[1] else X.compute()
     else:
         X = check_array_like_on_device(X, "X", ndim, ensure_finite=False)
     X = X[:, :, None] if ndim == 2 else X
-    if shape is not None and tuple(X.shape[1:]) != tuple(shape):
-        raise ValueError(
-            f"X has {int(X.shape[1])} features and {int(X.shape[2])} views, but {shape[0]} "
-            f"features and {shape[1]} views were seen in fit: pass the same ones in the same order."
-        )
-    X = X if is_dask(X) else as_device(X, device)
-    X, present = _missing(X, mask)
-    largest = max(map_blocks(_largest, X)) if is_dask(X) else _largest(X)
+    if shape is not None:
+        check_views_of_fit(X, shape)
+    if is_dask(X):
+        X, present, largest = _missing_blocks(X, mask)
+    else:
+        X, present = _missing(as_device(X, device), mask)
+        largest = largest_entry(X)
     scale = 1.0
     if largest > 0 and not 1 / _SAFE < largest < _SAFE:
         scale = float(2.0 ** np.floor(np.log2(largest)))
@@ -220,9 +266,84 @@ def view_stack(X, mask, device=None, shape=None):
     return ViewStack(X, present, scale)
 
 
-def _largest(X):
-    """Return the largest modulus."""
+def check_views_of_fit(X, shape):
+    """Raise unless samples have the features and views seen in `fit`.
+
+    Parameters
+    ----------
+    X : array of shape (n, p, m)
+        The samples.
+    shape : tuple of int
+        Numbers of features and views.
+
+    Raises
+    ------
+    ValueError
+        If they differ.
+    """
+    if tuple(X.shape[1:]) != tuple(shape):
+        raise ValueError(
+            f"X has {int(X.shape[1])} features and {int(X.shape[2])} views, but {shape[0]} "
+            f"features and {shape[1]} views were seen in fit: pass the same ones in the same order."
+        )
+
+
+def largest_entry(X):
+    """Return the largest modulus.
+
+    Parameters
+    ----------
+    X : ndarray or torch tensor
+        An array.
+
+    Returns
+    -------
+    float
+        The modulus, 0 of an array without samples.
+    """
     return max(float(X.max()), -float(X.min())) if X.shape[0] else 0.0
+
+
+def _missing_blocks(X, mask):
+    """Return what `_missing` does and the largest modulus, by one pass over the blocks."""
+    n, _, m = X.shape
+    masks = () if mask is None else (_checked_mask(to_local(mask), (n, m)),)
+    parts = map_blocks(_outline, X, *masks)
+    for rows, part in zip(row_slices(X), parts, strict=True):
+        if part.first_bad is not None:
+            (row, *rest), value = part.first_bad
+            index = (rows.start + row, *rest)
+            raise ValueError(
+                f"X contains NaN or infinity: {value} at index {index}. Impute or drop such values."
+            )
+    present = np.concatenate([part.present for part in parts])
+    _refuse_samples_alone(present)
+    largest = max(part.largest for part in parts)
+    return _zeroed(X, present), None if present.all() else present, largest
+
+
+class _Outline(NamedTuple):
+    """What is to be known of a block of samples: modulus, views that are there, a bad entry."""
+
+    largest: float
+    present: np.ndarray
+    first_bad: tuple | None
+
+
+def _outline(block, *masks):
+    """Return the outline of a block of samples."""
+    n, _, m = block.shape
+    present = masks[0] if masks else np.ones((n, m), dtype=bool)
+    largest = largest_entry(block)
+    if np.isfinite(largest) and present.all():
+        return _Outline(largest, present, None)
+    present = present & ~np.isnan(block).all(axis=1)
+    block = np.where(present[:, None, :], block, 0.0)
+    bad = ~np.isfinite(block)
+    if not bad.any():
+        return _Outline(largest_entry(block), present, None)
+    index = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
+    return _Outline(np.inf, present, (index, float(block[index])))
 
 
 def _missing(X, mask):
@@ -235,16 +356,20 @@ def _missing(X, mask):
     present = np.ones((n, m), dtype=bool) if mask is None else _checked_mask(mask, (n, m))
     if not finite:
         empty = X.isnan().all(1).cpu().numpy() if is_torch(X) else np.isnan(X).all(axis=1)
-        empty = to_local(empty)
         present = present & ~empty
     X = _zeroed(X, present)
-    (check_dask if is_dask(X) else check_array_like_on_device)(X, "X", 3)
+    check_array_like_on_device(X, "X", 3)
+    _refuse_samples_alone(present)
+    return X, None if present.all() else present
+
+
+def _refuse_samples_alone(present):
+    """Raise if a sample has no view."""
     alone = ~present.any(axis=1)
     if alone.any():
         raise ValueError(
             f"sample {int(np.argmax(alone))} of X has no view: all are NaN or masked. Drop it."
         )
-    return X, None if present.all() else present
 
 
 def _zeroed(X, present):

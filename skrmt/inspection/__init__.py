@@ -11,6 +11,7 @@ from ._label_noise_transition import LabelNoiseTransitionDisplay, VerifierFronti
 from ._learning_curve import LearningCurveDisplay
 from ._matching import CKAMatrixDisplay, ScoreMatrixDisplay, SeedAccuracyDisplay
 from ._noise_sensitivity import NoiseSensitivityDisplay
+from ._phase_diagram import PhaseDiagramDisplay
 from ._preference import (
     PreferenceLossDisplay,
     SafetyUtilityDisplay,
@@ -39,6 +40,7 @@ __all__ = [
     "LearningCurveDisplay",
     "NoiseFloorDisplay",
     "NoiseSensitivityDisplay",
+    "PhaseDiagramDisplay",
     "SafeAmountDisplay",
     "PreferenceLossDisplay",
     "SafetyUtilityDisplay",

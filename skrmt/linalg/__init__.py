@@ -20,6 +20,13 @@ from ._local_cka import LocalKernels, local_cka_factors, local_cka_scores, local
 from ._mix_basis import MixBasis, MixSource, mix_basis
 from ._mix_path import mix_coefficients, mix_loo
 from ._onsager import onsager
+from ._phase_cells import (
+    cell_blocks,
+    rank_one_cells,
+    ridge_cells,
+    sgd_cells,
+    spiked_matrix_cells,
+)
 from ._power_sweeps import RankOne, power_sweeps
 from ._predict_path import predict_path
 from ._rank_one import best_rank_one, deflate_mode
@@ -53,6 +60,7 @@ __all__ = [
     "SeededProblem",
     "as_device",
     "best_rank_one",
+    "cell_blocks",
     "centred_kernel",
     "coefficients",
     "combine_views",
@@ -84,10 +92,14 @@ __all__ = [
     "predict_path",
     "project_views",
     "random_start",
+    "rank_one_cells",
     "residual_gram",
     "restarted_components",
     "ridge_basis",
+    "ridge_cells",
     "seeded_problem",
+    "sgd_cells",
+    "spiked_matrix_cells",
     "strong_components",
     "take",
     "to_numpy",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -216,6 +217,7 @@ def faq(
     polish: bool = False,
     max_swaps: int = 1000,
     rng: np.random.Generator | None = None,
+    run: Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]] = map,
 ) -> Assignment:
     r"""Maximise a quadratic function of a permutation by Frank-Wolfe steps.
 
@@ -239,6 +241,8 @@ def faq(
         Largest number of swaps.
     rng : numpy.random.Generator, optional
         Shuffles the items of B, so that ties are broken at random. Seeded by 0 by default.
+    run : callable, default=map
+        ``run(function, starts)`` calls the function for each start; a parallel one may be given.
 
     Returns
     -------
@@ -282,19 +286,33 @@ def faq(
     shuffle = rng.permutation(n)
     second = _shuffled(B, shuffle)
     term = None if linear is None else take_columns(linear, shuffle)
-    best: Assignment | None = None
-    for start in starts:
-        point = None if start is None else take_columns(start, shuffle)
-        columns, n_iter, converged = _frank_wolfe(A, second, term, point, max_iter, tol)
-        n_swaps = 0
-        if polish:
-            columns, n_swaps = improve_by_swaps(A, second, columns, term, max_swaps=max_swaps)
-        value = assignment_objective(A, second, columns, term)
-        if best is None or value > best.objective:
-            best = Assignment(shuffle[columns], value, n_iter, converged, n_swaps)
+    points = (None if start is None else take_columns(start, shuffle) for start in starts)
+    swaps = max_swaps if polish else 0
+    follow = partial(_from_start, A, second, term, max_iter=max_iter, tol=tol, max_swaps=swaps)
+    found = run(follow, points)
+    best = max(found, key=lambda one: one.objective, default=None)
     if best is None:
         raise ValueError("starts must hold one start or more, got none. Give [None] for 1 / n.")
-    return best
+    return best._replace(permutation=shuffle[best.permutation])
+
+
+def _from_start(
+    A: Matrix,
+    B: Matrix,
+    linear: Array | None,
+    start: Array | None,
+    *,
+    max_iter: int,
+    tol: float,
+    max_swaps: int,
+) -> Assignment:
+    """Return what the steps from one start and swaps find."""
+    columns, n_iter, converged = _frank_wolfe(A, B, linear, start, max_iter, tol)
+    n_swaps = 0
+    if max_swaps:
+        columns, n_swaps = improve_by_swaps(A, B, columns, linear, max_swaps=max_swaps)
+    value = assignment_objective(A, B, columns, linear)
+    return Assignment(columns, value, n_iter, converged, n_swaps)
 
 
 class _Level(NamedTuple):

@@ -147,6 +147,8 @@ def residual_gram(tensor: DenseTensor, minus: Components, mode: int) -> FloatArr
     array([[3., 3.],
            [3., 4.]])
     """
+    if not minus.rank:
+        return np.asarray(tensor.gram(mode))
     weighted = minus.factors[mode] * minus.weights
     cross = tensor.mttkrp(minus.factors, mode) @ weighted.T
     others = [factor for m, factor in enumerate(minus.factors) if m != mode]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import eigh
 
-from ..utils._dask import is_dask, map_blocks, reduce_blocks
+from ..utils._dask import is_dask, map_blocks, reduce_blocks, to_local
 from ..utils._optional import import_optional
 from ._backend import Array, get_backend, to_numpy
 from ._dense_tensor import FloatArray
@@ -238,7 +238,7 @@ def leading_components(Y: Array, n_components: int) -> LeadingComponents:
     Parameters
     ----------
     Y : ndarray, torch tensor or dask array of shape (n, p)
-        The matrix, in float64. A Dask array has n >= p.
+        The matrix, in float64. A Dask array with n < p is read into memory.
     n_components : int
         Largest number q of triplets.
 
@@ -261,6 +261,7 @@ def leading_components(Y: Array, n_components: int) -> LeadingComponents:
     """
     n, p = (int(size) for size in Y.shape)
     transposed = n < p
+    Y = to_local(Y) if transposed else Y
     A = Y if transposed else Y.T
     gram = reduce_blocks(_inner, Y) if is_dask(Y) else to_numpy(A @ A.T)
     size = len(gram)

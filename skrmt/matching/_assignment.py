@@ -28,6 +28,7 @@ from ._inputs import (
     count,
     generator,
     resolve_bandwidths,
+    runner,
     same_library,
 )
 
@@ -69,6 +70,7 @@ def quadratic_assignment(
     maximize=True,
     max_iter=30,
     tol=0.03,
+    n_jobs=None,
     random_state=None,
 ):
     r"""Match the items of two matrices by Frank-Wolfe steps (FAQ).
@@ -100,6 +102,8 @@ def quadratic_assignment(
     tol : float, default=0.03
         Stop where a step changes the doubly stochastic matrix by less, in Frobenius norm over
         :math:`\sqrt n`.
+    n_jobs : int, default=None
+        Number of starts that are followed at a time. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of random starts, and of the order in which ties are broken.
 
@@ -173,6 +177,7 @@ def quadratic_assignment(
         tol=tol,
         polish=polish,
         rng=rng,
+        run=runner(n_jobs),
     )
     indices[problem.rows] = problem.columns[found.permutation]
     objective = found.objective + constant

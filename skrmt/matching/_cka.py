@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy.stats import false_discovery_control, norm
 
 from ..linalg import centred_kernel, kernel_alignment, kernel_matrix, minibatch_cka
@@ -18,6 +19,9 @@ from ._inputs import (
     host,
     resolve_bandwidths,
 )
+
+_LOT = 32
+"""Pairings that are drawn in one task."""
 
 
 class CKATest(NamedTuple):
@@ -189,6 +193,7 @@ def cka_test(
     debiased=True,
     n_permutations=0,
     bandwidth="median",
+    n_jobs=None,
     random_state=None,
 ):
     r"""Test whether two sets of embeddings are alike beyond chance.
@@ -207,6 +212,8 @@ def cka_test(
         Random pairings for the p-value; the normal law with the exact moments if 0.
     bandwidth : "median", float or tuple of float, default="median"
         Length of the RBF kernels, one for each side.
+    n_jobs : int, default=None
+        Number of lots of pairings that are drawn at a time. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of the pairings.
 
@@ -253,7 +260,8 @@ def cka_test(
     z_score = (found.cka - mean) / std if std > 0 else 0.0
     if not number:
         return CKATest(found.cka, z_score, float(norm.sf(z_score)), mean, std)
-    larger = _count_larger(X, Y, options, found.cka, number, generator(random_state))
+    orders = _orders(number, found.n, generator(random_state))
+    larger = _count_larger(X, Y, options, found.cka, orders, n_jobs)
     return CKATest(found.cka, z_score, (1 + larger) / (1 + number), mean, std)
 
 
@@ -270,8 +278,14 @@ def _null(found):
     return float(null.mean), float(null.std)
 
 
-def _count_larger(X, Y, options, statistic, number, rng):
-    """Count the random pairings whose CKA is not below a value."""
+def _orders(number, n, rng):
+    """Yield random pairings in lots."""
+    for first in range(0, number, _LOT):
+        yield [rng.permutation(n) for _ in range(first, min(first + _LOT, number))]
+
+
+def _count_larger(X, Y, options, statistic, orders, n_jobs):
+    """Count the pairings whose CKA is not below a value."""
     if options["kernel"] == "precomputed":
         sides = [host(X), host(Y)]
     else:
@@ -282,11 +296,17 @@ def _count_larger(X, Y, options, statistic, number, rng):
     K, L = (centred_kernel(side, debiased=options["debiased"]) for side in sides)
     K /= np.linalg.norm(K)
     L /= np.linalg.norm(L)
-    larger = 0
-    for _ in range(number):
-        order = rng.permutation(len(L))
-        larger += float((K * L[np.ix_(order, order)]).sum()) >= statistic - 1e-12
-    return larger
+    return sum(
+        Parallel(n_jobs=n_jobs, prefer="threads")(
+            delayed(_count_lot)(K, L, lot, statistic) for lot in orders
+        )
+    )
+
+
+def _count_lot(K, L, orders, statistic):
+    """Count the pairings of a lot whose CKA is not below a value."""
+    values = [float((K * L[np.ix_(order, order)]).sum()) for order in orders]
+    return sum(value >= statistic - 1e-12 for value in values)
 
 
 def cka_matrix(
@@ -298,6 +318,7 @@ def cka_matrix(
     bandwidth="median",
     correction="holm",
     level=0.05,
+    n_jobs=None,
 ):
     """Compare every layer or encoder with every other, and say which are alike beyond chance.
 
@@ -318,6 +339,8 @@ def cka_matrix(
         Hochberg).
     level : float, default=0.05
         Largest corrected p-value that counts as significant.
+    n_jobs : int, default=None
+        Number of pairs that are compared at a time.
 
     Returns
     -------
@@ -361,17 +384,19 @@ def cka_matrix(
     pairs = [
         (i, j) for i in range(shape[0]) for j in range(shape[1]) if others is not None or i < j
     ]
-    for i, j in pairs:
-        test = cka_test(rows[i], columns[j], kernel=kernel, debiased=debiased, bandwidth=bandwidth)
+    compared = pairs + [(i, i) for i in range(shape[0]) if others is None]
+    options = {"kernel": kernel, "debiased": debiased, "bandwidth": bandwidth}
+    tests = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(cka_test)(rows[i], columns[j], **options) for i, j in compared
+    )
+    for (i, j), test in zip(compared, tests, strict=True):
         cka_values[i, j], z_scores[i, j], p_values[i, j], *_ = test
     tested = tuple(np.array(pairs).T) if pairs else (np.array([], int), np.array([], int))
     p_values[tested] = _corrected(p_values[tested], correction)
     if others is None:
+        np.fill_diagonal(p_values, 0.0)
         for values in (cka_values, z_scores, p_values):
-            values += values.T
-        for i, X in enumerate(rows):
-            own = cka_test(X, X, kernel=kernel, debiased=debiased, bandwidth=bandwidth)
-            cka_values[i, i], z_scores[i, i], p_values[i, i] = own.statistic, own.z_score, 0.0
+            values += np.triu(values, 1).T
     return CKAMatrix(cka_values, z_scores, p_values, p_values <= level, (row_names, column_names))
 
 

@@ -74,7 +74,7 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
         Whether `match` takes matches of at least 95 % confidence for known pairs and starts again,
         as long as that raises the z-score.
     n_jobs : int, default=None
-        Number of jobs.
+        Number of folds, or of starts of "qap", that are worked on at a time.
     device : str, default=None
         Torch device to compute on; results come back as NumPy.
     random_state : int, RandomState instance or None, default=None
@@ -436,7 +436,9 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
         score = host(matching.scores(plan, base, queries))
         n_iter = 0
         if plan.method == "qap":
-            indices, objective, n_iter = matching.quadratic_matches(plan, base, queries, rng)
+            indices, objective, n_iter = matching.quadratic_matches(
+                plan, base, queries, rng, self.n_jobs
+            )
         else:
             indices = matching.assign(score, plan.assignment, rng)
             objective = float(score[np.arange(len(score)), indices].mean())

@@ -6,6 +6,7 @@ import numbers
 import warnings
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.utils import check_random_state
 
 from ..exceptions import TheoryWarning
@@ -234,6 +235,28 @@ def count(name, value, least=1):
     if not good or value < least:
         raise ValueError(f"{name} must be a whole number of {least} or more, got {value!r}.")
     return int(value)
+
+
+def runner(n_jobs, prefer="threads"):
+    """Return what calls a function of every item of a sequence, several at a time.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        Number of jobs.
+    prefer : {"threads", "processes"}, default="threads"
+        What they run in where no backend of joblib is chosen.
+
+    Returns
+    -------
+    callable
+        ``run(function, items)`` gives the list of results, in order.
+    """
+
+    def run(function, items):
+        return Parallel(n_jobs=n_jobs, prefer=prefer)(delayed(function)(item) for item in items)
+
+    return run
 
 
 def host(x):

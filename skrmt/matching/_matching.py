@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy.stats import beta
 from sklearn.isotonic import IsotonicRegression
-from sklearn.utils.parallel import Parallel, delayed
 
 from ..linalg import (
     centred_kernel,
@@ -19,7 +19,7 @@ from ..linalg import (
     seeded_problem,
 )
 from ._assignment import feature_problem
-from ._inputs import host
+from ._inputs import host, runner
 from ._scorers import score_factors
 
 _PLANTED_SHARE = 0.1
@@ -330,7 +330,7 @@ def _planted_assignments(plan, base, queries, part, rng):
     return right, margin
 
 
-def quadratic_matches(plan, base, queries, rng):
+def quadratic_matches(plan, base, queries, rng, n_jobs=None):
     """Match queries by the kernels of all items together.
 
     Parameters
@@ -341,6 +341,8 @@ def quadratic_matches(plan, base, queries, rng):
         Known pairs; queries and as many candidates.
     rng : Generator
         Source of randomness.
+    n_jobs : int or None, default=None
+        Number of starts that are followed at a time.
 
     Returns
     -------
@@ -354,7 +356,8 @@ def quadratic_matches(plan, base, queries, rng):
     problem = _joint_problem(plan, base, queries)
     local = assign(host(scores(plan, base, queries)), "hungarian", rng)
     starts = _starts(local, plan.n_init, rng)
-    found = faq(problem.first, problem.second, problem.linear, starts=starts, rng=rng)
+    run = runner(n_jobs)
+    found = faq(problem.first, problem.second, problem.linear, starts=starts, rng=rng, run=run)
     return found.permutation, found.objective + problem.constant, found.n_iter
 
 

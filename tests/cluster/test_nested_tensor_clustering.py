@@ -16,8 +16,10 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from skrmt.cluster import NestedTensorClustering
+from skrmt.cluster._heads import _triangular_draw
 from skrmt.datasets import make_nested_views, make_noisy_copies
 from skrmt.exceptions import TheoryWarning
+from skrmt.linalg import leading_components
 from skrmt.theory import nested_tensor
 from skrmt.utils.testing import tensor_estimator_checks
 
@@ -600,3 +602,23 @@ def test_seed_decides(data):
     state = np.random.get_state()[1].copy()
     NestedTensorClustering(3).fit(data.X)
     assert (np.random.get_state()[1] == state).all()
+
+
+@pytest.mark.parametrize(("n", "p"), [(60, 20), (20, 60), (3, 5)])
+def test_draws_of_the_bootstrap_have_the_law_of_the_model(n, p):
+    """Trace, largest eigenvalue and alignment: both means within 5 standard errors."""
+    draws, rng = 400, np.random.default_rng(0)
+    mu = np.eye(1, p)[0] * 3.0
+
+    def seen(Y):
+        found = leading_components(Y, 1)
+        return found.trace, found.eigenvalues[0], abs(found.right[0, 0])
+
+    dense, short = [], []
+    for seed in np.random.SeedSequence(1).spawn(draws):
+        Y = rng.choice([-1.0, 1.0], n)[:, None] * mu + 0.7 * rng.standard_normal((n, p))
+        dense.append(seen(Y - Y.mean(axis=0)))
+        short.append(seen(_triangular_draw(seed, n * 9.0, 0.49, (n, p))))
+    gap = np.mean(dense, axis=0) - np.mean(short, axis=0)
+    error = np.sqrt((np.var(dense, axis=0, ddof=1) + np.var(short, axis=0, ddof=1)) / draws)
+    assert (np.abs(gap) <= 5 * error).all(), (gap, error)

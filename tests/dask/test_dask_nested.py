@@ -1,7 +1,14 @@
 """NestedTensorClustering on Dask arrays is the one in memory."""
 
+import os
+import signal
+import threading
+import time
+
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from skrmt.cluster import NestedTensorClustering
 from skrmt.datasets import make_nested_views, make_noisy_copies
@@ -107,8 +114,9 @@ def test_list_of_arrays_float32_and_extreme_scale():
     np.testing.assert_allclose(huge.embedding_, expected.embedding_, rtol=1e-7, atol=1e-8)
 
 
-def test_more_features_than_samples_are_read():
-    X = views(30, 60).X
+@pytest.mark.parametrize("n", [30, 60])
+def test_no_fewer_features_than_samples(n):
+    X = views(n, 60).X
     expected = NestedTensorClustering(random_state=0).fit(X)
     assert_same(NestedTensorClustering(random_state=0).fit(da.from_array(X, chunks=9)), expected)
 
@@ -120,10 +128,108 @@ def test_what_needs_all_views_says_so():
             NestedTensorClustering(**parameters).fit(X)
     with pytest.raises(ValueError, match="device='cpu' needs views in memory"):
         NestedTensorClustering(device="cpu").fit(X)
-    with pytest.raises(ValueError, match="all must be, and of one shape"):
-        NestedTensorClustering().fit([X[:, :, 0], X[:, :9, 1], X[:, :, 2]])
-    with pytest.raises(ValueError, match="X contains NaN or infinity"):
+    with pytest.raises(ValueError, match="view 1 of X is a ndarray and others are Dask arrays"):
+        NestedTensorClustering().fit([X[:, :, 0], X[:, :, 1].compute(), X[:, :, 2]])
+    with pytest.raises(ValueError, match="same samples"):
+        NestedTensorClustering().fit([X[:, :, 0], X[:9, :, 1], X[:, :, 2]])
+    hole = int(np.flatnonzero((views().X > 3).any(axis=(1, 2)))[0])
+    with pytest.raises(ValueError, match=rf"X contains NaN or infinity: nan at index \({hole},"):
         NestedTensorClustering().fit(da.where(X > 3, np.nan, X))
+    with pytest.raises(ValueError, match="sample 7 of X has no view"):
+        NestedTensorClustering().fit(da.where(np.arange(240)[:, None, None] == 7, np.nan, X))
+
+
+def test_new_samples_are_checked():
+    X = da.from_array(views().X, chunks=(100, -1, -1))
+    model = NestedTensorClustering(method="two_step", random_state=0)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    model.fit(X)
+    with pytest.raises(ValueError, match="X has 39 features and 4 views, but 40 features"):
+        model.predict(X[:, 1:])
+    with pytest.raises(ValueError, match="1 dimensions, 2 are needed"):
+        model.predict(X[:, 0, 0])
+    holes = model.predict(da.where(X > 3, np.nan, X))
+    with pytest.raises(ValueError, match="X contains NaN or infinity"):
+        holes.compute()
+
+
+def test_blocks_without_samples_and_new_samples_without_views():
+    X = views().X
+    expected = NestedTensorClustering(method="two_step", random_state=0).fit(X)
+    blocks = da.from_array(X, chunks=((100, 0, 139, 1), (40,), (4,)))
+    model = NestedTensorClustering(method="two_step", random_state=0).fit(blocks)
+    assert_same(model, expected)
+    X[::3, :, 1] = np.nan
+    holes = da.from_array(X, chunks=blocks.chunks)
+    for method in ("decision_function", "transform"):
+        found = getattr(model, method)(holes).compute()
+        np.testing.assert_allclose(found, getattr(expected, method)(X), rtol=1e-6, atol=1e-8)
+
+
+def test_unknown_chunk_sizes_and_integers():
+    X = np.rint(4 * views().X)
+    kept = np.arange(240) % 5 > 0
+    blocks = da.from_array(X.astype(np.int16), chunks=100)[da.from_array(kept, chunks=100)]
+    expected = NestedTensorClustering(method="two_step", random_state=0).fit(X[kept])
+    assert_same(NestedTensorClustering(method="two_step", random_state=0).fit(blocks), expected)
+
+
+def test_one_view():
+    X = make_nested_views(200, 30, noise_stds=[1.0], separation=3.0, random_state=0).X[:, :, 0]
+    expected = NestedTensorClustering(random_state=0).fit(X)
+    model = NestedTensorClustering(random_state=0).fit(da.from_array(X, chunks=(60, 7)))
+    assert_same(model, expected)
+    assert np.array_equal(model.predict(da.from_array(X, chunks=90)).compute(), expected.labels_)
+
+
+@pytest.mark.parametrize("scaling", ["mfa", "optimal", "unit"])
+@pytest.mark.parametrize("n", [60, 240])
+def test_views_of_unequal_widths(scaling, n):
+    """Of as many features as samples together, or fewer; one view is weak."""
+    X = views(n).X
+    X[:, :, 3] += 40 * np.random.default_rng(0).standard_normal((n, 40))
+    parts = [X[:, : 40 - 5 * k, k] for k in range(4)]
+    expected = NestedTensorClustering(scaling=scaling, random_state=0).fit(parts)
+    blocks = [da.from_array(part, chunks=(25 + k, 9)) for k, part in enumerate(parts)]
+    model = NestedTensorClustering(scaling=scaling, random_state=0).fit(blocks)
+    assert_same(model, expected)
+    for method in ("predict", "predict_proba", "transform"):
+        found = getattr(model, method)(blocks)
+        assert isinstance(found, da.Array)
+        np.testing.assert_allclose(
+            found.compute(), getattr(expected, method)(parts), rtol=1e-6, atol=1e-8
+        )
+    with pytest.raises(ValueError, match="but in fit"):
+        model.predict(blocks[::-1])
+    with pytest.raises(ValueError, match="must be a list of 4 views"):
+        model.predict(blocks[0])
+
+
+def test_feature_names_of_an_earlier_fit_are_forgotten():
+    X = views().X[:, :, 0]
+    model = NestedTensorClustering(random_state=0).fit(pd.DataFrame(X).add_prefix("f"))
+    model.fit(da.from_array(X, chunks=100)).predict(X)
+    assert not hasattr(model, "feature_names_in_")
+
+
+@pytest.mark.parametrize("method", ["two_step", "nested_ml"])
+def test_views_stay_where_they_are(method, monkeypatch):
+    """No task returns more than the scores of its samples on 50 components."""
+    p, rows = 100, 400
+    X = da.from_array(views(1600, p).X, chunks=(rows, -1, -1))
+    sizes = []
+    compute = dask.compute
+
+    def spy(*tasks, **options):
+        results = compute(*tasks, **options)
+        parts = [part for r in results for part in (r if isinstance(r, tuple) else (r,))]
+        sizes.extend(part.size for part in parts if isinstance(part, np.ndarray))
+        return results
+
+    monkeypatch.setattr(dask, "compute", spy)
+    NestedTensorClustering(method=method, random_state=0).fit(X)
+    assert max(sizes) == 50 * rows < p * rows
 
 
 def test_two_worker_processes(cluster):
@@ -131,3 +237,22 @@ def test_two_worker_processes(cluster):
     expected = NestedTensorClustering(method="two_step", random_state=0).fit(X)
     model = NestedTensorClustering(method="two_step", random_state=0)
     assert_same(model.fit(da.from_array(X, chunks=(60, -1, -1))), expected)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_changes_nothing(cluster):
+    X = views(2000, 30).X
+
+    def slow(block):
+        time.sleep(0.1)
+        return block
+
+    blocks = da.from_array(X, chunks=(250, -1, -1)).map_blocks(slow, dtype=X.dtype)
+    expected = NestedTensorClustering(method="two_step", random_state=0).fit(X)
+    victim = next(iter(cluster.run(os.getpid).values()))
+    killer = threading.Timer(1.0, os.kill, (victim, signal.SIGKILL))
+    killer.start()
+    model = NestedTensorClustering(method="two_step", random_state=0).fit(blocks)
+    assert not killer.is_alive()
+    assert victim not in cluster.run(os.getpid).values()
+    assert_same(model, expected)

@@ -1,0 +1,194 @@
+"""New samples: views that are missing, and what is told of Dask arrays block by block."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ..linalg import get_backend, is_torch
+from ..utils._dask import check_dask
+from ._views_input import (
+    check_views_of_fit,
+    dask_list,
+    is_dask_views,
+    is_view_list,
+    side_by_side,
+    stacked,
+    view_list,
+)
+
+
+def by_blocks(estimator, method, X, n_columns=None, dtype=None):
+    """Return what a method gives for the blocks of Dask arrays, computed when needed.
+
+    Parameters
+    ----------
+    estimator : NestedTensorClustering
+        A fitted estimator.
+    method : str
+        Name of the method.
+    X : dask array of shape (n, p) or (n, p, m), or list of dask array of shape (n, p_k)
+        The samples.
+    n_columns : int, optional
+        Number of columns of the result; None for one value a sample.
+    dtype : dtype, optional
+        Type of the result, that of the samples by default.
+
+    Returns
+    -------
+    dask array of shape (n,) or (n, n_columns)
+        The results, in the blocks of X.
+
+    Raises
+    ------
+    ValueError
+        If the features or views are not those seen in `fit`; NaN and infinity are found when the
+        blocks are computed.
+    """
+    check_is_fitted(estimator)
+    X = _in_rows(estimator, X)
+    light = copy.copy(estimator)
+    light.embedding_ = light.labels_ = np.zeros(0)
+    dtype = dtype_of(X) if dtype is None else dtype
+    wide = {} if n_columns is None else {"new_axis": 1, "chunks": (X.chunks[0], n_columns)}
+    meta = np.empty((0,) * (1 + len(wide) // 2), dtype=dtype)
+    dropped = list(range(1, X.ndim))
+    return X.map_blocks(_on_block, light, method, meta=meta, drop_axis=dropped, **wide)
+
+
+def _in_rows(estimator, X):
+    """Return checked Dask arrays as one, which `_on_block` takes apart again."""
+    if estimator._is_list:
+        return side_by_side(listed_views(estimator, X, ensure_finite=False))
+    if is_view_list(X):
+        X = stacked(dask_list(X, ensure_finite=False))
+    X = check_dask(X, "X", 3 if X.ndim == 3 else 2, ensure_finite=False)
+    check_views_of_fit(X if X.ndim == 3 else X[:, :, None], estimator._shape[1:])
+    return X
+
+
+def _on_block(block, estimator, method):
+    """Call a method of an estimator on a block of samples."""
+    n = len(block)
+    block = block if n else np.zeros((1, *block.shape[1:]), dtype=block.dtype)
+    if estimator._is_list:
+        ends = np.cumsum([len(mean) for mean in estimator._core.means])[:-1]
+        block = np.split(block, ends, axis=1)
+    return getattr(estimator, method)(block)[:n]
+
+
+def listed_views(estimator, X, *, ensure_finite=True):
+    """Check views of unequal widths against those seen in `fit`.
+
+    Parameters
+    ----------
+    estimator : NestedTensorClustering
+        A fitted estimator.
+    X : list of array-like of shape (n, p_k)
+        The views.
+    ensure_finite : bool, default=True
+        Whether Dask arrays are read for NaN and infinity; others always are.
+
+    Returns
+    -------
+    list of array
+        The views.
+
+    Raises
+    ------
+    ValueError
+        If it is no list, or the widths differ.
+    """
+    widths = [len(mean) for mean in estimator._core.means]
+    if not is_view_list(X):
+        raise ValueError(
+            f"X must be a list of {len(widths)} views of widths {widths}, as in fit: got "
+            f"{type(X).__name__}."
+        )
+    lazy = is_dask_views(X)
+    views = dask_list(X, ensure_finite=ensure_finite) if lazy else view_list(X, estimator.device)
+    if [int(view.shape[1]) for view in views] != widths:
+        raise ValueError(
+            f"the views of X have widths {[int(view.shape[1]) for view in views]}, but in fit "
+            f"they were {widths}: pass the same views in the same order."
+        )
+    return views
+
+
+def complete_scores(core, scores, present, method):
+    """Scale scores of incomplete samples by their views.
+
+    Parameters
+    ----------
+    core : Core
+        The fit.
+    scores : ndarray of shape (n, q)
+        Sums over the views that are there.
+    present : ndarray of bool of shape (n, m)
+        Which views are there.
+    method : str
+        How views were combined.
+
+    Returns
+    -------
+    scores : ndarray of shape (n, q)
+        In units of the noise of each sample.
+    precision : ndarray of shape (n,)
+        How far its noise is below the usual.
+
+    Raises
+    ------
+    ValueError
+        If the fit cannot weigh incomplete samples.
+    """
+    if method == "unfolding" or not np.isfinite(core.noise).all():
+        raise ValueError(
+            "X has samples without some view, which this fit cannot weigh. Fit three views or more "
+            "with method='two_step'."
+        )
+    strengths = core.model.get("strengths")
+    if strengths is None:
+        strengths = core.weights * core.noise * core.model["precision"]
+    share = present @ (core.weights * strengths)
+    noise = core.model["within"] + present @ (core.weights**2 * core.noise) / share**2
+    v = core.spectrum.noise_variance
+    ratio = np.sqrt(v / noise)
+    return scores / share[:, None] * ratio[:, None], ratio
+
+
+def dtype_of(array):
+    """Return the precision that results for an array have.
+
+    Parameters
+    ----------
+    array : array
+        An array of any library.
+
+    Returns
+    -------
+    type
+        float32 for what is of that type, else float64.
+    """
+    return np.float32 if "float32" in str(getattr(array, "dtype", "")) else np.float64
+
+
+def as_input(array, like):
+    """Return a NumPy array as what the input is.
+
+    Parameters
+    ----------
+    array : ndarray
+        A result.
+    like : array
+        The input.
+
+    Returns
+    -------
+    ndarray or torch tensor
+        A tensor, on the device of the input, for tensors.
+    """
+    if not is_torch(like):
+        return array
+    return get_backend(like).asarray(array, like=like, dtype=str(array.dtype))

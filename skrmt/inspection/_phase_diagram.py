@@ -1,0 +1,294 @@
+"""Phase diagrams of every subject: the map that theory draws, and the same by Monte Carlo."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..utils._optional import import_optional
+from ._display import COLOURS
+from ._phase_models import SUBJECTS
+
+_GRID = 12
+
+
+class PhaseDiagramDisplay:
+    """What theory predicts over two parameters, beside what simulation finds.
+
+    Parameters
+    ----------
+    subject : str
+        Name of the subject.
+    x, y : array-like of shape (a,), (b,)
+        Values of the two parameters.
+    theory : array-like of shape (b, a)
+        What theory predicts.
+    simulated : array-like of shape (b, a) or None, default=None
+        Means over draws.
+    standard_error : array-like of shape (b, a) or None, default=None
+        Their standard errors.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib axes
+        One panel, or two with simulation.
+    figure_ : matplotlib figure
+        Their figure.
+    images_ : list of matplotlib collections
+        The maps.
+
+    See Also
+    --------
+    skrmt.theory : The formulas.
+
+    Examples
+    --------
+    >>> from skrmt.inspection import PhaseDiagramDisplay
+    >>> display = PhaseDiagramDisplay.from_theory("noisy-labels")
+    >>> display.axes_[0].get_ylabel()
+    'Rate of wrong labels'
+    """
+
+    def __init__(self, subject, x, y, theory, *, simulated=None, standard_error=None):
+        self.subject = subject
+        self.x = x
+        self.y = y
+        self.theory = theory
+        self.simulated = simulated
+        self.standard_error = standard_error
+
+    @staticmethod
+    def subjects():
+        """List the subjects.
+
+        Returns
+        -------
+        dict of str to str
+            Names, and the question of each.
+
+        Examples
+        --------
+        >>> from skrmt.inspection import PhaseDiagramDisplay
+        >>> PhaseDiagramDisplay.subjects()["self-play"]
+        'Self-play from the previous policy'
+        """
+        return {name: subject.title for name, subject in SUBJECTS.items()}
+
+    @staticmethod
+    def ranges(subject):
+        """Return the ranges of the two parameters of a subject.
+
+        Parameters
+        ----------
+        subject : str
+            One of `subjects`.
+
+        Returns
+        -------
+        tuple of tuple of float
+            Ends of x and of y.
+
+        Raises
+        ------
+        ValueError
+            If the subject is not known.
+        """
+        return _known(subject).ranges
+
+    @property
+    def quantity(self):
+        """Name of what is predicted."""
+        return SUBJECTS[self.subject].quantity
+
+    @classmethod
+    def from_theory(cls, subject, *, x=None, y=None, size=100, ax=None):
+        """Draw the map of a subject.
+
+        Parameters
+        ----------
+        subject : str
+            One of `subjects`.
+        x, y : array-like of shape (a,), (b,), optional
+            Values of the parameters; up to 61 over the range of the subject by default.
+        size : int, default=100
+            Number of features, or length of an axis, at least 4.
+        ax : matplotlib axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        PhaseDiagramDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the subject is not known, or a value is out of its domain.
+        """
+        x, y, values = _map(subject, x, y, size, _known(subject).n_points)
+        return cls(subject, x, y, values).plot(ax=None if ax is None else [ax])
+
+    @classmethod
+    def from_simulation(
+        cls,
+        subject,
+        *,
+        x=None,
+        y=None,
+        size=60,
+        n_draws=20,
+        device=None,
+        random_state=0,
+        ax=None,
+    ):
+        """Draw the map of a subject beside a Monte Carlo of every cell.
+
+        Parameters
+        ----------
+        subject : str
+            One of `subjects`.
+        x, y : array-like of shape (a,), (b,), optional
+            Values of the parameters; 12 over the range of the subject by default.
+        size : int, default=60
+            Number of features, or length of an axis, at least 4.
+        n_draws : int, default=20
+            Draws of every cell, at least 2. All cells and draws are computed in few batched calls.
+        device : str, optional
+            Torch device to compute on, "cuda" for instance; NumPy by default. Random numbers are
+            drawn by NumPy: the device changes results by rounding only.
+        random_state : int, default=0
+            Seed.
+        ax : sequence of two matplotlib axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        PhaseDiagramDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the subject is not known, or a value is out of its domain.
+
+        Examples
+        --------
+        >>> from skrmt.inspection import PhaseDiagramDisplay
+        >>> display = PhaseDiagramDisplay.from_simulation(
+        ...     "noisy-labels", x=[1.0, 2.0], y=[0.1], size=50, n_draws=40
+        ... )
+        >>> bool(display.largest_deviation() < 5)
+        True
+        """
+        if not (isinstance(n_draws, (int, np.integer)) and n_draws >= 2):
+            raise ValueError(f"n_draws={n_draws!r} must be a whole number, 2 or more.")
+        x, y, values = _map(subject, x, y, size, _GRID)
+        points = [grid.ravel() for grid in np.meshgrid(x, y)]
+        rng = np.random.default_rng(random_state)
+        draws = SUBJECTS[subject].simulate(*points, size, n_draws, rng, device)
+        mean, error = draws.mean(axis=1), draws.std(axis=1, ddof=1) / np.sqrt(n_draws)
+        if SUBJECTS[subject].logarithmic:
+            error = error / np.maximum(mean, 1e-300) / np.log(10.0)
+            mean = np.log10(np.maximum(mean, 1e-300))
+        shape = values.shape
+        display = cls(
+            subject,
+            x,
+            y,
+            values,
+            simulated=mean.reshape(shape),
+            standard_error=error.reshape(shape),
+        )
+        return display.plot(ax=ax)
+
+    def largest_deviation(self):
+        """Return how far theory and simulation are apart at the most.
+
+        Returns
+        -------
+        float
+            In standard errors, over the cells whose draws differ among themselves. Close to a
+            threshold finite sizes smooth what is sharp in theory.
+
+        Raises
+        ------
+        ValueError
+            If nothing was simulated.
+        """
+        if self.simulated is None:
+            raise ValueError("Nothing was simulated: use PhaseDiagramDisplay.from_simulation.")
+        error = np.asarray(self.standard_error)
+        gap = np.abs(np.asarray(self.simulated) - np.asarray(self.theory))
+        varied = error > 1e-9
+        return float((gap[varied] / error[varied]).max()) if varied.any() else 0.0
+
+    def plot(self, *, ax=None):
+        """Draw the panels.
+
+        Parameters
+        ----------
+        ax : sequence of matplotlib axes, optional
+            One panel, or two with simulation; a new figure by default.
+
+        Returns
+        -------
+        PhaseDiagramDisplay
+            The display.
+        """
+        pyplot = import_optional("matplotlib.pyplot", "plot")
+        tables = [self.theory] + ([] if self.simulated is None else [self.simulated])
+        if ax is None:
+            width = 1.0 + 4.6 * len(tables)
+            _, ax = pyplot.subplots(
+                1, len(tables), figsize=(width, 4.2), squeeze=False, layout="constrained"
+            )
+        self.axes_ = np.ravel(ax)
+        if len(self.axes_) != len(tables):
+            raise ValueError(f"ax has {len(self.axes_)} panels: give {len(tables)}.")
+        self.figure_ = self.axes_[0].figure
+        known = SUBJECTS[self.subject]
+        finite = np.concatenate([np.ravel(t)[np.isfinite(np.ravel(t))] for t in tables])
+        limits = {"vmin": finite.min(), "vmax": min(finite.max(), known.ceiling)}
+        self.images_ = []
+        for panel, table, title in zip(self.axes_, tables, ("Theory", "Simulation"), strict=False):
+            image = panel.pcolormesh(
+                self.x, self.y, table, shading="nearest", cmap="Blues", **limits
+            )
+            self.images_.append(image)
+            self._draw_levels(panel, known)
+            panel.set(xlabel=known.axes[0], ylabel=known.axes[1], title=title)
+        self.figure_.colorbar(self.images_[0], ax=list(self.axes_), label=known.quantity)
+        self.figure_.suptitle(known.title)
+        return self
+
+    def _draw_levels(self, panel, known):
+        """Draw the lines of the theory where the quantity has chosen values."""
+        table = np.asarray(self.theory)
+        if min(table.shape) < 2:
+            return
+        inside = [v for v in known.levels if np.nanmin(table) < v < np.nanmax(table)]
+        if inside:
+            lines = panel.contour(self.x, self.y, table, levels=inside, colors=COLOURS["vermilion"])
+            panel.clabel(lines, fmt="%g", fontsize=8)
+
+
+def _known(subject):
+    """Return a subject by its name."""
+    if subject not in SUBJECTS:
+        raise ValueError(f"subject={subject!r} is not known: give one of {', '.join(SUBJECTS)}.")
+    return SUBJECTS[subject]
+
+
+def _map(subject, x, y, size, n_points):
+    """Check the arguments, and return grids and what theory says."""
+    known = _known(subject)
+    if not (isinstance(size, (int, np.integer)) and size >= 4):
+        raise ValueError(f"size={size!r} must be a whole number, 4 or more.")
+    grids = []
+    for name, given, ends in zip("xy", (x, y), known.ranges, strict=True):
+        grid = np.linspace(*ends, n_points) if given is None else np.asarray(given, dtype=float)
+        if grid.ndim != 1 or len(grid) == 0 or not np.isfinite(grid).all():
+            raise ValueError(f"{name}={given!r} must be finite numbers in one dimension.")
+        grids.append(np.unique(grid))
+    points = [grid.ravel() for grid in np.meshgrid(*grids)]
+    values = np.asarray(known.theory(*points, size), dtype=float)
+    return *grids, values.reshape(len(grids[1]), len(grids[0]))
