@@ -184,7 +184,7 @@ class LearningCurveDisplay:
                 marker="s",
                 linestyle="none",
                 capsize=3,
-                label="Measured by cross-validation",
+                label="Measured",
             )
         ax.set(xscale="log", xlabel="Training rows", ylabel=self.score_name)
         if self.score_name == "Accuracy":

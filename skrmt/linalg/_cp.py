@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..utils._memory import explains_memory
 from ._dense_tensor import (
     Components,
     DenseTensor,
@@ -22,6 +23,7 @@ _CORE_TOLERANCE = 1e-2
 _CORE_SWEEPS = 30
 _RIDGE = 1e-12
 _MEMORY = 8
+_SLACK = 1e-12
 
 
 class CPFit(NamedTuple):
@@ -45,6 +47,7 @@ class CPFit(NamedTuple):
     converged: bool
 
 
+@explains_memory("fewer components")
 def cp_als(
     tensor: DenseTensor,
     start: Components,
@@ -76,8 +79,9 @@ def cp_als(
     all its factors, the other modes are updated twice from the result by
     :math:`A_m = V_m\Gamma_m^{-1}`, :math:`V_m` the contraction with the factors of the other modes
     and :math:`\Gamma_m` the entrywise product of their Gram matrices; the first one follows. Steps
-    are extrapolated from the last eight by Anderson's method, which correlated components need,
-    and which is begun anew when the fit has got worse.
+    are extrapolated from the last eight by Anderson's method, which correlated components need.
+    Where the fit has got worse, the step is taken back and the method begun anew: more sweeps never
+    fit worse.
 
     References
     ----------
@@ -94,23 +98,31 @@ def cp_als(
     """
     if not start.rank:
         return CPFit(start, 0.0, 0, True)
-    factors, weights, mixing = list(start.factors), start.weights, _Mixing()
-    explained, n_iter, converged = 0.0, 0, False
+    point, mixing = list(start.factors), _Mixing()
+    best, n_iter, converged = _Sweep(point, start.weights, -np.inf), 0, False
     while not converged and n_iter < max_iter:
-        before, previous = factors, explained
-        factors, weights, explained = _sweep(tensor, before)
+        sweep = _sweep(tensor, point)
         n_iter += 1
-        moved = [column_change(a, b) for a, b in zip(factors, before, strict=True)]
+        if mixing.points and sweep.explained < best.explained * (1 - _SLACK):
+            mixing, point = _Mixing(), best.factors
+            continue
+        best = sweep
+        moved = [column_change(a, b) for a, b in zip(best.factors, point, strict=True)]
         converged = bool((np.max(moved, axis=0) <= tol).all())
-        if not converged and n_iter < max_iter:
-            factors = mixing.extrapolate(before, factors, explained >= previous)
-    return CPFit(Components(weights, factors), explained, n_iter, converged)
+        point = mixing.extrapolate(point, best.factors)
+    return CPFit(Components(best.weights, best.factors), best.explained, n_iter, converged)
 
 
-def _sweep(
-    tensor: DenseTensor, factors: list[FloatArray]
-) -> tuple[list[FloatArray], FloatArray, float]:
-    """Update every mode; return unit columns, weights and the squared norm of the fit."""
+class _Sweep(NamedTuple):
+    """Unit factors, weights, and the squared norm of the fit."""
+
+    factors: list[FloatArray]
+    weights: FloatArray
+    explained: float
+
+
+def _sweep(tensor: DenseTensor, factors: list[FloatArray]) -> _Sweep:
+    """Update every mode."""
     factors = list(factors)
     slices = tensor.contract_first(factors[0])
     for mode in [*range(1, tensor.order)] * _INNER:
@@ -118,7 +130,7 @@ def _sweep(
         factors[mode], _ = _update(product, factors, mode)
     product = tensor.contract_rest(factors[1:])
     factors[0], weights = _update(product, factors, 0)
-    return factors, weights, float(np.einsum("pr,pr,r->", product, factors[0], weights))
+    return _Sweep(factors, weights, float(np.einsum("pr,pr,r->", product, factors[0], weights)))
 
 
 class _Mixing:
@@ -128,12 +140,8 @@ class _Mixing:
         self.points: list[FloatArray] = []
         self.steps: list[FloatArray] = []
 
-    def extrapolate(
-        self, before: list[FloatArray], after: list[FloatArray], improved: bool
-    ) -> list[FloatArray]:
+    def extrapolate(self, before: list[FloatArray], after: list[FloatArray]) -> list[FloatArray]:
         """Return where to go on from, given where the last sweep began and ended."""
-        if not improved:
-            self.points, self.steps = [], []
         signs = [np.sign(np.einsum("pr,pr->r", a, b)) for a, b in zip(after, before, strict=True)]
         after = [a * sign for a, sign in zip(after, signs, strict=True)]
         point = np.concatenate([factor.ravel() for factor in after])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils._memory import explains_memory
 from ._assignment import (
     Factored,
     Matrix,
@@ -206,6 +207,7 @@ def permutation_start(permutation: Any) -> NDArray[np.float64]:
     return start
 
 
+@explains_memory("fewer items", "features instead of matrices")
 def faq(
     A: Matrix,
     B: Matrix,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils._memory import explains_memory
 from ._backend import Array, get_backend, to_numpy
 from ._kernels import (
     Kernel,
@@ -74,6 +75,7 @@ class _Side(NamedTuple):
     scale: float
 
 
+@explains_memory("fewer items", "a linear kernel")
 def kernel_alignment(
     X: Array,
     Y: Array,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..utils._memory import explains_memory
 from ._backend import Array, get_backend
 from ._kernels import (
     Kernel,
@@ -149,6 +150,7 @@ def local_cka_factors(
     return found[0], found[1]
 
 
+@explains_memory("fewer candidates")
 def local_cka_scores(first: LocalKernels, second: LocalKernels, *, debiased: bool = True) -> Array:
     """Return the CKA of the known pairs together with each candidate pair.
 

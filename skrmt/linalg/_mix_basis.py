@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from ..utils._dask import is_dask, to_local
+from ..utils._memory import explains_memory
 from ..utils._rows import RowJob, block_sums
 from ._backend import Array, get_backend, is_torch
 from ._gram import row_blocks
@@ -98,6 +99,7 @@ class MixBasis(NamedTuple):
     dtype: str
 
 
+@explains_memory("fewer rows", "a Dask array of synthetic rows")
 def mix_basis(
     X: Array,
     targets: Array,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..utils._memory import explains_memory
 from ._backend import Array, get_backend
 
 
@@ -41,6 +42,7 @@ def cell_blocks(n_cells: int, numbers: int, memory: float = 2.0**28) -> Iterator
         yield slice(start, min(start + step, n_cells))
 
 
+@explains_memory("fewer cells at once")
 def ridge_cells(X: Array, targets: Array, penalties: Array) -> Array:
     """Solve many ridge regressions without intercept.
 
@@ -73,6 +75,7 @@ def ridge_cells(X: Array, targets: Array, penalties: Array) -> Array:
     return xp.solve(gram, flipped @ targets[:, :, None])[:, :, 0]
 
 
+@explains_memory("fewer cells at once")
 def spiked_matrix_cells(Y: Array) -> tuple[Array, Array]:
     """Find the leading singular vectors of many matrices.
 
@@ -102,6 +105,7 @@ def spiked_matrix_cells(Y: Array) -> tuple[Array, Array]:
     return _unit(left), right
 
 
+@explains_memory("fewer cells at once")
 def rank_one_cells(T: Array, n_iter: int = 60) -> tuple[Array, Array, Array]:
     """Find good rank-one approximations of many tensors of order three.
 
@@ -139,6 +143,7 @@ def rank_one_cells(T: Array, n_iter: int = 60) -> tuple[Array, Array, Array]:
     return u, v, w
 
 
+@explains_memory("fewer cells at once")
 def sgd_cells(batches: Sequence[Array], noises: Sequence[Array], rates: Array) -> Array:
     """Run many linear regressions by stochastic gradient descent.
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils._memory import explains_memory
 from ._dense_tensor import Components, DenseTensor, FloatArray, contract_slices
 
 _INNER = 2
@@ -53,6 +54,7 @@ class RankOne(NamedTuple):
         )
 
 
+@explains_memory("a smaller tensor")
 def power_sweeps(
     tensor: DenseTensor,
     starts: Sequence[FloatArray],

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..utils._memory import explains_memory
 from ._dense_tensor import Components, DenseTensor, FloatArray, no_components
 from ._power_sweeps import RankOne, power_sweeps
 from ._spectral_start import compress, distinct, mode_orders, search_core
@@ -16,6 +17,7 @@ _KEPT = 4
 _TRIALS = 8
 
 
+@explains_memory("a smaller tensor")
 def best_rank_one(
     tensor: DenseTensor,
     *,

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from ..utils._dask import is_dask, map_blocks, reduce_blocks
+from ..utils._memory import explains_memory
 from ._backend import Array, get_backend, is_torch
 from ._gram import factorise, is_mapped, row_blocks
 
@@ -76,6 +77,7 @@ class RidgeBasis(NamedTuple):
         return weights / weights.sum() if self.fit_intercept else weights * 0.0
 
 
+@explains_memory("fewer rows", "a Dask array or numpy.memmap")
 def ridge_basis(
     X: Array,
     sample_weight: Array | None = None,

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from ..utils._dask import is_dask, map_blocks, reduce_blocks, to_local
+from ..utils._memory import explains_memory
 from ..utils._optional import import_optional
 from ._backend import Array, get_backend, to_numpy
 from ._dense_tensor import FloatArray
@@ -232,6 +233,7 @@ def _projected_block(block: Array, *mask_mean_directions: Array) -> FloatArray:
     return project_views(block, mean, directions, *mask)
 
 
+@explains_memory("fewer features")
 def leading_components(Y: Array, n_components: int) -> LeadingComponents:
     r"""Return the leading singular triplets of a matrix, from its smaller Gram matrix.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
+
+from ._memory import memory_advice
 
 
 def restore_on_failure(fit: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,7 +20,8 @@ def restore_on_failure(fit: Callable[..., Any]) -> Callable[..., Any]:
     Returns
     -------
     callable
-        The same method; when it raises, the attributes of the estimator are those of before.
+        The same method; when it raises, the attributes of the estimator are those of before, and
+        where memory did not suffice the error says what to reduce.
 
     Notes
     -----
@@ -46,11 +49,20 @@ def restore_on_failure(fit: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(fit)
     def wrapper(self, *args, **kwargs):
         before = vars(self).copy()
+        name = f"{type(self).__name__}.{fit.__name__}"
+        given = partial(_given, before, args, kwargs)
         try:
-            return fit(self, *args, **kwargs)
+            with memory_advice(name, given, "fewer rows"):
+                return fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
             raise
 
     return wrapper
+
+
+def _given(before: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of an estimator and the arguments of its `fit`, by name."""
+    parameters = {name: value for name, value in before.items() if not name.endswith("_")}
+    return {**parameters, **dict(zip(("X", "y"), args, strict=False)), **kwargs}

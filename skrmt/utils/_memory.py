@@ -1,0 +1,191 @@
+"""What to reduce when memory does not suffice, on the host or on a GPU."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial, wraps
+from typing import Any, TypeVar, cast
+
+from ._checks import is_torch
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED")
+_SIZES = {
+    "batch_size": "a smaller batch_size",
+    "block_size": "a smaller block_size",
+    "memory": "a smaller memory",
+    "n_draws": "fewer n_draws",
+    "n_restarts": "fewer n_restarts",
+    "n_replicates": "fewer n_replicates",
+}
+_LONGEST = 200
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory does not suffice.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised.
+
+    Returns
+    -------
+    bool
+        True for a MemoryError, NumPy's included, and for what torch raises on the CPU and on CUDA.
+
+    Examples
+    --------
+    >>> from skrmt.utils._memory import out_of_memory
+    >>> out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB."))
+    True
+    >>> out_of_memory(RuntimeError("shapes differ"))
+    False
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+@contextmanager
+def memory_advice(
+    what: str, given: Callable[[], Mapping[str, Any]], *remedies: str
+) -> Iterator[None]:
+    """Turn every kind of out-of-memory error into one that says what to reduce.
+
+    Parameters
+    ----------
+    what : str
+        What is being computed, "PreferencePolicy.fit" for instance.
+    given : callable
+        Returns its arguments and parameters by name, if memory runs out: the shapes of arrays are
+        reported, and the others that set how much memory is used are named as remedies.
+    *remedies : str
+        What else helps, best first.
+
+    Raises
+    ------
+    MemoryError
+        Where memory did not suffice inside. Its cause is the original error. One that has passed
+        here before, further inside, is left as it is.
+
+    Examples
+    --------
+    >>> from skrmt.utils._memory import memory_advice
+    >>> try:
+    ...     with memory_advice("The kernel", lambda: {"block_size": 1024}):
+    ...         raise MemoryError("Unable to allocate 7 TiB")
+    ... except MemoryError as error:
+    ...     print(error)
+    The kernel ran out of memory: Unable to allocate 7 TiB. Give a smaller block_size.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error) or hasattr(error, "skrmt_advice"):
+            raise
+        raise _explained(error, what, given(), remedies) from error
+
+
+def explains_memory(*remedies: str) -> Callable[[_Function], _Function]:
+    """Decorate a function with `memory_advice`.
+
+    Parameters
+    ----------
+    *remedies : str
+        What helps, best first; more follow from the arguments of each call.
+
+    Returns
+    -------
+    callable
+        A decorator of functions and of generator functions.
+
+    Examples
+    --------
+    >>> from skrmt.utils._memory import explains_memory
+    >>> @explains_memory("fewer points")
+    ... def table(n):
+    ...     raise MemoryError
+    >>> try:
+    ...     table(10**9)
+    ... except MemoryError as error:
+    ...     print(error)
+    table ran out of memory. Give fewer points.
+    """
+
+    def decorate(function: _Function) -> _Function:
+        signature = inspect.signature(function)
+
+        def advice(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            given = partial(_arguments, signature, args, kwargs)
+            return memory_advice(function.__name__, given, *remedies)
+
+        if inspect.isgeneratorfunction(function):
+
+            @wraps(function)
+            def generator(*args: Any, **kwargs: Any) -> Any:
+                with advice(args, kwargs):
+                    return (yield from function(*args, **kwargs))
+
+            return cast(_Function, generator)
+
+        @wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            with advice(args, kwargs):
+                return function(*args, **kwargs)
+
+        return cast(_Function, wrapper)
+
+    return decorate
+
+
+def _arguments(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of a call by name, defaults included."""
+    given = signature.bind_partial(*args, **kwargs)
+    given.apply_defaults()
+    return given.arguments
+
+
+def _explained(
+    error: BaseException, what: str, given: Mapping[str, Any], remedies: tuple[str, ...]
+) -> MemoryError:
+    """Return the error that says what was asked and what to reduce."""
+    asked = " ".join(str(error).split())
+    asked = asked if len(asked) <= _LONGEST else asked[:_LONGEST].rsplit(" ", 1)[0] + " ..."
+    asked = asked.rstrip(".") + "." if asked else ""
+    shapes = [text for name, value in given.items() if (text := _shape(name, value))]
+    helpful = [*remedies, *(_SIZES[name] for name in given if name in _SIZES), *_placed(given)]
+    parts = [
+        f"{what} ran out of memory{': ' + asked if asked else '.'}",
+        f"It was given {', '.join(shapes)}." if shapes else "",
+        f"Give {' or '.join(dict.fromkeys(helpful))}." if helpful else "",
+    ]
+    explained = MemoryError(" ".join(part for part in parts if part))
+    explained.skrmt_advice = True  # type: ignore[attr-defined]
+    return explained
+
+
+def _shape(name: str, value: Any) -> str:
+    """Describe an array, or nothing else."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if not isinstance(shape, tuple) or not shape or dtype is None:
+        return ""
+    place = f" on {value.device}" if is_torch(value) else ""
+    return f"{name} of shape {tuple(shape)} in {str(dtype).removeprefix('torch.')}{place}"
+
+
+def _placed(given: Mapping[str, Any]) -> list[str]:
+    """Return remedies that follow from dtype and device of what was given."""
+    values = list(given.values())
+    found = []
+    if any("float64" in str(getattr(value, "dtype", "")) for value in values):
+        found.append("float32 arrays, half the size")
+    on_gpu = any(is_torch(value) and value.device.type == "cuda" for value in values)
+    if on_gpu or "cuda" in str(given.get("device")):
+        found.append('device="cpu" where the memory of the host is larger')
+    return found
