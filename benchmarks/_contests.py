@@ -28,7 +28,12 @@ from sklearn.linear_model import (
     RidgeClassifierCV,
     SGDRegressor,
 )
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import (
+    GridSearchCV,
+    LeaveOneOut,
+    cross_val_score,
+    train_test_split,
+)
 from sklearn.preprocessing import StandardScaler
 from tensorly.decomposition import parafac, parafac_power_iteration
 
@@ -42,6 +47,7 @@ from skrmt.datasets import (
     make_spiked_tensor,
 )
 from skrmt.decomposition import TensorDeflation, factor_alignments
+from skrmt.inspection import TheoryReport
 from skrmt.linear_model import (
     NoiseAwareLinearClassifier,
     Stage,
@@ -578,6 +584,38 @@ def table(seed):
     return Table(scaler.transform(X), y, scaler.transform(X_test), y_test)
 
 
+def told_by_folds(cv):
+    """Return what tells the accuracy of a ridge classifier by refits."""
+
+    def tell(data):
+        return cross_val_score(RidgeClassifier(30.0), data.X, data.y, cv=cv).mean()
+
+    return tell
+
+
+def gap(data, told):
+    """Return how far what is told is from the accuracy on test rows."""
+    told = getattr(told, "theoretical_accuracy_", told)
+    real = RidgeClassifier(30.0).fit(data.X, data.y).score(data.X_test, data.y_test)
+    return float(abs(told - real))
+
+
+def theory_report():
+    """Yield the contest of telling an accuracy."""
+    yield Contest(
+        "scikit-learn's estimators",
+        "accuracy of a ridge classifier told from 200 rows x 30 of breast cancer",
+        "distance from test accuracy",
+        table,
+        lambda data: TheoryReport(RidgeClassifier(30.0)).fit(data.X, data.y),
+        {
+            "cross_val_score, 5 folds": told_by_folds(5),
+            "cross_val_score, LeaveOneOut": told_by_folds(LeaveOneOut()),
+        },
+        gap,
+    )
+
+
 def contests():
     """Yield every contest."""
     for subject in (
@@ -590,5 +628,6 @@ def contests():
         preference,
         self_play,
         staged_sgd,
+        theory_report,
     ):
         yield from subject()

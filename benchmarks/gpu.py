@@ -1,16 +1,18 @@
 """Every kernel on NumPy and on a torch device: time, and the share of the machine's ceiling.
 
-    python benchmarks/gpu.py [--device cuda] [--dtype float32] [--quick]
+    python benchmarks/gpu.py [--device cuda] [--dtype both] [--scale 1] [--quick]
 
 The ceilings are measured in the same run: a large product of two matrices for arithmetic, a large
 copy for memory. Each kernel states the operations and the numbers it cannot do without; its time on
 the device over the longer of the two times that these would take at the ceilings is the share.
+Kernels that iterate make a fixed number of passes, or none is counted that depends on the data.
 Where there is no CUDA device, torch runs on the processor.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,32 +21,44 @@ from _table import machine, print_table
 from skrmt.datasets import make_spiked_tensor
 from skrmt.decomposition import TensorDeflation
 from skrmt.linalg import (
+    Components,
     DenseTensor,
     MixSource,
     as_device,
     best_rank_one,
     combine_views,
+    cp_als,
+    deflate_mode,
     faq,
     get_backend,
     kernel_alignment,
+    kernel_matrix,
     leading_components,
     local_cka_scores,
     local_kernels,
     loo_path,
+    minibatch_cka,
     mix_basis,
     mix_loo,
+    no_components,
+    onsager,
+    power_sweeps,
+    predict_path,
+    project_views,
     rank_one_cells,
     ridge_basis,
     ridge_cells,
     sgd_cells,
     spiked_matrix_cells,
     to_numpy,
+    top_factors,
     view_gram,
     view_means,
 )
 from skrmt.preference import preference_loss
 
 ALPHAS = np.logspace(-3, 3, 29)
+AGREEMENT = {"float32": 1e-3, "float64": 1e-8}
 WEIGHTS = np.array([[0.1], [0.3], [1.0], [3.0]])
 
 
@@ -58,109 +72,239 @@ class Kernel(NamedTuple):
     numbers: float
 
 
+def source(dtype):
+    """Return a function that draws arrays."""
+    rng = np.random.default_rng(0)
+    return lambda *shape: rng.standard_normal(shape).astype(dtype)
+
+
 def kernels(scale, dtype):
     """Yield every kernel with sizes multiplied by a scale."""
-    rng = np.random.default_rng(0)
+    for group in (ridge_kernels, tensor_kernels, view_kernels, matching_kernels, cell_kernels):
+        yield from group(scale, dtype, source(dtype))
 
-    def draw(*shape):
-        return rng.standard_normal(shape).astype(dtype)
 
+def ridge_kernels(scale, dtype, draw):
+    """Yield the kernels of linear models and of losses."""
     n, p = int(8000 * scale), int(2000 * scale)
     X, y = draw(n, p), np.sign(draw(n))
+    yield Kernel(
+        f"ridge_basis, {n} x {p}",
+        lambda X: ridge_basis(X).scale,
+        (X,),
+        4.0 * n * p**2 + 9.0 * p**3,
+        3.0 * n * p,
+    )
     yield Kernel(
         f"ridge_basis + loo_path, {n} x {p}, 29 penalties",
         lambda X, y: loo_path(ridge_basis(X), y, ALPHAS)[0],
         (X, y),
         4.0 * n * p**2 + 9.0 * p**3,
-        3.0 * n * p,
+        4.0 * n * p,
     )
-    m = n // 4
     yield Kernel(
-        f"mix_basis + mix_loo, {m} + {n} x {p // 2}, 4 weights",
-        lambda X, y, Z, t: next(
-            iter(
-                mix_loo(
-                    mix_basis(X, y, [MixSource(Z, t)]),
-                    np.array([[0.1], [0.3], [1.0], [3.0]]),
-                    ALPHAS,
-                )
-            )
-        )[1],
-        (X[:m, : p // 2], y[:m], X[:, : p // 2], y),
-        2.0 * (n + m) * (p / 2) ** 2 + 4 * (9.0 * (p / 2) ** 3 + 2.0 * m * (p / 2) ** 2),
-        (n + m) * p / 2.0,
+        f"ridge_basis + onsager + predict_path, {n} x {p}",
+        lambda X, y: _memory_and_scores(X, y),
+        (X, y),
+        4.0 * n * p**2 + 9.0 * p**3,
+        7.0 * n * p,
     )
-    side = int(300 * scale)
-    T = draw(side, side, side)
+    m, p = n // 4, p // 2
+    weights = np.array([[0.1], [0.3], [1.0], [3.0]])
     yield Kernel(
-        f"best_rank_one, {side}^3",
-        lambda T: best_rank_one(DenseTensor(T), seed=0).factors[0],
+        f"mix_basis + mix_loo, {m} + {n} x {p}, 4 weights, primal form",
+        lambda *given: _mix_scores(*given, weights, "primal"),
+        (X[:m, :p].copy(), y[:m], X[:, :p].copy(), y),
+        2.0 * (n + m) * p**2 + 4 * (9.0 * p**3 + 2.0 * m * p**2),
+        2.0 * (n + 4 * m) * p,
+    )
+    q = max(m // 4, 2)
+    yield Kernel(
+        f"mix_basis + mix_loo, {q} + {n} x {p}, one weight, gram form",
+        lambda *given: _mix_scores(*given, weights[:1], "gram"),
+        (X[:q, :p].copy(), y[:q], X[:, :p].copy(), y),
+        2.0 * n * p**2 + 9.0 * p**3 + len(ALPHAS) * (2.0 * q**2 * p + 2.0 * q**3),
+        2.0 * n * p,
+    )
+    pairs = int(2e6 * scale)
+    logps = [draw(pairs) for _ in range(4)]
+    for name in ("dpo", "ipo"):
+        yield Kernel(
+            f"{name} loss, {pairs} pairs",
+            partial(_loss, name),
+            tuple(logps),
+            10.0 * pairs,
+            5.0 * pairs,
+        )
+
+
+def _memory_and_scores(X, y):
+    """Return what a fit remembers of its targets beside scores of its rows, at one penalty."""
+    basis = ridge_basis(X)
+    scores = predict_path(basis, y, [0.1], X)[:, 0, 0]
+    return scores - onsager(basis, np.inf, 0.1, y * 0.0 + 1.0)
+
+
+def _mix_scores(X, y, Z, t, weights, form):
+    """Return all leave-one-out scores of a mix."""
+    basis = mix_basis(X, y, [MixSource(Z, t)], form=form)
+    found = [to_numpy(scores).ravel() for _, scores in mix_loo(basis, weights, ALPHAS)]
+    return np.concatenate(found)
+
+
+def _loss(name, *logps):
+    """Return a preference loss of every pair."""
+    return preference_loss(name, *logps, beta=0.1)
+
+
+def tensor_kernels(scale, dtype, draw):
+    """Yield the kernels of tensors; sweeps are fixed in number."""
+    side, r, sweeps = int(300 * scale), 4, 10
+    spikes = make_spiked_tensor((side,) * 3, (9.0, 8.0, 7.0, 6.0), grams=0.2, random_state=0)
+    T = spikes.X.astype(dtype)
+    start = [factor[:, :r] for factor in spikes.factors]
+    size = float(side) ** 3
+    yield Kernel(
+        f"Gram matrix of a mode, {side}³",
+        lambda T: DenseTensor(T).gram(1),
         (T,),
-        10 * 2.0 * side**3,
-        10.0 * side**3,
+        2.0 * size * side,
+        size,
     )
-    spikes = make_spiked_tensor((side,) * 3, (6.0, 5.0, 4.0), grams=0.3, random_state=0)
     yield Kernel(
-        f"TensorDeflation of rank 3, {side}^3",
-        lambda T: TensorDeflation(3, random_state=0).fit(T).factors_[0],
-        (spikes.X.astype(dtype),),
-        30 * 2.0 * side**3,
-        30.0 * side**3,
+        f"power_sweeps, {side}³, {r} starts, {sweeps} sweeps",
+        lambda T: power_sweeps(DenseTensor(T), start, no_components(T.shape), 0.0, sweeps).values,
+        (T,),
+        sweeps * 4.0 * r * size,
+        sweeps * 2.0 * size,
     )
+    yield Kernel(
+        f"cp_als, {side}³, rank {r}, {sweeps} sweeps",
+        lambda T: (
+            cp_als(
+                DenseTensor(T), Components(np.ones(r), start), tol=0.0, max_iter=sweeps
+            ).components.weights
+        ),
+        (T,),
+        sweeps * 4.0 * r * size,
+        sweeps * 2.0 * size,
+    )
+    yield Kernel(
+        f"best_rank_one, {side}³ (one Gram matrix, 10 passes counted)",
+        lambda T: best_rank_one(DenseTensor(T), enough=4.0, seed=0).values,
+        (T,),
+        2.0 * size * side + 10 * 2.0 * size,
+        11.0 * size,
+    )
+    yield Kernel(
+        f"deflate_mode, {side}³",
+        lambda T: deflate_mode(DenseTensor(T), start[0][:, 0], 0, 0.5).tensor,
+        (T,),
+        4.0 * size,
+        3.0 * size,
+    )
+    yield Kernel(
+        f"TensorDeflation of rank {r}, {side}³ (one Gram matrix, 20 passes counted)",
+        lambda T: TensorDeflation(r, random_state=0).fit(T).factors_[0],
+        (T,),
+        2.0 * size * side + 20 * 2.0 * r * size,
+        21.0 * size,
+    )
+
+
+def view_kernels(scale, dtype, draw):
+    """Yield the kernels of several views."""
     views = draw(int(4000 * scale), int(500 * scale), 4)
     a, b, c = views.shape
-
-    def two_step(V):
-        mean = view_means(V)
-        view_gram(V, mean)
-        return leading_components(combine_views(V, mean, np.ones(4)), 10).left
-
     yield Kernel(
         f"two-step of views, {a} x {b} x {c}",
-        two_step,
+        _two_step,
         (views,),
         2.0 * a * b * (c * c + c) + 2.0 * a * b**2,
         3.0 * a * b * c,
     )
-    items = int(3000 * scale)
-    F, G = draw(items, 256), draw(items, 128)
     yield Kernel(
-        f"CKA of kernels, {items} items",
-        lambda F, G: kernel_alignment(F, G, kernel="rbf").cka,
+        f"project_views, {a} x {b} x {c}, 10 directions",
+        lambda V: project_views(V, np.zeros((b, c)), np.eye(b, 10)),
+        (views,),
+        2.0 * a * b * c * 10,
+        1.0 * a * b * c,
+    )
+
+
+def _two_step(V):
+    """Return the leading components of combined views."""
+    mean = view_means(V)
+    view_gram(V, mean)
+    return leading_components(combine_views(V, mean, np.ones(V.shape[2])), 10).eigenvalues
+
+
+def matching_kernels(scale, dtype, draw):
+    """Yield the kernels that compare two sets of features."""
+    n, p, q = int(3000 * scale), 256, 128
+    F, G = draw(n, p), draw(n, q)
+    G[:, :64] += F[:, :64]
+    for kernel in ("linear", "rbf"):
+        yield Kernel(
+            f"kernel_matrix, {kernel}, {n} x {p}",
+            lambda F, kernel=kernel: kernel_matrix(F, kernel=kernel, bandwidth=20.0),
+            (F,),
+            2.0 * n**2 * p,
+            1.0 * n**2,
+        )
+    yield Kernel(
+        f"CKA of rbf kernels, {n} items",
+        lambda F, G: kernel_alignment(F, G, kernel="rbf", bandwidths=(20.0, 15.0)).cka,
         (F, G),
-        2.0 * items**2 * 384,
-        2.0 * items**2,
+        1.0 * n**2 * (p + q),
+        1.0 * n**2,
+    )
+    rows = 20 * n
+    yield Kernel(
+        f"CKA of features, {rows} items",
+        lambda F, G: kernel_alignment(F, G).cka,
+        (np.tile(F, (20, 1)), np.tile(G, (20, 1))),
+        2.0 * rows * (p * q + p * p + q * q),
+        1.0 * rows * (p + q),
+    )
+    yield Kernel(
+        f"minibatch_cka, {rows} items in batches of 512",
+        lambda F, G: minibatch_cka(F, G, 512),
+        (np.tile(F, (20, 1)), np.tile(G, (20, 1))),
+        2.0 * rows * (p * q + p * p + q * q),
+        1.0 * rows * (p + q),
     )
     base, queries = int(320 * scale), int(1500 * scale)
-    sides = [draw(base, 64), draw(queries, 64), draw(base, 48), draw(queries, 48)]
     yield Kernel(
         f"local CKA, {base} pairs, {queries} queries",
         lambda B, Q, C, R: local_cka_scores(local_kernels(B, Q), local_kernels(C, R)),
-        tuple(sides),
-        2.0 * base * queries**2,
-        3.0 * queries**2,
+        (draw(base, 64), draw(queries, 64), draw(base, 48), draw(queries, 48)),
+        2.0 * base * queries**2 + 2.0 * base * (base + queries) * 112,
+        1.0 * queries**2,
     )
     size = int(1000 * scale)
     W = draw(size, size)
     W = W + W.T
-    order = rng.permutation(size)
+    order = np.random.default_rng(1).permutation(size)
     yield Kernel(
-        f"quadratic assignment, {size} items",
-        lambda A, B: faq(A, B, max_iter=30, tol=0.0).objective,
-        (W, W[order][:, order]),
-        30 * 4.0 * size**3,
-        30 * 4.0 * size**2,
+        f"top_factors of rank 20, {size} items",
+        lambda A: top_factors(A, 20).weights,
+        (W,),
+        9.0 * size**3,
+        1.0 * size**2,
     )
-    pairs = int(2e6 * scale)
-    logps = [draw(pairs) for _ in range(4)]
     yield Kernel(
-        f"dpo loss, {pairs} pairs",
-        lambda *given: preference_loss("dpo", *given, beta=0.1),
-        tuple(logps),
-        10.0 * pairs,
-        5.0 * pairs,
+        f"faq, {size} items, 10 steps (assignments on the processor)",
+        lambda A, B: faq(A, B, max_iter=10, tol=0.0).objective,
+        (W, W[order][:, order].copy()),
+        10 * 2.0 * size**3,
+        10 * 4.0 * size**2,
     )
-    cells, rows, features = int(2000 * scale), 120, 60
+
+
+def cell_kernels(scale, dtype, draw):
+    """Yield the batched kernels of phase diagrams."""
+    cells, rows, features = int(4000 * scale), 120, 60
     yield Kernel(
         f"ridge_cells, {cells} x {rows} x {features}",
         ridge_cells,
@@ -169,29 +313,29 @@ def kernels(scale, dtype):
         cells * rows * features,
     )
     yield Kernel(
-        f"spiked_matrix_cells, {cells // 2} x {rows} x {features}",
-        lambda Y: spiked_matrix_cells(Y)[0].__abs__(),
-        (draw(cells // 2, rows, features),),
-        cells / 2 * (2.0 * rows * features**2 + 9.0 * features**3),
-        cells / 2 * rows * features,
+        f"spiked_matrix_cells, {cells} x {rows} x {features}",
+        lambda Y: abs(spiked_matrix_cells(Y)[0]),
+        (draw(cells, rows, features) + 3.0 * np.eye(rows, features, dtype=dtype)[:1],),
+        cells * (2.0 * rows * features**2 + 9.0 * features**3),
+        cells * rows * features,
     )
-    few = max(4, int(400 * scale))
+    few, sweeps = max(4, int(400 * scale)), 30
     spiked = draw(few, 30, 30, 30)
     spiked[:, 0, 0, 0] += 40.0
     yield Kernel(
-        f"rank_one_cells, {few} x 30^3",
-        lambda T: rank_one_cells(T)[0].__abs__(),
+        f"rank_one_cells, {few} x 30³, {sweeps} sweeps",
+        lambda T: abs(rank_one_cells(T, sweeps)[0]),
         (spiked,),
-        few * 60 * 3 * 2.0 * 30**3,
-        few * 60 * 2.0 * 30**3,
+        few * (sweeps * 4.0 * 30**3 + 6.0 * 30**4),
+        few * (sweeps * 2.0 + 3.0) * 30**3,
     )
-    steps, batch = 100, 8
+    steps, batch, width = 100, 8, 20
     yield Kernel(
         f"sgd_cells, {cells} runs of {steps} steps",
-        lambda B, e, r: sgd_cells(list(B), list(e), r),
-        (draw(steps, cells, batch, 20), draw(steps, cells, batch), np.full(cells, 0.05, dtype)),
-        steps * cells * 4.0 * batch * 20,
-        steps * cells * batch * 20,
+        sgd_cells,
+        (draw(steps, cells, batch, width), draw(steps, cells, batch), np.full(cells, 0.05, dtype)),
+        steps * cells * 4.0 * batch * width,
+        steps * cells * batch * width,
     )
 
 
@@ -233,22 +377,25 @@ def choose(device):
     if device.startswith("cuda") and not torch.cuda.is_available():
         print("There is no CUDA device: torch runs on the processor.")
         return "cpu"
+    if device.startswith("cuda"):
+        print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}")
     return device
 
 
-def rows(device, dtype, scale, repeats):
-    """Yield one row a kernel."""
-    wait = waiter(device)
-    arithmetic, memory = ceilings(device, dtype, scale, wait)
+def rows(device, dtype, scale, repeats, limits, differing):
+    """Yield one row a kernel, and list those whose results differ."""
+    wait, (arithmetic, memory) = waiter(device), limits
     for kernel in kernels(scale, dtype):
         host, expected = timed(kernel.call, kernel.arrays, lambda: None, repeats)
         moved = tuple(as_device(array, device) for array in kernel.arrays)
+        wait()
         taken, found = timed(kernel.call, moved, wait, repeats)
         least = max(kernel.flops / arithmetic, kernel.numbers / memory)
         expected, found = (np.asarray(to_numpy(part), float) for part in (expected, found))
-        apart = float(
-            np.abs(np.abs(found) - np.abs(expected)).max() / (np.abs(expected).max() or 1)
-        )
+        largest = np.abs(expected).max() or 1.0
+        apart = float(np.abs(np.abs(found) - np.abs(expected)).max() / largest)
+        if not apart <= AGREEMENT[dtype]:
+            differing.append(kernel.name)
         yield (
             kernel.name,
             f"{1e3 * host:.3g} ms",
@@ -264,7 +411,7 @@ def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cuda", help="torch device (%(default)s)")
-    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    parser.add_argument("--dtype", choices=["float32", "float64", "both"], default="both")
     parser.add_argument("--scale", type=float, default=1.0, help="factor of all sizes")
     parser.add_argument("--repeats", type=int, default=5, help="calls that are timed (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="small sizes, one call")
@@ -272,11 +419,17 @@ def main():
     scale, repeats = (0.05, 1) if arguments.quick else (arguments.scale, arguments.repeats)
     device = choose(arguments.device)
     print(machine())
-    print_table(
-        f"Kernels on {device}, {arguments.dtype}",
-        ["kernel", "NumPy", device, "ratio", "share of ceiling", "ceiling", "largest difference"],
-        rows(device, arguments.dtype, scale, repeats),
-    )
+    header = ["kernel", "NumPy", device, "ratio", "share of ceiling", "ceiling", "difference"]
+    for dtype in ("float32", "float64") if arguments.dtype == "both" else (arguments.dtype,):
+        arithmetic, memory = ceilings(device, dtype, scale, waiter(device))
+        title = (
+            f"Kernels on {device}, {dtype}: ceilings {arithmetic / 1e9:.3g} Gflop/s, "
+            f"{memory * np.dtype(dtype).itemsize / 1e9:.3g} GB/s"
+        )
+        apart = []
+        print_table(title, header, rows(device, dtype, scale, repeats, (arithmetic, memory), apart))
+        limit = f"to {AGREEMENT[dtype]:.0e} of the largest number"
+        print(f"\nDiffer: {'; '.join(apart)}." if apart else f"\nAll results agree {limit}.")
 
 
 if __name__ == "__main__":

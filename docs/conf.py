@@ -1,9 +1,14 @@
 """Configuration of Sphinx."""
 
 import importlib
+import inspect
 import os
+import re
 import sys
+import tomllib
 from pathlib import Path
+
+from numpydoc.docscrape import FunctionDoc
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 # Worker processes of the gallery would compete for the same cores.
@@ -12,7 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 project = "skrmt"
 author = "The skrmt developers"
 copyright = f"2026, {author}"
-version = release = "0.1.0"
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+version = release = PROJECT["version"]
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -20,6 +26,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
     "numpydoc",
+    "myst_parser",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "gallery", "Thumbs.db"]
@@ -48,6 +55,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"skrmt {release}"
 html_static_path = ["_static"]
+html_css_files = ["skrmt.css"]
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
@@ -74,7 +82,57 @@ def list_public_names(app, docname, source):
         source[0] = app.builder.templates.render_string(source[0], context)
 
 
+def write_theory_pages(app):
+    """Write the theory reference: every public function beside its formulas, from its docstring."""
+    folder = Path(app.srcdir) / "theory"
+    folder.mkdir(exist_ok=True)
+    for name in importlib.import_module("skrmt.theory").__all__:
+        text = theory_page(importlib.import_module(f"skrmt.theory.{name}"))
+        path = folder / f"{name}.rst"
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+def theory_page(module):
+    """Return the page of one module of theory."""
+    title, _, more = inspect.getdoc(module).partition("\n")
+    short = title.rstrip(".").partition(":")[0]
+    parts = [heading(short, "="), title, more.strip(), f"Module :mod:`{module.__name__}`."]
+    for name in module.__all__:
+        member = getattr(module, name)
+        if inspect.isfunction(member):
+            parts += theory_section(module, name, member)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def theory_section(module, name, function):
+    """Return title, summary, formulas and sources of a function."""
+    doc = FunctionDoc(function)
+    results = [line for returned in doc["Returns"] for line in returned.desc]
+    arguments = ", ".join(inspect.signature(function).parameters)
+    formulas = doc["Notes"] or results
+    sources = " ".join(line.strip() for line in doc["References"]).strip()
+    return [
+        heading(name.replace("_", " ").capitalize(), "-"),
+        " ".join(doc["Summary"]),
+        f":func:`~{module.__name__}.{name}` ``({arguments})``",
+        unnumbered("\n".join(formulas)),
+        f"Source: {unnumbered(sources)}" if sources else "",
+    ]
+
+
+def heading(text, line):
+    """Return a title."""
+    return f"{text}\n{line * len(text)}"
+
+
+def unnumbered(text):
+    """Drop the numbers of references, which are unique in a docstring and not on a page."""
+    return re.sub(r"\.\. \[\d+\] | ?\[\d+\]_", "", text)
+
+
 def setup(app):
     """Connect the hooks."""
+    app.connect("builder-inited", write_theory_pages)
     app.connect("autodoc-skip-member", skip_generated)
     app.connect("source-read", list_public_names)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 _DESCRIPTION = (
     "Over two parameters of a subject, draw what theory predicts, and with --simulate beside it "
     "what a Monte Carlo of every cell finds."
@@ -84,31 +82,24 @@ def run_phase_diagram(subject, output, simulate, draws, size, grid, device, seed
     CommandError
         If a number is out of its domain, or the figure cannot be written.
     """
-    import numpy as np
-
-    from ..inspection import PhaseDiagramDisplay
+    from ._output import output_folder
     from ._text import CommandError
 
     if grid < 2:
         raise CommandError(f"--grid {grid} is too small: give 2 cells a side, or more.")
     if seed < 0:
         raise CommandError(f"--seed {seed} is negative: give 0 or more.")
+    folder = output_folder(output)
+    options = {"n_draws": draws, "device": device, "random_state": seed, "verbose": 1}
+    if simulate:
+        print(f"Simulating {grid * grid} cells of {draws} draws each ...", flush=True)
     try:
-        axes = PhaseDiagramDisplay.ranges(subject)
-        grids = {name: np.linspace(*ends, grid) for name, ends in zip("xy", axes, strict=True)}
-        if simulate:
-            print(f"Simulating {grid * grid} cells of {draws} draws each ...", flush=True)
-            display = PhaseDiagramDisplay.from_simulation(
-                subject, **grids, size=size, n_draws=draws, device=device, random_state=seed
-            )
-        else:
-            display = PhaseDiagramDisplay.from_theory(subject, **grids, size=size)
+        display = _draw(subject, grid, size, options if simulate else None)
     except (ValueError, MemoryError) as error:
         raise CommandError(str(error)) from error
-    _print_table(display)
-    path = Path(output) / f"{subject}.png"
+    _print_maps(display)
+    path = folder / f"{subject}.png"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         display.figure_.savefig(path, dpi=150)
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
@@ -116,22 +107,55 @@ def run_phase_diagram(subject, output, simulate, draws, size, grid, device, seed
     return 0
 
 
-def _print_table(display, n_columns=6):
-    """Print some rows and columns of the map, and how far simulation is from theory."""
+def _draw(subject, grid, size, options):
+    """Return the display of theory alone, or with simulation where it has options."""
+    import numpy as np
+
+    from ..inspection import PhaseDiagramDisplay
+    from ._figure import new_figure
+
+    ends = PhaseDiagramDisplay.ranges(subject)
+    given = {name: np.linspace(*pair, grid) for name, pair in zip("xy", ends, strict=True)}
+    n_panels = 1 if options is None else 2
+    panels = new_figure(1.0 + 4.6 * n_panels, 4.2).subplots(1, n_panels)
+    if options is None:
+        return PhaseDiagramDisplay.from_theory(subject, **given, size=size, ax=panels)
+    return PhaseDiagramDisplay.from_simulation(subject, **given, size=size, ax=panels, **options)
+
+
+def _print_maps(display):
+    """Print what theory predicts, and how far simulation is from it."""
+    import numpy as np
+
+    across, down = display.axes_[0].get_xlabel(), display.axes_[0].get_ylabel()
+    print(f"{display.subjects()[display.subject]}")
+    print(f"Columns: {across}. Rows: {down}.")
+    print(f"\n{display.quantity}, predicted")
+    _print_table(display, np.asarray(display.theory), "9.3f")
+    if display.simulated is None:
+        return
+    gap = np.asarray(display.simulated) - np.asarray(display.theory)
+    error = np.asarray(display.standard_error)
+    varied = error > 1e-9
+    print("\nSimulated less predicted, in standard errors")
+    _print_table(display, np.where(varied, gap / np.where(varied, error, 1.0), np.nan), "9.1f")
+    print(
+        f"\nThe median cell is {np.median(np.abs(gap)):.2g} off, the worst {np.abs(gap).max():.2g}"
+        f" or {display.largest_deviation():.2g} standard errors."
+        "\nFinite sizes smooth what is sharp at thresholds: a larger --size comes closer."
+    )
+
+
+def _print_table(display, table, form, n_columns=6):
+    """Print some rows and columns of a map; a dash stands where there is no number."""
     import numpy as np
 
     columns = np.unique(np.linspace(0, len(display.x) - 1, n_columns).astype(int))
     rows = np.unique(np.linspace(0, len(display.y) - 1, n_columns).astype(int))[::-1]
-    across, down = (axis.get_xlabel() for axis in display.axes_[:1]), display.axes_[0].get_ylabel()
-    print(f"{display.subjects()[display.subject]}: {display.quantity}")
-    print(f"Columns: {next(across)}. Rows: {down}.\n")
     print(" " * 9 + "".join(f"{display.x[c]:9.3g}" for c in columns))
     for r in rows:
-        print(f"{display.y[r]:9.3g}" + "".join(f"{display.theory[r][c]:9.3f}" for c in columns))
-    if display.simulated is not None:
-        gap = np.abs(np.asarray(display.simulated) - np.asarray(display.theory))
-        print(
-            f"\nSimulation and theory differ by {np.median(gap):.3g} in the median cell and by "
-            f"{gap.max():.3g} at the most,"
-            "\nclose to thresholds, which finite sizes smooth."
+        cells = (
+            format(table[r, c], form) if np.isfinite(table[r, c]) else " " * 8 + "-"
+            for c in columns
         )
+        print(f"{display.y[r]:9.3g}" + "".join(cells))

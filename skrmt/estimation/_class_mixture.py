@@ -162,6 +162,11 @@ def symmetric_noise(n_classes, rate):
     ndarray of shape (K, K)
         ``P(observed l | true k)``.
 
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 classes, or a rate is no probability.
+
     Examples
     --------
     >>> from skrmt.estimation import symmetric_noise
@@ -169,7 +174,11 @@ def symmetric_noise(n_classes, rate):
     array([[1.  , 0.  ],
            [0.25, 0.75]])
     """
+    if not n_classes >= 2:
+        raise ValueError(f"n_classes={n_classes!r}: labels can be wrong for 2 classes or more.")
     rates = np.broadcast_to(np.asarray(rate, dtype=float), (n_classes,))
+    if not ((rates >= 0) & (rates <= 1)).all():
+        raise ValueError(f"rate={rate!r} must lie in [0, 1]: it is a probability.")
     matrix = np.repeat(rates[:, None] / (n_classes - 1), n_classes, axis=1)
     matrix[np.diag_indices(n_classes)] = 1.0 - rates
     return matrix

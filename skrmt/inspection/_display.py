@@ -58,9 +58,13 @@ def fitted_attributes(estimator, *names):
         If the estimator has no fitted attribute at all.
     ValueError
         If it lacks one of these.
+    TypeError
+        If it is no estimator.
     """
     estimator = _innermost(estimator)
     kind = type(estimator).__name__
+    if not hasattr(estimator, "__dict__"):
+        raise TypeError(f"estimator must be a fitted estimator, got an object of type {kind}.")
     if not any(name.endswith("_") and not name.startswith("_") for name in vars(estimator)):
         raise NotFittedError(f"This {kind} is not fitted yet: call its 'fit' before drawing it.")
     missing = [name for name in names if not hasattr(estimator, name)]
@@ -201,7 +205,12 @@ def percent_axis(axis):
         The axis.
     """
     ticker = import_optional("matplotlib.ticker", "plot")
-    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{100 * value:.6g}%"))
+    axis.set_major_formatter(ticker.FuncFormatter(_tick_percent))
+
+
+def _tick_percent(value, _position):
+    """Write a tick as a percentage; a function of the module, so that figures can be pickled."""
+    return f"{100 * value:.6g}%"
 
 
 def percent(fraction, digits=1):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import joblib
 import numpy as np
 
+from ..utils._memory import explains_memory
 from ..utils._optional import import_optional
 from ._display import COLOURS
+from ._phase_draws import Plan
 from ._phase_models import SUBJECTS
 
 _GRID = 12
+_REPORTS = 10
 
 
 class PhaseDiagramDisplay:
@@ -128,6 +132,7 @@ class PhaseDiagramDisplay:
         return cls(subject, x, y, values).plot(ax=None if ax is None else [ax])
 
     @classmethod
+    @explains_memory("a smaller size")
     def from_simulation(
         cls,
         subject,
@@ -137,7 +142,10 @@ class PhaseDiagramDisplay:
         size=60,
         n_draws=20,
         device=None,
+        memory=2.0**28,
         random_state=0,
+        n_jobs=None,
+        verbose=0,
         ax=None,
     ):
         """Draw the map of a subject beside a Monte Carlo of every cell.
@@ -151,12 +159,19 @@ class PhaseDiagramDisplay:
         size : int, default=60
             Number of features, or length of an axis, at least 4.
         n_draws : int, default=20
-            Draws of every cell, at least 2. All cells and draws are computed in few batched calls.
+            Draws of every cell, at least 2. All cells and draws take a few batched calls.
         device : str, optional
             Torch device to compute on, "cuda" for instance; NumPy by default. Random numbers are
             drawn by NumPy: the device changes results by rounding only.
+        memory : float, default=2**28
+            Bytes that a batch may take; smaller ones follow one another. The result is the same.
         random_state : int, default=0
             Seed.
+        n_jobs : int, optional
+            Number of jobs, which share the lines of the map; the backend that
+            ``joblib.parallel_config`` names by default. The result is the same.
+        verbose : int, default=0
+            If positive, joblib reports on parts of the map that are done.
         ax : sequence of two matplotlib axes, optional
             Where to draw; a new figure by default.
 
@@ -181,23 +196,16 @@ class PhaseDiagramDisplay:
         """
         if not (isinstance(n_draws, (int, np.integer)) and n_draws >= 2):
             raise ValueError(f"n_draws={n_draws!r} must be a whole number, 2 or more.")
+        if not memory > 0:
+            raise ValueError(f"memory={memory!r} must be a positive number of bytes.")
         x, y, values = _map(subject, x, y, size, _GRID)
-        points = [grid.ravel() for grid in np.meshgrid(x, y)]
-        rng = np.random.default_rng(random_state)
-        draws = SUBJECTS[subject].simulate(*points, size, n_draws, rng, device)
-        mean, error = draws.mean(axis=1), draws.std(axis=1, ddof=1) / np.sqrt(n_draws)
+        plan = Plan(size, int(n_draws), device, memory)
+        draws = _simulate(SUBJECTS[subject], x, y, plan, random_state, n_jobs, verbose)
+        mean, error = draws.mean(axis=-1), draws.std(axis=-1, ddof=1) / np.sqrt(n_draws)
         if SUBJECTS[subject].logarithmic:
             error = error / np.maximum(mean, 1e-300) / np.log(10.0)
             mean = np.log10(np.maximum(mean, 1e-300))
-        shape = values.shape
-        display = cls(
-            subject,
-            x,
-            y,
-            values,
-            simulated=mean.reshape(shape),
-            standard_error=error.reshape(shape),
-        )
+        display = cls(subject, x, y, values, simulated=mean, standard_error=error)
         return display.plot(ax=ax)
 
     def largest_deviation(self):
@@ -276,6 +284,23 @@ def _known(subject):
     if subject not in SUBJECTS:
         raise ValueError(f"subject={subject!r} is not known: give one of {', '.join(SUBJECTS)}.")
     return SUBJECTS[subject]
+
+
+def _simulate(known, x, y, plan, random_state, n_jobs, verbose):
+    """Return draws of shape (len(y), len(x), n_draws), lines shared out among jobs."""
+    across = known.lines == "y"
+    fixed, free = (y, x) if across else (x, y)
+    seeds = np.random.default_rng(random_state).integers(2**62, size=len(fixed))
+    n_parts = max(joblib.effective_n_jobs(n_jobs), _REPORTS if verbose > 0 else 1)
+    parts = np.array_split(np.arange(len(fixed)), min(n_parts, len(fixed)))
+    tasks = []
+    for part in parts:
+        same, varied = (grid.ravel() for grid in np.meshgrid(fixed[part], free, indexing="ij"))
+        given = (varied, same) if across else (same, varied)
+        tasks.append(joblib.delayed(known.simulate)(*given, plan, seeds[part]))
+    found = np.concatenate(joblib.Parallel(n_jobs=n_jobs, verbose=10 * int(verbose > 0))(tasks))
+    found = found.reshape(len(fixed), len(free), plan.n_draws)
+    return found if across else found.swapaxes(0, 1)
 
 
 def _map(subject, x, y, size, n_points):

@@ -115,9 +115,12 @@ class SafetyUtilityFrontier(DocLinkMixin, BaseEstimator):
                 f"safety has shape {safety.shape}, utility {utility.shape} and log_reference "
                 f"{base.shape}: give one number a candidate in each."
             )
-        curve = safety_utility_curve(
-            safety, utility, base, self.beta, safety_weight=self.safety_weights
-        )
+        weights = self.safety_weights
+        if weights is not None:
+            weights = np.asarray(weights, dtype=float)
+            if not ((weights >= 0) & (weights <= 1)).all():
+                raise ValueError(f"safety_weights={self.safety_weights!r} must lie in [0, 1].")
+        curve = safety_utility_curve(safety, utility, base, self.beta, safety_weight=weights)
         self.safety_weights_ = curve.safety_weight
         self.safety_, self.utility_, self.kl_ = curve.safety, curve.utility, curve.kl
         self.slope_, self.knee_ = curve.slope, float(curve.knee)

@@ -110,7 +110,9 @@ def one_whole_number(name: str, value: Any, least: int) -> int:
     return int(array)
 
 
-def check_generations(generation: Any, *, infinite: bool = False) -> FloatArray:
+def check_generations(
+    generation: Any, *, infinite: bool = False, name: str = "generation"
+) -> FloatArray:
     """Check generation numbers: whole, 0 for the truth.
 
     Parameters
@@ -119,6 +121,8 @@ def check_generations(generation: Any, *, infinite: bool = False) -> FloatArray:
         What was given.
     infinite : bool, default=False
         Whether the limit `numpy.inf` is allowed.
+    name : str, default="generation"
+        Name of the parameter, for the message.
 
     Returns
     -------
@@ -126,7 +130,7 @@ def check_generations(generation: Any, *, infinite: bool = False) -> FloatArray:
         The numbers.
     """
     return whole_numbers(
-        "generation", generation, 0, infinite=infinite, remedy="Generation 0 is the truth."
+        name, generation, 0, infinite=infinite, remedy="Generation 0 is the truth."
     )
 
 

@@ -138,7 +138,7 @@ def token_expectation(f: Functional, x: ArrayLike, n: int, m: ArrayLike) -> Floa
     chances = in_range("x", x, 0.0, 1.0, remedy="It holds probabilities.")
     if chances.ndim != 1:
         raise ValueError(f"x must have shape (k,), got {chances.shape}. Ravel it.")
-    size, generations = one_whole_number("n", n, 1), check_generations(m)
+    size, generations = one_whole_number("n", n, 1), check_generations(m, name="m")
     if not callable(f):
         check_choice("f", f, ("entropy", "l1", "simpson", "support"))
     values, index, _ = distinct(chances)

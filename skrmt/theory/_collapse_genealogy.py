@@ -139,7 +139,7 @@ def collapse_probability(p: ArrayLike, n: int, m: ArrayLike) -> FloatOrArray:
     array([0.    , 0.0217, 0.8854])
     """
     distribution, size = check_distribution("p", p), one_whole_number("n", n, 1)
-    generations = check_generations(m)
+    generations = check_generations(m, name="m")
     if _dirac(distribution):
         return unwrap(np.ones(generations.shape))
     values, _, counts = distinct(distribution)
@@ -190,7 +190,8 @@ def collapse_probability_bounds(
 
     because a model that is no Dirac mass has a diversity of at most 1 - 1/s and at least
     :math:`2(n-1)/n^2 \ge 1/n`; keeping the last but one gives the sharp lower bound
-    :math:`1-\frac{n^2}{2(n-1)}h`.
+    :math:`1-\frac{n^2}{2(n-1)}h`. The truth, generation 0, need not be made of n tokens: its
+    lower bound is 0.
 
     References
     ----------
@@ -205,7 +206,7 @@ def collapse_probability_bounds(
     (0.8735, 0.9937)
     """
     distribution, size = check_distribution("p", p), one_whole_number("n", n, 1)
-    generations = check_generations(m)
+    generations = check_generations(m, name="m")
     if _dirac(distribution):
         one = unwrap(np.ones(generations.shape))
         return CollapseBounds(one, one)
@@ -214,7 +215,7 @@ def collapse_probability_bounds(
         return CollapseBounds(done, done)
     left = (1 - distribution @ distribution) * np.exp(generations * np.log1p(-1 / size))
     factor = size**2 / (2 * (size - 1)) if sharp else size
-    lower = np.clip(1 - factor * left, 0.0, 1.0)
+    lower = np.where(generations > 0, np.clip(1 - factor * left, 0.0, 1.0), 0.0)
     upper = np.clip(1 - left / (1 - 1 / np.count_nonzero(distribution)), 0.0, 1.0)
     return CollapseBounds(unwrap(lower), unwrap(upper))
 
@@ -265,7 +266,7 @@ def survival_probabilities(p: ArrayLike, n: int, m: ArrayLike) -> FloatArray:
     array([1.   , 0.804, 0.161])
     """
     distribution, size = check_distribution("p", p), one_whole_number("n", n, 1)
-    generations = check_generations(m)
+    generations = check_generations(m, name="m")
     values, index, _ = distinct(distribution)
     known = {g: lost_given(values, law) for g, law in _laws_at(size, generations).items()}
     known[0] = (values > 0).astype(np.float64)
@@ -321,7 +322,7 @@ def expected_support(p: ArrayLike, n: int, m: ArrayLike) -> FloatOrArray:
     array([16.3481,  7.3042,  2.827 ,  1.3505])
     """
     distribution, size = check_distribution("p", p), one_whole_number("n", n, 1)
-    generations = check_generations(m)
+    generations = check_generations(m, name="m")
     values, _, counts = distinct(distribution)
     laws = _laws_at(size, generations)
     known = {g: float(lost_given(values, law) @ counts) for g, law in laws.items()}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from ._checks import FloatArray, FloatOrArray
+from ._checks import FloatArray, FloatOrArray, as_floats, finite_floats
 
 _STEPS = 200
 _TOLERANCE = 1e-13
@@ -197,6 +197,13 @@ def simplex_accuracy(ratio: ArrayLike, n_classes: int) -> FloatOrArray:
     float or ndarray
         Probability that the right class has the largest score.
 
+    Raises
+    ------
+    ValueError
+        If `ratio` is not finite or `n_classes` is no whole number of 2 or more.
+    TypeError
+        If an argument is not numeric.
+
     Notes
     -----
     The difference of two one-against-rest scores is the score of the scalar problem up to scale,
@@ -212,7 +219,10 @@ def simplex_accuracy(ratio: ArrayLike, n_classes: int) -> FloatOrArray:
     >>> round(float(simplex_accuracy(1.0, 2)), 6), round(float(simplex_accuracy(0.0, 4)), 6)
     (0.841345, 0.25)
     """
-    ratio = np.asarray(ratio, dtype=float)
+    ratio = finite_floats("ratio", ratio, "It is a mean over a standard deviation.")
+    classes = as_floats("n_classes", n_classes)
+    if classes.ndim or not classes >= 2 or classes % 1:
+        raise ValueError(f"n_classes must be a whole number of 2 or more, got {n_classes!r}.")
     if n_classes == 2:
         return np.asarray(ndtr(ratio)) if ratio.ndim else float(ndtr(ratio))
     nodes = np.linspace(-9.0, 9.0, 361)

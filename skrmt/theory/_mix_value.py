@@ -314,9 +314,13 @@ def pruned_gaussian_moments(
     noise = float(in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE))
     cut = float(in_range("threshold", threshold, -np.inf, np.inf, "left", "Give a number."))
     spread = matrix @ v
-    deviation = float(np.sqrt(v @ spread))
-    if not deviation > 0:
-        raise ValueError("direction has no variance under covariance: give another verifier.")
+    variance = float(v @ spread)
+    if not variance > 0:
+        raise ValueError(
+            f"direction has variance {variance:g} under covariance: give a verifier that is not 0, "
+            "and a covariance that is positive."
+        )
+    deviation = variance**0.5
     rates, means, seconds = [], [], []
     for z in (1.0, -1.0):
         a = (cut - z * float(v @ mu)) / deviation

@@ -170,7 +170,24 @@ def _log_moment_one(eta: float, k: float) -> float:
 def _chi_square_rule(degrees: float) -> tuple[FloatArray, FloatArray]:
     """Return nodes and weights for a chi-square variable: Gauss and Laguerre, normalised."""
     alpha = degrees / 2 - 1
-    order = np.arange(_NODES)
-    inner = np.arange(1, _NODES)
-    nodes, vectors = eigh_tridiagonal(2 * order + alpha + 1, np.sqrt(inner * (inner + alpha)))
-    return 2 * np.maximum(nodes, 0), vectors[0] ** 2
+    order = np.arange(_NODES, dtype=np.float64)
+    inner = order[1:]
+    diagonal, side = 2 * order + alpha + 1, np.sqrt(inner * (inner + alpha))
+    nodes = np.asarray(eigh_tridiagonal(diagonal, side, eigvals_only=True), dtype=np.float64)
+    return 2 * np.maximum(nodes, 0), _gauss_weights(nodes, diagonal, side)
+
+
+def _gauss_weights(nodes: FloatArray, diagonal: FloatArray, side: FloatArray) -> FloatArray:
+    """Return one over the sum of the squared orthonormal polynomials, at each node.
+
+    First entries of eigenvectors are the same but for rounding of 1e-16 of the largest, which
+    large moments in the tail magnify beyond any bound.
+    """
+    last, now, squares, log_scale = np.zeros_like(nodes), *np.ones((2, nodes.size)), 0.0 * nodes
+    for k in range(side.size):
+        before = side[k - 1] if k else 0.0
+        last, now = now, ((nodes - diagonal[k]) * now - before * last) / side[k]
+        scale = np.maximum(np.abs(now), 1.0)
+        last, now, squares = last / scale, now / scale, (squares / scale**2)
+        squares, log_scale = squares + now**2, log_scale + 2 * np.log(scale)
+    return np.exp(-log_scale) / squares

@@ -1,12 +1,13 @@
 """Phase diagrams: theory against Monte Carlo, chunks, devices, bad input."""
 
+import joblib
 import numpy as np
 import pytest
 
 from skrmt._cli._phase_diagram import SUBJECTS as COMMAND_SUBJECTS
 from skrmt.inspection import PhaseDiagramDisplay
 from skrmt.inspection._phase_models import SUBJECTS
-from skrmt.linalg import cell_blocks, rank_one_cells, ridge_cells, sgd_cells, spiked_matrix_cells
+from skrmt.linalg import rank_one_cells, ridge_cells, sgd_cells, spiked_matrix_cells
 
 AWAY = {
     "noisy-labels": ([0.8, 2.0], [0.05, 0.3]),
@@ -48,14 +49,26 @@ def test_the_command_knows_all_subjects():
     assert list(COMMAND_SUBJECTS) == list(SUBJECTS)
 
 
-def test_results_do_not_depend_on_the_memory(monkeypatch):
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_results_depend_on_neither_memory_nor_jobs(subject):
+    """Every line of the map has a seed of its own, whoever computes it and in what blocks."""
+    x, y = AWAY[subject]
+    given = {"x": x, "y": y, "size": 10, "n_draws": 6}
+    expected = PhaseDiagramDisplay.from_simulation(subject, **given)
+    with joblib.parallel_config("threading"):
+        for options in ({"memory": 20_000.0}, {"n_jobs": 2}, {"n_jobs": 2, "memory": 1.0}):
+            found = PhaseDiagramDisplay.from_simulation(subject, **given, **options)
+            for part in ("simulated", "standard_error"):
+                np.testing.assert_allclose(
+                    getattr(found, part), getattr(expected, part), rtol=1e-9, atol=1e-12
+                )
+
+
+def test_a_map_tells_how_far_it_is(capsys):
     x, y = AWAY["noisy-labels"]
-    draws = [
-        PhaseDiagramDisplay.from_simulation("noisy-labels", x=x, y=y, size=10, n_draws=6).simulated
-    ]
-    monkeypatch.setattr(cell_blocks, "__defaults__", (20_000.0,))
-    again = PhaseDiagramDisplay.from_simulation("noisy-labels", x=x, y=y, size=10, n_draws=6)
-    np.testing.assert_allclose(again.simulated, draws[0], rtol=1e-12)
+    PhaseDiagramDisplay.from_simulation("noisy-labels", x=x, y=y, size=8, n_draws=3, verbose=1)
+    printed = capsys.readouterr()
+    assert "Done" in printed.out + printed.err
 
 
 @pytest.mark.torch
@@ -111,6 +124,10 @@ def test_sgd_cells_are_those_of_a_loop(rng):
         (
             lambda: PhaseDiagramDisplay.from_simulation("collapse", n_draws=1),
             "n_draws=1 must be",
+        ),
+        (
+            lambda: PhaseDiagramDisplay.from_simulation("collapse", memory=0),
+            "memory=0 must be",
         ),
         (
             lambda: PhaseDiagramDisplay.from_theory("collapse").largest_deviation(),

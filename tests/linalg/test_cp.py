@@ -65,10 +65,21 @@ def test_extrapolation_saves_sweeps_and_changes_nothing(rng, monkeypatch):
     array = dense(truth) + rng.standard_normal((40, 40, 40)) / np.sqrt(120)
     start = near(truth, rng)
     fast = cp_als(DenseTensor(array), start, tol=1e-8)
-    monkeypatch.setattr(module._Mixing, "extrapolate", lambda self, before, after, better: after)
+    monkeypatch.setattr(module._Mixing, "extrapolate", lambda self, before, after: after)
     slow = cp_als(DenseTensor(array), start, tol=1e-10, max_iter=5000)
     assert fast.n_iter < slow.n_iter / 3
     np.testing.assert_allclose(fast.components.weights, slow.components.weights, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_more_sweeps_never_fit_worse(seed):
+    """Pure noise: the extrapolation has nothing to follow, and must not be followed."""
+    rng = np.random.default_rng(seed)
+    tensor = DenseTensor(rng.standard_normal((3, 3, 3)))
+    factors = [rng.standard_normal((3, 1)) for _ in range(3)]
+    start = Components(np.ones(1), [factor / np.linalg.norm(factor) for factor in factors])
+    fits = [cp_als(tensor, start, tol=0.0, max_iter=k).explained for k in range(1, 25)]
+    assert (np.diff(fits) >= -1e-10 * np.array(fits[1:])).all()
 
 
 def test_tolerance_of_each_component(rng):

@@ -219,7 +219,7 @@ def test_bound_of_the_paper_in_its_three_cases():
         (lambda: collapse.expected_functional(np.sum, [0.5, 0.5], 5, 1), "shape"),
         (lambda: collapse.expected_functional("l1", [0.5, 0.4], 5, 1), "sum to 1"),
         (lambda: collapse.expected_functional("l1", [0.5, 0.5], 0, 1), "n must"),
-        (lambda: collapse.expected_functional("l1", [0.5, 0.5], 5, -1), "generation"),
+        (lambda: collapse.expected_functional("l1", [0.5, 0.5], 5, -1), "m must hold"),
         (lambda: collapse.token_expectation("l1", [1.5], 5, 1), "x"),
         (lambda: collapse.token_expectation("l1", [[0.5]], 5, 1), "x must have shape"),
         (lambda: collapse.drift([0.5, 0.5], 5, 5, norm="l3"), "norm"),

@@ -208,8 +208,8 @@ def test_shapes_and_order():
         ([0.5, 0.5], 0, 1, "n must hold whole numbers of 1"),
         ([0.5, 0.5], [2, 3], 1, "n must be one number"),
         ([0.5, 0.5], 2.5, 1, "n must hold whole numbers"),
-        ([0.5, 0.5], 3, -1, "generation must hold"),
-        ([0.5, 0.5], 3, np.inf, "generation must hold"),
+        ([0.5, 0.5], 3, -1, "m must hold"),
+        ([0.5, 0.5], 3, np.inf, "m must hold"),
     ],
 )
 def test_bad_input(p, n, m, match):

@@ -1,0 +1,153 @@
+"""Properties of the kernels of ridge regression."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skrmt import linalg
+
+SEEDS = st.integers(0, 2**32 - 1)
+SHAPES = st.tuples(st.integers(4, 14), st.integers(1, 10))
+PENALTIES = st.floats(1e-3, 1e3)
+
+
+def problem(seed, shape):
+    """Return rows, two targets and weights."""
+    rng = np.random.default_rng(seed)
+    n, p = shape
+    return rng.standard_normal((n, p)), rng.standard_normal((n, 2)), rng.uniform(0.5, 2.0, n)
+
+
+@pytest.mark.property_of("linalg.ridge_basis", "linalg.RidgeBasis", "linalg.coefficients")
+@given(SEEDS, SHAPES, PENALTIES, st.booleans())
+def test_coefficients_solve_the_normal_equations(seed, shape, alpha, intercept):
+    X, T, w = problem(seed, shape)
+    before = X.copy()
+    basis = linalg.ridge_basis(X, w, fit_intercept=intercept)
+    assert isinstance(basis, linalg.RidgeBasis)
+    coef, constant = linalg.coefficients(basis, T, alpha)
+    residual = T - X @ np.atleast_2d(coef).T - constant
+    gradient = residual.T * w @ X / w.sum() - alpha * np.atleast_2d(coef)
+    np.testing.assert_allclose(gradient, 0, atol=1e-9)
+    assert not intercept or np.allclose(w @ residual, 0, atol=1e-9)
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.property_of("linalg.ridge_basis", "linalg.coefficients")
+@given(SEEDS, SHAPES, PENALTIES)
+def test_a_weight_of_two_is_a_row_given_twice(seed, shape, alpha):
+    X, T, _ = problem(seed, shape)
+    times = np.random.default_rng(seed).integers(1, 4, len(X))
+    weighted = linalg.coefficients(linalg.ridge_basis(X, times * 1.0), T, alpha)
+    repeated = linalg.coefficients(
+        linalg.ridge_basis(np.repeat(X, times, axis=0)), np.repeat(T, times, axis=0), alpha
+    )
+    np.testing.assert_allclose(weighted[0], repeated[0], atol=1e-9)
+    np.testing.assert_allclose(weighted[1], repeated[1], atol=1e-9)
+
+
+@pytest.mark.property_of("linalg.loo_path", "linalg.loo_scores", "linalg.loo_squared_error")
+@given(SEEDS, SHAPES, st.lists(PENALTIES, min_size=1, max_size=3))
+def test_the_path_at_one_penalty_is_the_single_fit(seed, shape, alphas):
+    X, T, w = problem(seed, shape)
+    basis = linalg.ridge_basis(X, w)
+    path = linalg.loo_path(basis, T, alphas)
+    errors = linalg.loo_squared_error(basis, T, alphas)
+    for k, alpha in enumerate(alphas):
+        left_out, fitted, leverage = linalg.loo_scores(basis, T, alpha)
+        for whole, one in zip(path, (left_out, fitted, leverage), strict=True):
+            np.testing.assert_allclose(whole[..., k], one, atol=1e-9)
+        assert ((leverage >= -1e-12) & (leverage <= 1 + 1e-12)).all()
+        mean = w @ (T - left_out) ** 2 / w.sum()
+        np.testing.assert_allclose(errors[k], mean, rtol=1e-8)
+
+
+@pytest.mark.property_of("linalg.loo_scores")
+@given(SEEDS, SHAPES, st.floats(0.01, 100.0))
+def test_the_score_of_a_row_does_not_depend_on_its_target(seed, shape, alpha):
+    X, T, _ = problem(seed, shape)
+    basis = linalg.ridge_basis(X)
+    changed = T.copy()
+    changed[0] += 10.0
+    here, there = (linalg.loo_scores(basis, targets, alpha)[0][0] for targets in (T, changed))
+    np.testing.assert_allclose(here, there, atol=1e-7)
+
+
+@pytest.mark.property_of("linalg.predict_path", "linalg.coefficients")
+@given(SEEDS, SHAPES, st.lists(PENALTIES, min_size=1, max_size=3), st.booleans())
+def test_predictions_of_the_path_are_those_of_the_coefficients(seed, shape, alphas, intercept):
+    X, T, w = problem(seed, shape)
+    basis = linalg.ridge_basis(X, w, fit_intercept=intercept)
+    new = X[:2] + 1.0
+    scores = linalg.predict_path(basis, T, alphas, new)
+    for k, alpha in enumerate(alphas):
+        coef, constant = linalg.coefficients(basis, T, alpha)
+        np.testing.assert_allclose(scores[..., k], new @ coef.T + constant, atol=1e-8)
+
+
+@pytest.mark.property_of("linalg.predict_path", "linalg.ridge_basis")
+@given(SEEDS, SHAPES, PENALTIES)
+def test_rotated_features_give_the_same_scores_and_single_precision_nearly(seed, shape, alpha):
+    X, T, w = problem(seed, shape)
+    rotation = np.linalg.qr(np.random.default_rng(seed).standard_normal((shape[1],) * 2))[0]
+    expected = linalg.predict_path(linalg.ridge_basis(X, w), T, [alpha], X)
+    turned = X @ rotation
+    found = linalg.predict_path(linalg.ridge_basis(turned, w), T, [alpha], turned)
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+    single = X.astype(np.float32)
+    rough = linalg.predict_path(
+        linalg.ridge_basis(single, w.astype(np.float32)), T.astype(np.float32), [alpha], single
+    )
+    assert rough.dtype == np.float32
+    np.testing.assert_allclose(rough, expected, atol=2e-3 * np.abs(T).max())
+
+
+@pytest.mark.property_of("linalg.onsager")
+@given(SEEDS, st.tuples(st.integers(6, 12), st.integers(1, 6)), st.floats(0.1, 10.0))
+def test_memory_is_linear_in_the_slopes(seed, shape, alpha):
+    X = problem(seed, shape)[0]
+    basis = linalg.ridge_basis(X, fit_intercept=False)
+    zero = linalg.onsager(basis, alpha, alpha, np.zeros(len(X)))
+    np.testing.assert_allclose(zero, 0, atol=1e-12)
+    slopes = np.random.default_rng(seed).uniform(0, 1, len(X))
+    once = linalg.onsager(basis, alpha, alpha, slopes)
+    np.testing.assert_allclose(linalg.onsager(basis, alpha, alpha, 2 * slopes), 2 * once)
+
+
+@pytest.mark.property_of("linalg.mix_basis", "linalg.MixBasis", "linalg.MixSource")
+@pytest.mark.parametrize("form", ["primal", "gram", "kernel"])
+@given(SEEDS, SHAPES, PENALTIES, st.floats(0.1, 1.0), st.booleans())
+def test_every_form_of_a_mix_is_the_ridge_on_all_rows(form, seed, shape, alpha, weight, intercept):
+    X, T, w = problem(seed, shape)
+    Z, U, v = problem(seed + 1, shape)
+    source = linalg.MixSource(Z, U, v)
+    basis = linalg.mix_basis(X, T, [source], w, fit_intercept=intercept, form=form)
+    assert isinstance(basis, linalg.MixBasis)
+    coef, constant = linalg.mix_coefficients(basis, [weight], alpha)
+    joint = linalg.ridge_basis(
+        np.concatenate([X, Z]), np.concatenate([w, weight * v]),
+        fit_intercept=intercept, total_weight=w.sum() + v.sum(),
+    )  # fmt: skip
+    expected = linalg.coefficients(joint, np.concatenate([T, U]), alpha)
+    np.testing.assert_allclose(coef, expected[0], atol=1e-7)
+    np.testing.assert_allclose(constant, expected[1], atol=1e-7)
+
+
+@pytest.mark.property_of("linalg.mix_loo", "linalg.mix_coefficients", "linalg.mix_basis")
+@given(SEEDS, SHAPES, PENALTIES)
+def test_synthetic_rows_without_weight_change_no_left_out_score(seed, shape, alpha):
+    X, T, w = problem(seed, shape)
+    Z, U, v = problem(seed + 1, shape)
+    basis = linalg.mix_basis(X, T, [linalg.MixSource(Z, U, v)], w)
+    alone = linalg.ridge_basis(X, w, total_weight=w.sum() + v.sum())
+    expected = linalg.loo_scores(alone, T, alpha)[0]
+    seen = []
+    for indices, scores in linalg.mix_loo(basis, [[0.5], [0.0]], [alpha]):
+        seen += list(indices)
+        if 1 in indices:
+            found = scores[:, :, list(indices).index(1), 0]
+    assert sorted(seen) == [0, 1]
+    np.testing.assert_allclose(found, expected, atol=1e-7)

@@ -1,0 +1,98 @@
+"""Every public name of skrmt has a property: a new name must bring one.
+
+A test says which names it is about with ``@pytest.mark.property_of("theory.sgd.tail_index")``;
+names are given without the leading `skrmt.`. The marks are read from the sources, so that this
+test tells the same whichever tests are selected.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+from skrmt.utils._discovery import public_subpackages
+
+HERE = Path(__file__).parent
+
+
+def public_names() -> list[str]:
+    """Return the public functions and classes, by the names users import them with."""
+    modules = ["skrmt.exceptions"]
+    for name in public_subpackages():
+        path = importlib.import_module(name).__path__
+        inner = [found.name for found in pkgutil.iter_modules(path)]
+        modules += [name, *(f"{name}.{module}" for module in inner if not module.startswith("_"))]
+    return [
+        f"{name}.{public}".removeprefix("skrmt.")
+        for name in modules
+        for public in importlib.import_module(name).__all__
+        if not inspect.ismodule(getattr(importlib.import_module(name), public))
+    ]
+
+
+def marks(test: ast.FunctionDef) -> list[str]:
+    """Return the names in the marks `property_of` of a test."""
+    return [
+        argument.value
+        for call in test.decorator_list
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "property_of"
+        for argument in call.args
+    ]
+
+
+@functools.cache
+def registry() -> dict[str, list[str]]:
+    """Return for each public name the properties about it."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(HERE.glob("test_properties_*.py")):
+        for node in ast.parse(path.read_text()).body:
+            for name in marks(node) if isinstance(node, ast.FunctionDef) else []:
+                found.setdefault(name, []).append(f"{path.name}::{node.name}")
+    return found
+
+
+@functools.cache
+def words(path: Path) -> set[str]:
+    """Return the identifiers and the words of strings that a source uses outside its marks."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.decorator_list = [
+                call
+                for call in node.decorator_list
+                if not (isinstance(call, ast.Call) and "property_of" in ast.dump(call.func))
+            ]
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    used |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return used | {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_public_name_has_a_property(name):
+    assert name in registry(), f"{name} has no property: write one, marked property_of({name!r})"
+
+
+def test_marks_name_what_is_public():
+    assert set(registry()) - set(public_names()) == set()
+
+
+def test_properties_use_what_they_name():
+    unused = [
+        f"{test}: {name}"
+        for name, tests in registry().items()
+        for test in tests
+        if name.rpartition(".")[2] not in words(HERE / test.partition("::")[0])
+    ]
+    assert unused == []

@@ -1,0 +1,87 @@
+"""The documentation names what there is, and its notebooks run."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skrmt.theory
+from skrmt.utils import all_estimators
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the documentation is not here")
+
+
+def load(path):
+    """Import a file that is no module of a package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_chooser_names_every_estimator():
+    text = (DOCS / "chooser.rst").read_text()
+    left_out = {"NextTokenModel", "StagedSGDClassifier", "GaussianGenerator"}
+    names = {name for name, _ in all_estimators()}
+    assert {name for name in names - left_out if f".{name}`" not in text} == set()
+
+
+def test_landing_page_leads_to_every_subject():
+    text = (DOCS / "index.rst").read_text()
+    pages = {path.stem for path in (DOCS / "user_guide").glob("*.rst")} - {"index"}
+    tools = {"phase_diagrams", "scale_out", "command_line"}
+    assert {page for page in pages - tools if f"user_guide/{page}`" not in text} == set()
+    listed = (DOCS / "user_guide" / "index.rst").read_text()
+    assert {page for page in pages if f"   {page}\n" not in listed} == set()
+
+
+def test_every_guide_page_says_when_it_fails():
+    for path in (DOCS / "user_guide").glob("*.rst"):
+        if path.stem not in ("index", "encoders", "command_line"):
+            assert re.search(r"fail|not true|stop|beware|limit|cannot", path.read_text(), re.I), (
+                path
+            )
+
+
+def test_every_module_of_theory_has_formulas():
+    for name in skrmt.theory.__all__:
+        module = importlib.import_module(f"skrmt.theory.{name}")
+        text = "".join(getattr(module, public).__doc__ or "" for public in module.__all__)
+        assert ":math:" in text or ".. math::" in text or "``" in text, name
+
+
+def test_notebooks_have_no_outputs_and_valid_cells(tmp_path):
+    maker = load(DOCS / "make_notebooks.py")
+    maker.main(tmp_path)
+    paths = sorted(tmp_path.glob("*.ipynb"))
+    assert len(paths) == len(maker.PAGES) == 3
+    for path in paths:
+        content = json.loads(path.read_text())
+        kinds = [cell["cell_type"] for cell in content["cells"]]
+        assert kinds[:2] == ["markdown", "code"]
+        for cell in content["cells"]:
+            if cell["cell_type"] == "code":
+                source = cell["source"].replace("%", "#")
+                compile(source, str(path), "exec")
+                assert cell["outputs"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(3))
+def test_notebooks_run_from_top_to_bottom(tmp_path, number):
+    maker = load(DOCS / "make_notebooks.py")
+    maker.main(tmp_path)
+    content = json.loads(sorted(tmp_path.glob("*.ipynb"))[number].read_text())
+    code = "\n\n".join(c["source"] for c in content["cells"] if c["cell_type"] == "code")
+    script = tmp_path / "notebook.py"
+    script.write_text(f"import matplotlib; matplotlib.use('Agg')\n{code}\n")
+    command = [sys.executable, "-W", "ignore", str(script)]
+    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": ""}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
