@@ -1,4 +1,4 @@
-"""The command line: ``python -m skrmt demo`` and ``python -m skrmt audit``."""
+"""The command line: ``python -m skrmt`` with `demo`, `audit` or `phase-diagram`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,46 @@ import sys
 
 from . import _install
 
-DESCRIPTION = "Linear models that know how accurate they are, trained on partly wrong labels."
+DESCRIPTION = "Estimators that know how accurate they are before they see a test set."
+MORE = """
+examples:
+  python -m skrmt demo                                   predicted and actual accuracy
+  python -m skrmt audit FILE.csv --target COLUMN         the labels of a table of your own
+  python -m skrmt phase-diagram multi-view --simulate    where signal begins
+Each command has a --help of its own."""
+SUBJECTS = {
+    "noisy-labels": "classifiers trained on wrong labels, on real data (the default)",
+    "synthetic-mix": "a few real digits and many synthetic ones",
+    "collapse": "models trained on the output of models",
+    "tensor-deflation": "components of a noisy cube",
+    "multi-view": "clusters seen through several noisy views",
+    "encoder-matching": "two embedding spaces of the same items",
+    "preference": "policies that learn from comparisons",
+    "self-play": "policies that play against themselves",
+    "staged-sgd": "the loss curve of SGD in stages",
+    "theory-report": "scikit-learn's own estimators",
+    "all": "one after another",
+}
 DEMO = (
-    "Add label noise to real data sets of scikit-learn, and compare what skrmt predicts from the "
-    "noisy labels with what came true. Takes well under a minute."
+    "Does it come true? Each subject runs a small job, on data that come with Python and "
+    "scikit-learn or are drawn, and prints what skrmt tells beforehand beside what came true. "
+    "Takes some seconds; a figure is drawn where Matplotlib is installed."
+)
+DEMO_MORE = (
+    "subjects:\n"
+    + "\n".join(f"  {name:<18}{text}" for name, text in SUBJECTS.items())
+    + """
+
+examples:
+  python -m skrmt demo
+  python -m skrmt demo multi-view --seed 3
+  python -m skrmt demo all --output figures"""
 )
 AUDIT = """\
-Audit the labels of a table: estimate how many are wrong and how accurate a linear classifier will
-be on clean labels, and list the suspicious rows in order."""
+How many labels of this table are wrong, which ones, and how accurate can a linear classifier be?
+Reads a CSV or Parquet file; prints the estimated noise, the accuracy to expect now, with more rows
+and with every label put right, and the suspicious rows in order. With --synthetic, also tells what
+a file of synthetic rows is worth beside the real ones."""
 AUDIT_MORE = """
 What happens to the columns: numbers are standardised; true/false become 0/1; dates become days;
 columns of few distinct texts are one-hot encoded, free texts become tf-idf weights of their words.
@@ -30,6 +62,7 @@ examples:
   python -m skrmt audit people.csv --target income
   python -m skrmt audit mails.parquet --target spam --drop sender --report png
   python -m skrmt audit people.csv --target income --noise-rates 0.05 0.2
+  python -m skrmt audit people.csv --target income --synthetic made.csv --html report.html
 """
 
 
@@ -65,12 +98,31 @@ def main(argv=None):
 def _run(command, arguments):
     """Call the function of a command; what it needs is imported only then."""
     if command == "demo":
-        from ._cli._demo import run_demo
+        return _run_demo(**arguments)
+    if command == "phase-diagram":
+        from ._cli._phase_diagram import run_phase_diagram
 
-        return run_demo(**arguments)
+        return run_phase_diagram(**arguments)
     from ._cli._audit import run_audit
 
     return run_audit(**arguments)
+
+
+def _run_demo(subject, output, seed, repeats):
+    """Run the demonstration of one subject, or of all."""
+    if subject == "noisy-labels":
+        from ._cli._demo import run_demo
+
+        return run_demo(output, seed=seed, repeats=repeats)
+    from ._cli._demo_subjects import run_subject
+
+    if subject != "all":
+        return run_subject(subject, output, seed)
+    for name in SUBJECTS:
+        if name != "all":
+            _run_demo(name, output, seed, repeats)
+            print()
+    return 0
 
 
 def make_parser():
@@ -81,17 +133,39 @@ def make_parser():
     argparse.ArgumentParser
         The parser; it stores the name of the command as `command`.
     """
-    parser = argparse.ArgumentParser("python -m skrmt", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(
+        "python -m skrmt",
+        description=DESCRIPTION,
+        epilog=MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"skrmt {_install.version()}")
-    commands = parser.add_subparsers(dest="command", title="commands", metavar="{demo,audit}")
+    commands = parser.add_subparsers(
+        dest="command", title="commands", metavar="{demo,audit,phase-diagram}"
+    )
     _add_demo(commands)
     _add_audit(commands)
+    _add_phase_diagram(commands)
     return parser
 
 
 def _add_demo(commands):
     """Add the arguments of the demonstration."""
-    demo = commands.add_parser("demo", help="the main job on real data", description=DEMO)
+    demo = commands.add_parser(
+        "demo",
+        help="what is told beforehand, and what came true",
+        description=DEMO,
+        epilog=DEMO_MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    demo.add_argument(
+        "subject",
+        nargs="?",
+        default="noisy-labels",
+        choices=list(SUBJECTS),
+        metavar="SUBJECT",
+        help="one of those below (%(default)s)",
+    )
     demo.add_argument(
         "--output", default="skrmt_demo", metavar="DIR", help="folder of the figure (%(default)s)"
     )
@@ -103,7 +177,7 @@ def _add_demo(commands):
         type=_positive,
         default=1,
         metavar="N",
-        help="random splits of each data set (%(default)s); several add a summary of all",
+        help="random splits of each data set of noisy-labels (%(default)s); several add a summary",
     )
 
 
@@ -138,6 +212,10 @@ def _add_audit(commands):
         help="list rows whose label is wrong with at least this probability (%(default)s); 0 "
         "lists all",
     )
+    audit.add_argument("--synthetic", metavar="FILE", help="synthetic rows, with the same columns")
+    audit.add_argument(
+        "--html", metavar="OUT", help="where to write the page, rather than into the folder"
+    )
     audit.add_argument(
         "--report",
         choices=("html", "png", "none"),
@@ -152,6 +230,18 @@ def _add_audit(commands):
     )
     audit.add_argument(
         "--encoding", default="utf-8-sig", metavar="NAME", help="of a CSV file (%(default)s)"
+    )
+
+
+def _add_phase_diagram(commands):
+    """Add the arguments of the phase diagram."""
+    from ._cli._phase_diagram import add_arguments
+
+    add_arguments(
+        commands.add_parser(
+            "phase-diagram",
+            help="where signal begins, in theory and by simulation",
+        )
     )
 
 

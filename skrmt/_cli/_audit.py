@@ -13,7 +13,8 @@ from ._audit_text import audit_text
 from ._features import Features, make_features
 from ._fitting import fit_quietly
 from ._output import output_folder
-from ._report import write_report
+from ._report import write_page, write_report
+from ._synthetic import Synthetic, weigh_synthetic
 from ._table import check_columns, read_labels, read_table
 from ._text import CommandError, count, one_line
 
@@ -41,6 +42,8 @@ class Audit(NamedTuple):
         Probability from which a row is suspicious.
     notes : list of str
         What was left out, filled in or warned of.
+    synthetic : Synthetic or None
+        What synthetic rows are worth.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Audit(NamedTuple):
     suspicious: Any
     threshold: float
     notes: list
+    synthetic: Synthetic | None = None
 
     @property
     def wrong_share(self):
@@ -78,6 +82,8 @@ def run_audit(
     noise_rates=None,
     threshold=0.5,
     report="html",
+    html=None,
+    synthetic=None,
     encoding="utf-8-sig",
 ):
     """Audit a table, print what was found and write the suspicious rows.
@@ -98,6 +104,10 @@ def run_audit(
         Probability of being wrong from which a row is listed.
     report : {"html", "png", "none"}, default="html"
         What to write beside the list.
+    html : str or Path, optional
+        Where to write the page, rather than into the folder.
+    synthetic : str or Path, optional
+        A file of synthetic rows with the same columns.
     encoding : str, default="utf-8-sig"
         Encoding of a CSV file.
 
@@ -117,6 +127,7 @@ def run_audit(
         raise CommandError(f"--threshold {threshold:g} must be a probability, from 0 to 1.")
     table = read_table(file, encoding)
     check_columns(table, [target, *drop])
+    made = None if synthetic is None else read_table(synthetic, encoding)
     audit = audit_table(
         table,
         target,
@@ -125,10 +136,17 @@ def run_audit(
         noise_rates=noise_rates,
         threshold=threshold,
     )
+    if made is not None:
+        name = Path(synthetic).name
+        rows = weigh_synthetic(audit.frame, audit.labels, made, target, name=name, drop=drop)
+        audit = audit._replace(synthetic=rows)
     folder = output_folder(output)
     paths, missing = [folder / "suspicious_rows.csv"], None
     _write_rows(audit.suspicious, paths[0])
-    if report != "none":
+    if html is not None:
+        missing = write_page(audit, Path(html))
+        paths.append(Path(html))
+    elif report != "none":
         path, missing = write_report(audit, folder, report)
         paths += [] if path is None else [path]
     print(audit_text(audit, paths, missing))

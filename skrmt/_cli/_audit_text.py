@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._fitting import REGIMES
+from ._synthetic import synthetic_advice, synthetic_rows
 from ._text import WIDTH, count, likelihood, one_line, paragraph, percent, span, table
 
 ROWS_SHOWN, CLASSES_SHOWN = 10, 12
@@ -26,6 +27,8 @@ def audit_text(audit, paths, missing=None):
         Text for the terminal.
     """
     parts = [_table_read(audit), _noise(audit), _accuracy(audit), _rows(audit)]
+    if audit.synthetic is not None:
+        parts.append(_synthetic(audit))
     written = "\n".join(f"  {path}" for path in paths)
     parts.append(f"Written\n{written}")
     if missing:
@@ -126,6 +129,13 @@ def _accuracy(audit):
     """Tell how accurate the classifier is."""
     text = " ".join(accuracy_sentences(audit))
     return f"How accurate can a linear classifier be on correct labels?\n{paragraph(text)}"
+
+
+def _synthetic(audit):
+    """Tell what the synthetic rows are worth."""
+    advice = [paragraph(text, indent=2, bullet="- ") for text in synthetic_advice(audit.synthetic)]
+    cells = table(["", one_line(audit.synthetic.name)], synthetic_rows(audit.synthetic), left=1)
+    return "\n".join(["What are the synthetic rows worth?", cells, *advice])
 
 
 def _rows(audit):

@@ -25,7 +25,7 @@ BRIEFLY = {
 }
 
 
-def fit_quietly(estimator, X, y):
+def fit_quietly(estimator, X, y, **options):
     """Fit an estimator, and keep its warnings off the screen.
 
     Parameters
@@ -36,6 +36,8 @@ def fit_quietly(estimator, X, y):
         Features.
     y : array-like of shape (n,)
         Labels.
+    **options : object
+        More that `fit` takes.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def fit_quietly(estimator, X, y):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = time.perf_counter()
-        estimator.fit(X, y)
+        estimator.fit(X, y, **options)
         seconds = time.perf_counter() - start
     notes = [str(item.message) for item in caught if issubclass(item.category, TheoryWarning)]
     return estimator, seconds, notes

@@ -10,6 +10,7 @@ from .. import _install
 from ._audit_figure import audit_figure
 from ._audit_text import accuracy_sentences, noise_cells
 from ._fitting import BRIEFLY
+from ._synthetic import synthetic_advice, synthetic_rows
 from ._text import CommandError, count, likelihood, one_line, percent, span
 
 ROWS_SHOWN, COLUMNS_SHOWN = 100, 8
@@ -39,19 +40,55 @@ def write_report(audit, folder, kind):
     CommandError
         If the file cannot be written.
     """
-    try:
-        figure, missing = _png(audit), None
-    except ImportError as error:
-        figure, missing = None, f"No figure was drawn. {error}"
+    figure, missing = _figure(audit)
     if kind == "png" and figure is None:
         return None, missing
     content = figure if kind == "png" else report_html(audit, figure).encode()
     path = folder / f"report.{kind}"
+    _write(path, content)
+    return path, missing
+
+
+def write_page(audit, path):
+    """Write the page of an audit to a file.
+
+    Parameters
+    ----------
+    audit : Audit
+        What was found.
+    path : Path
+        The file; its folder is made where it does not exist.
+
+    Returns
+    -------
+    str or None
+        What could not be drawn, and why.
+
+    Raises
+    ------
+    CommandError
+        If the file cannot be written.
+    """
+    figure, missing = _figure(audit)
+    _write(path, report_html(audit, figure).encode())
+    return missing
+
+
+def _figure(audit):
+    """Return the figure, or None and why there is none."""
     try:
+        return _png(audit), None
+    except ImportError as error:
+        return None, f"No figure was drawn. {error}"
+
+
+def _write(path, content):
+    """Write a file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     except OSError as error:
         raise CommandError(f"cannot write {str(path)!r} ({error.strerror}).") from error
-    return path, missing
 
 
 def _png(audit):
@@ -90,6 +127,7 @@ def report_html(audit, figure=None):
         _html_table(*noise_cells(audit), left=1),
         "<h2>Which rows look mislabelled?</h2>",
         _rows(audit),
+        *_synthetic(audit),
         "<h2>What became of the columns</h2>",
         _list([*audit.features.used, *audit.notes]),
         f"<footer>Written by skrmt {escape(_install.version())}. The numbers are estimates from "
@@ -102,6 +140,17 @@ def report_html(audit, figure=None):
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{content}\n</body></html>\n'
     )
+
+
+def _synthetic(audit):
+    """Return the part on synthetic rows, empty where there are none."""
+    if audit.synthetic is None:
+        return []
+    return [
+        "<h2>What are the synthetic rows worth?</h2>",
+        _html_table(["", escape(audit.synthetic.name)], synthetic_rows(audit.synthetic), left=1),
+        _list(synthetic_advice(audit.synthetic)),
+    ]
 
 
 def _cards(audit):

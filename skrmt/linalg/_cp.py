@@ -167,6 +167,7 @@ def _update(
     return normalize(np.linalg.solve(gram + ridge, product.T).T, factors[mode])
 
 
+@explains_memory("a smaller tensor")
 def strong_components(
     tensor: DenseTensor,
     minus: Components,
@@ -226,6 +227,7 @@ def strong_components(
     return Components(found.weights, compressed.lift(found.factors))
 
 
+@explains_memory("a smaller tensor")
 def restarted_components(
     tensor: DenseTensor, rank: int, *, n_restarts: int = 20, seed: int = 0
 ) -> Components:

@@ -122,6 +122,7 @@ def seeded_problem(A: Array, B: Array, seeds: Any) -> SeededProblem:
     )
 
 
+@explains_memory("fewer items")
 def top_factors(A: Array, rank: int) -> Factored:
     """Return the best approximation of a symmetric matrix by one of low rank.
 

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from ..utils._memory import explains_memory
 from ._backend import Array, get_backend, to_numpy
 
 Kernel: TypeAlias = Literal["linear", "rbf", "precomputed"]
@@ -51,6 +52,7 @@ def median_bandwidth(X: Array, *, max_rows: int = _MEDIAN_ROWS) -> float:
     return float(np.sqrt(found) * scale) if found > 0 else 1.0
 
 
+@explains_memory("fewer rows", "kernel_alignment, which holds kernels by blocks")
 def kernel_matrix(
     X: Array, Z: Array | None = None, *, kernel: Kernel = "linear", bandwidth: float = 1.0
 ) -> Array:

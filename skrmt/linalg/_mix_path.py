@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.linalg import eigh, lapack
 
 from ..utils._dask import to_local
+from ..utils._memory import explains_memory
 from ._backend import Array, get_backend, is_torch
 from ._gram import _eigh_descending, row_blocks
 from ._mix_basis import MixBasis, Rows, as_like, centred_rows, is_dense, with_gram
@@ -42,6 +43,7 @@ class _Spectrum(NamedTuple):
     outside: tuple[Array, Array, Array] | None
 
 
+@explains_memory("fewer weights or penalties at a time", "fewer rows")
 def mix_loo(
     basis: MixBasis, source_weights: Any, alphas: Any
 ) -> Iterator[tuple[np.ndarray, Array]]:

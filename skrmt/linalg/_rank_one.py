@@ -120,6 +120,7 @@ def _starts(
     return compressed.lift(distinct(found, n_kept).factors)
 
 
+@explains_memory("overwrite=True")
 def deflate_mode(
     tensor: DenseTensor,
     vector: FloatArray,

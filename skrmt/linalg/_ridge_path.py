@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from ..utils._memory import explains_memory
 from ._backend import Array, get_backend
 from ._gram import row_blocks
 from ._ridge_basis import RidgeBasis, check_alphas, gains, left_blocks, map_left, sum_left
@@ -91,6 +92,7 @@ def _squared_errors(block: Array, targets: Array, roots: Array, *arguments: Arra
     return (error * error).sum(0)
 
 
+@explains_memory("fewer penalties", "fewer targets")
 def loo_path(basis: RidgeBasis, targets: Array, alphas: Any) -> tuple[Array, Array, Array]:
     r"""Compute exact leave-one-out scores, fitted values and leverages at every penalty.
 

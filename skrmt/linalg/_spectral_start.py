@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import eigh
 
+from ..utils._memory import explains_memory
 from ._backend import to_numpy
 from ._dense_tensor import Components, DenseTensor, FloatArray, no_components
 from ._power_sweeps import RankOne, power_sweeps
@@ -120,6 +121,7 @@ def _leading(tensor: DenseTensor, mode: int, n_columns: int, minus: Components) 
     return np.asarray(vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])]))
 
 
+@explains_memory("a smaller tensor")
 def residual_gram(tensor: DenseTensor, minus: Components, mode: int) -> FloatArray:
     """Return the Gram matrix of an unfolding less a low-rank tensor: one pass.
 

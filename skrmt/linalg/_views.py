@@ -132,6 +132,7 @@ def _block_gram(block: Array, *mask_and_mean: Array) -> FloatArray:
     return view_gram(block, mean, *mask)
 
 
+@explains_memory("fewer samples", "a Dask array chunked by samples")
 def combine_views(
     X: Array, mean: FloatArray, weights: FloatArray, mask: Array | None = None
 ) -> Array:
@@ -189,6 +190,7 @@ def _combined_block(
     return combine_views(block, mean, weights, None if present is None else present[:, 0])
 
 
+@explains_memory("fewer directions", "fewer samples")
 def project_views(
     X: Array, mean: FloatArray, directions: FloatArray, mask: Array | None = None
 ) -> FloatArray:

@@ -156,8 +156,10 @@ def _explained(
 ) -> MemoryError:
     """Return the error that says what was asked and what to reduce."""
     asked = " ".join(str(error).split())
-    asked = asked if len(asked) <= _LONGEST else asked[:_LONGEST].rsplit(" ", 1)[0] + " ..."
-    asked = asked.rstrip(".") + "." if asked else ""
+    if len(asked) > _LONGEST:
+        asked = asked[:_LONGEST].rsplit(" ", 1)[0] + " ..."
+    elif asked:
+        asked = asked.rstrip(".") + "."
     shapes = [text for name, value in given.items() if (text := _shape(name, value))]
     helpful = [*remedies, *(_SIZES[name] for name in given if name in _SIZES), *_placed(given)]
     parts = [

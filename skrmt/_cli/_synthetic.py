@@ -1,0 +1,157 @@
+"""What synthetic rows are worth beside the rows of a table."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..linear_model import SyntheticMixClassifier
+from ..utils._optional import import_optional
+from ._features import make_features
+from ._fitting import fit_quietly
+from ._table import check_columns, read_labels
+from ._text import CommandError, count, listed, one_line, percent
+
+
+class Synthetic(NamedTuple):
+    """Synthetic rows beside real ones.
+
+    Attributes
+    ----------
+    name : str
+        Name of their file.
+    n_rows : int
+        Number of synthetic rows with a label.
+    model : SyntheticMixClassifier
+        Fitted to both.
+    notes : list of str
+        What was left out or warned of.
+    """
+
+    name: str
+    n_rows: int
+    model: SyntheticMixClassifier
+    notes: list
+
+
+def weigh_synthetic(frame, labels, table, target, *, name, drop=()):
+    """Fit real and synthetic rows, and find what the latter are worth.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Real rows.
+    labels : ndarray of shape (n,)
+        Their labels.
+    table : pandas.DataFrame
+        Synthetic rows, with the same columns.
+    target : str
+        The column of the labels.
+    name : str
+        Name of the file of synthetic rows.
+    drop : sequence of str, default=()
+        Columns that are not used.
+
+    Returns
+    -------
+    Synthetic
+        What was found.
+
+    Raises
+    ------
+    CommandError
+        If columns or labels differ, or the rows cannot be used.
+    """
+    check_columns(table, [target])
+    _check_same_columns(frame, table, name, {target, *drop})
+    made = read_labels(table[target])
+    unknown = sorted(set(made.values.tolist()) - set(labels.tolist()), key=str)
+    if unknown:
+        raise CommandError(
+            f"{name} has labels that the real rows have not: {listed([str(u) for u in unknown])}."
+        )
+    rows = table[made.kept].reset_index(drop=True)
+    pandas = import_optional("pandas", "cli")
+    columns = [column for column in frame.columns if column not in {target, *drop}]
+    both = pandas.concat([frame[columns], rows[columns]], ignore_index=True)
+    features = make_features(both, np.concatenate([labels, made.values]))
+    model = SyntheticMixClassifier(random_state=0)
+    try:
+        _, _, notes = fit_quietly(
+            model,
+            features.X[: len(labels)],
+            labels,
+            X_synthetic=features.X[len(labels) :],
+            y_synthetic=made.values,
+        )
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"{name}: {one_line(error, 300)}") from error
+    return Synthetic(name, len(rows), model, [*made.notes, *notes])
+
+
+def _check_same_columns(frame, table, name, unused):
+    """Raise where a column of the real rows is missing among the synthetic ones."""
+    missing = [c for c in frame.columns if c not in unused and c not in table.columns]
+    if missing:
+        raise CommandError(
+            f"{name} lacks the columns {listed([str(c) for c in missing])}: synthetic rows need "
+            "those of the real file. Leave columns out with --drop."
+        )
+
+
+def synthetic_rows(found):
+    """Return the cells of the table of synthetic rows.
+
+    Parameters
+    ----------
+    found : Synthetic
+        What was found.
+
+    Returns
+    -------
+    list of tuple of str
+        Name and value.
+    """
+    model = found.model
+    weight = float(np.ravel(model.synthetic_weight_)[0])
+    cells: list[tuple[str, Any]] = [
+        ("rows", f"{count(model.n_real_, 'real row')}, {count(found.n_rows, 'synthetic row')}"),
+        ("accuracy with real rows only", _share(model.real_only_accuracy_)),
+        ("accuracy with all rows alike", _share(model.mix_all_accuracy_)),
+        ("accuracy at the best weight", _share(model.theoretical_accuracy_)),
+        ("best weight of a synthetic row", f"{weight:.3g}"),
+        ("synthetic labels that are wrong", _share(model.label_noise_)),
+        (
+            "real rows that all of them replace",
+            _number(model.effective_sample_size_ - model.n_real_),
+        ),
+    ]
+    return cells
+
+
+def synthetic_advice(found):
+    """Return what the report of the classifier advises.
+
+    Parameters
+    ----------
+    found : Synthetic
+        What was found.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    first = "These accuracies are on labels as the real file has them, wrong ones included."
+    return [first, *map(str, found.model.data_report().advice), *found.notes]
+
+
+def _share(value):
+    """Write a share, or that it is not known."""
+    return percent(value) if np.isfinite(value) else "not known"
+
+
+def _number(value):
+    """Write a number of rows, or that it is not known."""
+    return f"{max(0.0, value):.0f}" if np.isfinite(value) else "not known"

@@ -1,0 +1,129 @@
+"""Which errors say that memory does not suffice, and what the message says then."""
+
+import numpy as np
+import pytest
+
+from skrmt.linalg import kernel_alignment, rank_one_cells
+from skrmt.linear_model import NoiseAwareLinearClassifier
+from skrmt.utils._memory import explains_memory, memory_advice, out_of_memory
+
+ASKED = "Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)"
+CUDA = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 139.81 GiB"
+CPU = "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried"
+LIBRARY = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+
+class OutOfMemoryError(RuntimeError):
+    """What torch raises on CUDA bears this name."""
+
+
+def raising(error):
+    """Return a function that raises."""
+
+    def function(*args, **kwargs):
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(ASKED), True),
+        (OutOfMemoryError(CUDA), True),
+        (RuntimeError(CUDA), True),
+        (RuntimeError(CPU), True),
+        (RuntimeError(LIBRARY), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_errors_of_memory_are_known(error, expected):
+    assert out_of_memory(error) is expected
+
+
+def test_numpy_asks_for_too_much():
+    with (
+        pytest.raises(MemoryError, match=r"^x ran out of memory: Unable to .* Give less\.$"),
+        memory_advice("x", dict, "less"),
+    ):
+        np.empty(2**58)
+
+
+@pytest.mark.torch
+def test_torch_asks_for_too_much():
+    torch = pytest.importorskip("torch")
+    assert out_of_memory(torch.OutOfMemoryError(CUDA))
+    with (
+        pytest.raises(MemoryError, match=r"^x ran out of memory: .*allocate.* Give less\.$"),
+        memory_advice("x", dict, "less"),
+    ):
+        torch.empty(2**58, dtype=torch.float64)
+
+
+def test_shapes_types_and_devices_are_told():
+    @explains_memory("fewer rows")
+    def kernel(X, *, block_size=1024, device="cuda"):
+        raise MemoryError(ASKED)
+
+    with pytest.raises(MemoryError) as caught:
+        kernel(np.ones((3, 2)))
+    assert str(caught.value) == (
+        f"kernel ran out of memory: {ASKED}. It was given X of shape (3, 2) in float64. Give fewer "
+        "rows or a smaller block_size or float32 arrays, half the size or "
+        'device="cpu" where the memory of the host is larger.'
+    )
+
+
+def test_generators_explain_too():
+    @explains_memory("fewer weights")
+    def blocks(n):
+        yield n
+        raise MemoryError
+
+    found = blocks(3)
+    assert next(found) == 3
+    with pytest.raises(MemoryError, match=r"^blocks ran out of memory\. Give fewer weights\.$"):
+        next(found)
+
+
+def test_long_messages_are_cut():
+    with (
+        pytest.raises(MemoryError, match=r"^x ran out of memory: (word )+\.\.\.$"),
+        memory_advice("x", dict),
+    ):
+        raise MemoryError("word " * 200)
+
+
+@pytest.mark.parametrize(
+    ("target", "call", "words"),
+    [
+        (
+            "_kernel_alignment._block_alignment",
+            lambda: kernel_alignment(np.ones((4, 9)), np.ones((4, 9))),
+            ("kernel_alignment ran", "smaller block_size", "Y of shape (4, 9)"),
+        ),
+        (
+            "_phase_cells._leading",
+            lambda: rank_one_cells(np.ones((5, 2, 2, 2))),
+            ("rank_one_cells ran", "T of shape (5, 2, 2, 2)", "fewer cells"),
+        ),
+    ],
+)
+def test_kernels_say_what_to_reduce(monkeypatch, target, call, words):
+    monkeypatch.setattr(f"skrmt.linalg.{target}", raising(OutOfMemoryError(CUDA)))
+    with pytest.raises(MemoryError, match=r"Tried to allocate 20\.00 GiB") as caught:
+        call()
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_failed_fit_keeps_its_state(monkeypatch):
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    y = (X[:, 0] > 0).astype(int)
+    model = NoiseAwareLinearClassifier(noise_rates=0.0, alpha=0.1).fit(X, y)
+    before = vars(model).copy()
+    monkeypatch.setattr("skrmt.linalg._ridge_basis.factorise", raising(MemoryError(ASKED)))
+    with pytest.raises(MemoryError, match="float32 arrays, half the size"):
+        model.fit(X, y)
+    assert vars(model) == before
