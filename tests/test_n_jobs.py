@@ -22,7 +22,7 @@ from skrmt.datasets import (
     make_spiked_tensor,
 )
 from skrmt.decomposition import TensorDeflation
-from skrmt.inspection import LearningCurveDisplay
+from skrmt.inspection import LearningCurveDisplay, PhaseDiagramDisplay
 from skrmt.matching import EncoderMatcher, cka_matrix, cka_test, quadratic_assignment
 from skrmt.utils._compare import assert_same, fitted_state
 from skrmt.utils._discovery import public_subpackages
@@ -100,6 +100,15 @@ def compare_encoders(n_jobs):
     return alone._asdict(), crossed._asdict()
 
 
+def draw_phases(n_jobs):
+    """Simulate the cells of a phase diagram."""
+    pytest.importorskip("matplotlib")
+    display = PhaseDiagramDisplay.from_simulation(
+        "noisy-labels", x=[1.0, 2.0], y=[0.1, 0.2, 0.3], size=8, n_draws=4, n_jobs=n_jobs
+    )
+    return display.simulated, display.standard_error
+
+
 def measure_curve(n_jobs):
     """Measure a learning curve by cross-validation."""
     figure = pytest.importorskip("matplotlib.figure")
@@ -113,6 +122,7 @@ CASES = {
     "EncoderMatcher": match,
     "LearningCurveDisplay": measure_curve,
     "NestedTensorClustering": cluster,
+    "PhaseDiagramDisplay": draw_phases,
     "TensorDeflation": decompose,
     "cka_matrix": compare_encoders,
     "cka_test": draw_pairings,

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ..utils._dask import to_local
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._sklearn_compat import Interval, _fit_context
@@ -255,6 +256,7 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
         if isinstance(X, NextTokenModel):
             check_is_fitted(X)
             return TokenCounts(X.counts_, X.contexts_, X.tokens_)
+        X = to_local(X)
         if sparse.issparse(X) or (isinstance(X, np.ndarray) and X.dtype.kind in "biuf"):
             counts = checked_counts(X, allow_none=allow_none)
             rows, columns = counts.shape

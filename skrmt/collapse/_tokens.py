@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from ..utils._dask import to_local
+
 
 class TokenCounts(NamedTuple):
     """How often each token follows each context.
@@ -163,13 +165,16 @@ def checked_counts(X, *, allow_none=False):
     ValueError
         If it is not a matrix, or a count is negative, fractional or not finite, or a row is empty.
     """
+    X = to_local(X)
     matrix = sparse.csr_array(X) if sparse.issparse(X) else sparse.csr_array(np.atleast_2d(X))
     values = matrix.data
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
-        raise ValueError(f"counts must be finite numbers, got dtype {values.dtype}.")
+        raise ValueError(
+            "X has counts that are no finite numbers: give whole numbers of 0 or more, or texts."
+        )
     if (values < 0).any() or (values != np.floor(values)).any():
         bad = values[(values < 0) | (values != np.floor(values))][0]
-        raise ValueError(f"counts must be whole numbers of 0 or more, got {bad}.")
+        raise ValueError(f"X has a count of {bad}: counts must be whole numbers of 0 or more.")
     matrix = matrix.astype(np.int64)
     matrix.sum_duplicates()
     matrix.eliminate_zeros()

@@ -54,6 +54,8 @@ def factor_alignments(factors, true_factors):
 
 def _unit(factors, name):
     """Return matrices with unit columns."""
+    if not isinstance(factors, (list, tuple, np.ndarray)):
+        raise TypeError(f"{name} must be a list of arrays, got {type(factors).__name__}.")
     arrays = [np.asarray(factor, dtype=np.float64) for factor in factors]
     counts = {array.shape[1] if array.ndim == 2 else None for array in arrays}
     if len(counts) != 1 or None in counts:

@@ -10,7 +10,6 @@ from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import KFold, StratifiedKFold
-from sklearn.utils import compute_class_weight
 
 from ..linalg import loo_scores, ridge_basis
 
@@ -103,7 +102,8 @@ def total_weights(model, y, weights):
         return weights
     classes = np.unique(y)
     if given == "balanced":
-        factors = compute_class_weight("balanced", classes=classes, y=y, sample_weight=weights)
+        totals = np.bincount(np.searchsorted(classes, y), weights)
+        factors = weights.sum() / (len(classes) * totals)
     else:
         factors = np.array([given.get(label, 1.0) for label in classes.tolist()])
     return weights * factors[np.searchsorted(classes, y)]

@@ -76,6 +76,8 @@ def linear_assignment(score: Array) -> Permutation:
     array([0, 1])
     """
     given = to_numpy(score)
+    if np.isnan(given).any():
+        raise ValueError("score contains NaN: give a number for every pair.")
     cost = given.max(axis=1, keepdims=True, initial=-np.inf) - np.asarray(given, dtype=np.float64)
     if cost.shape[0] == cost.shape[1] and len(cost) >= _SMALL:
         cost -= cost.min(axis=0)

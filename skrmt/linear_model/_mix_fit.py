@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 from ..estimation import (
     accuracy_influence,
@@ -11,7 +12,7 @@ from ..estimation import (
     score_margins,
     score_temperature,
 )
-from ..linalg import coefficients, loo_scores, loo_squared_error, ridge_basis, to_numpy
+from ..linalg import coefficients, is_torch, loo_scores, loo_squared_error, ridge_basis, to_numpy
 from ..utils._dask import is_dask
 from ._mix_blocks import joined, measure, on_host
 from ._mix_input import RealRows, SourceRows, as_numbers
@@ -172,10 +173,11 @@ def _penalties(alpha, rows, unit):
 
 def _mean_variance(X):
     """Return the mean variance of a column."""
-    if hasattr(X, "multiply"):
+    if sparse.issparse(X):
         mean = np.asarray(X.mean(0)).ravel()
         return float(X.multiply(X).sum() / X.shape[0] - mean @ mean) / X.shape[1]
-    return float(to_numpy(X.var(0)).astype(float).mean())
+    over_rows = {"correction": 0} if is_torch(X) else {}
+    return float(to_numpy(X.var(0, **over_rows)).astype(float).mean())
 
 
 def _threshold(estimator, problem, choice):

@@ -148,6 +148,8 @@ def quadratic_assignment(
     True
     """
     A, B = check_sides(A, B, names=("A", "B"))
+    if not (isinstance(tol, numbers.Real) and 0 <= tol < np.inf):
+        raise ValueError(f"tol={tol!r} must be a number, 0 or more.")
     n, rng, sign = int(A.shape[0]), generator(random_state), 1.0 if maximize else -1.0
     pairs = _checked_seeds(seeds, n)
     if isinstance(low_rank, str):

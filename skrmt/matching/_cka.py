@@ -404,9 +404,18 @@ def _listed(name, encoders):
     """Return embeddings and their names."""
     if isinstance(encoders, dict):
         arrays, names = list(encoders.values()), tuple(str(key) for key in encoders)
-    else:
+    elif isinstance(encoders, (list, tuple)):
         arrays = list(encoders)
         names = tuple(str(i) for i in range(len(arrays)))
+    else:
+        raise TypeError(
+            f"{name} must be a list or dict of embeddings, got {type(encoders).__name__}."
+        )
+    sizes = [len(array) if hasattr(array, "__len__") else None for array in arrays]
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"{name} must be embeddings of the same items, got {sizes} rows: give as many of each."
+        )
     if not arrays:
         raise ValueError(f"{name} must hold one set of embeddings or more, got none.")
     return arrays, names

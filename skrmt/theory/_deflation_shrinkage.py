@@ -9,7 +9,7 @@ from ._deflation_signal import check_norms, check_signal
 
 
 def joint_cosines(betas: ArrayLike, grams: ArrayLike, dims: ArrayLike) -> FloatArray:
-    """Return the cosines of all fitted and all true components of the joint fit.
+    r"""Return the cosines of all fitted and all true components of the joint fit.
 
     Parameters
     ----------
@@ -36,6 +36,13 @@ def joint_cosines(betas: ArrayLike, grams: ArrayLike, dims: ArrayLike) -> FloatA
     See Also
     --------
     joint_cp : The diagonal, and the equations.
+
+    Notes
+    -----
+    :math:`R_m[j,i] = \langle x_j^{(m)},a_i^{(m)}\rangle`, the solution of the equations of
+    `joint_cp`,
+
+    .. math:: R_m\Lambda = \kappa_mB_mD_m^{-1}.
 
     Examples
     --------

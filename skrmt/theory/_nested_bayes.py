@@ -135,6 +135,12 @@ def performance_gap(
     ValueError
         If a size is not a positive integer or a strength is negative or not finite.
 
+    Notes
+    -----
+    Of each method the accuracy :math:`\Phi\bigl(\sqrt{q_y/(1-q_y)}\bigr)` at its overlap of the
+    samples :math:`q_y`, see `overlap_accuracy`; that of the best labels is `bayes_accuracy` at
+    the signal-to-noise ratio of the combination that the oracle takes.
+
     References
     ----------
     Performance Gaps in Multi-view Clustering under the Nested Matrix-Tensor Model,

@@ -196,6 +196,11 @@ def fixed_weights(
     ValueError
         If an argument is outside its range.
 
+    Notes
+    -----
+    With q the square of `view_cosine` and N = n + p + m, the combined view is a matrix of signal
+    :math:`\theta^2q` in noise of variance :math:`(1+\tau q)/N`; see `matrix_spike`.
+
     References
     ----------
     Performance Gaps in Multi-view Clustering under the Nested Matrix-Tensor Model,

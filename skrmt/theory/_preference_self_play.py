@@ -393,7 +393,7 @@ def _threshold(scheme: Scheme, weight: FloatArray) -> FloatArray:
 def self_play_stable(
     scheme: str, temperature: ArrayLike, mixture_weight: ArrayLike = 0.0
 ) -> bool | np.ndarray:
-    """Return whether self-play returns to its fixed point after a small error.
+    r"""Return whether self-play returns to its fixed point after a small error.
 
     Temperature and mixture weight broadcast against one another.
 
@@ -425,6 +425,8 @@ def self_play_stable(
 
     Notes
     -----
+    :math:`\lambda > \lambda_{\min}`, the temperature of `self_play_min_temperature`, at which the
+    largest factor of an error, `self_play_rate` for one opponent, has modulus 1.
     It holds for policies that can express anything, each round solved exactly. A log-linear policy
     rests at its fit of largest likelihood, and behaves so near it as far as that fit describes the
     human responses.

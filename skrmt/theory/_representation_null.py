@@ -215,6 +215,15 @@ def moments_of_invariants(
     --------
     permutation_moments : From the kernels, and the formula.
 
+    Notes
+    -----
+    With A = HKH and B = HLH, the mean over all permutations is
+
+    .. math:: \frac{\mathrm{tr}A\;\mathrm{tr}B}{(n-1)\,\|A\|\,\|B\|}
+
+    for CKA, and :math:`\mathrm{tr}A\,\mathrm{tr}B/(n-1)^3` for HSIC; the variance is that of
+    `permutation_moments`.
+
     References
     ----------
     Kazi-Aoual, Hitier, Sabatier and Lebreton, Refined approximations to permutation tests for

@@ -136,8 +136,9 @@ def required_seeds(
 
     Notes
     -----
-    The accuracy increases with the number of seeds for positive `rho`, and the smallest number is
-    found by bisection. The seeds are independent ones: where similarities to different seeds are
+    :math:`\min\{s : A_k(\rho, s) \geq A\}` with A the wanted accuracy and :math:`A_k` that of
+    `seeded_accuracy`, which increases with the number of seeds for positive `rho`; found by
+    bisection. The seeds are independent ones: where similarities to different seeds are
     correlated, the number is an effective one, and more pairs are needed.
 
     References

@@ -229,7 +229,7 @@ def ridge_profile(sample_eigenvalues: Any, alphas: Any, n_samples: float) -> Rid
 
 
 def transfer_penalty(profile: RidgeProfile, alpha: float, n_samples: float) -> float:
-    """Compute the renormalised penalty of another number of rows.
+    r"""Compute the renormalised penalty of another number of rows.
 
     Parameters
     ----------
@@ -250,6 +250,14 @@ def transfer_penalty(profile: RidgeProfile, alpha: float, n_samples: float) -> f
     ------
     ValueError
         If a value is out of its domain.
+
+    Notes
+    -----
+    The root of
+
+    .. math:: \kappa = \alpha + \frac{\kappa}{n}\,\mathrm{df}_1(\kappa),
+
+    with the degrees of freedom of the profile in the place of those of the population.
 
     Examples
     --------
@@ -275,7 +283,7 @@ def transfer_penalty(profile: RidgeProfile, alpha: float, n_samples: float) -> f
 
 
 def transfer_degrees(profile: RidgeProfile, penalty: float) -> tuple[float, float]:
-    """Read the degrees of freedom at some penalty.
+    r"""Read the degrees of freedom at some penalty.
 
     Parameters
     ----------
@@ -294,6 +302,12 @@ def transfer_degrees(profile: RidgeProfile, penalty: float) -> tuple[float, floa
     ------
     ValueError
         If the penalty is not positive.
+
+    Notes
+    -----
+    .. math:: \mathrm{df}_1(\kappa) = \sum_j\frac{l_j}{l_j+\kappa}, \qquad
+        \mathrm{df}_2(\kappa) = \sum_j\frac{l_j^2}{(l_j+\kappa)^2}
+        = \mathrm{df}_1 + \kappa\,\mathrm{df}_1'(\kappa).
 
     Examples
     --------
@@ -320,7 +334,7 @@ def _log_degrees(profile: RidgeProfile) -> Any:
 
 
 def transfer_values(profile: RidgeProfile, values: Any, penalty: float) -> float:
-    """Read at some penalty what a training set shows on a profile.
+    r"""Read at some penalty what a training set shows on a profile.
 
     Parameters
     ----------
@@ -340,6 +354,11 @@ def transfer_values(profile: RidgeProfile, values: Any, penalty: float) -> float
     ------
     ValueError
         If there is not one value a penalty.
+
+    Notes
+    -----
+    What depends on :math:`\kappa` alone is the same for every number of rows. It is read off a
+    monotone cubic in :math:`\log\kappa` through the values.
 
     Examples
     --------

@@ -102,6 +102,11 @@ def plan_stages(
 
     Notes
     -----
+    With :math:`R_T` the last value of `risk_curve`, T steps at rates :math:`\eta_t` and batch sizes
+    :math:`B_t`,
+
+    .. math:: \min R_T(\eta, B) \quad\text{subject to}\quad \sum_{t=1}^T B_t \leq \text{budget}.
+
     The family holds constant rates, cosine and linear decay over the whole budget or over its
     end, each with the batch size doubled once or never; the decay begins with the doubling or
     later. Its parameters are optimised for a spectrum of at most 24 groups of eigenvalues with

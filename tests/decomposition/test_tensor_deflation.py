@@ -195,7 +195,9 @@ def test_shrinking_brings_the_tensor_closer_to_the_signal():
     errors = [np.linalg.norm(model.reconstruct(shrink) - signal) for shrink in (False, True)]
     assert errors[1] < errors[0]
     basis = np.einsum("ar,br,cr->abcr", *model.factors_).reshape(-1, 2)
-    best = np.linalg.norm(basis @ np.linalg.lstsq(basis, signal.ravel(), rcond=None)[0] - signal.ravel())
+    best = np.linalg.norm(
+        basis @ np.linalg.lstsq(basis, signal.ravel(), rcond=None)[0] - signal.ravel()
+    )
     assert errors[1] < best + 0.2 * (errors[0] - best)
 
 

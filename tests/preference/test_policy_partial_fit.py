@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -191,4 +192,7 @@ def test_classes_are_checked():
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 @parametrize_with_checks([PreferencePolicy("ipo", alpha=0.1)])
 def test_scikit_learn_common_checks(estimator, check):
+    old = tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 7)
+    if old and check.func.__name__.startswith("check_sample_weight_equivalence"):
+        pytest.skip("this check of scikit-learn 1.6 gives its two fits of a pair other labels")
     check(estimator)
