@@ -26,7 +26,7 @@ help:
 	@echo 'make test        the test suite, without torch'
 	@echo 'make test-torch  the tests that need torch, on CPU and where there is one on CUDA'
 	@echo 'make test-slow   the long Monte Carlo tests'
-	@echo 'make docs        the documentation, in docs/_build/html'
+	@echo 'make docs        the documentation, in docs/_build/html, and notebooks beside it'
 	@echo 'make benchmarks  every subject against its rivals, in one table: docs/benchmarks.md'
 	@echo 'make benchmark-tables  all tables of the documentation, in about two hours'
 	@echo 'make lint        ruff, mypy, codespell'
@@ -46,6 +46,7 @@ test-torch: $(TORCH_VENV)/.torch
 
 docs: $(VENV)/.docs
 	@$(RUN) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@$(RUN) docs/make_notebooks.py docs/_build/notebooks
 	@echo 'docs/_build/html/index.html'
 
 benchmarks: $(BENCHMARK_VENV)/.rivals

@@ -5,6 +5,7 @@ import inspect
 import os
 import re
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -39,6 +40,7 @@ autosummary_ignore_module_all = False
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_show_inherited_class_members = False
+toc_object_entries_show_parents = "hide"
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -60,6 +62,11 @@ html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": {"**": ["page-toc"]},
+    "header_links_before_dropdown": 7,
+}
+# Pages without neighbours need no list of them beside them.
+html_sidebars = {
+    page: [] for page in ("install", "chooser", "glossary", "contributing", "changelog", "benchmarks")
 }
 html_show_sourcelink = False
 
@@ -97,7 +104,9 @@ def theory_page(module):
     """Return the page of one module of theory."""
     title, _, more = inspect.getdoc(module).partition("\n")
     short = title.rstrip(".").partition(":")[0]
-    parts = [heading(short, "="), title, more.strip(), f"Module :mod:`{module.__name__}`."]
+    more = re.sub(r"^(.+)\n-{3,}$", r".. rubric:: \1", more.strip(), flags=re.M)
+    more = re.sub(r"(?<![:`])`(\w+)`(?!`)", lambda name: linked(module, name[1]), more)
+    parts = [heading(short, "="), title, more, f"Module :mod:`{module.__name__}`."]
     for name in module.__all__:
         member = getattr(module, name)
         if inspect.isfunction(member):
@@ -105,20 +114,39 @@ def theory_page(module):
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def linked(module, name):
+    """Return a name, with a link where it is a function or class of the module."""
+    roles = {True: "class", False: "func"}
+    member = getattr(module, name, None) if name in module.__all__ else None
+    role = roles[inspect.isclass(member)]
+    return f":{role}:`~{module.__name__}.{name}`" if member else f"`{name}`"
+
+
 def theory_section(module, name, function):
-    """Return title, summary, formulas and sources of a function."""
+    """Return title, summary, formulas, symbols and sources of a function."""
     doc = FunctionDoc(function)
-    results = [line for returned in doc["Returns"] for line in returned.desc]
-    arguments = ", ".join(inspect.signature(function).parameters)
-    formulas = doc["Notes"] or results
     sources = " ".join(line.strip() for line in doc["References"]).strip()
+    symbols = [defined(f"``{item.name}`` : {item.type}", item.desc) for item in doc["Parameters"]]
+    results = [defined(f"Returns : {item.type or item.name}", item.desc) for item in doc["Returns"]]
     return [
-        heading(name.replace("_", " ").capitalize(), "-"),
+        heading(name, "-"),
         " ".join(doc["Summary"]),
-        f":func:`~{module.__name__}.{name}` ``({arguments})``",
-        unnumbered("\n".join(formulas)),
+        linked(module, name),
+        unnumbered("\n".join(doc["Notes"])),
+        ".. container:: skrmt-symbols",
+        indented(unnumbered("\n".join(symbols + results))),
         f"Source: {unnumbered(sources)}" if sources else "",
     ]
+
+
+def defined(term, lines):
+    """Return an entry of a list of definitions."""
+    return f"{term}\n{indented(chr(10).join(lines) or '...')}\n"
+
+
+def indented(text):
+    """Indent a block of text."""
+    return textwrap.indent(text, "   ")
 
 
 def heading(text, line):

@@ -473,7 +473,7 @@ DATA: list[tuple[str, Any, str]] = [
     ("counts-negative", lambda: collapse.CollapseForecaster().fit(-COUNTS), "X has a count.*-50"),
     ("counts-nan", lambda: collapse.CollapseForecaster().fit(holed(COUNTS)), "counts.*finite"),
     ("counts-zero", lambda: collapse.CollapseForecaster().fit(np.zeros((1, 3), int)), "no count"),
-    ("counts-half", lambda: collapse.CollapseForecaster().fit(COUNTS + 0.5), r"X has a count.*50\.5"),
+    ("counts-half", lambda: collapse.CollapseForecaster().fit(COUNTS + 0.5), r"a count.*50\.5"),
     ("counts-none", lambda: collapse.CollapseForecaster().fit(None), "X"),
     ("texts-empty", lambda: collapse.NextTokenModel(tokenizer=str.split).fit([]), "X"),
     ("texts-short", lambda: collapse.NextTokenModel(3, tokenizer=str.split).fit(["a b"]),
