@@ -63,10 +63,12 @@ html_theme_options = {
     "navigation_with_keys": False,
     "secondary_sidebar_items": {"**": ["page-toc"]},
     "header_links_before_dropdown": 7,
+    "navbar_persistent": ["search-button"],
 }
 # Pages without neighbours need no list of them beside them.
 html_sidebars = {
-    page: [] for page in ("install", "chooser", "glossary", "contributing", "changelog", "benchmarks")
+    page: []
+    for page in ("install", "chooser", "glossary", "contributing", "changelog", "benchmarks")
 }
 html_show_sourcelink = False
 
@@ -104,7 +106,7 @@ def theory_page(module):
     """Return the page of one module of theory."""
     title, _, more = inspect.getdoc(module).partition("\n")
     short = title.rstrip(".").partition(":")[0]
-    more = re.sub(r"^(.+)\n-{3,}$", r".. rubric:: \1", more.strip(), flags=re.M)
+    more = re.sub(r"^(.+)\n-{3,}$", r".. rubric:: \1\n", more.strip(), flags=re.M)
     more = re.sub(r"(?<![:`])`(\w+)`(?!`)", lambda name: linked(module, name[1]), more)
     parts = [heading(short, "="), title, more, f"Module :mod:`{module.__name__}`."]
     for name in module.__all__:
@@ -127,7 +129,7 @@ def theory_section(module, name, function):
     doc = FunctionDoc(function)
     sources = " ".join(line.strip() for line in doc["References"]).strip()
     symbols = [defined(f"``{item.name}`` : {item.type}", item.desc) for item in doc["Parameters"]]
-    results = [defined(f"Returns : {item.type or item.name}", item.desc) for item in doc["Returns"]]
+    results = [defined(f"Returns : {returned(item)}", item.desc) for item in doc["Returns"]]
     return [
         heading(name, "-"),
         " ".join(doc["Summary"]),
@@ -137,6 +139,11 @@ def theory_section(module, name, function):
         indented(unnumbered("\n".join(symbols + results))),
         f"Source: {unnumbered(sources)}" if sources else "",
     ]
+
+
+def returned(item):
+    """Return name and type of a result, as far as it has them."""
+    return ", ".join(part for part in (item.name, item.type) if part)
 
 
 def defined(term, lines):

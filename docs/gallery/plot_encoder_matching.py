@@ -1,6 +1,6 @@
 """
-Two feature sets of the same digits: which row goes with which
-==============================================================
+Matching two feature sets of the same digits
+============================================
 
 The left and the right part of images of handwritten digits are two views of the same items, as a picture
 and its caption are. Some pairs are known. Are the views alike? Which left part belongs to which right one?

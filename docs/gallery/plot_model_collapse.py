@@ -1,6 +1,6 @@
 """
-What becomes of a corpus when models are trained on the output of models
-========================================================================
+Training on the output of models
+================================
 
 Each generation of a next-token model is trained on what the last one wrote. How fast does its diversity
 go, what is lost first, and how much synthetic text is safe? `CollapseForecaster` reads the answers off the

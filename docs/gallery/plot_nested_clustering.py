@@ -1,6 +1,6 @@
 """
-Several noisy views of the same items, and how many end in the right cluster
-============================================================================
+Clustering several noisy views
+==============================
 
 Items are seen through several views of unknown, unequal noise, without labels. Which views are to be
 trusted? Is there anything to be found? How many items will be in the right cluster?

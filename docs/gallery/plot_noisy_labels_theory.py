@@ -1,6 +1,6 @@
 """
-Theory against simulation
-=========================
+Noisy labels: theory against simulation
+=======================================
 
 The theory of learning with noisy labels is about large data, yet its numbers come true at a few
 hundred rows. Here two Gaussian classes are drawn again and again, and classifiers trained on their

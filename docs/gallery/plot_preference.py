@@ -1,6 +1,6 @@
 """
-Preference losses and self-play, before any GPU runs
-====================================================
+Preference losses and self-play
+===============================
 
 Which loss, which penalty, and will self-play converge? On features of the responses all of it can be
 computed, and told before the first test pair. Here the truth is known, so that it can be checked.

@@ -1,6 +1,6 @@
 """
-Batch doubling and loss spikes, predicted and measured
-======================================================
+Batch doubling and loss spikes
+==============================
 
 A schedule of several stages is a bet: on a learning rate, on the moment at which the batch size doubles, on
 the rows being clean. For least squares the whole loss curve is known before the first step.

@@ -1,6 +1,6 @@
 """
-The components of a noisy tensor, and how close each is to the truth
-====================================================================
+Components of a noisy tensor
+============================
 
 A cube of noisy measurements hides a few rank-one components, some of them alike. How many are real?
 How strong are they? How close are the factors that were found to the true ones? `TensorDeflation`

@@ -394,9 +394,14 @@ def estimated_generator(
 
     Notes
     -----
-    The generator draws from the sample covariance of `n_generator` rows, whose resolvent traces
-    follow from the Marchenko-Pastur equation. With a generator in hand use `mixture_ridge` with its
-    covariance.
+    The generator draws from the sample covariance :math:`\hat C` of `n_generator` rows, whose
+    resolvent traces follow from the Marchenko-Pastur equation: with y = p / n_generator,
+    :math:`t = \frac1p\mathrm{tr}(x_0I+x_1\hat C)^{-1}` is the positive root of
+
+    .. math:: x_0x_1y\,t^2 + (x_0+x_1-x_1y)\,t = 1,
+
+    and the others are its derivatives. They enter the equations of `mixture_ridge`, averaged. With
+    a generator in hand use `mixture_ridge` with its covariance.
 
     References
     ----------

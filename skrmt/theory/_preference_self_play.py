@@ -425,11 +425,10 @@ def self_play_stable(
 
     Notes
     -----
-    :math:`\lambda > \lambda_{\min}`, the temperature of `self_play_min_temperature`, at which the
-    largest factor of an error, `self_play_rate` for one opponent, has modulus 1.
-    It holds for policies that can express anything, each round solved exactly. A log-linear policy
-    rests at its fit of largest likelihood, and behaves so near it as far as that fit describes the
-    human responses.
+    It is :math:`\lambda > \lambda_{\min}`, that of `self_play_min_temperature`, above which errors
+    shrink at the rates of `self_play_rate`. It holds for policies that can express anything, each
+    round solved exactly. A log-linear policy rests at its fit of largest likelihood, and behaves so
+    near it as far as that fit describes the human responses.
 
     References
     ----------
