@@ -9,9 +9,10 @@ import textwrap
 import tomllib
 from pathlib import Path
 
+from docutils import nodes
 from numpydoc.docscrape import FunctionDoc
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 # Worker processes of the gallery would compete for the same cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -24,7 +25,7 @@ version = release = PROJECT["version"]
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "mathml",
     "sphinx_gallery.gen_gallery",
     "numpydoc",
     "myst_parser",
@@ -54,6 +55,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
 }
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"skrmt {release}"
 html_static_path = ["_static"]
@@ -166,8 +168,24 @@ def unnumbered(text):
     return re.sub(r"\.\. \[\d+\] | ?\[\d+\]_", "", text)
 
 
+def link_articles(app, doctree):
+    """Make links of the numbers of articles."""
+    for text in list(doctree.findall(nodes.Text)):
+        if "arXiv:" in text and type(text.parent) in (nodes.paragraph, nodes.emphasis):
+            parts = re.split(r"(arXiv:\d{4}\.\d{5})", text)
+            text.parent.replace(text, [linked_article(part) for part in parts if part])
+
+
+def linked_article(text):
+    """Return a number of an article as a link, other text as it is."""
+    if not re.fullmatch(r"arXiv:[\d.]+", text):
+        return nodes.Text(text)
+    return nodes.reference("", text, refuri=f"https://arxiv.org/abs/{text[6:]}")
+
+
 def setup(app):
     """Connect the hooks."""
+    app.connect("doctree-read", link_articles)
     app.connect("builder-inited", write_theory_pages)
     app.connect("autodoc-skip-member", skip_generated)
     app.connect("source-read", list_public_names)

@@ -418,6 +418,8 @@ DATA: list[tuple[str, Any, str]] = [
      "sample_noise"),
     ("label-distribution", lambda: noise_aware().fit(X2, Y2, label_distribution=np.ones((40, 2))),
      "label_distribution"),
+    ("label-distribution-class", lambda: noise_aware().fit(
+        X2, Y2, label_distribution=np.eye(2)[np.zeros(40, int)]), "label_distribution.*column 1"),
     ("source-short", lambda: linear_model.SyntheticMixClassifier().fit(
         mix().X, mix().y, sample_source=[0, 1]), "sample_source"),
     ("source-negative", lambda: linear_model.SyntheticMixClassifier().fit(
@@ -457,7 +459,9 @@ DATA: list[tuple[str, Any, str]] = [
      r"X_rejected|X_chosen"),
     ("pairs-nan", lambda: preference.PreferencePolicy().fit_pairs(holed(X2), X2), "NaN"),
     ("loss-option", lambda: preference.PreferencePolicy(
-        loss_options={"no_such_option": 1}).fit(X2, Y2), "no option 'no_such_option'"),
+        loss_options={"no_such_option": 1}).fit(X2, Y2), "loss_options.*'no_such_option'"),
+    ("policy-base", lambda: fitted("SelfPlayPolicy").fit(
+        PROMPTS, CHOICES, log_base=np.zeros((3, 3))), "log_base.*shape"),
     ("rank-width", lambda: fitted("PreferencePolicy").rank(X2[:, :2]), r"candidates|features"),
     ("views-mask", lambda: cluster.NestedTensorClustering().fit(X3, mask=np.ones((2, 2), bool)),
      "mask"),

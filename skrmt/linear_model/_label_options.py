@@ -241,6 +241,11 @@ def _label_distribution(label_distribution, n_samples, n_classes):
         )
     if not (shares >= 0).all() or np.abs(shares.sum(1) - 1).max() > _TOLERANCE:
         raise ValueError("label_distribution has rows that are not probabilities with sum 1.")
+    if not shares.any(0).all():
+        raise ValueError(
+            f"label_distribution has only zeros in column {shares.any(0).argmin()}: no row can "
+            "have that class. Leave the class out of y and its column out."
+        )
     return shares
 
 

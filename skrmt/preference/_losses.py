@@ -395,8 +395,8 @@ def _read_options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise TypeError(
-            f"{name} has no option {unknown[0]!r}; it has {', '.join(known) or 'none'}. "
-            "Leave it out."
+            f"loss_options: {name} has no option {unknown[0]!r}; it has "
+            f"{', '.join(known) or 'none'}. Leave it out."
         )
     options = {}
     for option, (default, low, high, closed) in known.items():

@@ -273,7 +273,13 @@ def read_reference(reference: Any, n_features: int, name: str = "reference") -> 
     return values.astype(np.float64)
 
 
-def read_candidates(X: Any, mask: Any, log_reference: Any, n_features: int | None = None):
+def read_candidates(
+    X: Any,
+    mask: Any,
+    log_reference: Any,
+    n_features: int | None = None,
+    name: str = "log_reference",
+):
     """Check candidate sets.
 
     Parameters
@@ -286,6 +292,8 @@ def read_candidates(X: Any, mask: Any, log_reference: Any, n_features: int | Non
         Log-probabilities of a policy up to a constant a prompt; `-inf` for no candidate.
     n_features : int, optional
         Number of features seen in `fit`.
+    name : str
+        What the caller calls `log_reference`.
 
     Returns
     -------
@@ -301,7 +309,7 @@ def read_candidates(X: Any, mask: Any, log_reference: Any, n_features: int | Non
         X[~present] = 0.0
     X = check_array_like_on_device(X, "X", 3, n_features=n_features).astype(np.float64)
     present = np.ones(X.shape[:2], bool) if mask is None else present
-    base = np.where(present, _read_log_reference(log_reference, X.shape[:2]), -np.inf)
+    base = np.where(present, _read_log_reference(log_reference, X.shape[:2], name), -np.inf)
     counts = np.isfinite(base).sum(1)
     if counts.min() < 2:
         raise ValueError(
@@ -322,14 +330,14 @@ def _read_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     return mask
 
 
-def _read_log_reference(log_reference: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _read_log_reference(log_reference: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
     """Check log-probabilities over candidates."""
     if log_reference is None:
         return np.zeros(shape)
     values = np.asarray(as_host(log_reference), dtype=np.float64)
     if values.shape != shape or not (values < np.inf).all():
         raise ValueError(
-            f"log_reference must hold log-probabilities of shape {shape}, finite or -inf, got "
+            f"{name} must hold log-probabilities of shape {shape}, finite or -inf, got "
             f"shape {values.shape} with largest entry {values.max() if values.size else None}."
         )
     return values

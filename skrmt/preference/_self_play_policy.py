@@ -213,7 +213,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         SelfPlayPolicy
             The fitted policy.
         """
-        X, offsets = read_candidates(X, mask, log_base)
+        X, offsets = read_candidates(X, mask, log_base, name="log_base")
         human = _read_human(y, offsets)
         weights = check_sample_weight(as_host(sample_weight), len(X))
         base = read_reference(self.base, X.shape[2], "base")
@@ -311,7 +311,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
             The policy.
         """
         check_is_fitted(self)
-        features, offsets = read_candidates(X, mask, log_base, self.n_features_in_)
+        features, offsets = read_candidates(X, mask, log_base, self.n_features_in_, name="log_base")
         probabilities = np.exp(log_policy(features, offsets, self.coef_))
         return probabilities.astype(output_dtype(X), copy=False)
 
