@@ -384,7 +384,7 @@ def encoder_matching():
         "right matches",
         paired,
         match_pairs,
-        {"PCA + Procrustes + assignment": procrustes},
+        {"PCA to the true 12 factors, Procrustes, assignment": procrustes},
         matches,
         lambda data, result: result[0].predict_accuracy(data.X_query, data.Y_query).accuracy,
     )

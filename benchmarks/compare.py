@@ -133,9 +133,12 @@ def span(values):
 
 
 def markdown(rows):
-    """Return a Markdown table."""
+    """Return a Markdown table, which names a job in its first row only."""
     lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+    for above, row in zip([None, *rows], rows, strict=False):
+        job = "" if above and above[0] == row[0] else row[0]
+        lines.append("| " + " | ".join([job, *row[1:]]) + " |")
+    return "\n".join(lines)
 
 
 def main():
