@@ -5,6 +5,7 @@ import os
 import time
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from _table import machine, print_table
@@ -16,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from skrmt.exceptions import TheoryWarning
-from skrmt.linear_model import Stage, StagedSGDClassifier, StagedSGDRegressor
+from skrmt.linear_model import Stage, StagedSGDClassifier, StagedSGDRegressor, _staged_sgd_stream
 from skrmt.theory.sgd import (
     critical_learning_rate,
     plan_stages,
@@ -198,6 +199,20 @@ def seconds(function):
     return time.perf_counter() - start
 
 
+def pass_seconds(one_pass):
+    """Return the time of a pass, and how much of it its steps take, without checks and means."""
+    spent, steps = [], _staged_sgd_stream._steps
+
+    def timed(*args):
+        start = time.perf_counter()
+        result = steps(*args)
+        spent.append(time.perf_counter() - start)
+        return result
+
+    with mock.patch.object(_staged_sgd_stream, "_steps", timed):
+        return seconds(one_pass), spent[0]
+
+
 def speed_rows(rounds):
     """Yield times over those of rivals, medians and ranges over rounds."""
     for n, p in ((20_000, 1000), (20_000, 100)):
@@ -221,9 +236,9 @@ def speed_rows(rounds):
         def fit(X=X, y=y, stages=stages):
             StagedSGDRegressor(stages, random_state=0).fit(X, y)
 
-        times = np.array([[seconds(f) for f in (rival, products, one_pass)] for _ in range(rounds)])
-        whole = seconds(fit)
-        ratios = times[:, 2:] / times[:, :2]
+        rows = [(seconds(rival), seconds(products), *pass_seconds(one_pass)) for _ in range(rounds)]
+        times, whole = np.array(rows), seconds(fit)
+        ratios = np.column_stack([times[:, 2:3] / times[:, :2], times[:, 3] / times[:, 1]])
         cells = [f"{np.median(r):.2f} ({r.min():.2f}-{r.max():.2f})" for r in ratios.T]
         name = f"{n} x {p}, batches of 32"
         yield name, f"{1e3 * np.median(times[:, 2]):.0f} ms", *cells, f"{whole:.2f} s"
@@ -255,7 +270,14 @@ def main():
         print_table("Spikes of staged SGD", ("what", "value"), spike_rows())
         header = ("data", "schedule", "predicted risk", "measured risk", "first rate")
         print_table("Schedules of one budget", header, plan_rows(options.runs))
-        header = ("n x p", "a pass", "over SGDRegressor", "over two products", "fit with theory")
+        header = (
+            "n x p",
+            "a pass",
+            "over SGDRegressor",
+            "over two products",
+            "its steps alone",
+            "fit with theory",
+        )
         print_table("Time of staged SGD", header, speed_rows(options.rounds))
         print_table("Time of the risk curve", ("recursion", "time"), theory_rows())
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import zipfile
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,6 +122,9 @@ class Batches:
         self.order, self.key, self.buffer = None, None, None
         if in_order:
             self.order = np.random.default_rng(root).permutation(len(targets))
+        sizes = [part.batch_size for part in segments]
+        self.lengths = [max(1, min(_BLOCK // (size * X.shape[1]), 256)) for size in sizes]
+        self.ones = backend.asarray(np.ones(max(sizes)), like=X, dtype=kind)
         rows = [len(part.rates) * part.batch_size for part in segments]
         self.first = np.concatenate([[0], np.cumsum(rows)]).astype(int)
         self.cumulative = [None if in_order else np.cumsum(part.shares) for part in segments]
@@ -128,10 +132,9 @@ class Batches:
     def get(self, number, step):
         """Return features and targets, centred, of a step of a stage."""
         size = self.segments[number].batch_size
-        length = int(np.clip(_BLOCK // (size * self.X.shape[1]), 1, 256))
-        block, inside = divmod(step, length)
+        block, inside = divmod(step, self.lengths[number])
         if self.key != (number, block):
-            self._load(number, block, length)
+            self._load(number, block, self.lengths[number])
         rows = slice(inside * size, (inside + 1) * size)
         return self.features[rows], self.values[rows]
 
@@ -250,6 +253,8 @@ def _stretch(progress, batches, number, first, stop, watch, limits, every):
     size, decay, losses = part.batch_size, part.weight_decay, progress.losses
     lowest = None if limits is None else limits[-1]
     weights, offset = progress.weights, batches.offsets[number]
+    ones, begin = batches.ones, progress.step
+    rates = part.rates[begin - first : stop - first].tolist()
     while progress.step < stop:
         step = progress.step
         features, values = batches.get(number, step - first)
@@ -270,16 +275,16 @@ def _stretch(progress, batches, number, first, stop, watch, limits, every):
                 return
         else:
             progress.streak, progress.excursion = 0, False
-        rate = part.rates[step - first] * progress.factors[step]
+        rate = rates[step - begin] * float(progress.factors[step])
         if decay:
             weights *= 1 - rate * decay
         gradient = features.T @ residual
         if offset is not None:
-            total = residual.sum(axis=0)
+            total = ones[: len(residual)] @ residual
             gradient -= offset * total if residual.ndim == 1 else offset[:, None] * total
         gradient *= rate / size
         weights -= gradient
-        if not np.isfinite(loss):
+        if not isfinite(loss):
             raise ValueError(
                 f"the loss overflows at step {step}: the learning rate {rate:g} is too high for "
                 "these data. Lower learning_rate, or give it with relative=True."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -98,6 +99,7 @@ def _steps(schedule, stream, X, targets, weights, coef):
     if _large_mean(X, stream.mean):
         X, centre = X - centre, None
     equal = bool((weights == weights[0]).all())
+    ones = backend.asarray(np.ones(len(weights)), like=X, dtype=kind)
     losses, first, step = [], 0, stream.step
     with np.errstate(over="ignore", invalid="ignore"):
         while first < len(weights):
@@ -112,9 +114,9 @@ def _steps(schedule, stream, X, targets, weights, coef):
             if not equal:
                 rows = backend.asarray(weights[part], like=X, dtype=kind)
                 weighted, mass = (rows * residual.T).T, float(rows.sum())
-            squares = float(weighted.reshape(-1) @ residual.reshape(-1))
-            loss = squares / (2 * mass) if mass else 0.0
-            if not np.isfinite(loss):
+            squares = weighted.reshape(-1) @ residual.reshape(-1)
+            loss = float(squares) / (2 * mass) if mass else 0.0
+            if not isfinite(loss):
                 raise ValueError(
                     f"the loss overflows at step {step}: the learning rate {rate:g} is too high "
                     "for these data. Lower learning_rate, or give it with relative=True."
@@ -122,7 +124,7 @@ def _steps(schedule, stream, X, targets, weights, coef):
             if mass:
                 gradient = features.T @ weighted
                 if centre is not None:
-                    total = weighted.sum(0)
+                    total = ones[part] @ weighted
                     gradient -= centre * total if residual.ndim == 1 else centre[:, None] * total
                 if decay:
                     slope *= 1 - rate * decay

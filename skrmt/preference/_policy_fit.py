@@ -29,6 +29,7 @@ from ._policy_solver import (
     convex_slopes,
     descend,
     directions,
+    gradient_size,
     leave_one_out,
     newton,
     slope_of,
@@ -302,12 +303,13 @@ def _fit_convex(pairs: Comparisons, setting: Setting) -> Choice:
     alphas = np.array([setting.alpha], dtype=float)
     if setting.alpha is None:
         alphas = beta**2 / 8 * _level(pairs) * _NEWTON_GRID
+    size = gradient_size(space.Z, coarse[-1])
     fits, left, start = [], [], _rough_start(space.Z, pairs, name, slope, float(alphas[-1]))
     near = None if start is None else start.factor
     start = None if start is None else start.coef
     start_is_rough = start is not None
     for alpha in alphas[::-1]:
-        fit = newton(space.Z, coarse, float(alpha), start, setting.max_iter, factor=near)
+        fit = newton(space.Z, coarse, float(alpha), start, setting.max_iter, factor=near, size=size)
         near = fit.factor if start_is_rough else None
         fits.append(fit)
         start = fit.coef

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh, solve_triangular
+from scipy.linalg.blas import dtrmm
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
@@ -19,7 +20,8 @@ CONVEX = ("dpo", "cdpo", "robust", "hinge", "ipo", "sigmoid_norm", "simpo")
 _TOL = 3e-9
 _COARSE = (1.0, 0.3)
 _FINE = (0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
-_REUSE = 0.25
+_ALMOST = 1e-6
+_REUSE = 0.1
 _STEP = 2e-8
 _FARTHEST = 1e6
 _ROOM = 1e-10
@@ -218,6 +220,7 @@ def newton(
     max_iter: int,
     tol: float = _TOL,
     factor: Any = None,
+    size: float | None = None,
 ) -> Fit:
     """Minimise the losses in turn, each from the minimum of the one before.
 
@@ -237,6 +240,8 @@ def newton(
         Largest entry of the gradient at the end, over that at 0.
     factor : tuple, optional
         Factor of a Hessian near the start, for the first loss.
+    size : float, optional
+        Largest entry of the gradient at 0, by `gradient_size`.
 
     Returns
     -------
@@ -244,12 +249,32 @@ def newton(
         In the coordinates of Z.
     """
     u = np.zeros(Z.shape[1]) if start is None else start
-    steps, converged = 0, True
+    d, steps, converged = Z @ u, 0, True
+    size = gradient_size(Z, losses[-1]) if size is None else size
     for loss in losses:
-        u, taken, converged, factor = _newton(Z, loss, alpha, u, max_iter, tol, factor)
+        limits = tol * size, _ALMOST * size
+        u, d, taken, converged, factor = _newton(Z, loss, alpha, u, d, max_iter, limits, factor)
         factor = factor if len(losses) == 1 else None
         steps += taken
-    return Fit(u, Z @ u, steps, converged, factor)
+    return Fit(u, d, steps, converged, factor)
+
+
+def gradient_size(Z: np.ndarray, loss: Slope) -> float:
+    """Return the largest entry of the gradient of a loss at 0, 1 if that is 0.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (m, r)
+        Differences in some coordinates.
+    loss : callable
+        Loss of each row, weights included.
+
+    Returns
+    -------
+    float
+        The size.
+    """
+    return float(np.abs(Z.T @ loss(np.zeros(len(Z)))[1]).max(initial=0.0)) or 1.0
 
 
 def _newton(
@@ -257,45 +282,61 @@ def _newton(
     loss: Slope,
     alpha: float,
     u: np.ndarray,
+    d: np.ndarray,
     max_iter: int,
-    tol: float,
+    limits: tuple[float, float],
     factor: Any,
-) -> tuple[np.ndarray, int, bool, Any]:
-    """Minimise one loss; the Hessian is kept as long as it makes the gradient fall fast."""
-    d = Z @ u
-    _, first, _ = loss(np.zeros(len(Z)))
-    size = float(np.abs(Z.T @ first).max(initial=0.0)) or 1.0
+) -> tuple[np.ndarray, np.ndarray, int, bool, Any]:
+    """Minimise one loss.
+
+    The Hessian is kept as long as it makes the gradient fall fast, and corrected by what the
+    gradients have shown since (BFGS).
+    """
     value, first, second = loss(d)
     gradient = Z.T @ first + 2 * alpha * u
-    fresh, reach = False, np.inf
+    fresh, reach, seen = False, np.inf, []
     for step in range(max_iter):
         norm = float(np.abs(gradient).max(initial=0.0))
-        if norm <= tol * size:
-            return u, step, True, factor
+        if norm <= limits[0]:
+            return u, d, step, True, factor
         if factor is None:
-            factor, fresh = _factor(Z, second, alpha), True
-        move = -cho_solve(factor, gradient)
+            factor, fresh, seen = _factor(Z, second, alpha), True, []
+        move = -_solve(factor, seen, gradient)
         if alpha > 0 and np.abs(move).max() <= _STEP * np.abs(u).max():
-            return u + move, step + 1, True, factor
+            return u + move, d + Z @ move, step + 1, True, factor
         change = Z @ move
         far = float(np.abs(d + change).max())
         if step == 0:
             reach = _FARTHEST * far
         if far > reach:
-            return u, step, False, factor
+            return u, d, step, False, factor
         length, trial = _search(loss, alpha, u, d, change, move, value, gradient)
         if length == 0.0:
             if fresh:
-                return u, step, norm <= 1e-6 * size, factor
+                return u, d, step, norm <= limits[1], factor
             factor = None
             continue
         u = u + length * move
         d, (value, first, second) = trial
-        gradient = Z.T @ first + 2 * alpha * u
+        before, gradient = gradient, Z.T @ first + 2 * alpha * u
+        if (curvature := float(length * move @ (gradient - before))) > 0:
+            seen.append((length * move, gradient - before, curvature))
         if float(np.abs(gradient).max()) > _REUSE * norm:
             factor = None
         fresh = False
-    return u, max_iter, float(np.abs(gradient).max()) <= 1e-6 * size, factor
+    return u, d, max_iter, float(np.abs(gradient).max()) <= limits[1], factor
+
+
+def _solve(factor: Any, seen: list[tuple[np.ndarray, np.ndarray, float]], gradient: np.ndarray):
+    """Return a gradient divided by the Hessian of a factor, corrected by the steps since."""
+    shares = []
+    for move, change, curvature in reversed(seen):
+        shares.append(float(move @ gradient) / curvature)
+        gradient = gradient - shares[-1] * change
+    found = cho_solve(factor, gradient)
+    for (move, change, curvature), share in zip(seen, reversed(shares), strict=True):
+        found += (share - float(change @ found) / curvature) * move
+    return found
 
 
 def _factor(Z: np.ndarray, second: np.ndarray, alpha: float) -> Any:
@@ -381,11 +422,11 @@ def leave_one_out(
         return scores
     _, first, second = loss(scores)
     factor = _factor(Z, second, alpha) if factor is None else factor
-    inverse = cho_solve(factor, np.eye(Z.shape[1]))
+    inverse = solve_triangular(factor[0], np.eye(Z.shape[1]), lower=True)
     lever = np.empty(len(Z))
     for start in range(0, len(Z), _BLOCK):
-        block = Z[start : start + _BLOCK]
-        lever[start : start + _BLOCK] = np.einsum("ij,ij->i", block @ inverse, block)
+        whitened = dtrmm(1.0, inverse, Z[start : start + _BLOCK].T, lower=1).T
+        lever[start : start + _BLOCK] = np.einsum("ij,ij->i", whitened, whitened)
     return scores + first * lever / np.maximum(1.0 - second * lever, _ROOM)
 
 
