@@ -201,7 +201,7 @@ def information(base):
         Number of pairs that can be recovered exactly.
     """
     known = [np.asarray(to_numpy(side), dtype=np.float64) for side in base]
-    rho = held_out_correlations(known, canonical_rank(known))
+    rho = held_out_correlations(known, [canonical_rank(known)])[0]
     if not rho.size:
         return 0.0, 1.0
     return float(mutual_information(rho)), float(recoverable_size(rho))

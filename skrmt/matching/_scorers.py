@@ -15,6 +15,7 @@ _PENALTIES = np.logspace(-4, 4, 17)
 _LARGEST_CORRELATION = 0.98
 _PAIRS_PER_DIRECTION = 5
 _FOLDS = 5
+_RANKS = 10
 
 
 class Options(NamedTuple):
@@ -106,6 +107,21 @@ def _ridge(known, asked):
     return _unit(asked[0] @ weights), _unit(asked[1])
 
 
+class Whitened(NamedTuple):
+    """Principal components of a side with variance 1, the largest first.
+
+    Attributes
+    ----------
+    basis : ndarray of shape (m, r)
+        Their left singular vectors.
+    projection : ndarray of shape (p, r)
+        From centred features to components.
+    """
+
+    basis: np.ndarray
+    projection: np.ndarray
+
+
 class Canonical(NamedTuple):
     """Canonical variables.
 
@@ -121,63 +137,80 @@ class Canonical(NamedTuple):
     correlations: np.ndarray
 
 
-def canonical(known, rank):
-    """Return canonical variables of centred rows, after principal components.
+def whitened(side):
+    """Return the principal components of centred rows.
 
     Parameters
     ----------
-    known : list of ndarray of shape (m, p) and (m, q)
-        Centred rows of pairs.
+    side : ndarray of shape (m, p)
+        Centred rows.
+
+    Returns
+    -------
+    Whitened
+        Those of positive variance.
+    """
+    basis, values, directions = svd(side, full_matrices=False)
+    kept = values > 1e-8 * max(values.max(initial=0.0), 1e-300)
+    scale = np.sqrt(len(side)) / values[kept]
+    return Whitened(basis[:, kept], directions[kept].T * scale)
+
+
+def canonical(sides, rank):
+    """Return canonical variables of the first principal components.
+
+    Parameters
+    ----------
+    sides : list of Whitened
+        Components of both sides.
     rank : int
-        Largest number of principal components of a side.
+        Largest number of them that is used.
 
     Returns
     -------
     Canonical
         As many as the smaller number of components.
     """
-    parts = []
-    for side in known:
-        basis, values, directions = svd(side, full_matrices=False)
-        kept = (values > 1e-8 * max(values.max(initial=0.0), 1e-300)) & (
-            np.arange(len(values)) < rank
-        )
-        scale = np.sqrt(len(side)) / values[kept]
-        parts.append((basis[:, kept], directions[kept].T * scale))
-    left, correlations, right = svd(parts[0][0].T @ parts[1][0], full_matrices=False)
-    maps = parts[0][1] @ left, parts[1][1] @ right.T
+    bases = [side.basis[:, :rank] for side in sides]
+    left, correlations, right = svd(bases[0].T @ bases[1], full_matrices=False)
+    turns = left, right.T
+    maps = tuple(side.projection[:, :rank] @ turn for side, turn in zip(sides, turns, strict=True))
     return Canonical(maps, np.clip(correlations, 0.0, 1.0))
 
 
-def held_out_correlations(known, rank):
+def held_out_correlations(known, ranks):
     """Return what is left of canonical correlations in pairs they were not found in.
 
     Parameters
     ----------
     known : list of ndarray of shape (m, p) and (m, q)
         Rows of pairs.
-    rank : int
-        Largest number of principal components of a side.
+    ranks : list of int
+        Largest numbers of principal components of a side.
 
     Returns
     -------
-    ndarray of shape (r,)
-        Correlations between 0 and 0.98, by the rank of the variables.
+    list of ndarray of shape (r,)
+        For each rank correlations between 0 and 0.98, by the rank of the variables.
     """
     m = len(known[0])
     order = np.random.default_rng(0).permutation(m)
-    totals, width = [], rank
+    totals = [[] for _ in ranks]
     for fold in np.array_split(order, min(_FOLDS, m)):
         train = np.setdiff1d(order, fold)
         means = [side[train].mean(axis=0) for side in known]
-        inside = [side[train] - mean for side, mean in zip(known, means, strict=True)]
-        found = canonical(inside, rank)
-        u, v = (
-            (side[fold] - mean) @ projection
-            for side, mean, projection in zip(known, means, found.maps, strict=True)
-        )
-        width = min(width, u.shape[1])
-        totals.append(np.stack([(u * v).sum(0), (u * u).sum(0), (v * v).sum(0)])[:, :width])
+        sides = [whitened(side[train] - mean) for side, mean in zip(known, means, strict=True)]
+        asked = [side[fold] - mean for side, mean in zip(known, means, strict=True)]
+        for rank, total in zip(ranks, totals, strict=True):
+            maps = canonical(sides, rank).maps
+            u, v = (rows @ projection for rows, projection in zip(asked, maps, strict=True))
+            total.append(np.stack([(u * v).sum(0), (u * u).sum(0), (v * v).sum(0)]))
+    return [_correlations(total) for total in totals]
+
+
+def _correlations(totals):
+    """Return correlations from sums of products over folds."""
+    width = min(total.shape[1] for total in totals)
     cross, first, second = sum(total[:, :width] for total in totals)
     size = np.sqrt(first * second)
     found = np.where(size > 0, cross / np.where(size > 0, size, 1.0), 0.0)
@@ -203,10 +236,15 @@ def canonical_rank(known):
 
 
 def _cca(known, asked):
-    """Return factors of the log-likelihood ratio of canonical variables."""
-    rank = canonical_rank(known)
-    rho = held_out_correlations(known, rank)
-    found = canonical(known, rank)
+    """Return factors of the log-likelihood ratio of canonical variables.
+
+    So many principal components are used as tell most in held-out pairs.
+    """
+    largest = canonical_rank(known)
+    ranks = np.unique(np.geomspace(1, largest, _RANKS).round().astype(int))
+    paths = held_out_correlations(known, ranks)
+    best = int(np.argmax([-np.log1p(-(path**2)).sum() for path in paths]))
+    rho, found = paths[best], canonical([whitened(side) for side in known], ranks[best])
     width = min(len(rho), found.maps[0].shape[1])
     rho = rho[:width]
     u, v = (

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skrmt.datasets import make_paired_encoders
 from skrmt.exceptions import TheoryWarning
-from skrmt.matching import EncoderMatcher, cka, cka_test, local_cka_scores
+from skrmt.matching import EncoderMatcher, _scorers, cka, cka_test, local_cka_scores
 
 METHODS = ["local_cka", "qap", "procrustes", "relative", "cca", "ridge"]
 DATA = make_paired_encoders(220, 25, 30, n_latent=10, noise_std=0.5, random_state=0)
@@ -43,6 +43,27 @@ def test_methods_match_and_tell_how_well(method, assignment):
     error = np.hypot(told.standard_error, np.sqrt(max(accuracy * (1 - accuracy), 0.01) / 100))
     assert abs(told.accuracy - accuracy) < 4 * error
     assert accuracy > 0.5
+
+
+def test_cca_leaves_out_components_that_tell_nothing(monkeypatch):
+    """With 12 shared factors in noise more is right than with all components."""
+    options = {"n_latent": 12, "noise_std": 1.0}
+    draws = [make_paired_encoders(300, 40, 60, **options, random_state=seed) for seed in range(8)]
+    rows = slice(0, 150), slice(150, 300)
+
+    def scores():
+        return np.array(
+            [fitted("cca", data, rows[0]).score(*queries(data, rows[1])) for data in draws]
+        )
+
+    chosen, path = scores(), _scorers.held_out_correlations
+
+    def only_the_last(known, ranks):
+        return [np.zeros(1)] * (len(ranks) - 1) + path(known, ranks[-1:])
+
+    monkeypatch.setattr(_scorers, "held_out_correlations", only_the_last)
+    gain = chosen - scores()
+    assert gain.mean() > 4 * gain.std(ddof=1) / np.sqrt(len(gain))
 
 
 def test_auto_takes_the_best_on_known_pairs():
