@@ -168,6 +168,11 @@ class TheoryReport:
         kept = weights > 0
         if not kept.all():
             X, y, weights = _rows(X, kept), y[kept], weights[kept]
+        if len(y) and (y == y[0]).all():
+            raise ValueError(
+                f"y is {str(y[0])!r} in every row: there is nothing to tell. Give rows of "
+                "other labels or targets."
+            )
         fitted = _fit(clone(self.estimator), y, X, weights if sample_weight is not None else None)
         features, model = _features(fitted, X)
         state = _Report(model, features, y, weights, self.noise_rates)
@@ -198,6 +203,12 @@ class TheoryReport:
             If the report is not fitted.
         ValueError
             If a number of rows is below 2 or a noise rate is out of its domain.
+
+        Warns
+        -----
+        TheoryWarning
+            If there are hardly more rows than features in use, or the classes are not apart beyond
+            chance: scores are nan then.
 
         Notes
         -----
@@ -243,9 +254,14 @@ class TheoryReport:
             )
         if np.isfinite(self.theoretical_score_):
             size = self.n_effective_samples_
-            curve = self.learning_curve([2 * size, 10 * size])
-            twice, ten = curve.score
-            lines.append(f"With twice the rows {twice:.3f}, with ten times {ten:.3f}.")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", TheoryWarning)
+                twice, ten = self.learning_curve([2 * size, 10 * size]).score
+            lines.append(
+                f"With twice the rows {twice:.3f}, with ten times {ten:.3f}."
+                if np.isfinite(twice)
+                else "What more rows would give cannot be told: see learning_curve."
+            )
         return "\n".join(lines)
 
     def _headline(self):
@@ -373,17 +389,50 @@ class _Report:
             self._prepare()
         make = self._accuracy_curve if self.is_classifier else self._error_curve
         curve = make(sizes, noise_rates)
-        if self._transfer.moments(self._penalty.at(self.size), self.size)[2] >= _LEAST_ROOM:
+        reason = self._no_curve()
+        if not reason:
             return curve
-        warnings.warn(
-            f"The {self.size:.4g} rows are hardly more than the features in use, where a fit with "
-            "too little penalty is all noise: no learning curve is told. Give more rows, or a "
-            "larger penalty.",
-            TheoryWarning,
-            stacklevel=3,
-        )
+        warnings.warn(reason, TheoryWarning, stacklevel=3)
         unknown = np.full(len(sizes), np.nan)
         return curve._replace(score=unknown, lower=unknown, upper=unknown)
+
+    def _no_curve(self):
+        """Return why no learning curve can be told, nothing where one can."""
+        if self._moments()[2] < _LEAST_ROOM:
+            return (
+                f"The {self.size:.4g} rows are hardly more than the features in use, where a fit "
+                "with too little penalty is all noise: no learning curve is told. Give more rows, "
+                "or a larger penalty."
+            )
+        if self.is_classifier and self._present().mean() < self._chance().mean():
+            return (
+                "The classes are not apart beyond chance in leave-one-out scores: there is nothing "
+                "to extrapolate, and no learning curve is told. Give more rows."
+            )
+        return ""
+
+    def _moments(self):
+        """Return the moments at the rows there are."""
+        return self._transfer.moments(self._penalty.at(self.size), self.size)
+
+    def _clean_variances(self):
+        """Return the variances of the targets without noise.
+
+        Leave-one-out and class weights move variances a little: kept as they were measured.
+        """
+        prior, rates = self.labels.prior, self.labels.rates
+        scale = self._transfer.variances / _variances(prior, rates)
+        return scale * _variances(prior, np.zeros(len(prior)))
+
+    def _present(self):
+        """Return the separation of the classes at the rows there are."""
+        return separation(
+            self._moments(), self._transfer.variances, self._clean_variances(), self.labels.contrast
+        )
+
+    def _chance(self):
+        """Return two standard errors of the separation of classes that are alike."""
+        return 2.0 / np.sqrt(self.size * self._clean_variances()) / self.labels.contrast
 
     def _prepare(self):
         """Measure what other sizes depend on, and the penalty."""
@@ -402,8 +451,7 @@ class _Report:
                 f"noise_rates={noise_rates!r} is for classifiers, {type(self.model).__name__} is "
                 "none: leave it at None."
             )
-        transfer = self._transfer
-        present = transfer.moments(self._penalty.at(self.size), self.size)[0][0]
+        present = self._moments()[0][0]
         found = [self._best(n, lambda m: -m[0][0]) for n in sizes]
         ratio = np.array([moments[0][0] for moments in found]) / present
         told, (low, high) = self.told.score, self.told.interval
@@ -424,17 +472,10 @@ class _Report:
         labels, new = self.labels, self.labels
         if noise_rates is not None:
             new = _labels(self.codes, n_classes, self.weights, noise_rates, labels.prior)
-        # Leave-one-out and class weights move variances a little: kept as they were measured.
-        scale = self._transfer.variances / _variances(labels.prior, labels.rates)
-        clean = scale * _variances(labels.prior, np.zeros(n_classes))
-        variances = scale * _variances(labels.prior, new.rates)
+        clean, present = self._clean_variances(), self._present()
+        variances = self._transfer.variances / _variances(labels.prior, labels.rates)
+        variances = variances * _variances(labels.prior, new.rates)
         noise = (new.contrast / labels.contrast, variances)
-        present = separation(
-            self._transfer.moments(self._penalty.at(self.size), self.size),
-            self._transfer.variances,
-            clean,
-            labels.contrast,
-        )
 
         def ratio(moments):
             return (separation(moments, variances, clean, new.contrast) / present).mean()

@@ -316,6 +316,27 @@ def test_too_little():
         assert np.isnan(report.learning_curve([600]).score).all()
 
 
+@quiet
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_no_curve_from_labels_by_chance(n_classes):
+    """Two standard errors are exceeded by chance in 2.3 %: 4 sigma above that in 60 draws are 6."""
+    told = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        X, y = rng.standard_normal((80, 5)), rng.integers(0, n_classes, 80)
+        report = TheoryReport(RidgeClassifier()).fit(X, y)
+        told += bool(np.isfinite(report.learning_curve([800]).score).all())
+    assert told <= 6
+    X[:, 0] += 2.0 * y
+    report = TheoryReport(RidgeClassifier()).fit(X, y)
+    assert 0.7 < report.learning_curve([800]).score[0] < 1.0
+    rng.shuffle(y)
+    report = TheoryReport(RidgeClassifier()).fit(X, y)
+    with pytest.warns(TheoryWarning, match="not apart beyond chance"):
+        report.learning_curve([800])
+    assert "cannot be told" in report.summary()
+
+
 @pytest.mark.parametrize(
     ("estimator", "options", "error", "message"),
     [
@@ -339,6 +360,9 @@ def test_bad_data():
     X, y = mixture(60, 4)
     with pytest.raises(ValueError, match="NaN"):
         TheoryReport(RidgeClassifier()).fit(np.where(X > 2, np.nan, X), y)
+    for estimator in (Ridge(), RidgeClassifier(), LinearDiscriminantAnalysis()):
+        with pytest.raises(ValueError, match=r"y is '1.0' in every row"):
+            TheoryReport(estimator).fit(X, np.ones(60))
     with pytest.raises(ValueError, match="one label or target a row"):
         TheoryReport(Ridge()).fit(X, X[:, :2])
     with pytest.raises(ValueError, match="inconsistent"):
