@@ -21,6 +21,7 @@ _TOL = 3e-9
 _COARSE = (1.0, 0.3)
 _FINE = (0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
 _ALMOST = 1e-6
+_FLAT = 1e-10
 _REUSE = 0.1
 _STEP = 2e-8
 _FARTHEST = 1e6
@@ -319,8 +320,10 @@ def _newton(
         u = u + length * move
         d, (value, first, second) = trial
         before, gradient = gradient, Z.T @ first + 2 * alpha * u
-        if (curvature := float(length * move @ (gradient - before))) > 0:
-            seen.append((length * move, gradient - before, curvature))
+        taken, change = length * move, gradient - before
+        curvature = float(taken @ change)
+        if curvature > _FLAT * np.linalg.norm(taken) * np.linalg.norm(change):
+            seen.append((taken, change, curvature))
         if float(np.abs(gradient).max()) > _REUSE * norm:
             factor = None
         fresh = False
