@@ -134,6 +134,7 @@ class LearningCurveDisplay:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TheoryWarning)
                 report = TheoryReport(estimator).fit(X, y, sample_weight)
+        report._check_fitted()
         if measured and given:
             raise ValueError("measured=True needs the estimator, X and y: pass them instead.")
         n = report.n_effective_samples_

@@ -86,7 +86,7 @@ class TheoryReport:
     model_fit_pvalue_ : float
         p-value of that test.
     loo_kind_ : {"exact", "newton", "folds"}
-        How scores were left out; twenty folds where there is no closed form.
+        How scores were left out; folds, twenty at most, where there is no closed form.
     loo_scores_ : ndarray of shape (n,) or (n, K)
         Decision function or prediction of every training row by the fit without it.
     regime_ : {"theory", "misfit", "folds", "too_few_rows"}
@@ -279,7 +279,7 @@ class TheoryReport:
 _WORDS = {
     "exact": "Scores are left out exactly.",
     "newton": "Scores are left out by one Newton step a row.",
-    "folds": "There is no closed form here: scores come from twenty folds.",
+    "folds": "There is no closed form here: scores come from folds, twenty at most.",
 }
 _COMPLAINTS = {
     "misfit": "Theory and leave-one-out disagree: the rows are not alike, or not Gaussian within "
@@ -398,7 +398,8 @@ class _Report:
 
     def _no_curve(self):
         """Return why no learning curve can be told, nothing where one can."""
-        if self._moments()[2] < _LEAST_ROOM:
+        interpolates = isinstance(self.model, _RIDGES) and self.left_out.kind == "folds"
+        if interpolates or self._moments()[2] < _LEAST_ROOM:
             return (
                 f"The {self.size:.4g} rows are hardly more than the features in use, where a fit "
                 "with too little penalty is all noise: no learning curve is told. Give more rows, "
@@ -477,8 +478,13 @@ class _Report:
         variances = variances * _variances(labels.prior, new.rates)
         noise = (new.contrast / labels.contrast, variances)
 
+        # A class between the others is not apart from their mean, and tells nothing.
+        clear = present > self._chance()
+        clear = clear if clear.any() else np.ones_like(clear)
+
         def ratio(moments):
-            return (separation(moments, variances, clean, new.contrast) / present).mean()
+            values = separation(moments, variances, clean, new.contrast)
+            return (values[clear] / present[clear]).mean()
 
         found = [self._best(n, ratio, noise) for n in sizes]
         ratios = np.array([ratio(moments) for moments in found])
@@ -630,6 +636,8 @@ def _fit(estimator, y, X, weights):
 
 def _features(fitted, X):
     """Return the rows as the last step sees them, and the last step."""
+    if getattr(fitted, "refit", True) is False:
+        raise ValueError("estimator has refit=False: there is no fit to report. Leave it at True.")
     if hasattr(fitted, "best_estimator_"):
         return _features(fitted.best_estimator_, X)
     if isinstance(fitted, Pipeline):

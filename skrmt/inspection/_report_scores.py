@@ -15,6 +15,9 @@ from ..linalg import loo_scores, ridge_basis
 
 _FOLDS = 20
 _ROOM = 1e-8
+_INTERPOLATED = 1 - 1e-6
+_FARTHEST = 4.0
+_FEW = 0.05
 _BLOCK = 4096
 _LARGEST_HESSIAN = 3000
 
@@ -61,6 +64,8 @@ def ridge_left_out(model, X, targets, weights):
     basis = ridge_basis(X, _plain(weights), fit_intercept=model.fit_intercept)
     alpha = ridge_penalty(model) / basis.total_weight
     scores, fitted, leverage = loo_scores(basis, targets, alpha)
+    if np.median(leverage) > _INTERPOLATED:
+        return None, basis
     shares = weights / weights.sum()
     mean = float(leverage @ shares)
     even = targets - (targets - fitted) / max(1.0 - mean, _ROOM)
@@ -251,7 +256,18 @@ def _binary_newton(design, scores, codes, weights, penalty):
     def moved(energy):
         return scores - energy * pull / np.maximum(1.0 - curvature * energy, _ROOM)
 
-    return LeftOut(moved(lever), moved(np.full(len(lever), lever.mean())), "newton")
+    left_out = moved(lever)
+    if _too_far(scores, left_out):
+        return None
+    return LeftOut(left_out, moved(np.full(len(lever), lever.mean())), "newton")
+
+
+def _too_far(scores, left_out):
+    """Tell whether scores move so far that the loss is no parabola between, as without a penalty.
+
+    Over four units the curvature of the logistic loss changes by a factor of fifty.
+    """
+    return np.mean(np.abs(left_out - scores) > _FARTHEST) > _FEW
 
 
 def _softmax_newton(design, scores, codes, weights, penalty):
@@ -282,7 +298,10 @@ def _softmax_newton(design, scores, codes, weights, penalty):
         step = energy @ np.linalg.solve(room, residual[:, :, None])
         return scores - step[:, :, 0]
 
-    return LeftOut(moved(lever), moved(np.broadcast_to(lever.mean(0), lever.shape)), "newton")
+    left_out = moved(lever)
+    if _too_far(scores, left_out):
+        return None
+    return LeftOut(left_out, moved(np.broadcast_to(lever.mean(0), lever.shape)), "newton")
 
 
 def folded_scores(model, X, y, weights):
@@ -303,13 +322,23 @@ def folded_scores(model, X, y, weights):
     -------
     LeftOut
         The scores.
+
+    Raises
+    ------
+    ValueError
+        If a class has one row only.
     """
     classifier = isinstance(model, (LogisticRegression, RidgeClassifier)) or hasattr(
         model, "classes_"
     )
     smallest = np.unique(y, return_counts=True)[1].min() if classifier else len(y)
-    splitter = StratifiedKFold if smallest >= 2 else KFold
-    n_splits = int(min(_FOLDS, smallest if smallest >= 2 else len(y)))
+    if classifier and smallest < 2:
+        raise ValueError(
+            "y has a class with one row, and scores that come from folds need two of each. Give "
+            "more rows of it, or leave it out."
+        )
+    splitter = StratifiedKFold if classifier else KFold
+    n_splits = int(min(_FOLDS, smallest))
     folds = splitter(n_splits, shuffle=True, random_state=0).split(np.zeros(len(y)), y)
     scores = None
     for train, test in folds:

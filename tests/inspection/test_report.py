@@ -329,12 +329,33 @@ def test_no_curve_from_labels_by_chance(n_classes):
     assert told <= 6
     X[:, 0] += 2.0 * y
     report = TheoryReport(RidgeClassifier()).fit(X, y)
-    assert 0.7 < report.learning_curve([800]).score[0] < 1.0
+    curve = report.learning_curve([800])
+    more, labels = rng.standard_normal((4800, 5)), rng.integers(0, n_classes, 4800)
+    more[:, 0] += 2.0 * labels
+    accuracy = RidgeClassifier().fit(more[:800], labels[:800]).score(more[800:], labels[800:])
+    assert curve.lower[0] < accuracy < curve.upper[0]
     rng.shuffle(y)
     report = TheoryReport(RidgeClassifier()).fit(X, y)
     with pytest.warns(TheoryWarning, match="not apart beyond chance"):
         report.learning_curve([800])
     assert "cannot be told" in report.summary()
+
+
+@quiet
+@pytest.mark.filterwarnings("ignore:Ill-conditioned matrix")
+@pytest.mark.parametrize(
+    "estimator", [RidgeClassifier(alpha=1e-12), LogisticRegression(C=1e6, max_iter=5000)]
+)
+def test_fits_without_error_on_noise_are_folded(estimator):
+    """Of labels by chance 1/2 is right, whatever a fit says of its own rows: 5 sigma of 20 x 40."""
+    told = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X, y = rng.standard_normal((40, 100)), rng.integers(0, 2, 40)
+        report = TheoryReport(estimator).fit(X, y)
+        assert report.loo_kind_ == "folds"
+        told.append(report.theoretical_accuracy_)
+    assert abs(np.mean(told) - 0.5) < 5 * np.std(told, ddof=1) / np.sqrt(20)
 
 
 @pytest.mark.parametrize(
