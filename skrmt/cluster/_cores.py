@@ -21,7 +21,7 @@ from ..linalg import (
     view_means,
 )
 from ..theory import nested_tensor
-from ..theory._nested_views import weighted_spike
+from ..theory.nested_tensor._views import weighted_spike
 from ..utils._dask import is_dask
 from ..utils._rows import row_values
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
-from ..theory._deflation_signal import check_grams, check_norms
-from ..theory._spiked_limits import check_dims
+from ..theory.deflation._signal import check_grams, check_norms
+from ..theory.spiked_tensor._limits import check_dims
 
 
 class SpikedTensor(NamedTuple):

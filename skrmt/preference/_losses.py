@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..linalg import to_numpy
-from ..theory._preference_names import canonical_loss
+from ..theory.preference._names import canonical_loss
 from ..utils._checks import is_torch
 from ._loss_formulas import LOSSES, MARGINS, OPTIONS, Array, Loss, Pair
 from ._loss_inputs import check_reduction, finish, read_arrays, read_beta, read_lengths, read_number

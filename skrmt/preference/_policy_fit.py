@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..linalg import coefficients, loo_path, ridge_basis
-from ..theory._preference_names import canonical_loss
+from ..theory.preference._names import canonical_loss
 from ..utils._dask import is_dask
 from ._candidate_fit import (
     CONVEX_NORMALISED,

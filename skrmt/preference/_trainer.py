@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..exceptions import TheoryWarning
-from ..theory._preference_names import canonical_loss
+from ..theory.preference._names import canonical_loss
 from ..utils._optional import import_optional
 from ._loss_formulas import LOSSES
 from ._loss_inputs import read_beta, read_number

@@ -9,8 +9,8 @@ from scipy.optimize import minimize
 
 from skrmt.preference._loss_formulas import LOSSES, MARGINS
 from skrmt.preference._losses import margin_derivatives, preference_gradient, preference_loss
-from skrmt.theory._preference_names import ALIASES
 from skrmt.theory.preference import population_margin
+from skrmt.theory.preference._names import ALIASES
 
 PINNED = {
     "sigmoid": 0.4778641506,

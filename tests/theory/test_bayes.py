@@ -4,8 +4,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from skrmt.theory._bayes import _channel
 from skrmt.theory.noisy_labels import amp_path, bayes_accuracy, label_quality, lpc, optimal_shift
+from skrmt.theory.noisy_labels._bayes import _channel
 
 
 def random_points(n_points, seed):

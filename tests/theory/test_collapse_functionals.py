@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.special import xlogy
 
-from skrmt.theory import _collapse_functionals as functionals
 from skrmt.theory import collapse
+from skrmt.theory.collapse import _functionals as functionals
 
 
 def zipf(size, power):

@@ -6,8 +6,8 @@ from math import factorial
 import numpy as np
 import pytest
 
-from skrmt.theory import _collapse_ancestors as ancestors
-from skrmt.theory import _collapse_genealogy as genealogy
+from skrmt.theory.collapse import _ancestors as ancestors
+from skrmt.theory.collapse import _genealogy as genealogy
 from skrmt.theory.collapse import (
     collapse_probability,
     collapse_probability_bounds,

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from skrmt.theory._deflation_inverse import match_signs
-from skrmt.theory._deflation_joint import JointState, solve_joint
-from skrmt.theory._deflation_joint_inverse import signal_std
-from skrmt.theory._deflation_signal import check_signal
 from skrmt.theory.deflation import (
     estimate_from_hotelling,
     estimate_from_joint,
     hotelling,
     joint_cp,
 )
+from skrmt.theory.deflation._inverse import match_signs
+from skrmt.theory.deflation._joint import JointState, solve_joint
+from skrmt.theory.deflation._joint_inverse import signal_std
+from skrmt.theory.deflation._signal import check_signal
 from skrmt.theory.spiked_tensor import rank_one_limit, signal_strength, thresholds
 
 THREE = [[1.0, 0.5, 0.3], [0.5, 1.0, 0.4], [0.3, 0.4, 1.0]]

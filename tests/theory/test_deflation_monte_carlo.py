@@ -9,7 +9,6 @@ largest value: they test the informative maximum, not whether a blind start find
 import numpy as np
 import pytest
 
-from skrmt.theory._deflation_signal import check_signal, coordinates
 from skrmt.theory.deflation import (
     estimate_from_hotelling,
     estimate_from_joint,
@@ -17,6 +16,7 @@ from skrmt.theory.deflation import (
     joint_cp,
     orthogonalized,
 )
+from skrmt.theory.deflation._signal import check_signal, coordinates
 from skrmt.theory.spiked_tensor import rank_one_limit, thresholds
 
 C_VALUE, C_COSINE = 4.0, 1.0

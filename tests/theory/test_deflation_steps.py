@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from skrmt.theory._deflation_equations import step_problem
-from skrmt.theory._deflation_signal import check_signal, contractions, coordinates
-from skrmt.theory._deflation_steps import solve_steps
 from skrmt.theory.deflation import hotelling, optimal_gamma, orthogonalized
+from skrmt.theory.deflation._equations import step_problem
+from skrmt.theory.deflation._signal import check_signal, contractions, coordinates
+from skrmt.theory.deflation._steps import solve_steps
 from skrmt.theory.spiked_tensor import rank_one_limit, signal_strength, thresholds
 
 THREE = [[1.0, 0.5, 0.3], [0.5, 1.0, 0.4], [0.3, 0.4, 1.0]]

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from skrmt.theory._covariances import DenseCovariances, DiagonalCovariances
-from skrmt.theory._decision import argmax_accuracy
 from skrmt.theory._fixed_point import isotropic_scale, resolvent_traces
 from skrmt.theory.noisy_labels import (
     best_threshold,
@@ -15,6 +14,7 @@ from skrmt.theory.noisy_labels import (
     lpc,
     optimal_alpha,
 )
+from skrmt.theory.noisy_labels._decision import argmax_accuracy
 
 NOISE = np.array([[0.8, 0.2], [0.3, 0.7]])
 PRIORS = np.array([0.35, 0.65])

@@ -1,0 +1,506 @@
+"""What synthetic rows and verifiers are worth, and laws of fitted generators and thresholds."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.special import log_ndtr, ndtr
+
+from .._checks import FloatArray, FloatOrArray, broadcast, finite_floats, in_range, unwrap
+from ._isotropic import pruning
+from ._proportional import MixResult
+
+_RATE = "It is a probability."
+_ROWS = "It is a number of rows."
+
+
+class AveragingWeights(NamedTuple):
+    """Best weights of a classifier that averages groups.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (G,)
+        Weight of a row of each group, that of the first being 1; negative where labels are worse
+        than chance.
+    snr : float
+        ``mean / sqrt(variance)`` of the score.
+    accuracy : float
+        ``Phi(snr)``.
+    """
+
+    weights: FloatArray
+    snr: float
+    accuracy: float
+
+
+class PrunedMoments(NamedTuple):
+    """Moments of the rows that a threshold on a linear score leaves.
+
+    Attributes
+    ----------
+    keep_rate, keep_correct, keep_incorrect : float
+        Share kept of all rows, of those with a right label, of those with a wrong one.
+    cross_moment : ndarray of shape (p,)
+        E[t x] of the rows kept.
+    second_moment : ndarray of shape (p, p)
+        E[x x^T] of the rows kept.
+    """
+
+    keep_rate: float
+    keep_correct: float
+    keep_incorrect: float
+    cross_moment: FloatArray
+    second_moment: FloatArray
+
+
+def verifier_value(
+    label_noise: ArrayLike, keep_correct: ArrayLike, keep_incorrect: ArrayLike
+) -> FloatOrArray:
+    r"""Return how many real rows a generated row is worth behind a verifier.
+
+    Parameters
+    ----------
+    label_noise : float or array-like
+        Share of wrong labels before pruning.
+    keep_correct, keep_incorrect : float or array-like
+        Probability that the verifier keeps a right label, and a wrong one.
+
+    Returns
+    -------
+    float or ndarray
+        :math:`\lambda^2/a` with :math:`a = \phi(1-\varepsilon) + \rho\varepsilon` and
+        :math:`\lambda = \phi(1-\varepsilon) - \rho\varepsilon`: the value of a row before pruning,
+        at the best weight, for a right mean and isotropic classes. Pruning pays where it exceeds
+        :math:`(1-2\varepsilon)^2`, the value without a verifier; random pruning never does.
+
+    Examples
+    --------
+    >>> from skrmt.theory.synthetic_mix import verifier_value
+    >>> round(verifier_value(0.2, 1, 0), 3), round(verifier_value(0.2, 1, 1), 3)
+    (0.8, 0.36)
+    """
+    noise, correct, wrong = broadcast(
+        label_noise=in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE),
+        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
+        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),
+    )
+    kept, contrast = pruning(noise, correct, wrong)
+    return unwrap(kept * contrast**2)
+
+
+def break_even_size(
+    n_real: ArrayLike,
+    label_noise: ArrayLike,
+    keep_correct: ArrayLike = 1.0,
+    keep_incorrect: ArrayLike = 1.0,
+) -> FloatOrArray:
+    r"""Return how many kept synthetic rows of weight 1 it takes not to harm.
+
+    Parameters
+    ----------
+    n_real : float or array-like
+        Real rows.
+    label_noise, keep_correct, keep_incorrect : float or array-like
+        As in `verifier_value`.
+
+    Returns
+    -------
+    float or ndarray
+        :math:`n(1-2\theta)/\theta^2`: 0 where the first row helps (less than a quarter of the
+        kept labels wrong), infinity where none ever does (half or more).
+
+    Notes
+    -----
+    For the averaging classifier, the best one for isotropic classes: n real rows and m kept
+    synthetic rows of weight 1 are worth ``(n + theta m)^2 / (n + m)`` real ones.
+
+    Examples
+    --------
+    >>> from skrmt.theory.synthetic_mix import break_even_size
+    >>> break_even_size(300, [0.2, 0.3, 0.4, 0.5]).round(6)
+    array([   0.,  375., 4500.,   inf])
+    """
+    size, noise, correct, wrong = broadcast(
+        n_real=in_range("n_real", n_real, 0.0, np.inf, "left", _ROWS),
+        label_noise=in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE),
+        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
+        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),
+    )
+    theta = pruning(noise, correct, wrong).contrast
+    positive = theta > 1e-15
+    size_needed = np.divide(
+        size * np.maximum(1.0 - 2.0 * theta, 0.0),
+        theta**2,
+        out=np.full(theta.shape, np.inf),
+        where=positive,
+    )
+    return unwrap(size_needed)
+
+
+def optimal_averaging_weights(
+    n_samples: ArrayLike,
+    means: ArrayLike,
+    label_errors: ArrayLike,
+    mean: ArrayLike,
+    covariances: ArrayLike | list[Any] = 1.0,
+    covariance: ArrayLike = 1.0,
+) -> AveragingWeights:
+    r"""Return the best weights of a classifier that averages groups of labelled rows.
+
+    Parameters
+    ----------
+    n_samples : array-like of shape (G,)
+        Rows of each group, positive.
+    means : array-like of shape (G, p)
+        Mean of the rows of each group times their true class.
+    label_errors : array-like of shape (G,)
+        Share of wrong labels in each.
+    mean : array-like of shape (p,)
+        Mean of the test points times their class.
+    covariances : float, array-like of shape (G,), or list of G covariances, default=1.0
+        Covariance of each group: a variance, a diagonal (p,) or a matrix (p, p).
+    covariance : float or array-like of shape (p,) or (p, p), default=1.0
+        Covariance of the test points.
+
+    Returns
+    -------
+    AveragingWeights
+        Weights relative to the first group, ratio and accuracy.
+
+    Raises
+    ------
+    ValueError
+        If a shape or a range is wrong.
+
+    Notes
+    -----
+    The limit of an infinite penalty, which is the best one for isotropic classes:
+    ``w = sum_k omega_k sum_i t_i x_i``. With :math:`u_k = n_k\omega_k`,
+    :math:`b_k = \theta_k\mu_k^\top\mu` and
+    :math:`B_{kl} = \theta_k\theta_l\mu_k^\top C\mu_l + 1[k=l]\,\mathrm{tr}(CC_k)/n_k`, the squared
+    ratio :math:`(u^\top b)^2/u^\top B\,u` is largest at :math:`u = B^{-1}b`. For right means the
+    best weight is :math:`\theta`, and a row is worth :math:`\theta^2` real ones.
+
+    References
+    ----------
+    "Maximizing the Potential of Synthetic Data: Insights from Random Matrix Theory",
+    arXiv:2410.08942.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.theory.synthetic_mix import optimal_averaging_weights
+    >>> mean = np.eye(200)[0]
+    >>> best = optimal_averaging_weights([300, 600], [mean, mean], [0.0, 0.1], mean)
+    >>> best.weights.round(6)
+    array([1. , 0.8])
+    """
+    sizes = np.atleast_1d(in_range("n_samples", n_samples, 0.0, np.inf, "neither", _ROWS))
+    target = finite_floats("mean", mean, "Give one mean.")
+    centres = np.atleast_2d(finite_floats("means", means, "Give one mean a group."))
+    errors = np.atleast_1d(in_range("label_errors", label_errors, 0.0, 1.0, "both", _RATE))
+    if centres.shape != (len(sizes), len(target)) or errors.shape != sizes.shape:
+        raise ValueError(
+            f"n_samples, means and label_errors have shapes {sizes.shape}, {centres.shape} and "
+            f"{errors.shape}: give one entry a group, and means of {len(target)} features."
+        )
+    forms = _group_covariances(covariances, len(sizes))
+    test = np.asarray(covariance, dtype=float)
+    theta = 1.0 - 2.0 * errors
+    scaled = theta[:, None] * centres
+    energy = scaled @ _times(test, scaled.T)
+    traces = [_trace_product(test, form, len(target)) for form in forms]
+    system = energy + np.diag(np.array(traces) / sizes)
+    signal = scaled @ target
+    best = np.linalg.solve(system, signal)
+    snr = float(np.sqrt(np.maximum(signal @ best, 0.0)))
+    weights = best / sizes
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = weights / weights[0]
+    return AveragingWeights(relative, snr, float(ndtr(snr)))
+
+
+def _group_covariances(covariances: Any, n_groups: int) -> list[FloatArray]:
+    """Return one covariance a group."""
+    if isinstance(covariances, (list, tuple)) or np.ndim(covariances) > 0:
+        if len(covariances) != n_groups:
+            raise ValueError(
+                f"covariances has {len(covariances)} entries for {n_groups} groups: give one each."
+            )
+        return [np.asarray(form, dtype=float) for form in covariances]
+    return [np.asarray(covariances, dtype=float)] * n_groups
+
+
+def _times(form: FloatArray, columns: FloatArray) -> FloatArray:
+    """Multiply columns by a variance, a diagonal or a matrix."""
+    if form.ndim == 2:
+        return form @ columns
+    return form * columns if form.ndim == 0 else form[:, None] * columns
+
+
+def _trace_product(one: FloatArray, other: FloatArray, p: int) -> float:
+    """Return the trace of the product of two covariances in any form."""
+    if one.ndim == 2 and other.ndim == 2:
+        return float(np.sum(one * other.T))
+    first = np.diag(one) if one.ndim == 2 else np.broadcast_to(one, (p,))
+    second = np.diag(other) if other.ndim == 2 else np.broadcast_to(other, (p,))
+    return float(first @ second)
+
+
+def pruned_gaussian_moments(
+    mean: ArrayLike,
+    covariance: ArrayLike,
+    direction: ArrayLike,
+    threshold: float,
+    *,
+    label_noise: float = 0.0,
+) -> PrunedMoments:
+    r"""Return the moments of synthetic rows whose labelled score reaches a threshold.
+
+    Parameters
+    ----------
+    mean : array-like of shape (p,)
+        Mean of the rows times their true class.
+    covariance : float or array-like of shape (p,) or (p, p)
+        Covariance within classes.
+    direction : array-like of shape (p,)
+        The verifier, fitted to other rows.
+    threshold : float
+        Smallest score kept, label times the product of direction and row; ``-np.inf`` keeps every
+        row.
+    label_noise : float, default=0.0
+        Share of wrong labels before pruning.
+
+    Returns
+    -------
+    PrunedMoments
+        Rates and moments for a `MixtureGroup` of ``keep_rate * m`` rows.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its domain.
+
+    Notes
+    -----
+    Given the label's correctness z the score is Gaussian, and the rows above a threshold are a
+    truncated Gaussian: with :math:`s^2 = v^\top Cv`, :math:`a_z = (\tau - z\,v^\top\mu)/s` and the
+    hazard :math:`r_z = \varphi(a_z)/\Phi(-a_z)`, ``t x`` has mean :math:`z\mu + Cv\,r_z/s` and
+    covariance :math:`C - Cv(Cv)^\top r_z(r_z - a_z)/s^2`.
+
+    References
+    ----------
+    "Maximizing the Potential of Synthetic Data: Insights from Random Matrix Theory",
+    arXiv:2410.08942.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.theory.synthetic_mix import pruned_gaussian_moments
+    >>> mean, verifier = 1.2 * np.eye(3)[0], np.array([0.8, 0.0, 0.6])
+    >>> moments = pruned_gaussian_moments(mean, 1.0, verifier, 0.0, label_noise=0.35)
+    >>> round(moments.keep_rate, 5), round(moments.keep_correct, 5)
+    (0.59944, 0.83147)
+    """
+    mu = finite_floats("mean", mean, "Give one mean.")
+    v = finite_floats("direction", direction, "Give the verifier's coefficients.")
+    if mu.ndim != 1 or v.shape != mu.shape:
+        raise ValueError(f"mean and direction have shapes {mu.shape} and {v.shape}: give (p,).")
+    form = finite_floats("covariance", covariance, "Give a variance, a diagonal or a matrix.")
+    matrix = form if form.ndim == 2 else np.diag(np.broadcast_to(form, mu.shape))
+    noise = float(in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE))
+    cut = float(in_range("threshold", threshold, -np.inf, np.inf, "left", "Give a number."))
+    spread = matrix @ v
+    variance = float(v @ spread)
+    if not variance > 0:
+        raise ValueError(
+            f"direction has variance {variance:g} under covariance: give a verifier that is not 0, "
+            "and a covariance that is positive."
+        )
+    deviation = variance**0.5
+    rates, means, seconds = [], [], []
+    for z in (1.0, -1.0):
+        a = (cut - z * float(v @ mu)) / deviation
+        hazard = float(np.exp(-0.5 * a**2 - 0.5 * np.log(2 * np.pi) - log_ndtr(-a)))
+        curve = hazard * (hazard - a) if np.isfinite(a) else 0.0
+        centre = z * mu + spread / deviation * hazard
+        covered = matrix - np.outer(spread, spread) / deviation**2 * curve
+        rates.append(float(ndtr(-a)))
+        means.append(centre)
+        seconds.append(covered + np.outer(centre, centre))
+    weights = np.array([(1.0 - noise) * rates[0], noise * rates[1]])
+    total = float(weights.sum())
+    shares = weights / total if total > 0 else np.zeros(2)
+    return PrunedMoments(
+        total,
+        rates[0],
+        rates[1],
+        np.tensordot(shares, np.array(means), axes=1),
+        np.tensordot(shares, np.array(seconds), axes=1),
+    )
+
+
+def estimated_generator(
+    n_real: float,
+    n_generator: float,
+    n_synthetic: float,
+    n_features: float,
+    mean_norm: float,
+    *,
+    alpha: float,
+    label_noise: float = 0.0,
+    keep_correct: float = 1.0,
+    keep_incorrect: float = 1.0,
+    weight: float = 1.0,
+    estimated_mean: bool = False,
+) -> MixResult:
+    r"""Return the law of a mix whose generator was fitted to rows of its own.
+
+    Parameters
+    ----------
+    n_real : float
+        Real rows.
+    n_generator : float
+        Other real rows to which the generator's covariance was fitted.
+    n_synthetic : float
+        Synthetic rows before pruning.
+    n_features : float
+        Number of features, p.
+    mean_norm : float
+        Norm of the mean; real classes have the covariance I.
+    alpha : float
+        Penalty per row of ``n_real + n_synthetic``, positive.
+    label_noise : float, default=0.0
+        As in `isotropic_mix`, like the next three.
+    keep_correct, keep_incorrect : float, default=1.0
+        Probability that the verifier keeps a right label, and a wrong one.
+    weight : float, default=1.0
+        Loss weight of a synthetic row.
+    estimated_mean : bool, default=False
+        Whether the generator's mean was estimated from its rows too, or is right.
+
+    Returns
+    -------
+    MixResult
+        Mean, variance and accuracy, averaged over the generator.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range.
+
+    Notes
+    -----
+    The generator draws from the sample covariance :math:`\hat C` of `n_generator` rows, whose
+    resolvent traces follow from the Marchenko-Pastur equation: with y = p / n_generator,
+    :math:`t = \frac1p\mathrm{tr}(x_0I+x_1\hat C)^{-1}` is the positive root of
+
+    .. math:: x_0x_1y\,t^2 + (x_0+x_1-x_1y)\,t = 1,
+
+    and the others are its derivatives. They enter the equations of `mixture_ridge`, averaged. With
+    a generator in hand use `mixture_ridge` with its covariance.
+
+    References
+    ----------
+    "Maximizing the Potential of Synthetic Data: Insights from Random Matrix Theory",
+    arXiv:2410.08942.
+
+    Examples
+    --------
+    >>> from skrmt.theory.synthetic_mix import estimated_generator
+    >>> law = estimated_generator(400, 400, 800, 200, 0.7, alpha=1.0, label_noise=0.2,
+    ...                           keep_incorrect=0.0)
+    >>> round(law.accuracy, 5)
+    0.72122
+    """
+    size = float(in_range("n_real", n_real, 0.0, np.inf, "left", _ROWS))
+    fitted = float(in_range("n_generator", n_generator, 0.0, np.inf, "neither", _ROWS))
+    made = float(in_range("n_synthetic", n_synthetic, 0.0, np.inf, "left", _ROWS))
+    p = float(in_range("n_features", n_features, 0.0, np.inf, "neither", "A number."))
+    norm = float(in_range("mean_norm", mean_norm, 0.0, np.inf, "left", "It is a norm."))
+    gamma = float(in_range("alpha", alpha, 0.0, np.inf, "neither", "It is a ridge penalty."))
+    noise = in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE)
+    correct = in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE)
+    wrong = in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE)
+    omega = float(in_range("weight", weight, 0.0, np.inf, "left", "It is a loss weight."))
+    kept, theta = pruning(np.asarray(noise), np.asarray(correct), np.asarray(wrong))
+    total = size + made
+    if total == 0:
+        raise ValueError("n_real and n_synthetic are both 0: give some rows.")
+    share = np.array([size, float(kept) * made * (omega > 0)]) / total
+    loads = _generator_fixed_point(share, omega, gamma, p / total, p / fitted)
+    traces = _resolvent_traces(gamma + loads[0], loads[1], p / fitted)
+    offset = p / fitted if estimated_mean else 0.0
+    return _generator_law(share, loads, traces, norm**2, offset, float(theta), p / total)
+
+
+def _generator_fixed_point(
+    share: FloatArray, omega: float, gamma: float, per_row: float, y: float
+) -> FloatArray:
+    """Return kappa of real and synthetic rows, by a root in log b."""
+
+    def loads(b: float) -> FloatArray:
+        real = share[0] / (1.0 + per_row / b)
+        inner = y / b
+
+        def synthetic(k: float) -> float:
+            delta = per_row / b / (1.0 + k * inner)
+            return share[1] * omega / (1.0 + omega * delta)
+
+        top = share[1] * omega
+        k = brentq(lambda k: k - synthetic(k), 0.0, top, xtol=1e-16) if top > 0 else 0.0
+        return np.array([real, k])
+
+    def residual(log_b: float) -> float:
+        b = float(np.exp(log_b))
+        real, k = loads(b)
+        return float(b - (gamma + real + k / (1.0 + k * y / b)))
+
+    high = gamma + share[0] + share[1] * omega
+    root = brentq(residual, np.log(gamma) - 1e-9, np.log(high) + 1e-9, xtol=1e-15, rtol=1e-14)
+    return loads(float(np.exp(root)))
+
+
+def _resolvent_traces(x0: float, x1: float, y: float) -> tuple[float, float, float, float]:
+    """Return tr R, tr R^2, tr(C R^2), tr((C R)^2) over p, C a sample covariance."""
+    b = x0 + x1 - x1 * y
+    c = x0 * x1 * y
+    t0 = 2.0 / (b + np.sqrt(b**2 + 4.0 * c))
+    d = 2.0 * c * t0 + b
+    t2 = (x1 * y * t0**2 + t0) / d
+    tc = (x0 * y * t0**2 + (1.0 - y) * t0) / d
+    if x1 <= 1e-12 * x0:
+        return t0, t2, tc, (1.0 + y) / x0**2
+    return t0, t2, tc, ((1.0 - x0 * t0) / x1 - x0 * tc) / x1
+
+
+def _generator_law(
+    share: FloatArray,
+    loads: FloatArray,
+    traces: tuple[float, float, float, float],
+    energy: float,
+    offset: float,
+    theta: float,
+    per_row: float,
+) -> MixResult:
+    """Return mean, variance and accuracy from the traces."""
+    t0, t2, tc, tcc = traces
+    target = np.array([1.0, theta])
+    basis = np.array([[1.0, 0.0], [1.0, 1.0]])
+    weights = np.array([energy, offset])
+    first = basis @ np.diag(weights * t0) @ basis.T
+    z = np.linalg.solve(np.eye(2) + loads[:, None] * first, loads * target)
+    fitted = first @ z
+    direction = basis.T @ z
+    plain, coloured = (float(direction**2 @ weights) * t for t in (t2, tc))
+    loss = 1.0 - 2.0 * target * fitted + fitted**2 + np.array([plain, coloured])
+    second = np.divide(loads**2, share, out=np.zeros(2), where=share > 0)
+    mixing = per_row * np.array([[t2, tc], [tc, tcc]])
+    factor = np.linalg.solve(np.eye(2) - mixing * second, mixing[:, 0])
+    mean = float(fitted[0])
+    variance = plain + float(second * factor @ loss)
+    accuracy = float(ndtr(mean / np.sqrt(variance))) if variance > 0 else 0.5
+    return MixResult(mean, variance, accuracy)
