@@ -47,7 +47,6 @@ from skrmt.datasets import (
     make_spiked_tensor,
 )
 from skrmt.decomposition import TensorDeflation, factor_alignments
-from skrmt.inspection import TheoryReport
 from skrmt.linear_model import (
     NoiseAwareLinearClassifier,
     Stage,
@@ -55,6 +54,7 @@ from skrmt.linear_model import (
     SyntheticMixClassifier,
 )
 from skrmt.matching import EncoderMatcher, quadratic_assignment
+from skrmt.model_selection import GeneralizationReport
 from skrmt.preference import PreferencePolicy, SelfPlayPolicy
 from skrmt.theory.sgd import critical_learning_rate
 
@@ -600,14 +600,14 @@ def gap(data, told):
     return float(abs(told - real))
 
 
-def theory_report():
+def generalization_report():
     """Yield the contest of telling an accuracy."""
     yield Contest(
         "scikit-learn's estimators",
         "accuracy of a ridge classifier told from 200 rows x 30 of breast cancer",
         "distance from test accuracy",
         table,
-        lambda data: TheoryReport(RidgeClassifier(30.0)).fit(data.X, data.y),
+        lambda data: GeneralizationReport(RidgeClassifier(30.0)).fit(data.X, data.y),
         {
             "cross_val_score, 5 folds": told_by_folds(5),
             "cross_val_score, LeaveOneOut": told_by_folds(LeaveOneOut()),
@@ -628,6 +628,6 @@ def contests():
         preference,
         self_play,
         staged_sgd,
-        theory_report,
+        generalization_report,
     ):
         yield from subject()

@@ -18,43 +18,43 @@ from typing import Any, NamedTuple
 import numpy as np
 from _table import machine, print_table
 
-from skrmt.datasets import make_spiked_tensor
-from skrmt.decomposition import TensorDeflation
-from skrmt.linalg import (
-    Components,
-    DenseTensor,
-    MixSource,
-    as_device,
-    best_rank_one,
+from skrmt.cluster._view_products import (
     combine_views,
-    cp_als,
-    deflate_mode,
-    faq,
-    get_backend,
-    kernel_alignment,
-    kernel_matrix,
     leading_components,
-    local_cka_scores,
-    local_kernels,
-    loo_path,
-    minibatch_cka,
-    mix_basis,
-    mix_loo,
-    no_components,
-    onsager,
-    power_sweeps,
-    predict_path,
     project_views,
-    rank_one_cells,
-    ridge_basis,
-    ridge_cells,
-    sgd_cells,
-    spiked_matrix_cells,
-    to_numpy,
-    top_factors,
     view_gram,
     view_means,
 )
+from skrmt.datasets import make_spiked_tensor
+from skrmt.decomposition import TensorDeflation
+from skrmt.decomposition._cp import cp_als
+from skrmt.inspection._phase_cells import (
+    rank_one_cells,
+    ridge_cells,
+    sgd_cells,
+    spiked_matrix_cells,
+)
+from skrmt.linalg import (
+    Components,
+    DenseTensor,
+    as_device,
+    best_rank_one,
+    deflate_mode,
+    get_backend,
+    loo_path,
+    no_components,
+    power_sweeps,
+    ridge_basis,
+    to_numpy,
+)
+from skrmt.linear_model.noise_aware._onsager import onsager
+from skrmt.linear_model.synthetic_mix._basis import MixSource, mix_basis
+from skrmt.linear_model.synthetic_mix._path import mix_loo
+from skrmt.linear_model.synthetic_mix._predict_path import predict_path
+from skrmt.matching._faq import faq, top_factors
+from skrmt.matching._kernel_alignment import kernel_alignment, minibatch_cka
+from skrmt.matching._kernels import kernel_matrix
+from skrmt.matching._local_cka import local_cka_scores, local_kernels
 from skrmt.preference import preference_loss
 
 ALPHAS = np.logspace(-3, 3, 29)

@@ -25,7 +25,7 @@ SUBJECTS = {
     "preference": "policies that learn from comparisons",
     "self-play": "policies that play against themselves",
     "staged-sgd": "the loss curve of SGD in stages",
-    "theory-report": "scikit-learn's own estimators",
+    "generalization-report": "scikit-learn's own estimators",
     "all": "one after another",
 }
 DEMO = (

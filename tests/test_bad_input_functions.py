@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from skrmt import datasets, decomposition, estimation, matching, preference
+from skrmt import datasets, decomposition, matching, preference
+from skrmt.model_selection._clean_labels import symmetric_noise
 from skrmt.theory import (
     collapse,
     deflation,
@@ -261,15 +262,7 @@ TABLE: list[tuple[Any, dict[str, Any], dict[str, list[Any]]]] = [
       "previous_generated_logps": [-1.0]},
      {"human_logps": [[NAN], [-1.0, -2.0]], "temperature": [0.0], "reference": ["x"],
       "mixture_weight": [1.5], "history": [0]}),
-    (estimation.u_statistics, {"X": APART, "y": np.arange(12) % 2},
-     {"X": [HOLE, Says(X[:, 0], "Expected 2D array, got 1D array")],
-      "y": [np.zeros(12), np.arange(12) % 3,
-            Says(np.arange(5) % 2, r"inconsistent numbers of samples: \[12, 5\]")],
-      "noise_variance": [0.0, NAN]}),
-    (estimation.amp_em, {"X": X, "y": np.arange(12) % 2},
-     {"X": [HOLE], "y": [np.arange(12) % 3], "n_iter": [-1], "prior": [1.5],
-      "noise_rates": [(0.7, 0.6)], "mean_norm": [-1.0], "noise_variance": [-1.0]}),
-    (estimation.symmetric_noise, {"n_classes": 2, "rate": 0.1},
+    (symmetric_noise, {"n_classes": 2, "rate": 0.1},
      {"n_classes": [1], "rate": [-0.1, 1.5, NAN]}),
 ]  # fmt: skip
 

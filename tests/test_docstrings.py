@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import pkgutil
 import re
 import tomllib
 from pathlib import Path
@@ -17,21 +16,11 @@ import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 from numpydoc.validate import validate
 
-from skrmt.utils._discovery import public_subpackages
+from skrmt.utils._discovery import public_modules
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CODES = set(PYPROJECT["tool"]["numpydoc_validation"]["checks"])
-
-
-def public_modules() -> list[str]:
-    """Return the public subpackages with the public modules inside them."""
-    names = ["skrmt.exceptions", *public_subpackages()]
-    for name in public_subpackages():
-        path = importlib.import_module(name).__path__
-        inner = [module.name for module in pkgutil.iter_modules(path)]
-        names += [f"{name}.{module}" for module in inner if not module.startswith("_")]
-    return names
 
 
 @functools.cache

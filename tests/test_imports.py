@@ -19,37 +19,38 @@ PACKAGE = ROOT / "skrmt"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 EVERYWHERE = {"numpy", "scipy", "skrmt.exceptions", "skrmt._install"}
-ESTIMATORS = {
+SUBJECT = {
     "joblib",
     "sklearn",
     "skrmt.theory",
     "skrmt.linalg",
-    "skrmt.estimation",
+    "skrmt.model_selection",
     "skrmt.utils",
 }
-LAYERS = {
+FLOORS = {
     "theory": set(),
     "linalg": {"skrmt.utils"},
-    "estimation": {"skrmt.theory", "skrmt.linalg", "skrmt.utils", "sklearn"},
     "datasets": {"skrmt.theory", "skrmt.utils", "sklearn"},
     "inspection": {"skrmt.theory", "skrmt.utils", "matplotlib"},
+    "model_selection": {
+        "joblib",
+        "sklearn",
+        "matplotlib",
+        "skrmt.theory",
+        "skrmt.linalg",
+        "skrmt.utils",
+    },
     "utils": set(),
 }
-"""What the modules of a layer may import beside themselves; other subpackages hold estimators."""
-
-REPORT = {"skrmt.estimation", "skrmt.linalg", "sklearn"}
-"""What the report on estimators of scikit-learn is made of."""
+"""What the modules of a folder may import beside themselves; other folders are subjects."""
 
 ADDITIONS = {
     "linalg/_backend.py": {"tensorly", "torch"},
     "utils/_sklearn_compat.py": {"sklearn"},
-    "inspection/_learning_curve.py": REPORT,
+    "model_selection/_forecast_display.py": {"skrmt.inspection"},
     "inspection/_phase_diagram.py": {"joblib"},
     "inspection/_phase_draws.py": {"skrmt.linalg"},
-    "inspection/_report.py": REPORT,
-    "inspection/_report_accuracy.py": REPORT,
-    "inspection/_report_curve.py": REPORT,
-    "inspection/_report_scores.py": REPORT,
+    "inspection/_phase_cells.py": {"skrmt.linalg"},
     "preference/_trainer.py": {"torch", "transformers"},
     "feature_extraction": {"torch", "transformers"},
 }
@@ -116,7 +117,7 @@ def allowed(path: Path) -> set[str] | None:
     if layer.startswith("_"):
         return None
     extra = ADDITIONS.get(name, set()) | ADDITIONS.get(layer, set())
-    return EVERYWHERE | LAYERS.get(layer, ESTIMATORS) | {f"skrmt.{layer}"} | extra
+    return EVERYWHERE | FLOORS.get(layer, SUBJECT) | {f"skrmt.{layer}"} | extra
 
 
 def forbidden(path: Path) -> list[str]:
@@ -239,10 +240,10 @@ print(sorted({HEAVY!r} & set(sys.modules) - loaded), state.changed(before, state
         ("linalg/_backend.py", "def f():\n    import tensorly", False),
         ("linear_model/_x.py", "from ..cluster import Y", True),
         ("linear_model/_x.py", "from .. import datasets", True),
-        ("linear_model/_x.py", "from ..estimation._signal import snr\nimport sklearn", False),
-        ("datasets/_x.py", "from ..estimation import snr", True),
+        ("linear_model/_x.py", "from ..model_selection import X\nimport sklearn", False),
+        ("datasets/_x.py", "from ..model_selection import X", True),
         ("inspection/_x.py", "from ..linear_model import X", True),
-        ("inspection/_report.py", "from ..estimation import X", False),
+        ("model_selection/_x.py", "from ..linear_model import X", True),
         ("utils/_x.py", "import sklearn.base", True),
         ("preference/_trainer.py", "def f():\n    import torch", False),
         ("preference/_losses.py", "def f():\n    import torch", True),

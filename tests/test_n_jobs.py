@@ -22,8 +22,9 @@ from skrmt.datasets import (
     make_spiked_tensor,
 )
 from skrmt.decomposition import TensorDeflation
-from skrmt.inspection import LearningCurveDisplay, PhaseDiagramDisplay
+from skrmt.inspection import PhaseDiagramDisplay
 from skrmt.matching import EncoderMatcher, cka_matrix, cka_test, quadratic_assignment
+from skrmt.model_selection import ForecastDisplay
 from skrmt.utils._compare import assert_same, fitted_state
 from skrmt.utils._discovery import public_subpackages
 
@@ -114,13 +115,13 @@ def measure_curve(n_jobs):
     figure = pytest.importorskip("matplotlib.figure")
     X, y = make_noisy_mixture(80, 5, random_state=0)[:2]
     options = {"measured": True, "cv": 3, "n_jobs": n_jobs, "ax": figure.Figure().subplots()}
-    return LearningCurveDisplay.from_theory(RidgeClassifier(0.1), X, y, **options).measured
+    return ForecastDisplay.from_theory(RidgeClassifier(0.1), X, y, **options).measured
 
 
 CASES = {
     "CollapseForecaster": forecast,
     "EncoderMatcher": match,
-    "LearningCurveDisplay": measure_curve,
+    "ForecastDisplay": measure_curve,
     "NestedTensorClustering": cluster,
     "PhaseDiagramDisplay": draw_phases,
     "TensorDeflation": decompose,
@@ -130,7 +131,7 @@ CASES = {
 }
 """What exercises every public function, class or method with a parameter `n_jobs`, by its name."""
 
-BY_SCIKIT_LEARN = {"LearningCurveDisplay"}
+BY_SCIKIT_LEARN = {"ForecastDisplay"}
 """Those whose jobs run in functions of scikit-learn."""
 
 

@@ -20,7 +20,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from skrmt.datasets import make_noisy_mixture
-from skrmt.estimation import amp_em
 from skrmt.exceptions import TheoryWarning
 from skrmt.inspection import NoiseSensitivityDisplay
 from skrmt.linear_model import NoiseAwareLinearClassifier
@@ -84,23 +83,17 @@ plt.show()
 # --------------------------
 # The same problem from clean labels to useless ones, the two rates in the ratio 3 to 4, with a
 # strong penalty: with optimal targets, more penalty is always better here. What lies between the
-# optimal curve and the Bayes curve is out of reach for ridge regression on the labels, but not for
-# approximate message passing (:func:`~skrmt.estimation.amp_em`).
+# optimal curve and the Bayes curve is out of reach for ridge regression on the labels.
 
 levels = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 empirical = {}
-for name in ("naive", "optimal", "Bayes"):
+for name in ("naive", "optimal"):
     accuracies = np.empty((len(levels), n_draws))
     for k, level in enumerate(levels):
         rates = (level * 3 / 7, level * 4 / 7)
         shift = optimal_shift(prior, rates) if name == "optimal" else 0.0
         for seed in range(n_draws):
-            if name == "Bayes":
-                X, y, X_test, y_test = draw(rates, seed)
-                law = amp_em(X, y, mean_norm=mean_norm, prior=prior, noise_rates=rates)
-                accuracies[k, seed] = np.mean((X_test @ law.coef > 0) == y_test)
-            else:
-                accuracies[k, seed] = lpc_accuracy(shift, rates, seed, alpha=10.0)
+            accuracies[k, seed] = lpc_accuracy(shift, rates, seed, alpha=10.0)
     share = levels * ((1 - prior) * 3 / 7 + prior * 4 / 7)
     empirical[name] = (share, accuracies)
 

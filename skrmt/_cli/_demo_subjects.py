@@ -301,9 +301,9 @@ def _staged_sgd(seed):
     return Told(text, rows, lambda: StagedLossDisplay.from_estimator(runs[0]).figure_)
 
 
-def _theory_report(seed):
+def _generalization_report(seed):
     """Tell the accuracy of scikit-learn's estimators."""
-    from ..inspection import LearningCurveDisplay, TheoryReport
+    from ..model_selection import ForecastDisplay, GeneralizationReport
 
     rows = []
     for name, load, model in (
@@ -314,14 +314,14 @@ def _theory_report(seed):
     ):
         X, y = load(return_X_y=True)
         X, X_test, y, y_test = train_test_split(X, y, train_size=0.3, random_state=seed, stratify=y)
-        report = TheoryReport(make_pipeline(StandardScaler(), model)).fit(X, y)
+        report = GeneralizationReport(make_pipeline(StandardScaler(), model)).fit(X, y)
         real = report.estimator_.score(X_test, y_test)
         rows.append((f"accuracy, {name}", _percent(report.theoretical_accuracy_), _percent(real)))
     text = (
         "Estimators of scikit-learn on three tenths of real data: how right will they be on "
         "the rest?"
     )
-    return Told(text, rows, lambda: LearningCurveDisplay.from_theory(report).figure_)
+    return Told(text, rows, lambda: ForecastDisplay.from_theory(report).figure_)
 
 
 SUBJECTS = {
@@ -333,5 +333,5 @@ SUBJECTS = {
     "preference": _preference,
     "self-play": _self_play,
     "staged-sgd": _staged_sgd,
-    "theory-report": _theory_report,
+    "generalization-report": _generalization_report,
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..estimation import core_spectrum
-from ..linalg import get_backend, leading_components, to_numpy
+from ..linalg import get_backend, to_numpy
 from ..theory.nested_tensor import unequal_views
 from ..utils._dask import is_dask, map_blocks
 from ..utils._rows import row_sums
 from ._cores import MOST_COMPONENTS, Core, refuse_constant, single_spike
+from ._factor import core_spectrum
 from ._heads import weighted_rows
+from ._view_products import leading_components
 from ._views_input import largest_entry, side_by_side
 
 _PER_VIEW = 10

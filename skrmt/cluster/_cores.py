@@ -7,23 +7,20 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from ..estimation import CoreSpectrum, ViewFactor, core_spectrum, fit_view_factor
-from ..linalg import (
-    DenseTensor,
-    LeadingComponents,
-    best_rank_one,
-    combine_views,
-    get_backend,
-    leading_components,
-    project_views,
-    to_numpy,
-    view_gram,
-    view_means,
-)
+from ..linalg import DenseTensor, best_rank_one, get_backend, to_numpy
 from ..theory import nested_tensor
 from ..theory.nested_tensor._views import weighted_spike
 from ..utils._dask import is_dask
 from ..utils._rows import row_values
+from ._factor import CoreSpectrum, ViewFactor, core_spectrum, fit_view_factor
+from ._view_products import (
+    LeadingComponents,
+    combine_views,
+    leading_components,
+    project_views,
+    view_gram,
+    view_means,
+)
 
 MOST_COMPONENTS = 50
 _PAYS = 1e-3

@@ -8,19 +8,19 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.special import logsumexp, ndtr
 
-from ..estimation import (
+from ..theory.nested_tensor import bayes_accuracy, imbalanced, matrix_spike, overlap_accuracy
+from ..utils._rows import row_sums, row_values
+from ._factor import core_spectrum
+from ._modes import (
     UnitMixture,
     bimodal_direction,
     calibrated_accuracy,
-    core_spectrum,
     fit_tied_mixture,
     fit_unit_mixture,
     half_sample_stability,
     kurtosis,
 )
-from ..linalg import leading_components
-from ..theory.nested_tensor import bayes_accuracy, imbalanced, matrix_spike, overlap_accuracy
-from ..utils._rows import row_sums, row_values
+from ._view_products import leading_components
 
 _MOST_DIRECTIONS = 8
 _PRIOR_SIGMAS = 2.0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
-from ..linalg import combine_views, to_numpy
+from ..linalg import to_numpy
 from ..theory import nested_tensor
 from ..theory.nested_tensor import (
     bayes_accuracy,
@@ -28,6 +28,7 @@ from ._heads import (
     n_columns,
     two_clusters,
 )
+from ._view_products import combine_views
 
 METHODS = ("unfolding", "tensor", "two_step", "nested_ml")
 _BY_BLOCKS = ("two_step", "nested_ml")

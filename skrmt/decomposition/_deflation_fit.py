@@ -7,14 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..linalg import (
-    Components,
-    best_rank_one,
-    deflate_mode,
-    join,
-    no_components,
-)
+from ..linalg import Components, best_rank_one, deflate_mode, no_components
 from ..theory import deflation
+from ._cp import join
 
 _MOST_COMPARED = 4
 

@@ -9,12 +9,6 @@ from joblib import Parallel, delayed
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils import check_random_state
 
-from ..estimation import (
-    SearchOptions,
-    check_tensor_noise,
-    degrees_of_freedom,
-    joint_components,
-)
 from ..linalg import Components
 from ..theory import deflation
 from ..theory.spiked_tensor import thresholds
@@ -25,6 +19,8 @@ from ._deflation_fit import (
     predict_joint,
     predict_steps,
 )
+from ._noise import check_tensor_noise, degrees_of_freedom
+from ._rank import SearchOptions, joint_components
 from ._tensor_input import check_rank, tensor_input
 
 _CANCELLED = {"float32": 1e-3, "float64": 1e-8}

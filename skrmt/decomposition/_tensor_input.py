@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..estimation import largest_rank
 from ..linalg import DenseTensor, as_device, is_torch, to_numpy
 from ..utils._checks import check_tensor
+from ._rank import largest_rank
 
 _SAFE = {"float32": 1e8, "float64": 1e50}
 _MUCH_LARGER = 4

@@ -8,7 +8,6 @@ from ._accuracy_path import AccuracyPathDisplay
 from ._collapse import CollapseForecastDisplay, SafeAmountDisplay, TokenSurvivalDisplay
 from ._factor_alignment import FactorAlignmentDisplay
 from ._label_noise_transition import LabelNoiseTransitionDisplay, VerifierFrontierDisplay
-from ._learning_curve import LearningCurveDisplay
 from ._matching import CKAMatrixDisplay, ScoreMatrixDisplay, SeedAccuracyDisplay
 from ._noise_sensitivity import NoiseSensitivityDisplay
 from ._phase_diagram import PhaseDiagramDisplay
@@ -17,8 +16,6 @@ from ._preference import (
     SafetyUtilityDisplay,
     SelfPlayConvergenceDisplay,
 )
-from ._report import TheoryReport
-from ._report_curve import LearningCurve
 from ._score_distribution import ScoreDistributionDisplay
 from ._sgd import NoiseFloorDisplay, StagedLossDisplay
 from ._synthetic_value import SyntheticValueDisplay
@@ -36,8 +33,6 @@ __all__ = [
     "CollapseForecastDisplay",
     "FactorAlignmentDisplay",
     "LabelNoiseTransitionDisplay",
-    "LearningCurve",
-    "LearningCurveDisplay",
     "NoiseFloorDisplay",
     "NoiseSensitivityDisplay",
     "PhaseDiagramDisplay",
@@ -52,7 +47,6 @@ __all__ = [
     "SyntheticValueDisplay",
     "TensorPhaseDiagramDisplay",
     "TensorScreeDisplay",
-    "TheoryReport",
     "TokenSurvivalDisplay",
     "UnfoldingSpectrumDisplay",
     "VerifierFrontierDisplay",

@@ -12,16 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from ..linalg import (
-    as_device,
-    cell_blocks,
-    rank_one_cells,
-    ridge_cells,
-    sgd_cells,
-    spiked_matrix_cells,
-    to_numpy,
-)
+from ..linalg import as_device, to_numpy
 from ..theory import preference, sgd
+from ._phase_cells import cell_blocks, rank_one_cells, ridge_cells, sgd_cells, spiked_matrix_cells
 
 VIEWS = 4
 CANDIDATES = 100

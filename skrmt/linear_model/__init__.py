@@ -2,11 +2,11 @@
 
 from .. import _install
 from ..theory.sgd import Stage
-from ._mix_plan import MixPlan, MixReport
-from ._mix_quality import SourceQuality
-from ._noise_aware import LabelIssues, NoiseAwareLinearClassifier
-from ._staged_sgd import StagedSGDClassifier, StagedSGDRegressor
-from ._synthetic_mix import SyntheticMixClassifier
+from .noise_aware._classifier import LabelIssues, NoiseAwareLinearClassifier
+from .staged_sgd._estimators import StagedSGDClassifier, StagedSGDRegressor
+from .synthetic_mix._classifier import SyntheticMixClassifier
+from .synthetic_mix._plan import MixPlan, MixReport
+from .synthetic_mix._quality import SourceQuality
 
 _install.check()
 

@@ -8,20 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse.linalg import eigsh
 
-from ..linalg import (
-    Factored,
-    SeededProblem,
-    as_device,
-    faq,
-    is_torch,
-    local_cka_factors,
-    local_kernels,
-    random_start,
-    seeded_problem,
-    take,
-    to_numpy,
-    top_factors,
-)
+from ..linalg import as_device, is_torch, to_numpy
+from ._faq import SeededProblem, faq, random_start, seeded_problem, top_factors
 from ._inputs import (
     check_kernel_name,
     check_sides,
@@ -31,6 +19,8 @@ from ._inputs import (
     runner,
     same_library,
 )
+from ._linear_assignment import Factored, take
+from ._local_cka import local_cka_factors, local_kernels
 
 _SPARSE_RANK = 0.1
 _FLAT = 1e-8

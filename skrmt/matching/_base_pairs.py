@@ -7,13 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from ..linalg import is_torch, kernel_alignment, to_numpy
+from ..linalg import is_torch, to_numpy
 from ..theory.representation import (
     mutual_information,
     recoverable_size,
     white_bilinear_accuracy,
 )
 from ._inputs import host
+from ._kernel_alignment import kernel_alignment
 from ._scorers import canonical_rank, held_out_correlations
 
 _PERFECT = 0.9999

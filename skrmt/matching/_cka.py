@@ -8,7 +8,6 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import false_discovery_control, norm
 
-from ..linalg import centred_kernel, kernel_alignment, kernel_matrix, minibatch_cka
 from ..theory.representation import KernelInvariants, debiased_cka_null, moments_of_invariants
 from ._inputs import (
     check_kernel_name,
@@ -19,6 +18,8 @@ from ._inputs import (
     host,
     resolve_bandwidths,
 )
+from ._kernel_alignment import kernel_alignment, minibatch_cka
+from ._kernels import centred_kernel, kernel_matrix
 
 _LOT = 32
 """Pairings that are drawn in one task."""

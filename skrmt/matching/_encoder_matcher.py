@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted
 
-from ..linalg import as_device, is_torch, kernel_alignment
+from ..linalg import as_device, is_torch
 from ..utils._checks import check_array_like_on_device
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
@@ -19,6 +19,7 @@ from . import _matching as matching
 from ._base_pairs import bilinear_model, deviations, dimensions, information
 from ._cka import cka_test
 from ._inputs import check_sides, count, generator, host, resolve_bandwidths, warn
+from ._kernel_alignment import kernel_alignment
 from ._matching import Matching, Plan
 from ._scorers import METHODS, Options
 

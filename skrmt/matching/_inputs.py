@@ -10,8 +10,9 @@ from joblib import Parallel, delayed
 from sklearn.utils import check_random_state
 
 from ..exceptions import TheoryWarning
-from ..linalg import as_device, is_torch, median_bandwidth, to_numpy
+from ..linalg import as_device, is_torch, to_numpy
 from ..utils._checks import check_array_like_on_device
+from ._kernels import median_bandwidth
 
 _SYMMETRY = 1e-5
 

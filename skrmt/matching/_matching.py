@@ -9,17 +9,11 @@ from joblib import Parallel, delayed
 from scipy.stats import beta
 from sklearn.isotonic import IsotonicRegression
 
-from ..linalg import (
-    centred_kernel,
-    faq,
-    kernel_matrix,
-    linear_assignment,
-    permutation_start,
-    random_start,
-    seeded_problem,
-)
 from ._assignment import feature_problem
+from ._faq import faq, permutation_start, random_start, seeded_problem
 from ._inputs import host, runner
+from ._kernels import centred_kernel, kernel_matrix
+from ._linear_assignment import linear_assignment
 from ._scorers import score_factors
 
 _PLANTED_SHARE = 0.1

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import svd
 
-from ..linalg import local_cka_factors, local_kernels
 from ._inputs import host
+from ._local_cka import local_cka_factors, local_kernels
 
 METHODS = ("local_cka", "procrustes", "relative", "cca", "ridge")
 _PENALTIES = np.logspace(-4, 4, 17)

@@ -2,12 +2,12 @@
 
 from .. import _install
 from ._frontier import SafetyUtilityFrontier
-from ._listwise import listwise_loss
-from ._losses import preference_gradient, preference_loss
-from ._preference_policy import PreferencePolicy
-from ._self_play_policy import SelfPlayPolicy
-from ._spin import spin_loss
 from ._trainer import SelfPlayTrainer, TrainingLog, response_logps, sample_responses
+from .losses._listwise import listwise_loss
+from .losses._losses import preference_gradient, preference_loss
+from .losses._spin import spin_loss
+from .policy._preference_policy import PreferencePolicy
+from .self_play._self_play_policy import SelfPlayPolicy
 
 _install.check()
 

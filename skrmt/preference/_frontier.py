@@ -13,7 +13,7 @@ from ..utils._checks import check_array_like_on_device
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._sklearn_compat import Interval, _fit_context
-from ._policy_input import as_host
+from .policy._input import as_host
 
 
 class SafetyUtilityFrontier(DocLinkMixin, BaseEstimator):

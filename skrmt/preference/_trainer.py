@@ -16,11 +16,11 @@ import numpy as np
 from ..exceptions import TheoryWarning
 from ..theory.preference._names import canonical_loss
 from ..utils._optional import import_optional
-from ._loss_formulas import LOSSES
-from ._loss_inputs import read_beta, read_number
-from ._losses import preference_loss
-from ._self_play_fit import Rules, advice, forecast
-from ._spin import spin_loss
+from .losses._formulas import LOSSES
+from .losses._inputs import read_beta, read_number
+from .losses._losses import preference_loss
+from .losses._spin import spin_loss
+from .self_play._fit import Rules, advice, forecast
 
 _IGNORED = -100
 

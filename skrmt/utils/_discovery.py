@@ -15,7 +15,7 @@ def public_subpackages() -> list[str]:
     Returns
     -------
     list of str
-        "skrmt.datasets", "skrmt.estimation", ...
+        "skrmt.cluster", "skrmt.collapse", ...
 
     Examples
     --------
@@ -29,6 +29,13 @@ def public_subpackages() -> list[str]:
         for module in pkgutil.iter_modules(package.__path__)
         if module.ispkg and not module.name.startswith("_")
     )
+
+
+def public_modules() -> list[str]:
+    """Return the dotted names of every module that users import from, subpackages first."""
+    theory = importlib.import_module("skrmt.theory")
+    inner = [f"skrmt.theory.{name}" for name in theory.__all__]
+    return [*public_subpackages(), *inner, "skrmt.utils.testing", "skrmt.exceptions"]
 
 
 def all_estimators() -> list[tuple[str, type]]:

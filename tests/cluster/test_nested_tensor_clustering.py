@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 
 from skrmt.cluster import NestedTensorClustering
 from skrmt.cluster._heads import _triangular_draw
+from skrmt.cluster._view_products import leading_components
 from skrmt.datasets import make_nested_views, make_noisy_copies
 from skrmt.exceptions import TheoryWarning
-from skrmt.linalg import leading_components
 from skrmt.theory import nested_tensor
 from skrmt.utils.testing import tensor_estimator_checks
 

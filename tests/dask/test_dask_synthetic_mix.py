@@ -8,8 +8,9 @@ from scipy import sparse
 from sklearn.base import clone
 
 from skrmt.exceptions import TheoryWarning
-from skrmt.linalg import MixSource, mix_basis, mix_coefficients, mix_loo
 from skrmt.linear_model import SyntheticMixClassifier
+from skrmt.linear_model.synthetic_mix._basis import MixSource, mix_basis
+from skrmt.linear_model.synthetic_mix._path import mix_coefficients, mix_loo
 from skrmt.utils._compare import assert_same, fitted_state
 
 dask = pytest.importorskip("dask")

@@ -6,8 +6,13 @@ import pytest
 
 from skrmt._cli._phase_diagram import SUBJECTS as COMMAND_SUBJECTS
 from skrmt.inspection import PhaseDiagramDisplay
+from skrmt.inspection._phase_cells import (
+    rank_one_cells,
+    ridge_cells,
+    sgd_cells,
+    spiked_matrix_cells,
+)
 from skrmt.inspection._phase_models import SUBJECTS
-from skrmt.linalg import rank_one_cells, ridge_cells, sgd_cells, spiked_matrix_cells
 
 AWAY = {
     "noisy-labels": ([0.8, 2.0], [0.05, 0.3]),

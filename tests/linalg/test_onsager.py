@@ -5,7 +5,8 @@ import pytest
 from scipy import sparse
 
 from skrmt.linalg import _gram as gram_module
-from skrmt.linalg import loo_path, loo_scores, onsager, ridge_basis, to_numpy
+from skrmt.linalg import loo_path, loo_scores, ridge_basis, to_numpy
+from skrmt.linear_model.noise_aware._onsager import onsager
 
 PAIRS = [(0.5, 0.5), (0.5, 2.0), (np.inf, 0.5), (0.5, np.inf), (np.inf, np.inf)]
 

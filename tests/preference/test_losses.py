@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from skrmt.preference._loss_formulas import LOSSES, MARGINS
-from skrmt.preference._losses import margin_derivatives, preference_gradient, preference_loss
+from skrmt.preference.losses._formulas import LOSSES, MARGINS
+from skrmt.preference.losses._losses import margin_derivatives, preference_gradient, preference_loss
 from skrmt.theory.preference import population_margin
 from skrmt.theory.preference._names import ALIASES
 

@@ -7,9 +7,9 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_expit, log_softmax, softmax
 
-from skrmt.preference._listwise import listwise_loss
-from skrmt.preference._losses import preference_loss
-from skrmt.preference._spin import spin_loss
+from skrmt.preference.losses._listwise import listwise_loss
+from skrmt.preference.losses._losses import preference_loss
+from skrmt.preference.losses._spin import spin_loss
 from skrmt.theory.preference import kl_regularized_optimum, self_play_map
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from skrmt.preference._losses import preference_loss
+from skrmt.preference.losses._losses import preference_loss
 
 if find_spec("trl") is None or find_spec("torch") is None:
     pytest.skip("TRL is not installed", allow_module_level=True)

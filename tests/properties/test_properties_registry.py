@@ -11,26 +11,20 @@ import ast
 import functools
 import importlib
 import inspect
-import pkgutil
 from pathlib import Path
 
 import pytest
 
-from skrmt.utils._discovery import public_subpackages
+from skrmt.utils._discovery import public_modules
 
 HERE = Path(__file__).parent
 
 
 def public_names() -> list[str]:
     """Return the public functions and classes, by the names users import them with."""
-    modules = ["skrmt.exceptions"]
-    for name in public_subpackages():
-        path = importlib.import_module(name).__path__
-        inner = [found.name for found in pkgutil.iter_modules(path)]
-        modules += [name, *(f"{name}.{module}" for module in inner if not module.startswith("_"))]
     return [
         f"{name}.{public}".removeprefix("skrmt.")
-        for name in modules
+        for name in public_modules()
         for public in importlib.import_module(name).__all__
         if not inspect.ismodule(getattr(importlib.import_module(name), public))
     ]

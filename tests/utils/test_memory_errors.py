@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from skrmt.linalg import kernel_alignment, rank_one_cells
+from skrmt.inspection._phase_cells import rank_one_cells
 from skrmt.linear_model import NoiseAwareLinearClassifier
+from skrmt.matching._kernel_alignment import kernel_alignment
 from skrmt.utils._memory import explains_memory, memory_advice, out_of_memory
 
 ASKED = "Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)"

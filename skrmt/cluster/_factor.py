@@ -1,0 +1,217 @@
+"""Strengths and noise of views, and the spikes of what they have in common."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..theory.nested_tensor import spike_strength
+from ._view_products import LeadingComponents
+
+_SWEEPS = 5000
+_TOLERANCE = 1e-12
+_SETTLED = 1e-3
+_HEYWOOD = 1e-6
+_MARGIN = 2.0
+_ROUNDS = 20
+_WHITE = 4.5
+
+
+class ViewFactor(NamedTuple):
+    """One factor that views share, in noise of their own.
+
+    Attributes
+    ----------
+    strengths : ndarray of shape (m,)
+        a: root mean square of the shared part of an entry of each view, signed.
+    noise : ndarray of shape (m,)
+        Variance of the own part of an entry.
+    weights : ndarray of shape (m,)
+        w, which bring the sum of the views to the shared part with noise of variance 1/P.
+    precision : float
+        P, the sum of squared strengths over noise variances.
+    improper : bool
+        Whether a noise variance came out negative and was set to almost 0.
+    n_iter : int
+        Sweeps.
+    converged : bool
+        Whether they settled.
+    """
+
+    strengths: np.ndarray
+    noise: np.ndarray
+    weights: np.ndarray
+    precision: float
+    improper: bool
+    n_iter: int
+    converged: bool
+
+
+class CoreSpectrum(NamedTuple):
+    """Spikes in the spectrum of a matrix, and the noise beside them.
+
+    Attributes
+    ----------
+    noise_variance : float
+        Variance v of an entry of the noise.
+    signals : ndarray of shape (s,)
+        Squared singular values of the signal, the largest first.
+    n_spikes : int
+        Number s of eigenvalues outside of the noise.
+    departure : float
+        Second moment of the rest of the spectrum, in standard deviations from white noise.
+    white : bool
+        Whether the rest is like white noise.
+    """
+
+    noise_variance: float
+    signals: np.ndarray
+    n_spikes: int
+    departure: float
+    white: bool
+
+
+def fit_view_factor(covariance: np.ndarray, noise: np.ndarray | None = None) -> ViewFactor:
+    r"""Fit one factor to the covariance matrix of views.
+
+    Parameters
+    ----------
+    covariance : ndarray of shape (m, m)
+        C, the mean over samples and features of the products of centred views.
+    noise : ndarray of shape (m,), optional
+        Noise variances, where they are known; needed for two views.
+
+    Returns
+    -------
+    ViewFactor
+        The fit.
+
+    Notes
+    -----
+    :math:`C = aa^\top + \mathrm{diag}(\psi)` is fitted to the entries off the diagonal,
+    :math:`a_k \leftarrow \sum_{l\ne k}C_{kl}a_l/\sum_{l\ne k}a_l^2` in turn, and
+    :math:`\psi_k = C_{kk}-a_k^2`. With known noise a is the scaled leading eigenvector of
+    :math:`\psi^{-1/2}C\psi^{-1/2}`. Weights are :math:`a_k/(\psi_kP)`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.cluster._factor import fit_view_factor
+    >>> fit = fit_view_factor(np.ones((3, 3)) + np.diag([1.0, 2.0, 3.0]))
+    >>> fit.noise.round(6)
+    array([1., 2., 3.])
+    """
+    if len(covariance) == 1 and noise is None:
+        strength = np.sqrt(covariance[0])
+        return ViewFactor(strength, np.full(1, np.nan), 1 / strength, np.inf, False, 0, True)
+    if noise is None:
+        strengths, n_iter, converged = _off_diagonal(covariance)
+        noise = np.diag(covariance) - strengths**2
+    else:
+        strengths, n_iter, converged = _known_noise(covariance, noise), 0, True
+    floor = _HEYWOOD * np.diag(covariance)
+    improper = bool((noise <= floor).any())
+    noise = np.maximum(noise, floor)
+    strengths = strengths * (1.0 if strengths.sum() >= 0 else -1.0)
+    precision = float((strengths**2 / noise).sum())
+    weights = strengths / noise / max(precision, 1e-300)
+    return ViewFactor(strengths, noise, weights, precision, improper, n_iter, converged)
+
+
+def _off_diagonal(covariance: np.ndarray) -> tuple[np.ndarray, int, bool]:
+    """Return the strengths that reproduce the entries off the diagonal."""
+    scale = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(scale, scale)
+    np.fill_diagonal(correlation, 0.0)
+    values, vectors = np.linalg.eigh(correlation)
+    a = vectors[:, -1] * np.sqrt(max(values[-1], 0.0))
+    if len(a) == 3 and correlation[0, 1] * correlation[0, 2] * correlation[1, 2] > 0:
+        pairs = correlation[[0, 0, 1], [1, 2, 2]]
+        squares = np.abs([pairs[0] * pairs[1] / pairs[2], pairs[0] * pairs[2] / pairs[1]])
+        squares = np.append(squares, abs(pairs[1] * pairs[2] / pairs[0]))
+        return np.where(a < 0, -1.0, 1.0) * np.sqrt(squares) * scale, 1, True
+    moved = np.inf
+    for sweep in range(_SWEEPS):
+        before = a.copy()
+        for k in range(len(a)):
+            others = a @ a - a[k] ** 2
+            a[k] = correlation[k] @ a / others if others > 0 else 0.0
+        moved = np.abs(a - before).max()
+        if moved <= _TOLERANCE:
+            return a * scale, sweep + 1, True
+    return a * scale, _SWEEPS, bool(moved <= _SETTLED)
+
+
+def _known_noise(covariance: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return the strengths given the noise of the views."""
+    root = np.sqrt(noise)
+    values, vectors = np.linalg.eigh(covariance / np.outer(root, root))
+    return np.asarray(root * vectors[:, -1] * np.sqrt(max(values[-1] - 1, 1e-12)))
+
+
+def core_spectrum(
+    components: LeadingComponents, n_samples: float, n_features: float
+) -> CoreSpectrum:
+    r"""Separate the spikes in the spectrum of a centred matrix from white noise.
+
+    Parameters
+    ----------
+    components : LeadingComponents
+        Its leading components.
+    n_samples, n_features : float
+        Degrees of freedom of its rows, and the number of its columns.
+
+    Returns
+    -------
+    CoreSpectrum
+        Noise, signals and whether the rest is white.
+
+    Notes
+    -----
+    Noise variance and signals are those that reproduce each other: v is the mean square of what
+    the signals leave, an eigenvalue is a spike above
+    :math:`v[(\sqrt n+\sqrt p)^2 + 2(\sqrt n+\sqrt p)(1/\sqrt n+1/\sqrt p)^{1/3}]`, which white
+    noise exceeds in about 2 % of all cases, and its signal is the inverse of the spiked-matrix
+    law. The second moment of the other eigenvalues is that of white noise up to a standard
+    deviation of twice their mean square over max(n, p) (John's test).
+
+    References
+    ----------
+    Ledoit & Wolf, Some hypothesis tests for the covariance matrix when the dimension is large
+    compared to the sample size, Ann. Statist. 30, 1081 (2002).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.cluster._factor import core_spectrum
+    >>> from skrmt.cluster._view_products import leading_components
+    >>> rng = np.random.default_rng(0)
+    >>> Y = rng.standard_normal((200, 100)) + 0.4 * rng.choice([-1, 1], (200, 1))
+    >>> core_spectrum(leading_components(Y, 20), 200, 100).n_spikes
+    1
+    """
+    values, n, p = components.eigenvalues, float(n_samples), float(n_features)
+    roots = np.sqrt(n) + np.sqrt(p)
+    edge = roots**2 + _MARGIN * roots * (n**-0.5 + p**-0.5) ** (1 / 3)
+    variance, signals, count = components.trace / (n * p), np.zeros(0), -1
+    for _ in range(_ROUNDS):
+        before = variance, count
+        count = int((values > edge * variance).sum())
+        signals = np.asarray(spike_strength(values[:count], variance, n, p)) if variance else values
+        variance = max(components.trace - signals.sum(), 0.0) / (n * p)
+        if count == before[1] and abs(variance - before[0]) <= _TOLERANCE * before[0]:
+            break
+    departure = _departure(components, count, n, p)
+    return CoreSpectrum(variance, signals, count, departure, departure <= _WHITE)
+
+
+def _departure(components: LeadingComponents, count: int, n: float, p: float) -> float:
+    """Return how far the second moment of the rest is from that of white noise."""
+    small, large = min(n, p) - count, max(n, p) - count
+    removed = components.eigenvalues[:count]
+    mean = (components.trace - removed.sum()) / max(small, 1)
+    if small < 2 or mean <= 1e-12 * components.trace / min(n, p):
+        return 0.0
+    spread = (components.squares - (removed**2).sum()) / small / mean**2 - 1
+    return float(abs(spread * large - (small + 1)) / 2)

@@ -1,0 +1,427 @@
+"""Clusters in a few leading components, and an accuracy that holds on real data."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, ndtr
+from sklearn.cluster import KMeans
+
+_STARTS = 20
+_CONTRAST = 2.0
+_SWEEPS = 100
+_EM_SWEEPS = 200
+_REPEATS = 5
+_STABLE = 0.93
+_BIMODAL = 3.0
+_RESTARTS = 10
+_DRAWS = 20_000
+
+
+class TiedMixture(NamedTuple):
+    """Two Gaussian laws of one variance.
+
+    Attributes
+    ----------
+    means : ndarray of shape (2,)
+        The lower and the higher mean.
+    variance : float
+        Their variance.
+    prior : float
+        Share of the higher one.
+    """
+
+    means: np.ndarray
+    variance: float
+    prior: float
+
+    @property
+    def separation(self) -> float:
+        """Half the distance of the means, in standard deviations."""
+        return float((self.means[1] - self.means[0]) / 2 / np.sqrt(self.variance))
+
+    @property
+    def slope(self) -> float:
+        """Change of the log-odds with the score."""
+        return float((self.means[1] - self.means[0]) / self.variance)
+
+    @property
+    def threshold(self) -> float:
+        """Score of equal odds."""
+        odds = np.log(self.prior / (1 - self.prior))
+        return float(self.means.mean() - odds / self.slope)
+
+    def log_odds(self, scores: np.ndarray) -> np.ndarray:
+        """Return the log-odds of the higher law.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n,)
+            The scores.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            0 at the threshold.
+        """
+        return self.slope * (scores - self.threshold)
+
+    def prior_error(self, scores: np.ndarray) -> float:
+        """Return the standard error of the prior, all four parameters unknown.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n,)
+            The scores that were fitted.
+
+        Returns
+        -------
+        float
+            From the observed information; infinite where it is singular.
+        """
+        share = expit(self.log_odds(scores))
+        low, high = scores - self.means[0], scores - self.means[1]
+        squares = (1 - share) * low**2 + share * high**2
+        gradients = np.stack(
+            [
+                share / self.prior - (1 - share) / (1 - self.prior),
+                (1 - share) * low / self.variance,
+                share * high / self.variance,
+                squares / (2 * self.variance**2) - 1 / (2 * self.variance),
+            ]
+        )
+        information = gradients @ gradients.T
+        scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+        values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+        if values[0] < 1e-10:
+            return float("inf")
+        return float(np.sqrt((vectors[0] ** 2 / values).sum()) / scale[0])
+
+    @property
+    def accuracy(self) -> float:
+        """Share of draws on the right side of the threshold."""
+        a, odds = self.separation, np.log(self.prior / (1 - self.prior))
+        offset = odds / (2 * a) if a > 0 else 0.0
+        return float(self.prior * ndtr(a + offset) + (1 - self.prior) * ndtr(a - offset))
+
+
+class Stability(NamedTuple):
+    """What fits to halves of the samples say of a clustering.
+
+    Attributes
+    ----------
+    accuracy : float
+        Of the mixtures fitted to the scores of each half along the direction of the other.
+    kurtosis : float
+        Mean kurtosis of these scores: below 3 where there are two clusters.
+    agreement : float
+        Share of labels on which the fits to the two halves agree.
+    """
+
+    accuracy: float
+    kurtosis: float
+    agreement: float
+
+
+def fit_tied_mixture(scores: np.ndarray) -> TiedMixture:
+    """Fit two Gaussian laws of one variance to scores, by maximum likelihood.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        The scores.
+
+    Returns
+    -------
+    TiedMixture
+        The fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.cluster._modes import fit_tied_mixture
+    >>> scores = np.repeat([-2.0, 2.0], 50) + np.tile([-1.0, 1.0], 50)
+    >>> round(fit_tied_mixture(scores).separation, 1)
+    1.9
+    """
+    centre, scale = scores.mean(), scores.std() or 1.0
+    s = (scores - centre) / scale
+    high = float(np.abs(s).mean())
+    means, variance, prior = np.array([-high, high]), max(1e-6, 1 - high**2), 0.5
+    for _ in range(_EM_SWEEPS):
+        odds = np.log(prior / (1 - prior)) + (means[1] - means[0]) / variance * (s - means.mean())
+        share = expit(odds)
+        count = np.clip(share.mean(), 1 / len(s), 1 - 1 / len(s))
+        first = (share * s).mean()
+        updated = np.array([(s.mean() - first) / (1 - count), first / count])
+        moved, means, prior = np.abs(updated - means).max(), updated, float(count)
+        variance = max(1e-6, float(1 - (1 - prior) * means[0] ** 2 - prior * means[1] ** 2))
+        if moved < 1e-8:
+            break
+    return TiedMixture(centre + scale * np.sort(means), variance * scale**2, prior)
+
+
+def bimodal_direction(whitened: np.ndarray, seed: int = 0) -> np.ndarray:
+    r"""Find the direction along which whitened scores have two modes.
+
+    Parameters
+    ----------
+    whitened : ndarray of shape (n, r)
+        Scores of mean 0 and covariance 1.
+    seed : int, default=0
+        Seed of the random starts.
+
+    Returns
+    -------
+    ndarray of shape (r,)
+        The unit vector: the linear discriminant of two balanced clusters, whatever the shape of
+        the Gaussian noise within them.
+
+    Notes
+    -----
+    The direction maximises :math:`E\log\cosh(2w^\top z)`, which is large for two modes and, unlike
+    a small kurtosis, hardly moved by single samples far out. Fixed-point iterations
+    :math:`w \leftarrow E[z\tanh(2w^\top z)] - 2E[1-\tanh^2(2w^\top z)]w`, normalised, from the axes
+    and twenty random starts.
+
+    References
+    ----------
+    Hyvarinen, Fast and robust fixed-point algorithms for independent component analysis, IEEE
+    Trans. Neural Netw. 10, 626 (1999).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.cluster._modes import bimodal_direction
+    >>> rng = np.random.default_rng(0)
+    >>> scores = np.column_stack([rng.standard_normal(500), rng.choice([-1.0, 1.0], 500)])
+    >>> abs(bimodal_direction(scores)).round(1)
+    array([0., 1.])
+    """
+    n, r = whitened.shape
+    if r == 1:
+        return np.ones(1)
+    starts = np.random.default_rng(seed).standard_normal((r, _STARTS))
+    W = np.concatenate([np.eye(r), starts / np.linalg.norm(starts, axis=0)], axis=1)
+    for _ in range(_SWEEPS):
+        bent = np.tanh(_CONTRAST * (whitened @ W))
+        new = whitened.T @ bent / n - _CONTRAST * (1 - bent**2).mean(axis=0) * W
+        new /= np.maximum(np.linalg.norm(new, axis=0), 1e-300)
+        new *= np.where((new * W).sum(axis=0) < 0, -1.0, 1.0)
+        moved, W = np.abs(new - W).max(), new
+        if moved < 1e-8:
+            break
+    scores = _CONTRAST * np.abs(whitened @ W)
+    contrast = (scores + np.log1p(np.exp(-2 * scores))).mean(axis=0)
+    return np.asarray(W[:, int(contrast.argmax())])
+
+
+def half_sample_stability(whitened: np.ndarray, seed: int = 0) -> Stability:
+    """Fit the bimodal direction to random halves of the samples and compare.
+
+    Parameters
+    ----------
+    whitened : ndarray of shape (n, r)
+        Scores of mean 0 and covariance 1.
+    seed : int, default=0
+        Seed of the five splits.
+
+    Returns
+    -------
+    Stability
+        Means over the splits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.cluster._modes import half_sample_stability
+    >>> rng = np.random.default_rng(0)
+    >>> scores = rng.choice([-1.0, 1.0], (500, 1)) + 0.5 * rng.standard_normal((500, 1))
+    >>> half_sample_stability(scores - scores.mean()).agreement > 0.95
+    True
+    """
+    rng = np.random.default_rng(seed)
+    results = []
+    for _ in range(_REPEATS):
+        order = rng.permutation(len(whitened))
+        halves = order[: len(order) // 2], order[len(order) // 2 :]
+        scores = [_fit_half(whitened, half) for half in halves]
+        agreement = np.mean((scores[0] > 0) == (scores[1] > 0))
+        held_out = [scores[1][halves[0]], scores[0][halves[1]]]
+        fits = [fit_tied_mixture(s).accuracy for s in held_out]
+        kurtoses = [kurtosis(s) for s in held_out]
+        results.append((np.mean(fits), np.mean(kurtoses), max(agreement, 1 - agreement)))
+    return Stability(*(float(x) for x in np.mean(results, axis=0)))
+
+
+def _fit_half(whitened: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the scores of all samples along the bimodal direction of some."""
+    part = whitened[rows]
+    centred = part - part.mean(0)
+    covariance = centred.T @ centred / len(part)
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors / np.sqrt(np.maximum(values, 1e-12 * max(values[-1], 1e-300)))
+    direction = root @ bimodal_direction(centred @ root)
+    return np.asarray((whitened - part.mean(0)) @ direction)
+
+
+def kurtosis(scores: np.ndarray) -> float:
+    """Return the fourth moment of centred scores over their squared variance.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        The scores.
+
+    Returns
+    -------
+    float
+        3 for a Gaussian law, 1 for two points; 3 for constants.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.cluster._modes import kurtosis
+    >>> kurtosis(np.array([-1.0, 1.0, 1.0, -1.0]))
+    1.0
+    """
+    squares = (scores - scores.mean()) ** 2
+    variance = float(squares.mean())
+    return float((squares**2).mean()) / variance**2 if variance > 0 else 3.0
+
+
+def calibrated_accuracy(stability: Stability, agreement: float, n_samples: int) -> float:
+    """Return the accuracy that two clusters of real data have, or NaN where it cannot be told.
+
+    Parameters
+    ----------
+    stability : Stability
+        What half fits say.
+    agreement : float
+        Share of labels that agree with those of the first principal component.
+    n_samples : int
+        Number of samples.
+
+    Returns
+    -------
+    float
+        The held-out accuracy of the mixture, less half of the labels on which the fits to two
+        halves differ; NaN where more than 7 % of the labels change with the half or with the
+        direction, or where the held-out scores do not have two modes.
+
+    Notes
+    -----
+    The Gaussian mixture does not know of samples far from their own class; those are the ones
+    whose labels change from half to half. Settings were chosen on collections of
+    handwritten digits.
+
+    Examples
+    --------
+    >>> from skrmt.cluster._modes import Stability, calibrated_accuracy
+    >>> round(calibrated_accuracy(Stability(0.99, 1.3, 0.98), 0.97, 400), 4)
+    0.9801
+    """
+    flat = stability.kurtosis > 3.0 - _BIMODAL * np.sqrt(24 / n_samples)
+    if flat or stability.agreement < _STABLE or agreement < _STABLE:
+        return float("nan")
+    return stability.accuracy * (1 + stability.agreement) / 2
+
+
+class UnitMixture(NamedTuple):
+    """Gaussian clusters of covariance 1.
+
+    Attributes
+    ----------
+    means : ndarray of shape (k, r)
+        Their means.
+    priors : ndarray of shape (k,)
+        Their shares.
+    n_iter : int
+        Sweeps.
+    """
+
+    means: np.ndarray
+    priors: np.ndarray
+    n_iter: int
+
+    def log_joint(self, points: np.ndarray) -> np.ndarray:
+        """Return the log-densities of points in the clusters, up to a constant of each point.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n, r)
+            The points.
+
+        Returns
+        -------
+        ndarray of shape (n, k)
+            Log of prior times density.
+        """
+        products = points @ self.means.T - 0.5 * (self.means**2).sum(axis=1)
+        return np.asarray(products + np.log(np.maximum(self.priors, 1e-300)))
+
+    def accuracy(self, rng: np.random.Generator) -> float:
+        """Return the share of draws that go to their own cluster.
+
+        Parameters
+        ----------
+        rng : numpy Generator
+            Source of 20 000 draws.
+
+        Returns
+        -------
+        float
+            The share.
+        """
+        classes = rng.choice(len(self.priors), _DRAWS, p=self.priors / self.priors.sum())
+        points = self.means[classes] + rng.standard_normal((_DRAWS, self.means.shape[1]))
+        return float((self.log_joint(points).argmax(axis=1) == classes).mean())
+
+
+def fit_unit_mixture(
+    points: np.ndarray, n_clusters: int, seed: int, tol: float = 1e-6, max_iter: int = 300
+) -> UnitMixture:
+    """Fit Gaussian clusters of covariance 1, by maximum likelihood from ten k-means starts.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, r)
+        The points.
+    n_clusters : int
+        Their number k.
+    seed : int
+        Seed of the starts.
+    tol : float, default=1e-6
+        Largest change of a mean in the last sweep.
+    max_iter : int, default=300
+        Largest number of sweeps.
+
+    Returns
+    -------
+    UnitMixture
+        The fit, clusters in descending order of their first coordinate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.cluster._modes import fit_unit_mixture
+    >>> points = np.repeat([[-4.0], [0.0], [4.0]], 30, axis=0)
+    >>> fit_unit_mixture(points, 3, seed=0).means.ravel().round(1)
+    array([ 4.,  0., -4.])
+    """
+    start = KMeans(n_clusters, n_init=_RESTARTS, random_state=seed).fit(points)
+    counts = np.bincount(start.labels_, minlength=n_clusters)
+    fit = UnitMixture(start.cluster_centers_.astype(np.float64), counts / len(points), 0)
+    for sweep in range(max_iter):
+        log_joint = fit.log_joint(points)
+        share = np.exp(log_joint - log_joint.max(axis=1, keepdims=True))
+        share /= share.sum(axis=1, keepdims=True)
+        priors = np.maximum(share.mean(axis=0), 1e-12)
+        means = share.T @ points / (len(points) * priors[:, None])
+        moved = np.abs(means - fit.means).max()
+        fit = UnitMixture(means, priors / priors.sum(), sweep + 1)
+        if moved <= tol:
+            break
+    order = np.argsort(-fit.means[:, 0], kind="stable")
+    return UnitMixture(fit.means[order], fit.priors[order], fit.n_iter)

@@ -1,0 +1,305 @@
+"""Joint least-squares fit of several rank-one components (CP) to a dense tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..linalg._dense_tensor import (
+    Components,
+    DenseTensor,
+    FloatArray,
+    contract_slices,
+    no_components,
+)
+from ..linalg._power_sweeps import column_change, normalize
+from ..linalg._spectral_start import compress, mode_orders, search_core
+from ..utils._memory import explains_memory
+
+_INNER = 2
+_CORE_TOLERANCE = 1e-2
+_CORE_SWEEPS = 30
+_RIDGE = 1e-12
+_MEMORY = 8
+_SLACK = 1e-12
+
+
+class CPFit(NamedTuple):
+    """A low-rank tensor fitted to a tensor.
+
+    Attributes
+    ----------
+    components : Components
+        The low-rank tensor.
+    explained : float
+        Its squared norm: by how much it lowers the sum of squares.
+    n_iter : int
+        Sweeps over all modes.
+    converged : bool
+        Whether the last sweep moved no factor by more than the tolerance.
+    """
+
+    components: Components
+    explained: float
+    n_iter: int
+    converged: bool
+
+
+@explains_memory("fewer components")
+def cp_als(
+    tensor: DenseTensor,
+    start: Components,
+    *,
+    tol: float | FloatArray = 1e-6,
+    max_iter: int = 500,
+) -> CPFit:
+    r"""Fit a low-rank tensor to a tensor by alternating least squares.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    start : Components
+        Where to start; its weights are not read.
+    tol : float or ndarray of shape (r,), default=1e-6
+        Largest change of a unit factor in the last sweep, for each component if an array.
+    max_iter : int, default=500
+        Largest number of sweeps.
+
+    Returns
+    -------
+    CPFit
+        The fit; weights are positive, components in the order of the start.
+
+    Notes
+    -----
+    A sweep takes two passes over the tensor, whatever the rank: its first mode is contracted with
+    all its factors, the other modes are updated twice from the result by
+    :math:`A_m = V_m\Gamma_m^{-1}`, :math:`V_m` the contraction with the factors of the other modes
+    and :math:`\Gamma_m` the entrywise product of their Gram matrices; the first one follows. Steps
+    are extrapolated from the last eight by Anderson's method, which correlated components need.
+    Where the fit has got worse, the step is taken back and the method begun anew: more sweeps never
+    fit worse.
+
+    References
+    ----------
+    Anderson, Iterative procedures for nonlinear integral equations, J. ACM 12, 547 (1965).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import Components, DenseTensor
+    >>> from skrmt.decomposition._cp import cp_als
+    >>> T = np.einsum("i,j,k->ijk", [3.0, 4.0], [1.0, 0.0], [0.6, 0.8])
+    >>> start = Components(np.ones(1), [np.full((2, 1), 0.5**0.5)] * 3)
+    >>> cp_als(DenseTensor(T), start).components.weights.round(6)
+    array([5.])
+    """
+    if not start.rank:
+        return CPFit(start, 0.0, 0, True)
+    point, mixing = list(start.factors), _Mixing()
+    best, n_iter, converged = _Sweep(point, start.weights, -np.inf), 0, False
+    while not converged and n_iter < max_iter:
+        sweep = _sweep(tensor, point)
+        n_iter += 1
+        if mixing.points and sweep.explained < best.explained * (1 - _SLACK):
+            mixing, point = _Mixing(), best.factors
+            continue
+        best = sweep
+        moved = [column_change(a, b) for a, b in zip(best.factors, point, strict=True)]
+        converged = bool((np.max(moved, axis=0) <= tol).all())
+        point = mixing.extrapolate(point, best.factors)
+    return CPFit(Components(best.weights, best.factors), best.explained, n_iter, converged)
+
+
+class _Sweep(NamedTuple):
+    """Unit factors, weights, and the squared norm of the fit."""
+
+    factors: list[FloatArray]
+    weights: FloatArray
+    explained: float
+
+
+def _sweep(tensor: DenseTensor, factors: list[FloatArray]) -> _Sweep:
+    """Update every mode."""
+    factors = list(factors)
+    slices = tensor.contract_first(factors[0])
+    for mode in [*range(1, tensor.order)] * _INNER:
+        product = contract_slices(tensor, slices, factors[1:], mode - 1)
+        factors[mode], _ = _update(product, factors, mode)
+    product = tensor.contract_rest(factors[1:])
+    factors[0], weights = _update(product, factors, 0)
+    return _Sweep(factors, weights, float(np.einsum("pr,pr,r->", product, factors[0], weights)))
+
+
+class _Mixing:
+    """Anderson's extrapolation of a fixed-point iteration, from its last few steps."""
+
+    def __init__(self) -> None:
+        self.points: list[FloatArray] = []
+        self.steps: list[FloatArray] = []
+
+    def extrapolate(self, before: list[FloatArray], after: list[FloatArray]) -> list[FloatArray]:
+        """Return where to go on from, given where the last sweep began and ended."""
+        signs = [np.sign(np.einsum("pr,pr->r", a, b)) for a, b in zip(after, before, strict=True)]
+        after = [a * sign for a, sign in zip(after, signs, strict=True)]
+        point = np.concatenate([factor.ravel() for factor in after])
+        step = point - np.concatenate([factor.ravel() for factor in before])
+        self.points = [*self.points, point][-_MEMORY:]
+        self.steps = [*self.steps, step][-_MEMORY:]
+        if len(self.steps) > 1:
+            changes = np.diff(self.steps, axis=0)
+            mix = np.linalg.lstsq(changes.T, step, rcond=1e-8)[0]
+            point = point - mix @ np.diff(self.points, axis=0)
+        ends = np.cumsum([factor.size for factor in after])[:-1]
+        parts = zip(np.split(point, ends), after, strict=True)
+        return [normalize(part.reshape(factor.shape), factor)[0] for part, factor in parts]
+
+
+def _update(
+    product: FloatArray, factors: list[FloatArray], mode: int
+) -> tuple[FloatArray, FloatArray]:
+    """Solve the least-squares problem of one mode; return unit columns and their norms."""
+    others = [factor for m, factor in enumerate(factors) if m != mode]
+    gram = np.prod([factor.T @ factor for factor in others], axis=0)
+    ridge = _RIDGE * np.eye(len(gram))
+    return normalize(np.linalg.solve(gram + ridge, product.T).T, factors[mode])
+
+
+@explains_memory("a smaller tensor")
+def strong_components(
+    tensor: DenseTensor,
+    minus: Components,
+    *,
+    enough: float,
+    max_rank: int,
+    n_restarts: int = 20,
+    seed: int = 0,
+) -> Components:
+    """Find the components of a compressed tensor that stand out.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    minus : Components
+        A low-rank tensor that is subtracted.
+    enough : float
+        Smallest rank-one value, of the rest of the compressed tensor, of a component.
+    max_rank : int
+        Largest number of components.
+    n_restarts : int, default=20
+        Random starts of each search.
+    seed : int, default=0
+        Their seed.
+
+    Returns
+    -------
+    Components
+        The components found, a start for `cp_als`; possibly none.
+
+    Notes
+    -----
+    One Gram matrix and two passes over the tensor for all of them; in the compressed tensor they
+    are fitted jointly after each one found.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import DenseTensor, no_components
+    >>> from skrmt.decomposition._cp import strong_components
+    >>> T = np.zeros((3, 3, 3))
+    >>> T[0, 0, 0], T[1, 1, 1], T[2, 2, 2] = 9.0, 5.0, 1.0
+    >>> found = strong_components(DenseTensor(T), no_components(T.shape), enough=3.0, max_rank=3)
+    >>> found.weights.round(6)
+    array([9., 5.])
+    """
+    rng = np.random.default_rng(seed)
+    compressed = compress(tensor, minus, mode_orders(tensor.shape)[0])
+    core = compressed.core
+    found = no_components(core.shape)
+    while found.rank < max_rank:
+        best = search_core(core, found, n_restarts, rng, enough)
+        if not best.values[0] >= enough:
+            break
+        found = join(found, best.values[:1], [factor[:, :1] for factor in best.factors])
+        found = cp_als(core, found, tol=_CORE_TOLERANCE, max_iter=_CORE_SWEEPS).components
+    return Components(found.weights, compressed.lift(found.factors))
+
+
+@explains_memory("a smaller tensor")
+def restarted_components(
+    tensor: DenseTensor, rank: int, *, n_restarts: int = 20, seed: int = 0
+) -> Components:
+    """Fit a compressed tensor jointly from random starts.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    rank : int
+        Number of components.
+    n_restarts : int, default=20
+        Random starts.
+    seed : int, default=0
+        Their seed.
+
+    Returns
+    -------
+    Components
+        The best fit, a start for `cp_als`: correlated components, which a search for one after
+        the other takes for a single one, are told apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linalg import DenseTensor
+    >>> from skrmt.decomposition._cp import restarted_components
+    >>> T = np.zeros((3, 3, 3))
+    >>> T[0, 0, 0], T[1, 1, 1] = 9.0, 5.0
+    >>> np.sort(restarted_components(DenseTensor(T), 2).weights).round(3)
+    array([5., 9.])
+    """
+    rng = np.random.default_rng(seed)
+    orders = mode_orders(tensor.shape)
+    compressed = compress(tensor, no_components(tensor.shape), orders[0], rank)
+    core, fits = compressed.core, []
+    for _ in range(n_restarts):
+        factors = [rng.standard_normal((size, rank)) for size in core.shape]
+        factors = [factor / np.linalg.norm(factor, axis=0) for factor in factors]
+        start = Components(np.ones(rank), factors)
+        fits.append(cp_als(core, start, tol=_CORE_TOLERANCE, max_iter=_CORE_SWEEPS))
+    best = max(fits, key=lambda fit: fit.explained).components
+    return Components(best.weights, compressed.lift(best.factors))
+
+
+def join(components: Components, weights: FloatArray, factors: Sequence[FloatArray]) -> Components:
+    """Append components.
+
+    Parameters
+    ----------
+    components : Components
+        The first ones.
+    weights : ndarray of shape (s,)
+        Norms of the others.
+    factors : sequence of ndarray of shape (p_m, s)
+        Their unit columns, one array a mode.
+
+    Returns
+    -------
+    Components
+        All of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.decomposition._cp import join
+    >>> from skrmt.linalg import no_components
+    >>> join(no_components((2, 3)), np.ones(1), [np.eye(2, 1), np.eye(3, 1)]).rank
+    1
+    """
+    pairs = zip(components.factors, factors, strict=True)
+    joined = [np.concatenate(pair, axis=1) for pair in pairs]
+    return Components(np.concatenate([components.weights, weights]), joined)

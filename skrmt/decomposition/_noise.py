@@ -1,0 +1,214 @@
+"""The noise of a tensor: its variance, and whether it is white with light tails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..linalg import Components, DenseTensor, no_components, residual_gram
+
+_SAMPLE = 2**16
+_LARGEST_KURTOSIS = 5.0
+_SLACK = 0.1
+_SIGMAS = 5.0
+_MASKED = 0.01
+_LOCALIZED = 0.5
+
+
+class NoiseCheck(NamedTuple):
+    """What a residual says against independent noise of one variance with light tails.
+
+    Attributes
+    ----------
+    excess_kurtosis : float
+        Fourth moment over the squared variance, less 3.
+    dispersion : float
+        Largest relative variance of the eigenvalues of the residual in a mode, in excess of what
+        white noise has.
+    edge_ratio : float
+        Largest eigenvalue in the first mode over the largest that white noise has.
+    complaint : str
+        What does not hold, in words; empty where everything does.
+    """
+
+    excess_kurtosis: float
+    dispersion: float
+    edge_ratio: float
+    complaint: str
+
+
+def degrees_of_freedom(dims: Sequence[int], rank: int) -> int:
+    """Return the number of entries less that of the parameters of a low-rank tensor.
+
+    Parameters
+    ----------
+    dims : sequence of int
+        Sizes.
+    rank : int
+        Number of components.
+
+    Returns
+    -------
+    int
+        The difference, at least 1.
+
+    Examples
+    --------
+    >>> from skrmt.decomposition._noise import degrees_of_freedom
+    >>> degrees_of_freedom((10, 10, 10), 2)
+    944
+    """
+    return max(1, int(np.prod(dims)) - rank * (sum(dims) - len(dims) + 1))
+
+
+def check_tensor_noise(
+    tensor: DenseTensor, components: Components, noise_variance: float, seed: int = 0
+) -> NoiseCheck:
+    r"""Test what is left of a tensor for heavy tails, missing entries, colour and structure.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    components : Components
+        Its fitted low-rank part.
+    noise_variance : float
+        Variance of the residual.
+    seed : int, default=0
+        Seed of the columns sampled.
+
+    Returns
+    -------
+    NoiseCheck
+        The statistics and the verdict.
+
+    Notes
+    -----
+    Four tests, with margins within which the limits still hold:
+
+    - the residual of some slices has an excess kurtosis above 5, by five standard errors (limits
+      hold for all noise of finite fourth moment, but single entries must not pass for
+      components);
+    - more than 1 % of the entries of some slices are exact zeros, and three times as many as
+      have the next smallest magnitude: missing entries filled in;
+    - 2 p columns of the unfolding of a mode of size p have eigenvalues whose relative variance
+      exceeds that of white noise, (p + 1 + excess kurtosis) / 2p with a standard deviation of
+      1 / p, by five of these and by 0.1: correlated entries, or slices of unequal variance;
+    - the largest eigenvalue in the cheapest mode is above the edge of white noise,
+      :math:`\sigma^2(\sqrt p + \sqrt n)^2` for n columns, by 5 of its standard deviations and
+      by 1 %: a component that was not fitted.
+
+    References
+    ----------
+    Ledoit & Wolf, Some hypothesis tests for the covariance matrix when the dimension is large
+    compared to the sample size, Ann. Statist. 30, 1081 (2002).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.decomposition._noise import check_tensor_noise
+    >>> from skrmt.linalg import DenseTensor, no_components
+    >>> noise = np.random.default_rng(0).standard_t(2, size=(20, 20, 20))
+    >>> check = check_tensor_noise(DenseTensor(noise), no_components(noise.shape), noise.var())
+    >>> print(check.complaint.split(" (")[0])
+    the residual has heavy tails
+    """
+    rng = np.random.default_rng(seed)
+    kurtosis, error, masked = _entries(tensor, components)
+    dispersion = max(
+        _dispersion(tensor, components, mode, kurtosis, rng) for mode in range(tensor.order)
+    )
+    ratio = _edge_ratio(tensor, components, noise_variance)
+    complaint = _complaint(components, kurtosis, error, masked, dispersion, ratio)
+    return NoiseCheck(kurtosis, dispersion, ratio, complaint)
+
+
+def has_single_entry(components: Components) -> bool:
+    """Tell whether a component is little more than one entry of the tensor: an outlier.
+
+    Parameters
+    ----------
+    components : Components
+        The components.
+
+    Returns
+    -------
+    bool
+        Whether one coordinate holds most of the norm of a component, in every mode of size 5 and
+        more.
+    """
+    large = [(factor**4).sum(axis=0) for factor in components.factors if len(factor) > 4]
+    return bool(large) and bool((np.array(large) > _LOCALIZED).all(axis=0).any())
+
+
+def _complaint(
+    components: Components,
+    kurtosis: float,
+    error: float,
+    masked: float,
+    dispersion: float,
+    ratio: float,
+) -> str:
+    """Say which of the tests fails."""
+    if masked > _MASKED:
+        return f"{100 * masked:.0f} % of the entries are exact zeros, as if they were missing"
+    if kurtosis > _LARGEST_KURTOSIS + _SIGMAS * error:
+        return f"the residual has heavy tails (excess kurtosis {kurtosis:.3g})"
+    if has_single_entry(components):
+        return "a component is a single entry, an outlier"
+    if ratio > 1:
+        return "the residual holds more components, or noise that is not white"
+    if dispersion > _SLACK:
+        return "the entries of the residual are correlated or of unequal variance"
+    return ""
+
+
+def _entries(tensor: DenseTensor, components: Components) -> tuple[float, float, float]:
+    """Return the excess kurtosis of some slices, its error, and a share of suspicious zeros."""
+    n_slices = min(tensor.shape[0], max(4, _SAMPLE // (int(np.prod(tensor.shape[1:])))))
+    index = np.unique(np.linspace(0, tensor.shape[0] - 1, n_slices).round().astype(int))
+    magnitudes = np.abs(tensor.rows(index, no_components(tensor.shape)))
+    zeros = float((magnitudes == 0).mean())
+    positive = magnitudes[magnitudes > 0]
+    smallest = float((positive == positive.min()).sum() / magnitudes.size) if positive.size else 0.0
+    residual = tensor.rows(index, components) if components.rank else magnitudes
+    squares = residual.ravel() ** 2
+    variance = float(squares.mean())
+    kurtosis = float(squares @ squares) / squares.size / variance**2 - 3 if variance > 0 else 0.0
+    error = float(np.sqrt(24 / squares.size))
+    return kurtosis, error, zeros if zeros > 3 * smallest else 0.0
+
+
+def _dispersion(
+    tensor: DenseTensor,
+    components: Components,
+    mode: int,
+    kurtosis: float,
+    rng: np.random.Generator,
+) -> float:
+    """Return the relative variance of the eigenvalues of a mode beyond that of white noise."""
+    size = tensor.shape[mode]
+    columns = tensor.columns(mode, 2 * size, components, rng)
+    gram = columns @ columns.T
+    mean = float(np.trace(gram)) / size
+    if mean <= 0:
+        return 0.0
+    spread = float((gram**2).sum()) / size / mean**2 - 1
+    independent = max(1, columns.shape[1] - components.rank)
+    return spread - (size + 1 + max(kurtosis, 0.0) + 2 * _SIGMAS) / independent
+
+
+def _edge_ratio(tensor: DenseTensor, components: Components, noise_variance: float) -> float:
+    """Return the largest eigenvalue of the smallest mode over the largest of white noise."""
+    mode = int(np.argmin(tensor.shape))
+    size = tensor.shape[mode]
+    n_columns = int(np.prod(tensor.shape)) // size
+    gram = tensor.gram(mode)
+    if components.rank:
+        gram = residual_gram(tensor, components, mode)
+    roots = np.sqrt(n_columns) + np.sqrt(size)
+    spread = roots * (n_columns**-0.5 + size**-0.5) ** (1 / 3)
+    edge = noise_variance * (roots**2 * (1 + _SLACK * _SLACK) + _SIGMAS * spread)
+    return float(np.linalg.eigvalsh(gram)[-1]) / edge if edge > 0 else 0.0

@@ -1,0 +1,329 @@
+"""Joint components of a tensor, one after the other, until nothing but noise is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..linalg import Components, DenseTensor, best_rank_one, no_components
+from ..theory.spiked_tensor import thresholds
+from ._cp import cp_als, join, restarted_components, strong_components
+from ._noise import degrees_of_freedom, has_single_entry
+
+_STANDS_OUT = 1.25
+_LOOSE = 0.05
+_LOOSEST = 0.1
+_ROUGH = 1e-3
+_EXACT = 1e-6
+
+
+class JointComponents(NamedTuple):
+    """Jointly fitted components of a tensor.
+
+    Attributes
+    ----------
+    components : Components
+        In the order in which they were found.
+    detected : ndarray of bool of shape (r,)
+        Whether each stood out of the noise when it was found.
+    residual : float
+        Sum of squares that is left.
+    next_value : float
+        Rank-one value of the residual where the search ended; NaN if it was not looked for.
+    n_iter : int
+        Sweeps of the last fit.
+    converged : bool
+        Whether it converged.
+    outlier : bool
+        Whether the search ended because a single entry of the tensor stood out.
+    exhausted : bool
+        Whether the search ended because there were too many components.
+    """
+
+    components: Components
+    detected: np.ndarray
+    residual: float
+    next_value: float = float("nan")
+    n_iter: int = 0
+    converged: bool = True
+    outlier: bool = False
+    exhausted: bool = False
+
+    def extended(self, found: Components, detected: np.ndarray) -> JointComponents:
+        """Return a start with further components.
+
+        Parameters
+        ----------
+        found : Components
+            The further components.
+        detected : ndarray of bool of shape (s,)
+            Whether each stands out of the noise.
+
+        Returns
+        -------
+        JointComponents
+            All of them.
+        """
+        return self._replace(
+            components=join(self.components, *found),
+            detected=np.concatenate([self.detected, detected]),
+        )
+
+
+class SearchOptions(NamedTuple):
+    """How components are searched for.
+
+    Attributes
+    ----------
+    n_restarts : int
+        Random starts of each search.
+    tol : float
+        Largest change of a unit factor in the last sweep.
+    max_iter : int
+        Largest number of sweeps.
+    seed : int
+        Seed of the random starts.
+    noise_variance : float or None
+        Variance of the noise, None to estimate it.
+    report : callable
+        Called with a line of text on each component.
+    run : callable
+        Calls a function on each of several items, in parallel perhaps.
+    """
+
+    n_restarts: int = 20
+    tol: float = 1e-6
+    max_iter: int = 500
+    seed: int = 0
+    noise_variance: float | None = None
+    report: Callable[[str], None] = lambda line: None
+    run: Callable[..., Any] = map
+
+
+def largest_rank(dims: tuple[int, ...]) -> int:
+    """Return the largest number of components whose fit leaves degrees of freedom.
+
+    Parameters
+    ----------
+    dims : tuple of int
+        Sizes.
+
+    Returns
+    -------
+    int
+        The number: with it no unfolding has full column rank for sure, and fewer parameters than
+        entries are fitted.
+
+    Examples
+    --------
+    >>> from skrmt.decomposition._rank import largest_rank
+    >>> largest_rank((10, 20, 30))
+    103
+    """
+    entries = int(np.prod(dims))
+    fewest_columns = min(entries // size for size in dims)
+    return max(1, min(fewest_columns, (entries - 1) // (sum(dims) - len(dims) + 1)))
+
+
+def joint_components(
+    tensor: DenseTensor, rank: int | None, options: SearchOptions
+) -> JointComponents:
+    r"""Fit components jointly, adding the largest of the residual until there are enough.
+
+    Parameters
+    ----------
+    tensor : DenseTensor
+        The tensor.
+    rank : int or None
+        Number of components; None for as many as stand out of the noise.
+    options : SearchOptions
+        How to search.
+
+    Returns
+    -------
+    JointComponents
+        The fit.
+
+    Notes
+    -----
+    A component stands out if the best rank-one value of the residual of the joint fit before it,
+    in units of :math:`\hat\sigma\sqrt N`, exceeds :math:`\lambda_0 + 1/\sqrt N`: the largest
+    value that noise has, and one standard deviation. :math:`\hat\sigma` is that of the residual
+    after the component, with the degrees of freedom that it takes. Where it does not, a joint fit
+    of one more component decides: by the root of what it gains in the sum of squares, which is at
+    least that value, and in noise (simulated) stays below the same limit. Components that are
+    alike, which look like one, are told apart by it. Components far above the
+    noise are found several at a time in a compressed tensor; only where it shows none, a
+    thorough search follows. A tensor left with a part in :math:`10^{12}` of its sum of squares
+    is taken for fitted exactly.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.datasets import make_spiked_tensor
+    >>> from skrmt.decomposition._rank import SearchOptions, joint_components
+    >>> from skrmt.linalg import DenseTensor
+    >>> X, _ = make_spiked_tensor((20, 20, 20), [9.0, 6.0], random_state=0)
+    >>> joint_components(DenseTensor(X), None, SearchOptions()).detected
+    array([ True,  True])
+    """
+    total = tensor.squared_norm()
+    fit = JointComponents(no_components(tensor.shape), np.zeros(0, dtype=bool), total)
+    wanted = _most_searched(tensor.shape) if rank is None else rank
+    smallest = max(_EXACT, 10 * options.tol, 1e4 * tensor.resolution) ** 2 * total
+    while fit.components.rank < wanted and (rank is not None or fit.residual > smallest):
+        further = _strong(tensor, fit, wanted, options) if fit.residual > smallest else None
+        further = further or _next(tensor, fit, rank, smallest, total, options)
+        if further.components.rank == fit.components.rank:
+            fit = further
+            break
+        fit = _refit(tensor, further, total, options, rough=further.components.rank != rank)
+        options.report(_line(fit, tensor.shape, options))
+    if not fit.converged:
+        fit = _refit(tensor, fit, total, options)
+    return fit._replace(exhausted=rank is None and fit.components.rank == wanted)
+
+
+def _most_searched(dims: tuple[int, ...]) -> int:
+    """Return the number of components at which "auto" gives up: half the second smallest size."""
+    return min(largest_rank(dims), max(2, sorted(dims)[1] // 2))
+
+
+def noise_scale(residual: float, dims: tuple[int, ...], rank: int, options: SearchOptions) -> float:
+    r"""Return :math:`\sigma\sqrt N`, the unit of rank-one values.
+
+    Parameters
+    ----------
+    residual : float
+        Sum of squares that is left.
+    dims : tuple of int
+        Sizes.
+    rank : int
+        Number of components fitted.
+    options : SearchOptions
+        Tells the variance of the noise where it is known.
+
+    Returns
+    -------
+    float
+        The unit.
+    """
+    variance = options.noise_variance
+    if variance is None:
+        variance = max(residual, 0.0) / degrees_of_freedom(dims, rank)
+    return float(np.sqrt(variance * sum(dims)))
+
+
+def _strong(
+    tensor: DenseTensor, fit: JointComponents, wanted: int, options: SearchOptions
+) -> JointComponents | None:
+    """Return the fit with components that stand far out; None if there are none."""
+    rank = fit.components.rank
+    scale = noise_scale(fit.residual, tensor.shape, rank, options)
+    found = strong_components(
+        tensor,
+        fit.components,
+        enough=_STANDS_OUT * thresholds(tensor.shape).bulk_edge * scale,
+        max_rank=wanted - rank,
+        n_restarts=options.n_restarts,
+        seed=options.seed,
+    )
+    if not found.rank or has_single_entry(found):
+        return None
+    return fit.extended(found, np.ones(found.rank, dtype=bool))
+
+
+def _next(
+    tensor: DenseTensor,
+    fit: JointComponents,
+    rank: int | None,
+    smallest: float,
+    total: float,
+    options: SearchOptions,
+) -> JointComponents:
+    """Search the residual thoroughly; return the fit with what was found, if it is to be kept."""
+    limits = thresholds(tensor.shape)
+    limit = limits.noise_norm + 1 / np.sqrt(sum(tensor.shape))
+    known = fit.components.rank
+    scale = noise_scale(fit.residual, tensor.shape, known, options)
+    best = best_rank_one(
+        tensor,
+        minus=fit.components,
+        n_restarts=options.n_restarts,
+        floor=limits.noise_norm * scale if rank is None else -np.inf,
+        tol=_ROUGH,
+        max_iter=options.max_iter,
+        seed=options.seed,
+        run=options.run,
+    )
+    found = Components(best.values, best.factors)
+    value = float(best.values[0])
+    limit *= noise_scale(fit.residual - value**2, tensor.shape, known + 1, options)
+    stands_out = fit.residual > smallest and value > limit
+    if rank is None and has_single_entry(found):
+        return fit._replace(next_value=value, outlier=stands_out)
+    further = fit.extended(found, np.array([stands_out]))
+    if known and not stands_out and fit.residual > smallest:
+        further = _jointly(tensor, fit, further, total, options)
+        stands_out = bool(further.detected[-1])
+    return further if stands_out or rank is not None else fit._replace(next_value=value)
+
+
+def _jointly(
+    tensor: DenseTensor,
+    fit: JointComponents,
+    further: JointComponents,
+    total: float,
+    options: SearchOptions,
+) -> JointComponents:
+    """Judge one more component by what a joint fit gains, from two starts."""
+    rank = further.components.rank
+    other = restarted_components(tensor, rank, n_restarts=options.n_restarts, seed=options.seed)
+    starts = (further, further._replace(components=other))
+    fits = [_refit(tensor, start, total, options, rough=True) for start in starts]
+    best = min(fits, key=lambda joint: joint.residual)
+    limit = thresholds(tensor.shape).noise_norm + 1 / np.sqrt(sum(tensor.shape))
+    limit *= noise_scale(best.residual, tensor.shape, rank, options)
+    gain = fit.residual - best.residual
+    return best._replace(detected=np.append(fit.detected, gain > limit**2))
+
+
+def _refit(
+    tensor: DenseTensor,
+    start: JointComponents,
+    total: float,
+    options: SearchOptions,
+    rough: bool = False,
+) -> JointComponents:
+    """Fit all components jointly, roughly if only the residual matters.
+
+    A rough fit is good enough when no component moves by more than a twentieth of the noise that
+    it leaves, which the fit itself must tell.
+    """
+    components, n_iter, finest = start.components, 0, not rough
+    tol: float | np.ndarray = np.full(components.rank, _LOOSEST) if rough else options.tol
+    while True:
+        fit = cp_als(tensor, components, tol=tol, max_iter=max(1, options.max_iter - n_iter))
+        components, n_iter = fit.components, n_iter + fit.n_iter
+        residual = total - fit.explained
+        scale = noise_scale(residual, tensor.shape, components.rank, options)
+        wanted = np.clip(_LOOSE * scale / components.weights.clip(1e-300), options.tol, _LOOSEST)
+        if finest or n_iter >= options.max_iter or (wanted >= 0.5 * np.asarray(tol)).all():
+            break
+        tol = wanted
+    return start._replace(
+        components=components,
+        residual=residual,
+        n_iter=n_iter,
+        converged=fit.converged and not rough,
+    )
+
+
+def _line(fit: JointComponents, dims: tuple[int, ...], options: SearchOptions) -> str:
+    """Describe a fit in one line."""
+    rank = fit.components.rank
+    scale = max(noise_scale(fit.residual, dims, rank, options), 1e-300)
+    weights = ", ".join(f"{weight / scale:.3g}" for weight in fit.components.weights)
+    return f"{rank} component(s) after {fit.n_iter} sweep(s), weights {weights} times the noise"

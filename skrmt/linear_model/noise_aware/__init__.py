@@ -1,0 +1,1 @@
+"""Linear classification with noisy labels."""

@@ -1,0 +1,372 @@
+"""Moments of real and synthetic rows that serve every weight and every penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from ...linalg._backend import Array, get_backend, is_torch
+from ...linalg._gram import row_blocks
+from ...linalg._ridge_basis import _check_data, _check_weights
+from ...utils._dask import is_dask, to_local
+from ...utils._memory import explains_memory
+from ...utils._rows import RowJob, block_sums
+
+_WEIGHTS, _SYSTEMS, _EIGH = 8, 37, 15.0
+_SAFE_SHARE = 1e-3
+
+
+class MixSource(NamedTuple):
+    """Synthetic rows of one source.
+
+    Attributes
+    ----------
+    X : array, sparse matrix, torch tensor or dask array of shape (m, p)
+        The rows.
+    targets : array of shape (m,) or (m, q)
+        Their targets.
+    sample_weight : array of shape (m,), optional
+        Their positive weights; ones by default.
+    """
+
+    X: Array
+    targets: Array
+    sample_weight: Array | None = None
+
+
+class Rows(NamedTuple):
+    """Rows with what centres them.
+
+    Attributes
+    ----------
+    X : array, sparse matrix, tensor or dask array of shape (n, p)
+        The data given, not copied.
+    targets : array of shape (n, q)
+        Targets in double precision.
+    roots : array of shape (n,)
+        Square roots of the weights.
+    weight : float
+        Sum of the weights.
+    mean : array of shape (p,)
+        Weighted mean of the rows; zeros without intercept.
+    target_mean : array of shape (q,)
+        Weighted mean of the targets; zeros without intercept.
+    gram : array of shape (p, p) or None
+        Weighted Gram matrix of the centred rows, in the primal form or with many rows.
+    cross : array of shape (p, q) or None
+        Weighted product of centred rows and targets, likewise.
+    """
+
+    X: Array
+    targets: Array
+    roots: Array
+    weight: float
+    mean: Array
+    target_mean: Array
+    gram: Array | None = None
+    cross: Array | None = None
+
+
+class MixBasis(NamedTuple):
+    """What of real and synthetic rows depends on neither weights nor penalties.
+
+    Attributes
+    ----------
+    real : Rows
+        The real rows.
+    sources : list of Rows
+        The synthetic ones.
+    form : {"primal", "gram", "kernel"}
+        "primal": one p x p decomposition a weight; "gram": one of the synthetic p x p Gram matrix,
+        then n x n systems; "kernel": one of the m x m kernel of the synthetic rows, then n x n
+        systems.
+    total_weight : float
+        W: the penalty is ``W alpha``.
+    fit_intercept : bool
+        Whether an intercept is fitted.
+    dtype : {"float32", "float64"}
+        Precision of what the kernels return.
+    """
+
+    real: Rows
+    sources: list[Rows]
+    form: str
+    total_weight: float
+    fit_intercept: bool
+    dtype: str
+
+
+@explains_memory("fewer rows", "a Dask array of synthetic rows")
+def mix_basis(
+    X: Array,
+    targets: Array,
+    sources: Sequence[MixSource],
+    sample_weight: Array | None = None,
+    *,
+    fit_intercept: bool = True,
+    total_weight: float | None = None,
+    form: str | None = None,
+) -> MixBasis:
+    r"""Prepare ridge regression on real and weighted synthetic rows.
+
+    The objective is
+
+    .. math:: \frac1W \Big[\sum_i u_i (t_i - f_i)^2
+        + \sum_s \omega_s \sum_{j\in s} u_j (t_j - f_j)^2\Big] + \alpha |w|^2,
+        \qquad f = x\cdot w + b,
+
+    with the same W for every weight of the sources.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or torch tensor of shape (n, p)
+        The real rows, of moderate scale. float32 is kept at the output.
+    targets : array of shape (n,) or (n, q)
+        Their targets.
+    sources : sequence of MixSource
+        The synthetic rows, one entry a source, of the kind of X, or dask arrays with blocks of rows
+        where X is a NumPy array.
+    sample_weight : array of shape (n,), optional
+        Positive weights u of the real rows; ones by default.
+    fit_intercept : bool, default=True
+        Whether b is fitted (and not penalised).
+    total_weight : float, optional
+        W; the sum of all u by default.
+    form : {"primal", "gram", "kernel"}, optional
+        How the grid is computed; the cheapest for 8 weights and 25 penalties by default.
+
+    Returns
+    -------
+    MixBasis
+        What `mix_loo` and `mix_coefficients` need.
+
+    Raises
+    ------
+    TypeError
+        If X is a sparse torch tensor.
+    ValueError
+        If shapes differ, or a weight is not positive.
+
+    Notes
+    -----
+    Cost: ``O(m p^2)`` for the Gram matrices of the sources, and ``O(n p^2)`` in the primal form,
+    each row being read once; nothing in the kernel form. No matrix of (n + m)^2 numbers is made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.linear_model.synthetic_mix._basis import MixSource, mix_basis
+    >>> X = np.eye(3)
+    >>> mix_basis(X, np.arange(3.0), [MixSource(2 * X, np.arange(3.0))]).total_weight
+    6.0
+    """
+    parts = [_rows(MixSource(X, targets, sample_weight), fit_intercept)]
+    sources = _in_memory_if_few(sources, parts[0].X.shape[1], form)
+    totals = _block_totals(sources, fit_intercept)
+    parts += [_rows(s, fit_intercept, t) for s, t in zip(sources, totals, strict=True)]
+    real, p, q = parts[0], parts[0].X.shape[1], parts[0].targets.shape[1]
+    for part in parts[1:]:
+        if part.X.shape[1] != p or part.targets.shape[1] != q:
+            raise ValueError(
+                f"a source has {part.X.shape[1]} features and {part.targets.shape[1]} targets, the "
+                f"real rows have {p} and {q}: give the same."
+            )
+    m = sum(part.X.shape[0] for part in parts[1:])
+    chosen = form or _cheapest(real.X.shape[0], m, p)
+    if chosen != "kernel":
+        parts[1:] = _with_grams(parts[1:])
+    if chosen == "primal":
+        parts[0] = with_gram(parts[0])
+    total = sum(part.weight for part in parts) if total_weight is None else float(total_weight)
+    narrow = all(str(part.X.dtype).endswith("float32") for part in parts)
+    return MixBasis(
+        parts[0], parts[1:], chosen, total, fit_intercept, "float32" if narrow else "float64"
+    )
+
+
+def _cheapest(n: int, m: int, p: int) -> str:
+    """Return the form with the fewest operations for 8 weights and 25 penalties in step."""
+    primal = _WEIGHTS * (_EIGH * p**3 + 2.0 * n * p**2) + (n + m) * p**2
+    systems = _SYSTEMS * _EIGH * n**3
+    gram = _EIGH * p**3 + (2.0 * n + m) * p**2 + 2.0 * _SYSTEMS * n**2 * p + systems
+    kernel = _EIGH * m**3 + 2.0 * (n + m) * m * p + 2.0 * _SYSTEMS * n**2 * m + systems
+    kernel = kernel if m < p else np.inf
+    costs = {"primal": primal, "gram": gram, "kernel": kernel}
+    return min(costs, key=lambda name: costs[name])
+
+
+def _in_memory_if_few(
+    sources: Sequence[MixSource], n_features: int, form: str | None
+) -> Sequence[MixSource]:
+    """Return sources with Dask arrays read where they are small, or the rows are needed."""
+    if not any(is_dask(source.X) for source in sources):
+        return sources
+    if form != "kernel" and sum(source.X.shape[0] for source in sources) >= n_features:
+        return sources
+    return [source._replace(X=to_local(source.X)) for source in sources]
+
+
+def _block_totals(sources: Sequence[MixSource], centre: bool) -> list[Array | None]:
+    """Return the weighted sums of the rows of Dask arrays, read together; None for others."""
+    totals: list[Array | None] = [None] * len(sources)
+    lazy = [k for k, source in enumerate(sources) if centre and is_dask(source.X)]
+    jobs = []
+    for k in lazy:
+        given, n = sources[k].sample_weight, sources[k].X.shape[0]
+        weights = np.ones(n) if given is None else np.asarray(given, dtype=float)
+        jobs.append(RowJob(_weighted_block, sources[k].X, (_check_weights(weights, n),)))
+    for k, total in zip(lazy, block_sums(jobs) if jobs else [], strict=True):
+        totals[k] = total
+    return totals
+
+
+def _rows(source: MixSource, centre: bool, total: Array | None = None) -> Rows:
+    """Check rows and compute their means, from their weighted sum where it is known."""
+    blocks = is_dask(source.X)
+    data = source.X if blocks else _check_data(source.X)
+    xp = get_backend(data)
+    like = None if blocks or sparse.issparse(data) else data
+    n = data.shape[0]
+    targets = xp.asarray(source.targets, like=like, dtype="float64")
+    targets = targets[:, None] if targets.ndim == 1 else targets
+    if targets.ndim != 2 or targets.shape[0] != n:
+        raise ValueError(f"targets has shape {tuple(targets.shape)}: give one row for each of {n}.")
+    given = np.ones(n) if source.sample_weight is None else source.sample_weight
+    weights = _check_weights(xp.asarray(given, like=like, dtype="float64"), n)
+    weight = float(weights.sum())
+    if centre:
+        mean = (_weighted_sum(data, weights) if total is None else total) / weight
+        target_mean = weights @ targets / weight
+    else:
+        mean = xp.zeros(data.shape[1], **xp.context(weights))
+        target_mean = targets[0] * 0.0
+    return Rows(data, targets, xp.sqrt(weights), weight, mean, target_mean)
+
+
+def _weighted_sum(X: Array, weights: Array) -> Array:
+    """Return ``weights @ X`` in double precision."""
+    if sparse.issparse(X):
+        return np.asarray(X.T.astype(np.float64) @ weights).ravel()
+    xp = get_backend(X)
+    total: Any = 0.0
+    for rows in row_blocks(*X.shape):
+        total = total + weights[rows] @ xp.asarray(X[rows], dtype="float64")
+    return total
+
+
+def _weighted_block(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return ``weights @ rows`` in double precision."""
+    return np.asarray(weights @ rows.astype(np.float64, copy=False))
+
+
+def with_gram(rows: Rows) -> Rows:
+    """Return rows with their Gram matrix and cross products.
+
+    Parameters
+    ----------
+    rows : Rows
+        Rows without them.
+
+    Returns
+    -------
+    Rows
+        The same rows with them.
+    """
+    if rows.gram is not None:
+        return rows
+    centred = _centred_targets(rows)
+    if sparse.issparse(rows.X):
+        scaled = sparse.diags(rows.roots) @ rows.X.astype(np.float64)
+        share = rows.roots[:, None] * centred
+        dense = np.asarray((scaled.T @ scaled).todense())
+        dense -= rows.weight * np.outer(rows.mean, rows.mean)
+        product = scaled.T @ centred - np.outer(rows.mean, share.sum(0))
+        return rows._replace(gram=dense, cross=product)
+    if is_dask(rows.X):
+        return _with_grams([rows])[0]
+    raw = _raw_gram(rows)
+    if raw is not None:
+        product = rows.X.T @ centred - rows.mean[:, None] * centred.sum(0)
+        return rows._replace(gram=raw, cross=product)
+    gram: Any = 0.0
+    cross: Any = 0.0
+    for block in row_blocks(*rows.X.shape):
+        part = centred_rows(rows, block)
+        gram = gram + part.T @ part
+        cross = cross + part.T @ centred[block]
+    return rows._replace(gram=gram, cross=cross)
+
+
+def _centred_targets(rows: Rows) -> Array:
+    """Return ``sqrt(u) (t - mean)``."""
+    return (rows.targets - rows.target_mean) * rows.roots[:, None]
+
+
+def _with_grams(parts: Sequence[Rows]) -> list[Rows]:
+    """Return rows with their Gram matrices; Dask arrays are read together."""
+    lazy = [rows for rows in parts if is_dask(rows.X)]
+    jobs = [RowJob(_products, r.X, (r.roots, _centred_targets(r)), (r.mean,)) for r in lazy]
+    sums = iter(block_sums(jobs) if jobs else [])
+    done = [(rows, next(sums)) if is_dask(rows.X) else (with_gram(rows), None) for rows in parts]
+    return [r if s is None else r._replace(gram=s[0], cross=s[1]) for r, s in done]
+
+
+def _products(
+    rows: np.ndarray, roots: np.ndarray, targets: np.ndarray, mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return Gram matrix and cross products of the rows of a block."""
+    part = (rows - mean) * roots[:, None]
+    return part.T @ part, part.T @ targets
+
+
+def _raw_gram(rows: Rows) -> Array | None:
+    """Return the centred Gram matrix of unweighted rows without a copy of them, where that is safe.
+
+    Subtracting the means afterwards loses digits where a mean is large against the deviation:
+    None if any column keeps less than a thousandth of its sum of squares.
+    """
+    narrow = str(rows.X.dtype).endswith("float32")
+    if narrow or not bool((rows.roots == 1.0).all()):
+        return None
+    gram = rows.X.T @ rows.X
+    squares = gram.diagonal()
+    kept = squares - rows.weight * rows.mean * rows.mean
+    if bool((kept < _SAFE_SHARE * squares).any()):
+        return None
+    gram -= (rows.weight * rows.mean)[:, None] * rows.mean
+    return gram
+
+
+def centred_rows(rows: Rows, block: slice = slice(None)) -> Array:
+    """Return ``sqrt(u) (x - mean)`` of some rows, in double precision.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows, dense.
+    block : slice, optional
+        Which of them; all by default.
+
+    Returns
+    -------
+    array of shape (len(block), p)
+        The rows, dense.
+    """
+    xp = get_backend(rows.roots)
+    data = rows.X[block]
+    data = data.toarray().astype(np.float64) if sparse.issparse(data) else data
+    part = xp.asarray(data, like=rows.roots, dtype="float64") - rows.mean
+    return part * rows.roots[block, None]
+
+
+def is_dense(rows: Rows) -> bool:
+    """Tell whether rows are an array or a tensor."""
+    return is_torch(rows.X) or not sparse.issparse(rows.X)
+
+
+def as_like(values: Any, like: Array) -> Array:
+    """Return numbers in double precision beside an array."""
+    return get_backend(like).asarray(values, like=like, dtype="float64")

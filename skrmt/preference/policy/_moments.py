@@ -1,0 +1,225 @@
+"""The squared loss from sums over comparisons: by blocks of rows, or as the rows come."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+
+from ...utils._rows import row_sums, row_values
+
+_RANK_CUT = 1e-11
+_SAFE = 1e-9
+_ROOM = 1e-10
+
+
+class Moments(NamedTuple):
+    """Sums over comparisons with differences d, weights w and outcomes s of 1 or -1.
+
+    Attributes
+    ----------
+    gram : ndarray of shape (F, F)
+        ``sum w d d^T``, in squares of `unit`.
+    cross : ndarray of shape (F,)
+        ``sum w s d``, in the unit.
+    weight : float
+        ``sum w``.
+    squares : float
+        ``sum w^2``.
+    unit : float
+        Power of two by which the differences are divided.
+    """
+
+    gram: np.ndarray
+    cross: np.ndarray
+    weight: float
+    squares: float
+    unit: float
+
+    @property
+    def n_effective(self) -> float:
+        """Effective number of comparisons."""
+        return self.weight**2 / self.squares
+
+    @property
+    def energy(self) -> float:
+        """Mean squared norm of a difference."""
+        return float(np.trace(self.gram)) / self.weight
+
+    @property
+    def level(self) -> float:
+        """Mean square of an entry, 1 for none."""
+        return self.energy / len(self.gram) or 1.0
+
+    def mean_margin(self, coef: np.ndarray) -> float:
+        """Return the mean margin of the comparisons as they went."""
+        return float(self.cross @ coef) / self.weight
+
+    def plus(self, other: Moments) -> Moments:
+        """Return the sums over the comparisons of both, in the larger unit."""
+        unit = max(self.unit, other.unit)
+        if not self.gram.any():
+            unit = other.unit
+        one, two = self.unit / unit, other.unit / unit
+        return Moments(
+            one * self.gram * one + two * other.gram * two,
+            one * self.cross + two * other.cross,
+            self.weight + other.weight,
+            self.squares + other.squares,
+            unit,
+        )
+
+
+def moments_of(differences: Any, balance: np.ndarray, weights: np.ndarray, unit: float) -> Moments:
+    """Sum over comparisons.
+
+    Parameters
+    ----------
+    differences : ndarray or dask array of shape (n, F)
+        Differences of features, divided by the unit.
+    balance : ndarray of shape (n,)
+        Weight of the comparisons of a pair that the first response won, less that of the others.
+    weights : ndarray of shape (n,)
+        Weight of all comparisons of it.
+    unit : float
+        Unit of the differences.
+
+    Returns
+    -------
+    Moments
+        The sums.
+    """
+    gram, cross = row_sums(_sums, differences, balance, weights)
+    return Moments(gram, cross, float(weights.sum()), float(weights @ weights), unit)
+
+
+def _sums(
+    rows: np.ndarray, balance: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Gram matrix of some rows and their sum by outcome."""
+    scaled = rows * np.sqrt(weights)[:, None]
+    return scaled.T @ scaled, balance @ rows
+
+
+def ridge_coefficients(moments: Moments, alpha: float, beta: float) -> np.ndarray:
+    r"""Return the minimum of the squared loss.
+
+    Parameters
+    ----------
+    moments : Moments
+        Sums over the comparisons.
+    alpha : float
+        Penalty, in squares of the unit.
+    beta : float
+        Strength of the pull to the reference: margins are to be 1 / (2 beta).
+
+    Returns
+    -------
+    ndarray of shape (F,)
+        Coefficients of the differences in their unit.
+
+    Notes
+    -----
+    With the Gram matrix G, the sum by outcome c and the weight W,
+    :math:`u = (G + W\alpha)^{-1}c/(2\beta)`; directions in which no difference varies are left out
+    where the penalty is too small to tell them from rounding errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.preference.policy._moments import moments_of, ridge_coefficients
+    >>> moments = moments_of(np.array([[1.0], [3.0]]), np.ones(2), np.ones(2), 1.0)
+    >>> ridge_coefficients(moments, 1.0, 0.5).round(6)
+    array([0.333333])
+    """
+    penalty, cross = moments.weight * alpha, moments.cross / (2 * beta)
+    if penalty > _SAFE * float(np.trace(moments.gram)):
+        system = moments.gram.copy()
+        np.einsum("ii->i", system)[:] += penalty
+        try:
+            return cho_solve(cho_factor(system, lower=True, overwrite_a=True), cross)
+        except LinAlgError:
+            pass
+    values, vectors = _spectrum(moments.gram)
+    return vectors @ ((vectors.T @ cross) / (values + penalty))
+
+
+def _spectrum(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues that are not rounding errors, and their eigenvectors."""
+    values, vectors = eigh(gram, driver="evd" if len(gram) > 1 else "evr")
+    kept = values > max(_RANK_CUT * float(values[-1]), 0.0)
+    return values[kept], vectors[:, kept]
+
+
+class RidgePath(NamedTuple):
+    """Fits of the squared loss for several penalties.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (F, k)
+        Coefficients.
+    left_out : ndarray of shape (m, k)
+        Score of each pair by the fit without it.
+    """
+
+    coef: np.ndarray
+    left_out: np.ndarray
+
+
+def ridge_path(
+    moments: Moments,
+    differences: Any,
+    balance: np.ndarray,
+    weights: np.ndarray,
+    alphas: np.ndarray,
+    beta: float,
+) -> RidgePath:
+    r"""Minimise the squared loss for every penalty, with exact leave-one-out, in one pass.
+
+    Parameters
+    ----------
+    moments : Moments
+        Sums over the comparisons.
+    differences : ndarray or dask array of shape (m, F)
+        Distinct differences.
+    balance, weights : ndarray of shape (m,)
+        As in `moments_of`.
+    alphas : ndarray of shape (k,)
+        Penalties, in squares of the unit.
+    beta : float
+        Strength of the pull to the reference.
+
+    Returns
+    -------
+    RidgePath
+        Coefficients and left-out scores.
+
+    Notes
+    -----
+    With the eigenvalues l and eigenvectors v of the Gram matrix, a pair of weight w has the
+    leverage :math:`h = w\sum_j (v_j^\top d)^2/(l_j + W\alpha)`, and the score without it is
+    :math:`t - (t - u^\top d)/(1 - h)` for the target t.
+    """
+    values, vectors = _spectrum(moments.gram)
+    inverse = 1.0 / (values[:, None] + moments.weight * alphas)
+    filters = inverse * (vectors.T @ moments.cross / (2 * beta))[:, None]
+    targets = balance / weights / (2 * beta)
+    shared = (vectors, inverse, filters)
+    left_out = row_values(_left_out, differences, targets, weights, shared=shared)
+    return RidgePath(vectors @ filters, left_out)
+
+
+def _left_out(
+    rows: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    vectors: np.ndarray,
+    inverse: np.ndarray,
+    filters: np.ndarray,
+) -> np.ndarray:
+    """Return the left-out scores of some pairs."""
+    places = rows @ vectors
+    room = np.maximum(1.0 - weights[:, None] * ((places * places) @ inverse), _ROOM)
+    targets = targets[:, None]
+    return targets - (targets - places @ filters) / room

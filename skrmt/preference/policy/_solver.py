@@ -1,0 +1,496 @@
+"""Fits of losses of the margin: Newton's method, and what leaving a pair out would change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh, solve_triangular
+from scipy.linalg.blas import dtrmm
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
+
+from ..losses._losses import margin_derivatives
+from ._input import Comparisons
+
+CONVEX = ("dpo", "cdpo", "robust", "hinge", "ipo", "sigmoid_norm", "simpo")
+"""Losses of the margin that are convex in it."""
+
+_TOL = 3e-9
+_COARSE = (1.0, 0.3)
+_FINE = (0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
+_ALMOST = 1e-6
+_FLAT = 1e-10
+_REUSE = 0.1
+_STEP = 2e-8
+_FARTHEST = 1e6
+_ROOM = 1e-10
+_BLOCK = 4096
+
+Slope = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""A loss with its first two derivatives."""
+
+
+class Fit(NamedTuple):
+    """A minimum.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (F,)
+        Coefficients, of the differences as they are kept.
+    scores : ndarray of shape (m,)
+        Margins of the distinct pairs.
+    n_iter : int
+        Steps taken.
+    converged : bool
+        Whether the gradient vanished.
+    factor : tuple, optional
+        Factor of the last Hessian computed, near the minimum where the steps before it were small.
+    """
+
+    coef: np.ndarray
+    scores: np.ndarray
+    n_iter: int
+    converged: bool
+    factor: Any = None
+
+
+class Directions(NamedTuple):
+    """Orthonormal coordinates of the space that the differences span.
+
+    Attributes
+    ----------
+    Z : ndarray of shape (m, r)
+        Coordinates of the differences.
+    basis : ndarray of shape (r, F) or None
+        What turns coordinates into features; None where they are the features.
+    """
+
+    Z: np.ndarray
+    basis: np.ndarray | None
+
+    def coef(self, coordinates: np.ndarray) -> np.ndarray:
+        """Return coefficients of the features."""
+        return coordinates if self.basis is None else coordinates @ self.basis
+
+
+def directions(D: np.ndarray, full_rank: bool) -> Directions:
+    """Return coordinates in which a penalised fit is small and, if asked, a free one regular.
+
+    Parameters
+    ----------
+    D : ndarray of shape (m, F)
+        Differences.
+    full_rank : bool
+        Whether directions without data must be left out, as without a penalty.
+
+    Returns
+    -------
+    Directions
+        The features themselves where there are fewer of them than pairs.
+    """
+    m, F = D.shape
+    if m >= F and not full_rank:
+        return Directions(D, None)
+    if m >= F:
+        values, vectors = eigh(D.T @ D)
+        kept = values > 1e-12 * max(float(values[-1]), 0.0)
+        return Directions(D @ vectors[:, kept], vectors[:, kept].T)
+    values, vectors = eigh(D @ D.T)
+    kept = values > 1e-12 * max(float(values[-1]), 0.0)
+    roots = np.sqrt(values[kept])
+    return Directions(vectors[:, kept] * roots, (vectors[:, kept] / roots).T @ D)
+
+
+def slope_of(name: str, *, beta: float, label_noise: float, options: dict[str, Any]) -> Slope:
+    """Return a loss of the margin as a function.
+
+    Parameters
+    ----------
+    name : str
+        Canonical name of the loss.
+    beta : float
+        Its strength.
+    label_noise : float
+        Noise of cdpo, robust and exo.
+    options : dict
+        Options of the loss.
+
+    Returns
+    -------
+    callable
+        The loss with its derivatives.
+    """
+
+    def slope(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return margin_derivatives(name, d, beta=beta, label_smoothing=label_noise, **options)
+
+    slope(np.zeros(1))
+    return slope if name != "dpo" else _logistic(beta)
+
+
+def _logistic(beta: float) -> Slope:
+    """Return the loss of dpo, in fewer passes than the general one."""
+
+    def slope(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        z = beta * d
+        against = expit(-z)
+        return -log_expit(z), -beta * against, beta**2 * against * (1.0 - against)
+
+    return slope
+
+
+def _smooth_hinge(beta: float, width: float) -> Slope:
+    """Return the hinge with its corner rounded over a width."""
+
+    def slope(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        short = 1 - beta * d
+        inside = (short > 0) & (short < width)
+        value = np.where(inside, short**2 / (2 * width), np.maximum(short - width / 2, 0.0))
+        first = -beta * np.clip(short / width, 0.0, 1.0)
+        return value, first, np.where(inside, beta**2 / width, 0.0)
+
+    return slope
+
+
+def both_ways(slope: Slope, pairs: Comparisons) -> Slope:
+    """Return the loss of each distinct pair: of all its outcomes, divided by the total weight.
+
+    Parameters
+    ----------
+    slope : callable
+        Loss of a margin.
+    pairs : Comparisons
+        The pairs.
+
+    Returns
+    -------
+    callable
+        Losses of scores of the pairs, with derivatives in the scores.
+    """
+    total = pairs.weights.sum()
+    sign = np.where(pairs.won > 0, 1.0, -1.0)
+    weight = np.where(pairs.won > 0, pairs.won, pairs.lost) / total
+    mixed = np.flatnonzero((pairs.won > 0) & (pairs.lost > 0))
+    against = pairs.lost[mixed] / total
+
+    def combined(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        value, first, second = slope(sign * d)
+        value, first, second = weight * value, weight * sign * first, weight * second
+        if len(mixed):
+            other, other_first, other_second = slope(-d[mixed])
+            value[mixed] += against * other
+            first[mixed] -= against * other_first
+            second[mixed] += against * other_second
+        return value, first, second
+
+    return combined
+
+
+def convex_slopes(name: str, slope: Slope, beta: float) -> tuple[list[Slope], list[Slope]]:
+    """Return the losses to minimise in turn: the hinge is reached by smooth ones.
+
+    Parameters
+    ----------
+    name : str
+        Canonical name of a convex loss.
+    slope : callable
+        The loss.
+    beta : float
+        Its strength.
+
+    Returns
+    -------
+    coarse : list of callable
+        Losses that end with the one whose Hessian tells what leaving a pair out changes. That of
+        the hinge itself is made of the few pairs at its corner, which change with every pair.
+    fine : list of callable
+        Losses that end with the one that is fitted.
+    """
+    if name != "hinge":
+        return [slope], []
+    return tuple([_smooth_hinge(beta, width) for width in widths] for widths in (_COARSE, _FINE))
+
+
+def newton(
+    Z: np.ndarray,
+    losses: list[Slope],
+    alpha: float,
+    start: np.ndarray | None,
+    max_iter: int,
+    tol: float = _TOL,
+    factor: Any = None,
+    size: float | None = None,
+) -> Fit:
+    """Minimise the losses in turn, each from the minimum of the one before.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (m, r)
+        Differences in some coordinates.
+    losses : list of callable
+        Loss of each row, weights included, with its derivatives in the margin.
+    alpha : float
+        Penalty of the squared norm.
+    start : ndarray of shape (r,) or None
+        Where to start; 0 by default.
+    max_iter : int
+        Largest number of steps for each loss.
+    tol : float, default=3e-9
+        Largest entry of the gradient at the end, over that at 0.
+    factor : tuple, optional
+        Factor of a Hessian near the start, for the first loss.
+    size : float, optional
+        Largest entry of the gradient at 0, by `gradient_size`.
+
+    Returns
+    -------
+    Fit
+        In the coordinates of Z.
+    """
+    u = np.zeros(Z.shape[1]) if start is None else start
+    d, steps, converged = Z @ u, 0, True
+    size = gradient_size(Z, losses[-1]) if size is None else size
+    for loss in losses:
+        limits = tol * size, _ALMOST * size
+        u, d, taken, converged, factor = _newton(Z, loss, alpha, u, d, max_iter, limits, factor)
+        factor = factor if len(losses) == 1 else None
+        steps += taken
+    return Fit(u, d, steps, converged, factor)
+
+
+def gradient_size(Z: np.ndarray, loss: Slope) -> float:
+    """Return the largest entry of the gradient of a loss at 0, 1 if that is 0.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (m, r)
+        Differences in some coordinates.
+    loss : callable
+        Loss of each row, weights included.
+
+    Returns
+    -------
+    float
+        The size.
+    """
+    return float(np.abs(Z.T @ loss(np.zeros(len(Z)))[1]).max(initial=0.0)) or 1.0
+
+
+def _newton(
+    Z: np.ndarray,
+    loss: Slope,
+    alpha: float,
+    u: np.ndarray,
+    d: np.ndarray,
+    max_iter: int,
+    limits: tuple[float, float],
+    factor: Any,
+) -> tuple[np.ndarray, np.ndarray, int, bool, Any]:
+    """Minimise one loss.
+
+    The Hessian is kept as long as it makes the gradient fall fast, and corrected by what the
+    gradients have shown since (BFGS).
+    """
+    value, first, second = loss(d)
+    gradient = Z.T @ first + 2 * alpha * u
+    fresh, reach, seen = False, np.inf, []
+    for step in range(max_iter):
+        norm = float(np.abs(gradient).max(initial=0.0))
+        if norm <= limits[0]:
+            return u, d, step, True, factor
+        if factor is None:
+            factor, fresh, seen = _factor(Z, second, alpha), True, []
+        move = -_solve(factor, seen, gradient)
+        if alpha > 0 and np.abs(move).max() <= _STEP * np.abs(u).max():
+            return u + move, d + Z @ move, step + 1, True, factor
+        change = Z @ move
+        far = float(np.abs(d + change).max())
+        if step == 0:
+            reach = _FARTHEST * far
+        if far > reach:
+            return u, d, step, False, factor
+        length, trial = _search(loss, alpha, u, d, change, move, value, gradient)
+        if length == 0.0:
+            if fresh:
+                return u, d, step, norm <= limits[1], factor
+            factor = None
+            continue
+        u = u + length * move
+        d, (value, first, second) = trial
+        before, gradient = gradient, Z.T @ first + 2 * alpha * u
+        taken, change = length * move, gradient - before
+        curvature = float(taken @ change)
+        if curvature > _FLAT * np.linalg.norm(taken) * np.linalg.norm(change):
+            seen.append((taken, change, curvature))
+        if float(np.abs(gradient).max()) > _REUSE * norm:
+            factor = None
+        fresh = False
+    return u, d, max_iter, float(np.abs(gradient).max()) <= limits[1], factor
+
+
+def _solve(factor: Any, seen: list[tuple[np.ndarray, np.ndarray, float]], gradient: np.ndarray):
+    """Return a gradient divided by the Hessian of a factor, corrected by the steps since."""
+    shares = []
+    for move, change, curvature in reversed(seen):
+        shares.append(float(move @ gradient) / curvature)
+        gradient = gradient - shares[-1] * change
+    found = cho_solve(factor, gradient)
+    for (move, change, curvature), share in zip(seen, reversed(shares), strict=True):
+        found += (share - float(change @ found) / curvature) * move
+    return found
+
+
+def _factor(Z: np.ndarray, second: np.ndarray, alpha: float) -> Any:
+    """Return the Cholesky factor of the Hessian, with the least of a penalty where it is flat."""
+    roots = np.sqrt(np.maximum(second, 0.0))[:, None]
+    hessian = np.zeros((Z.shape[1], Z.shape[1]))
+    for start in range(0, len(Z), _BLOCK):
+        scaled = Z[start : start + _BLOCK] * roots[start : start + _BLOCK]
+        hessian += scaled.T @ scaled
+    diagonal = np.einsum("ii->i", hessian)
+    floor = 1e-14 * max(float(diagonal.max(initial=0.0)), np.finfo(float).tiny)
+    diagonal += 2 * alpha + floor
+    for _ in range(12):
+        try:
+            return cho_factor(hessian, lower=True)
+        except LinAlgError:
+            diagonal += floor
+            floor *= 10.0
+    raise ValueError("the differences are too ill-conditioned to fit: give a larger alpha.")
+
+
+def _search(
+    loss: Slope,
+    alpha: float,
+    u: np.ndarray,
+    d: np.ndarray,
+    change: np.ndarray,
+    move: np.ndarray,
+    value: np.ndarray,
+    gradient: np.ndarray,
+) -> tuple[float, Any]:
+    """Return a length along a descent direction, 0 where none makes the objective fall."""
+    slope = float(gradient @ move)
+    before = float(value.sum()) + alpha * float(u @ u)
+    slack = 1e-14 * (1e-300 + float(np.abs(value).sum()) + alpha * float(u @ u))
+    length = 1.0
+    for _ in range(40):
+        margins = d + length * change
+        trial = loss(margins)
+        moved = u + length * move
+        if float(trial[0].sum()) + alpha * float(moved @ moved) <= (
+            before + 1e-4 * length * slope + slack
+        ):
+            return length, (margins, trial)
+        length *= 0.5
+    return 0.0, None
+
+
+def leave_one_out(
+    Z: np.ndarray, loss: Slope, alpha: float, scores: np.ndarray, factor: Any = None
+) -> np.ndarray:
+    r"""Return the margin of each pair by the fit without it, after one step of Newton's method.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (m, r)
+        Differences in some coordinates.
+    loss : callable
+        Loss of each row, weights included.
+    alpha : float
+        Penalty.
+    scores : ndarray of shape (m,)
+        Margins of the fit.
+    factor : tuple, optional
+        Factor of the Hessian where a nearby one will do: with many rows a feature.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        Margins. Those of a pair that alone determines a direction are infinite in the limit of no
+        penalty, and huge here.
+
+    Notes
+    -----
+    With the Hessian H of all rows and :math:`g_i = D_i^\top H^{-1} D_i`, removing row i leaves the
+    gradient :math:`-\ell_i' D_i` and the Hessian :math:`H - \ell_i'' D_i D_i^\top`, so that
+
+    .. math:: d_{-i} = d_i + \frac{\ell_i' g_i}{1 - \ell_i'' g_i},
+
+    exact for the squared loss.
+    """
+    if Z.shape[1] == 0:
+        return scores
+    _, first, second = loss(scores)
+    factor = _factor(Z, second, alpha) if factor is None else factor
+    inverse = solve_triangular(factor[0], np.eye(Z.shape[1]), lower=True)
+    lever = np.empty(len(Z))
+    for start in range(0, len(Z), _BLOCK):
+        whitened = dtrmm(1.0, inverse, Z[start : start + _BLOCK].T, lower=1).T
+        lever[start : start + _BLOCK] = np.einsum("ij,ij->i", whitened, whitened)
+    return scores + first * lever / np.maximum(1.0 - second * lever, _ROOM)
+
+
+def descend(Z: np.ndarray, loss: Slope, alpha: float, start: np.ndarray, max_iter: int) -> Fit:
+    """Find a stationary point of a loss that is not convex by L-BFGS.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (m, r)
+        Differences in some coordinates.
+    loss : callable
+        Loss of each row, weights included.
+    alpha : float
+        Penalty.
+    start : ndarray of shape (r,)
+        Where to start.
+    max_iter : int
+        Bound of the iterations.
+
+    Returns
+    -------
+    Fit
+        In the coordinates of Z.
+    """
+
+    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
+        value, first, _ = loss(Z @ u)
+        return float(value.sum() + alpha * u @ u), Z.T @ first + 2 * alpha * u
+
+    return minimise(objective, start, max_iter, lambda u: Z @ u)
+
+
+def minimise(
+    objective: Callable,
+    start: np.ndarray,
+    max_iter: int,
+    scores: Callable[[np.ndarray], np.ndarray],
+) -> Fit:
+    """Minimise a smooth objective by L-BFGS.
+
+    Parameters
+    ----------
+    objective : callable
+        Value and gradient.
+    start : ndarray of shape (r,)
+        Where to start.
+    max_iter : int
+        Bound of the iterations, in units of 20.
+    scores : callable
+        Margins at some coordinates.
+
+    Returns
+    -------
+    Fit
+        The stationary point.
+    """
+    if len(start) == 0:
+        return Fit(start, scores(start), 0, True)
+    scale = float(np.abs(objective(np.zeros(len(start)))[1]).max()) or 1.0
+    options = {"maxiter": max_iter * 20, "maxfun": max_iter * 40, "ftol": 0.0, "gtol": 1e-9 * scale}
+    options["maxcor"] = 20
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    settled = float(np.abs(found.jac).max()) <= 1e-5 * scale
+    return Fit(found.x, scores(found.x), int(found.nit), settled)

@@ -1,0 +1,313 @@
+"""How many fresh pairs a policy ranks rightly, from the pairs it was fitted to."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+
+from ...theory.preference import pairwise_accuracy
+from ...utils._dask import is_dask
+from ...utils._rows import row_sums
+
+_MODEL_ERROR = 0.02
+_TINY = 1e-300
+_TESTED = 5_000
+_REJECTED = 9.21
+
+
+class PairAccuracy(NamedTuple):
+    """Share of fresh pairs ranked rightly.
+
+    Attributes
+    ----------
+    accuracy : float
+        The share, pairs being given in the right order.
+    std : float
+        Its standard error.
+    noise_slope : float
+        Its derivative in the share of wrong comparisons.
+    """
+
+    accuracy: float
+    std: float
+    noise_slope: float
+
+
+class Signal(NamedTuple):
+    """Squared norm of the mean difference over the variance about it, an entry.
+
+    Attributes
+    ----------
+    value, std : float
+        The estimate, not below 0, and its standard error.
+    variance : float
+        Variance of an entry about the mean difference, wrong comparisons turned back.
+    """
+
+    value: float
+    std: float
+    variance: float
+
+
+def accuracy_of_margins(
+    margins: np.ndarray, weights: np.ndarray, size: float, noise: float
+) -> PairAccuracy:
+    r"""Estimate the accuracy on clean pairs from the left-out margins of noisy ones.
+
+    Parameters
+    ----------
+    margins : ndarray of shape (n,)
+        Left-out margins of the comparisons, positive where ranked as observed.
+    weights : ndarray of shape (n,)
+        Their weights.
+    size : float
+        Effective number of distinct pairs.
+    noise : float
+        Share of wrong comparisons, below 1/2.
+
+    Returns
+    -------
+    PairAccuracy
+        The estimate, in [0, 1].
+
+    Notes
+    -----
+    With noise :math:`\epsilon` and :math:`s = 1-2\epsilon` the share A of margins above 0 counts
+    :math:`(A - \epsilon)/s` of right ones, and Gaussian margins of mean m and variance v are seen
+    with mean :math:`sm` and second moment :math:`m^2+v`, giving :math:`\Phi(m/\sqrt v)`. Both are
+    averaged, the count with the weight of its precision against an error of the Gaussian law of
+    0.02. Without noise the count stands alone where skewness and kurtosis reject that law at 1 %.
+    """
+    w = weights / weights.sum()
+    gap = 1.0 - 2.0 * noise
+    right = np.where(margins == 0, 0.5, margins > 0)
+    counted = (float(w @ right) - noise) / gap
+    largest = max(float(np.abs(margins).max()), _TINY)
+    f = margins / largest
+    mean = float(w @ f) / gap
+    square = float(w @ f**2)
+    variance = max(square - mean**2, 1e-12 * square, _TINY)
+    ratio = float(np.clip(mean / np.sqrt(variance), -8.0, 8.0))
+    smoothed = float(ndtr(ratio))
+    spread = max(smoothed * (1 - smoothed), 0.25 / size) / size / gap**2
+    trust = _MODEL_ERROR**2 / (_MODEL_ERROR**2 + spread)
+    if noise == 0 and _far_from_gaussian((f - mean) / np.sqrt(variance), w, size):
+        trust = 1.0
+    density = float(np.exp(-0.5 * ratio**2) / np.sqrt(2 * np.pi))
+    shift = f / gap - mean
+    bend = (f**2 - square) - 2 * mean * shift
+    influence = density * (shift / np.sqrt(variance) - ratio * bend / (2 * variance))
+    influence = trust * (right - w @ right) / gap + (1 - trust) * influence
+    accuracy = float(np.clip(trust * counted + (1 - trust) * smoothed, 0.0, 1.0))
+    floor = 0.25 / size if size > 1 else 1.0
+    return PairAccuracy(
+        accuracy,
+        float(np.sqrt((float(w @ influence**2) + floor / size) / size)),
+        (2 * accuracy - 1) / gap,
+    )
+
+
+def _far_from_gaussian(z: np.ndarray, w: np.ndarray, size: float) -> bool:
+    """Return whether the test of Jarque and Bera rejects a Gaussian law, at 1 %."""
+    square = z * z
+    skewness, excess = float(w @ (square * z)), float(w @ (square * square)) - 3.0
+    return size / 6.0 * (skewness**2 + excess**2 / 4.0) > _REJECTED
+
+
+def smooth_ratio(margins: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return mean over root mean square of margins along the first axis: what a choice maximises.
+
+    Parameters
+    ----------
+    margins : ndarray of shape (n, ...)
+        Margins.
+    weights : ndarray of shape (n,)
+        Weights.
+
+    Returns
+    -------
+    ndarray
+        The ratio, in [-1, 1], whatever the scale of the margins.
+    """
+    w = weights / weights.sum()
+    largest = np.maximum(np.abs(margins).max(axis=0), _TINY)
+    scaled = margins / largest
+    mean = np.tensordot(w, scaled, axes=1)
+    square = np.tensordot(w, scaled**2, axes=1)
+    return mean / np.sqrt(np.maximum(square, _TINY))
+
+
+def estimate_signal(
+    differences: np.ndarray, won: np.ndarray, lost: np.ndarray, size: float, noise: float
+) -> Signal:
+    """Estimate the squared norm of the mean difference in units of the variance about it.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (m, n_features)
+        Distinct differences.
+    won, lost : ndarray of shape (m,)
+        Weights of both outcomes.
+    size : float
+        Effective number of pairs.
+    noise : float
+        Share of wrong comparisons.
+
+    Returns
+    -------
+    Signal
+        nan with fewer than two pairs.
+    """
+    weights = won + lost
+    total = weights.sum()
+    mean = (won - lost) @ differences / total
+    energy = float(weights @ np.einsum("ij,ij->i", differences, differences)) / total
+    return signal_of(mean, energy, size, noise)
+
+
+def signal_of(mean: np.ndarray, energy: float, size: float, noise: float) -> Signal:
+    r"""Estimate the squared norm of the mean difference from two moments.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (n_features,)
+        Mean difference, each turned as the comparison went.
+    energy : float
+        Mean squared norm of a difference.
+    size : float
+        Effective number of pairs.
+    noise : float
+        Share of wrong comparisons.
+
+    Returns
+    -------
+    Signal
+        nan with fewer than two pairs.
+
+    Notes
+    -----
+    :math:`|\bar\Delta|^2 - tr(\hat C)/n` has the expectation :math:`s^2|\mu|^2`, and
+    :math:`tr(C) = F\sigma^2 + (1-s^2)|\mu|^2`. In units of :math:`\sigma^2` the variance of the
+    estimate of M is :math:`[4s^2M(1+(1-s^2)M)/n + 2F/n^2]/s^4`.
+    """
+    if size <= 1:
+        return Signal(float("nan"), float("nan"), float("nan"))
+    n_features = len(mean)
+    trace = max(energy - float(mean @ mean), 0.0) * size / (size - 1)
+    s2 = (1.0 - 2.0 * noise) ** 2
+    norm = max(float(mean @ mean) - trace / size, 0.0) / s2
+    variance = (trace - (1 - s2) * norm) / n_features
+    if not variance > 1e-12 * energy / n_features:
+        return Signal(float("nan"), float("nan"), float("nan"))
+    M = norm / variance
+    spread = (4 * s2 * M * (1 + (1 - s2) * M) / size + 2 * n_features / size**2) / s2**2
+    return Signal(M, float(np.sqrt(spread)), variance)
+
+
+def noise_is_white(
+    differences: Any,
+    won: np.ndarray,
+    lost: np.ndarray,
+    signal: Signal,
+    noise: float,
+    total: np.ndarray | None = None,
+) -> bool:
+    r"""Test, at 1 %, whether differences vary alike in all directions but that of their mean.
+
+    Parameters
+    ----------
+    differences : ndarray or dask array of shape (m, n_features)
+        Distinct differences.
+    won, lost : ndarray of shape (m,)
+        Weights of both outcomes.
+    signal : Signal
+        From `estimate_signal`.
+    noise : float
+        Share of wrong comparisons.
+    total : ndarray of shape (n_features,), optional
+        Sum of the differences, each turned as the comparison went, where it is known.
+
+    Returns
+    -------
+    bool
+        False too where there is too little to test.
+
+    Notes
+    -----
+    John's test in high dimension: with S the second moments orthogonal to the mean difference in
+    F dimensions, from n rows, :math:`U = tr[(S/\bar s - I)^2]/F` has :math:`nU - F \to N(1, 4)`
+    under white Gaussian noise, whatever F/n. What the estimated direction misses of the mean,
+    a spike of squared norm :math:`M\eta/(s^2M+\eta)`, adds its square times n/F. At most 5000
+    rows are read.
+    """
+    step = -(-len(differences) // _TESTED)
+    rows, weights = differences[::step], (won + lost)[::step]
+    size = float(weights.sum() ** 2 / (weights**2).sum())
+    n_features = rows.shape[1]
+    if not np.isfinite(signal.value) or size < 10 or n_features < 3:
+        return False
+    share = weights / weights.sum()
+    total = (won - lost) @ differences if total is None else total
+    axis = total / max(float(np.linalg.norm(total)), _TINY)
+    if is_dask(rows) or n_features <= len(rows):
+        gram = row_sums(_gram_across, rows, share, shared=(axis,))
+    else:
+        across = _across(rows, share, axis)
+        gram = across @ across.T
+    free = n_features - 1
+    trace, square = float(np.trace(gram)), float(np.einsum("ij,ij->", gram, gram))
+    if not trace > 0:
+        return False
+    spread = size * (free * square / trace**2 - 1.0) - free
+    eta, s2 = n_features / (won + lost > 0).sum(), (1.0 - 2.0 * noise) ** 2
+    spike = signal.value * eta / max(s2 * signal.value + eta, _TINY)
+    return bool(abs(spread - 1.0 - size / free * spike**2) < 2.58 * 2.0)
+
+
+def _across(rows: np.ndarray, share: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Return what of weighted rows is orthogonal to a direction."""
+    return np.sqrt(share)[:, None] * (rows - np.outer(rows @ axis, axis))
+
+
+def _gram_across(rows: np.ndarray, share: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Return the Gram matrix of what of weighted rows is orthogonal to a direction."""
+    across = _across(rows, share, axis)
+    return across.T @ across
+
+
+def model_accuracy(
+    signal: Signal, size: float, n_features: int, alpha: float, noise: float
+) -> tuple[float, float]:
+    """Return the accuracy that theory gives, and its standard error by that of the signal.
+
+    Parameters
+    ----------
+    signal : Signal
+        From `estimate_signal`.
+    size : float
+        Effective number of pairs.
+    n_features : int
+        Number of features.
+    alpha : float
+        Penalty of the squared loss of the same shrinkage, in squared units of the features.
+    noise : float
+        Share of wrong comparisons.
+
+    Returns
+    -------
+    accuracy, std : float
+        nan where the signal is not known.
+    """
+    if not np.isfinite(signal.value):
+        return float("nan"), float("nan")
+    penalty = alpha / signal.variance
+
+    def at(strength: float) -> float:
+        return float(
+            pairwise_accuracy(strength, size, n_features, alpha=penalty, label_noise=noise)
+        )
+
+    low, high = at(max(signal.value - signal.std, 0.0)), at(signal.value + signal.std)
+    return at(signal.value), (high - low) / 2

@@ -1,0 +1,1 @@
+"""Policies fitted by self-play."""

@@ -1,0 +1,401 @@
+"""Rounds of self-play of a log-linear policy over candidate responses."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.special import expit, logsumexp
+
+from ...theory.preference import (
+    self_play_fixed_point,
+    self_play_min_temperature,
+    self_play_rate,
+    self_play_stable,
+)
+from ._candidate_fit import log_policy
+
+_TOL = 1e-10
+_NEWTON = 60
+_GROWTH = 4
+_BLOCK = 1 << 22
+
+
+class Prompts(NamedTuple):
+    """Candidate responses with the human ones.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, K, F)
+        Features, 0 where there is no candidate.
+    offsets : ndarray of shape (n, K)
+        Logarithms that every policy shares, `-inf` where there is no candidate.
+    human : ndarray of int of shape (n,)
+        Index of the human response.
+    weights : ndarray of shape (n,)
+        Weights of the prompts, summing to 1.
+    """
+
+    X: np.ndarray
+    offsets: np.ndarray
+    human: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def present(self) -> np.ndarray:
+        """Which candidates there are."""
+        return np.isfinite(self.offsets)
+
+    def likelihood(self, logs: np.ndarray) -> float:
+        """Return the mean log-likelihood of the human responses."""
+        return float(self.weights @ logs[np.arange(len(self.X)), self.human])
+
+
+class Rules(NamedTuple):
+    """Settings of the rounds."""
+
+    temperature: float
+    mixture_weight: float
+    sampler: str
+    history: int | str
+    alpha: float
+    n_rounds: int
+    n_draws: int | None
+    tol: float
+
+    @property
+    def scheme(self) -> str:
+        """Name of the scheme in the theory."""
+        return scheme_name(self.sampler, self.history)
+
+
+class Rounds(NamedTuple):
+    """What the rounds went through.
+
+    Attributes
+    ----------
+    coefs : ndarray of shape (t + 1, F)
+        Coefficients, those of the base first.
+    likelihoods : ndarray of shape (t + 1,)
+        Mean log-likelihood of the human responses.
+    settled : bool
+        Whether the coefficients came to rest.
+    diverged : bool
+        Whether their steps grew.
+    """
+
+    coefs: np.ndarray
+    likelihoods: np.ndarray
+    settled: bool
+    diverged: bool
+
+
+def scheme_name(sampler: str, history: int | str) -> str:
+    """Return the name that theory has for a sampler and a history.
+
+    Parameters
+    ----------
+    sampler : {"reference", "previous"}
+        Whose responses are rejected.
+    history : {1, 2, "all"}
+        Over how many policies the opponent is averaged.
+
+    Returns
+    -------
+    str
+        The scheme.
+    """
+    names = {1: sampler, 2: "last_two", "all": "all"}
+    return names[history] + ("_both" if history != 1 and sampler == "reference" else "")
+
+
+def forecast(rules: Rules) -> dict[str, Any]:
+    """Return what theory says of the rounds before they are played.
+
+    Parameters
+    ----------
+    rules : Rules
+        Their settings.
+
+    Returns
+    -------
+    dict
+        `rate_`, `is_stable_` and `stationary_weight_`.
+    """
+    settings = (rules.scheme, rules.temperature, rules.mixture_weight)
+    rest = self_play_fixed_point(
+        rules.scheme,
+        np.zeros(2),
+        np.zeros(2),
+        temperature=rules.temperature,
+        mixture_weight=rules.mixture_weight,
+    )
+    return {
+        "rate_": float(self_play_rate(*settings)),
+        "is_stable_": bool(self_play_stable(*settings)),
+        "stationary_weight_": float(rest.base_weight),
+    }
+
+
+def advice(rules: Rules, *, trainer: bool = False) -> str:
+    """Say why the rounds will diverge, and which settings would not.
+
+    Parameters
+    ----------
+    rules : Rules
+        Settings that are not stable.
+    trainer : bool, default=False
+        Whether it is a language model that is trained, whose temperature is called beta, and whose
+        opponents cannot be drawn from a geometric mixture.
+
+    Returns
+    -------
+    str
+        The message.
+    """
+    weight = rules.mixture_weight
+    least = float(self_play_min_temperature(rules.scheme, weight))
+    rate = float(self_play_rate(rules.scheme, rules.temperature, weight))
+    others = []
+    for sampler, history in (("reference", 1), ("reference", 2), ("previous", 2)):
+        if trainer and sampler == "reference":
+            continue
+        found = self_play_stable(scheme_name(sampler, history), rules.temperature, weight)
+        if found and (sampler, history) != (rules.sampler, rules.history):
+            source = "" if trainer else f"sampler={sampler!r} with "
+            others.append(f"{source}history={history}")
+    wanted = _stable_weight(rules.temperature)
+    if not trainer and wanted is not None and wanted > weight:
+        others.append(f"sampler='reference' with mixture_weight={wanted:.2f}")
+    others.append("history='all', which is slow")
+    name = "beta" if trainer else "temperature"
+    sampler = "" if trainer else f"sampler={rules.sampler!r}, "
+    return (
+        f"{name}={rules.temperature:g} is not above {least:.3g}, where self-play with "
+        f"{sampler}history={rules.history!r} and mixture_weight={weight:g} "
+        f"becomes stable: each round multiplies the error by {rate:.3g}. Take a {name} above "
+        f"{least:.3g} (1 is the fastest), or {'; or '.join(others)}."
+    )
+
+
+def _stable_weight(temperature: float) -> float | None:
+    """Return a weight of the base, in hundredths, at which sampling from the reference is stable.
+
+    The threshold (1 - a) / (2 - a) lies below the temperature for a > (1 - 2 t) / (1 - t).
+    """
+    if temperature >= 0.5:
+        return None
+    edge = (1 - 2 * temperature) / (1 - temperature)
+    weight = np.floor(100 * edge + 1.5) / 100
+    return float(weight) if weight < 1 else None
+
+
+def mean_square(prompts: Prompts) -> float:
+    """Return the mean square of a feature's difference between human responses and candidates.
+
+    Parameters
+    ----------
+    prompts : Prompts
+        Candidates and human responses.
+
+    Returns
+    -------
+    float
+        The mean over prompts, candidates there are, and features; 1 where all are equal.
+    """
+    rows = np.arange(len(prompts.X))
+    present = prompts.present
+    total = 0.0
+    for block in _blocks(len(rows), prompts.X[0].size):
+        gaps = prompts.X[block][rows[: len(prompts.X[block])], prompts.human[block]][:, None]
+        squares = ((gaps - prompts.X[block]) ** 2).mean(axis=2) * present[block]
+        total += float(prompts.weights[block] @ (squares.sum(1) / present[block].sum(1)))
+    return total or 1.0
+
+
+def play(
+    prompts: Prompts,
+    base: np.ndarray,
+    rules: Rules,
+    rng: np.random.RandomState,
+    report: Any = None,
+) -> Rounds:
+    """Play rounds of self-play.
+
+    Parameters
+    ----------
+    prompts : Prompts
+        Candidates and human responses.
+    base : ndarray of shape (F,)
+        Coefficients of the base policy.
+    rules : Rules
+        Settings.
+    rng : RandomState
+        Draws responses, where they are drawn.
+    report : callable, optional
+        Called with the number of each round, its likelihood and its step.
+
+    Returns
+    -------
+    Rounds
+        Their path; shorter where it settles, or where its steps have grown four times running.
+    """
+    log_base = log_policy(prompts.X, prompts.offsets, base)
+    coefs, policies = [base], [log_base]
+    likelihoods, steps = [prompts.likelihood(log_base)], []
+    settled = diverged = False
+    # Averages of policies swing widely even where they converge.
+    telling = rules.history == 1 or not self_play_stable(
+        rules.scheme, rules.temperature, rules.mixture_weight
+    )
+    for number in range(rules.n_rounds):
+        coef = _round(prompts, coefs, policies, base, rules, rng)
+        step = float(np.abs(coef - coefs[-1]).max())
+        coefs.append(coef)
+        policies.append(log_policy(prompts.X, prompts.offsets, coef))
+        if rules.history != "all":
+            policies = policies[-int(rules.history) :]
+        likelihoods.append(prompts.likelihood(policies[-1]))
+        steps.append(step)
+        if report is not None:
+            report(number + 1, likelihoods[-1], step)
+        largest = max(float(np.abs(coef).max()), 1e-12)
+        settled = step <= rules.tol * largest
+        growth = np.diff(steps[-_GROWTH - 1 :])
+        grown = len(growth) == _GROWTH and bool((growth > 1e-9 * step).all())
+        diverged = telling and grown and step > 1e-3 * largest
+        if settled or diverged:
+            break
+    return Rounds(np.array(coefs), np.array(likelihoods), settled, diverged)
+
+
+def _round(
+    prompts: Prompts,
+    coefs: list[np.ndarray],
+    policies: list[np.ndarray],
+    base: np.ndarray,
+    rules: Rules,
+    rng: np.random.RandomState,
+) -> np.ndarray:
+    """Return the coefficients after one round."""
+    used = policies if rules.history == "all" else policies[-int(rules.history) :]
+    average = used[0] if len(used) == 1 else logsumexp(used, axis=0) - np.log(len(used))
+    share = rules.mixture_weight
+    anchor = (1 - share) * coefs[-1] + share * base
+    if rules.sampler == "reference" and len(used) > 1:
+        log_base = log_policy(prompts.X, prompts.offsets, base)
+        reference = np.where(
+            prompts.present,
+            (1 - share) * np.where(prompts.present, average, 0.0)
+            + share * np.where(prompts.present, log_base, 0.0),
+            -np.inf,
+        )
+    else:
+        reference = prompts.offsets + prompts.X @ anchor
+    opponent = average if rules.sampler == "previous" else reference
+    opponent = np.exp(opponent - logsumexp(opponent, axis=1, keepdims=True))
+    if rules.n_draws is not None:
+        opponent = _draw(opponent, rules.n_draws, rng)
+    return _best_response(prompts, opponent, reference, anchor, rules)
+
+
+def _draw(policy: np.ndarray, n_draws: int, rng: np.random.RandomState) -> np.ndarray:
+    """Return the frequencies of responses drawn from a policy for each prompt."""
+    cumulative = np.cumsum(policy, axis=1)
+    points = rng.uniform(size=(len(policy), n_draws)) * cumulative[:, -1:]
+    drawn = (points[:, :, None] >= cumulative[:, None, :]).sum(axis=2)
+    counts = np.zeros_like(policy)
+    np.add.at(counts, (np.arange(len(policy))[:, None], drawn), 1.0 / n_draws)
+    return counts
+
+
+def _best_response(
+    prompts: Prompts,
+    opponent: np.ndarray,
+    reference: np.ndarray,
+    anchor: np.ndarray,
+    rules: Rules,
+) -> np.ndarray:
+    r"""Minimise the loss of one round by Newton's method.
+
+    The loss is the mean of :math:`\sum_k q_k\log(1+e^{-\lambda(h_y-h_k)})` with h the log-ratio of
+    the policy to the reference, plus alpha times the squared distance to the anchor.
+    """
+    n, K, F = prompts.X.shape
+    rows = np.arange(n)
+    scale = rules.temperature
+    present = prompts.present
+    known = np.where(present, prompts.offsets, 0.0) - np.where(present, reference, 0.0)
+    known = known[rows, prompts.human][:, None] - known
+    weight = prompts.weights[:, None] * np.where(present, opponent, 0.0)
+    weight[rows, prompts.human] = 0.0
+    blocks = _blocks(n, K * F)
+
+    def margins(theta: np.ndarray) -> np.ndarray:
+        logits = prompts.X @ theta
+        return scale * (logits[rows, prompts.human][:, None] - logits + known)
+
+    def objective(theta: np.ndarray, z: np.ndarray) -> float:
+        shift = theta - anchor
+        return float((weight * np.logaddexp(0, -z)).sum() + rules.alpha * shift @ shift)
+
+    def slope(theta: np.ndarray, z: np.ndarray) -> np.ndarray:
+        pull = -scale * weight * expit(-z)
+        total = np.einsum("nk,nkf->f", -pull, prompts.X)
+        total += pull.sum(axis=1) @ prompts.X[rows, prompts.human]
+        return total + 2 * rules.alpha * (theta - anchor)
+
+    theta = anchor.copy()
+    z = margins(theta)
+    value = objective(theta, z)
+    size = None
+    for _ in range(_NEWTON):
+        gradient = slope(theta, z)
+        norm = float(np.abs(gradient).max())
+        size = norm if size is None else size
+        if norm <= _TOL * max(size, 1e-8) or norm == 0.0:
+            break
+        bend = scale**2 * weight * expit(z) * expit(-z)
+        move = -_solve(prompts, bend, blocks, rules.alpha, gradient)
+        length, theta, z, value = _shorten(objective, margins, theta, z, value, move, gradient)
+        if length == 0.0:
+            break
+    return theta
+
+
+def _blocks(n: int, width: int) -> list[slice]:
+    """Return blocks of prompts whose features make a few million numbers."""
+    size = max(1, _BLOCK // max(1, width))
+    return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def _solve(
+    prompts: Prompts, bend: np.ndarray, blocks: list[slice], alpha: float, gradient: np.ndarray
+) -> np.ndarray:
+    """Return the inverse Hessian times the gradient."""
+    F = len(gradient)
+    hessian = np.zeros((F, F))
+    for block in blocks:
+        X, human = prompts.X[block], prompts.human[block]
+        gaps = X[np.arange(len(X)), human][:, None] - X
+        gaps = (gaps * np.sqrt(bend[block])[:, :, None]).reshape(-1, F)
+        hessian += gaps.T @ gaps
+    values, vectors = eigh(hessian)
+    # Directions in which no candidate differs have no slope, but for rounding.
+    seen = values > 1e-12 * max(float(values[-1]), 1e-300)
+    return vectors[:, seen] @ ((gradient @ vectors[:, seen]) / (values[seen] + 2 * alpha))
+
+
+def _shorten(objective, margins, theta, z, value, move, gradient):
+    """Return the longest of halved steps that makes the objective fall, and where it leads."""
+    slope = float(gradient @ move)
+    length = 1.0
+    for _ in range(40):
+        trial = theta + length * move
+        trial_z = margins(trial)
+        reached = objective(trial, trial_z)
+        if reached <= value + 1e-4 * length * slope + 1e-15 * abs(value):
+            return length, trial, trial_z, reached
+        length *= 0.5
+    return 0.0, theta, z, value

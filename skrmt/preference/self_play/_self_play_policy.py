@@ -1,0 +1,427 @@
+"""Policies that learn from human responses by playing against their own past."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ...exceptions import TheoryWarning
+from ...utils._checks import check_sample_weight
+from ...utils._docs import DocLinkMixin
+from ...utils._fit import restore_on_failure
+from ...utils._sklearn_compat import Interval, Options, StrOptions, _fit_context
+from ..policy._input import (
+    Candidates,
+    as_host,
+    feature_unit,
+    output_dtype,
+    read_candidates,
+    read_indices,
+    read_reference,
+)
+from ._candidate_fit import drift, log_policy
+from ._fit import Prompts, Rules, advice, forecast, mean_square, play
+
+
+class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
+    r"""Log-linear policy fitted by self-play, which says beforehand whether the rounds converge.
+
+    Each round teaches the policy to tell human responses from those of an opponent, its own past:
+    SPIN, its regularised form alpha-SPIN, and fictitious play. Theory gives the factor by which a
+    round multiplies the error and the policy at which the rounds come to rest; settings that
+    diverge are named before the first round, with others that do not.
+
+    Parameters
+    ----------
+    temperature : float, default=1.0
+        Factor :math:`\lambda` of the log-ratios in the loss (TRL's beta), positive. Rounds of plain
+        self-play converge above 1/2, fastest at 1.
+    mixture_weight : float, default=0.0
+        Weight of the base in the reference, a geometric mixture of it with the previous policy, in
+        [0, 1].
+    sampler : {"reference", "previous"}, default="reference"
+        Whose responses are rejected: those of the reference, or of the previous policies. The
+        first widens the range of stable temperatures.
+    history : {1, 2, "all"}, default=1
+        Over how many policies the opponent is averaged (fictitious play).
+    n_rounds : int, default=50
+        Largest number of rounds.
+    n_draws : int, default=None
+        Responses drawn from the opponent for each prompt; None for exact expectations.
+    base : array-like of shape (n_features,), default=None
+        Coefficients of the base policy; None for zeros.
+    alpha : float, default=1e-6
+        Penalty of the squared distance to the reference in each round, for the mean loss of a
+        prompt and features whose difference from the human response has mean square 1; it does not
+        move the point of rest.
+    tol : float, default=1e-8
+        Rounds stop when no coefficient moves by more than this fraction of the largest.
+    verbose : int, default=0
+        1 prints a line a round.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients of the policy, those of the base included.
+    coef_path_ : ndarray of shape (n_rounds + 1, n_features)
+        Coefficients after each round, those of the base first.
+    log_likelihood_path_ : ndarray of shape (n_rounds + 1,)
+        Mean log-probability of the human responses.
+    rate_ : float
+        Factor by which theory says that a round multiplies the error, negative where it
+        oscillates; 1 for `history="all"`, which is slower than any factor.
+    observed_rate_ : float
+        The same as seen in the steps that rounding leaves: ratio of the last two, with its sign;
+        for averaged opponents the mean factor of the sizes of the last ten. nan with one step.
+    is_stable_ : bool
+        Whether theory says that the rounds converge.
+    stationary_weight_ : float
+        Weight w of the base where the rounds rest: the policy is proportional to
+        :math:`b^w d^{1-w}` with d the human one; negative where it overshoots that.
+    chosen_logratio_, rejected_logratio_ : float
+        Mean log-ratio of policy to base of the human responses, and of one drawn from the base.
+    kl_to_base_ : float
+        Mean divergence from the base over the candidates, in nats.
+    converged_ : bool
+        Whether the coefficients came to rest.
+    n_iter_ : int
+        Rounds played.
+    n_features_in_ : int
+        Number of features.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its domain; the message names the remedy.
+
+    Warns
+    -----
+    TheoryWarning
+        Before the first round, where theory says that the rounds diverge.
+
+    See Also
+    --------
+    PreferencePolicy : From comparisons of responses.
+    skrmt.theory.preference.self_play_stable : The theory.
+
+    Notes
+    -----
+    With previous policy :math:`p_t`, base b, reference :math:`r\propto p_t^{1-a}b^a` and opponent q
+    a round minimises
+
+    .. math::
+
+        \frac1n\sum_i\sum_k q(k|i)\log\bigl(1+e^{-\lambda(h(y_i)-h(k))}\bigr), \qquad
+        h = \log\frac{p}{r},
+
+    a convex problem, by Newton's method. On a policy that can express anything this maps
+    :math:`p_t` to :math:`r(d/q)^{1/\lambda}`, from which rates and thresholds follow. The
+    log-linear policy rests where the mean features of policy and humans agree, at its fit of
+    largest likelihood, and its rounds behave as predicted near it as far as that fit describes the
+    humans. Where the opponent averages several policies their mixture is the reference too, with
+    `sampler="reference"`.
+
+    References
+    ----------
+    .. [1] "Self-Play Fine-Tuning", arXiv:2401.01335.
+    .. [2] "Investigating Regularization of Self-Play Language Models", arXiv:2404.04291.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrmt.preference import SelfPlayPolicy
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 5, 3))
+    >>> y = (X @ [1.0, -1.0, 0.5] + rng.gumbel(size=(500, 5))).argmax(axis=1)
+    >>> policy = SelfPlayPolicy(temperature=2.0).fit(X, y)
+    >>> policy.rate_, policy.converged_
+    (0.5, True)
+    >>> bool(np.abs(policy.coef_ - [1.0, -1.0, 0.5]).max() < 0.2)
+    True
+    """
+
+    _parameter_constraints = {
+        "temperature": [Interval(numbers.Real, 0, None, closed="neither")],
+        "mixture_weight": [Interval(numbers.Real, 0, 1, closed="both")],
+        "sampler": [StrOptions({"reference", "previous"})],
+        "history": [StrOptions({"all"}), Options(numbers.Integral, {1, 2})],
+        "n_rounds": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_draws": [Interval(numbers.Integral, 1, None, closed="left"), None],
+        "base": ["array-like", None],
+        "alpha": [Interval(numbers.Real, 0, None, closed="left")],
+        "tol": [Interval(numbers.Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        temperature=1.0,
+        *,
+        mixture_weight=0.0,
+        sampler="reference",
+        history=1,
+        n_rounds=50,
+        n_draws=None,
+        base=None,
+        alpha=1e-6,
+        tol=1e-8,
+        verbose=0,
+        random_state=None,
+    ):
+        self.temperature = temperature
+        self.mixture_weight = mixture_weight
+        self.sampler = sampler
+        self.history = history
+        self.n_rounds = n_rounds
+        self.n_draws = n_draws
+        self.base = base
+        self.alpha = alpha
+        self.tol = tol
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @restore_on_failure
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, log_base=None, mask=None):
+        """Play rounds of self-play.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_prompts, n_candidates, n_features)
+            Features of the candidate responses.
+        y : array-like of shape (n_prompts,)
+            Index of the human response to each prompt.
+        sample_weight : array-like of shape (n_prompts,), default=None
+            Weights of the prompts.
+        log_base : array-like of shape (n_prompts, n_candidates), default=None
+            Log-probabilities that every policy shares, up to a constant a prompt; `-inf` for a
+            candidate that does not exist.
+        mask : array-like of bool of shape (n_prompts, n_candidates), default=None
+            Which candidates there are.
+
+        Returns
+        -------
+        SelfPlayPolicy
+            The fitted policy.
+        """
+        X, offsets = read_candidates(X, mask, log_base, name="log_base")
+        human = _read_human(y, offsets)
+        weights = check_sample_weight(as_host(sample_weight), len(X))
+        base = read_reference(self.base, X.shape[2], "base")
+        rules = self._rules()
+        told = forecast(rules)
+        if not told["is_stable_"]:
+            warnings.warn(advice(rules), TheoryWarning, stacklevel=3)
+        unit = feature_unit(X)
+        prompts = Prompts(X / unit, offsets, human, weights / weights.sum())
+        base = base * unit
+        rules = rules._replace(alpha=rules.alpha * mean_square(prompts))
+        rng = check_random_state(self._seed())
+        rounds = play(prompts, base, rules, rng, _print_round if self.verbose else None)
+        vars(self).update(told | _summary(prompts, base, rounds, self.history))
+        self.coef_, self.coef_path_ = self.coef_ / unit, self.coef_path_ / unit
+        if rounds.diverged and told["is_stable_"]:
+            warnings.warn(
+                f"The steps of the last rounds grew, up to {self.n_iter_} rounds, though theory "
+                "for policies that can express anything has them shrink: raise temperature or "
+                "alpha, or take sampler='reference'.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def _seed(self):
+        """Return a seed that leaves NumPy's global state alone."""
+        if self.random_state is None:
+            return np.random.RandomState(np.random.SeedSequence().generate_state(4))
+        return self.random_state
+
+    def _rules(self):
+        """Return the settings of the rounds."""
+        return Rules(
+            float(self.temperature),
+            float(self.mixture_weight),
+            self.sampler,
+            self.history if isinstance(self.history, str) else int(self.history),
+            float(self.alpha),
+            int(self.n_rounds),
+            self.n_draws,
+            float(self.tol),
+        )
+
+    def decision_function(self, X):
+        """Compute the logits of candidates, up to a constant a prompt and what the base adds.
+
+        Parameters
+        ----------
+        X : array-like of shape (..., n_candidates, n_features)
+            Features of the candidates.
+
+        Returns
+        -------
+        ndarray of shape (..., n_candidates)
+            Logits.
+        """
+        check_is_fitted(self)
+        X = as_host(X)
+        if np.ndim(X) == 2:
+            return self.decision_function(np.asarray(X)[None])[0]
+        features, _ = read_candidates(X, None, None, self.n_features_in_)
+        return (features @ self.coef_).astype(output_dtype(X), copy=False)
+
+    def predict(self, X):
+        """Predict the likeliest candidates.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_prompts, n_candidates, n_features)
+            Features of the candidates.
+
+        Returns
+        -------
+        ndarray of int of shape (n_prompts,)
+            Their indices.
+        """
+        return self.decision_function(X).argmax(axis=-1)
+
+    def predict_proba(self, X, *, log_base=None, mask=None):
+        """Compute the probabilities of candidates.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_prompts, n_candidates, n_features)
+            Features of the candidates.
+        log_base : array-like of shape (n_prompts, n_candidates), default=None
+            As in `fit`.
+        mask : array-like of bool of shape (n_prompts, n_candidates), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_prompts, n_candidates)
+            The policy.
+        """
+        check_is_fitted(self)
+        features, offsets = read_candidates(X, mask, log_base, self.n_features_in_, name="log_base")
+        probabilities = np.exp(log_policy(features, offsets, self.coef_))
+        return probabilities.astype(output_dtype(X), copy=False)
+
+    def rank(self, candidates):
+        """Rank candidates by their probability.
+
+        Parameters
+        ----------
+        candidates : array-like of shape (..., n_candidates, n_features)
+            Features of the candidates.
+
+        Returns
+        -------
+        ndarray of int of shape (..., n_candidates)
+            Their indices, the likeliest first.
+        """
+        return np.argsort(-self.decision_function(candidates), axis=-1, kind="stable")
+
+    def score(self, X, y, sample_weight=None):
+        """Compute the share of prompts whose likeliest candidate is the human one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_prompts, n_candidates, n_features)
+            Features of the candidates.
+        y : array-like of shape (n_prompts,)
+            Index of the human response.
+        sample_weight : array-like of shape (n_prompts,), default=None
+            Weights of the prompts.
+
+        Returns
+        -------
+        float
+            The share.
+        """
+        scores = self.decision_function(X)
+        human = _read_human(y, scores)
+        weights = check_sample_weight(as_host(sample_weight), len(scores))
+        return float(np.average(scores.argmax(axis=1) == human, weights=weights))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.target_tags.required = True
+        return tags
+
+
+def _read_human(y, offsets):
+    """Check the indices of the human responses."""
+    y = np.asarray(as_host(y))
+    if y.ndim != 1:
+        raise ValueError(
+            f"y has shape {y.shape}, {y.ndim} dimension(s): give one index a prompt, shape "
+            f"({len(offsets)},)."
+        )
+    return read_indices(y, offsets)
+
+
+def _print_round(number, likelihood, step):
+    """Print one line about a round."""
+    print(f"round {number}: log-likelihood {likelihood:.6g}, largest step {step:.3g}")
+
+
+def _summary(prompts, base, rounds, history):
+    """Return the fitted attributes that the rounds tell."""
+    coef = rounds.coefs[-1]
+    start = log_policy(prompts.X, prompts.offsets, base)
+    pairs = np.column_stack([prompts.human, prompts.human])
+    moved = drift(Candidates(prompts.X, start, pairs, prompts.weights), coef - base)
+    logs = log_policy(prompts.X, prompts.offsets, coef)
+    present = prompts.present
+    ratio = np.where(present, logs - np.where(present, start, 0.0), 0.0)
+    drawn = prompts.weights @ (np.where(present, np.exp(start), 0.0) * ratio).sum(axis=1)
+    return {
+        "coef_": coef,
+        "coef_path_": rounds.coefs,
+        "log_likelihood_path_": rounds.likelihoods,
+        "observed_rate_": observed_rate(rounds.coefs, history),
+        "chosen_logratio_": moved.chosen,
+        "rejected_logratio_": float(drawn),
+        "kl_to_base_": moved.kl,
+        "converged_": bool(rounds.settled),
+        "n_iter_": len(rounds.coefs) - 1,
+        "n_features_in_": prompts.X.shape[2],
+    }
+
+
+def observed_rate(coefs, history=1):
+    """Return the factor between steps above rounding, nan where there are fewer than two.
+
+    Parameters
+    ----------
+    coefs : ndarray of shape (t + 1, F)
+        Coefficients after each round.
+    history : {1, 2, "all"}, default=1
+        Over how many policies the opponent was averaged.
+
+    Returns
+    -------
+    float
+        Projection of the last step on the one before, over the square of that; for averaged
+        opponents the geometric mean of the ratios of the sizes of the last ten.
+    """
+    steps = np.diff(coefs, axis=0)
+    sizes = np.linalg.norm(steps, axis=1)
+    clear = int((np.cumsum(sizes <= 1e-6 * max(float(sizes.max()), 1e-300)) == 0).sum())
+    if clear < 2:
+        return float("nan")
+    if history == 1:
+        return float(steps[clear - 1] @ steps[clear - 2] / sizes[clear - 2] ** 2)
+    span = min(10, clear - 1)
+    return float((sizes[clear - 1] / sizes[clear - 1 - span]) ** (1 / span))
