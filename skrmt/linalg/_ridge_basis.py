@@ -46,6 +46,8 @@ class RidgeBasis(NamedTuple):
         Power of two by which the data were divided (1 unless their scale is extreme).
     dtype : {"float32", "float64"}
         Precision of what the kernels return.
+    part : array of shape (n,)
+        Part of the weight of each row that leave-one-out leaves out: 1 for the row whole.
     """
 
     left: Array | None
@@ -59,6 +61,7 @@ class RidgeBasis(NamedTuple):
     varying: Array
     unit: float
     dtype: str
+    part: Array
 
     @property
     def n_samples(self) -> int:
@@ -84,6 +87,7 @@ def ridge_basis(
     *,
     fit_intercept: bool = True,
     total_weight: float | None = None,
+    part: Array | None = None,
 ) -> RidgeBasis:
     r"""Decompose a design matrix for ridge regression at every penalty.
 
@@ -100,6 +104,10 @@ def ridge_basis(
         Whether b is fitted (and not penalised).
     total_weight : float, optional
         W in the penalty ``W alpha``; the sum of the weights by default.
+    part : array of shape (n,), optional
+        Part of the weight of each row that leave-one-out leaves out, in (0, 1]: a row of weight w
+        that stands for w observations leaves one out at a time with ``1 / w``. By default a row
+        is left out whole.
 
     Returns
     -------
@@ -158,6 +166,7 @@ def ridge_basis(
         varying=factors.varying,
         unit=factors.unit,
         dtype=dtype,
+        part=_check_part(xp.asarray(np.ones(n) if part is None else part, like=roots), n),
     )
 
 
@@ -188,6 +197,13 @@ def _check_weights(weights: Array, n: int) -> Array:
             f"{float(weights.min())!r}: drop the rows of weight zero first."
         )
     return weights
+
+
+def _check_part(part: Array, n: int) -> Array:
+    """Return the parts of weights that are left out, if they are n numbers in (0, 1]."""
+    if tuple(part.shape) != (n,) or not bool(((part > 0) & (part <= 1)).all()):
+        raise ValueError(f"part must be {n} numbers in (0, 1], one per row of X.")
+    return part
 
 
 def left_blocks(basis: RidgeBasis) -> Iterator[tuple[slice, Array]]:

@@ -59,7 +59,8 @@ def _loo_arguments(
     columns = targets.shape[1] * gain.shape[1]
     filters = (projected[:, :, None] * gain[:, None, :]).reshape(basis.rank, columns)
     finite = xp.asarray(np.isfinite(alphas), like=basis.scale)
-    return (targets, basis.sqrt_weights, basis.share), (means, gain, filters, finite)
+    row_arrays = (targets, basis.sqrt_weights, basis.share, basis.part)
+    return row_arrays, (means, gain, filters, finite)
 
 
 def _loo_block(
@@ -67,6 +68,7 @@ def _loo_block(
     targets: Array,
     roots: Array,
     share: Array,
+    part: Array,
     means: Array,
     gain: Array,
     filters: Array,
@@ -74,7 +76,8 @@ def _loo_block(
 ) -> _Block:
     """Return the leave-one-out results of a block of rows."""
     xp = get_backend(block)
-    energy = (block * block) @ gain
+    energy = ((block * block) @ gain) * part[:, None]
+    share = share * part
     lift = (block @ filters).reshape(-1, targets.shape[1], gain.shape[1]) / roots[:, None, None]
     leverage = xp.where(finite, energy, energy * 0.0) + share[:, None]
     residual = (targets - means)[:, :, None]
@@ -109,13 +112,14 @@ def loo_path(basis: RidgeBasis, targets: Array, alphas: Any) -> tuple[Array, Arr
     Returns
     -------
     loo : array of shape (n, q, k)
-        Score of each row by the fit without it: the row is left out whole, with all its weight;
-        means and intercept are those of the other rows, the penalty ``W alpha`` stays.
+        Score of each row by the fit without it: the row is left out whole, with all its weight,
+        or the `part` of it that the basis names; means and intercept are those of what remains,
+        the penalty ``W alpha`` stays.
     fitted : array of shape (n, q, k)
         Score of each row by the fit on all rows.
     leverage : array of shape (n, k)
-        Derivative of a row's fitted value by its own target, intercept included (at ``np.inf``
-        the intercept's share of it alone).
+        Derivative of a row's fitted value by its own target, as far as it is left out, intercept
+        included (at ``np.inf`` the intercept's share of it alone).
 
     Notes
     -----

@@ -2,7 +2,8 @@
 
 from .._install import check
 from ._discovery import all_estimators
+from ._forecast import Forecast
 
 check()
 
-__all__ = ["all_estimators"]
+__all__ = ["Forecast", "all_estimators"]

@@ -36,6 +36,15 @@ def is_torch(x: Any) -> bool:
     return hasattr(torch, "Tensor") and isinstance(x, torch.Tensor)
 
 
+def refuse_masked(x: Any, name: str) -> None:
+    """Raise TypeError for a masked array, whose masked entries would be read as numbers."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a numpy.ma.MaskedArray, whose masked values would be read as if they were "
+            f"data: drop these rows, or impute them and pass {name}.filled(value)."
+        )
+
+
 def check_array_like_on_device(
     X: Any,
     name: str = "X",
@@ -226,6 +235,7 @@ def _as_float64(x: Any, name: str, like: Any) -> Any:
 
 def _float_array(X: Any, name: str) -> np.ndarray:
     """Return a NumPy array of floats, or say why there is none."""
+    refuse_masked(X, name)
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise TypeError(f"{name} is a sparse {type(X).__name__}: pass {name}.toarray().")
     try:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import Tags, get_tags
+from sklearn.utils import Tags, check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
     _is_fitted,
     check_is_fitted,
-    validate_data,
 )
+from sklearn.utils.validation import validate_data as _validate_data
+
+from ._labels import refuse_masked, refuse_missing_labels
 
 __all__ = [
     "BaseEstimator",
@@ -31,10 +33,20 @@ __all__ = [
     "_fit_context",
     "_is_fitted",
     "check_is_fitted",
+    "check_random_state",
     "clone",
     "get_tags",
     "validate_data",
 ]
+
+
+def validate_data(estimator, X="no_validation", y="no_validation", **options):
+    """Validate as scikit-learn does, and refuse masked arrays and missing labels by name."""
+    if not isinstance(X, str):
+        refuse_masked(X, "X")
+    if y is not None and not isinstance(y, str):
+        refuse_missing_labels(y)
+    return _validate_data(estimator, X, y, **options)
 
 
 class _NoCallbackContext:

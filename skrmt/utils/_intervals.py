@@ -1,0 +1,29 @@
+"""Intervals of 95 %."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Z95 = 1.959963984540054
+"""The 97.5 % quantile of the standard normal distribution."""
+
+
+def normal_interval(
+    centre: float, std: ArrayLike, low: float = 0.0, high: float = 1.0
+) -> np.ndarray:
+    """Return the 95 % interval of a normal estimate within bounds, shape (2,).
+
+    `std` is one standard deviation, or a pair for the lower and the upper side.
+    """
+    below, above = np.broadcast_to(std, (2,))
+    return np.clip([centre - Z95 * below, centre + Z95 * above], low, high)
+
+
+def wilson_interval(share: float, size: float, z: float = Z95) -> np.ndarray:
+    """Return Wilson's interval of a share, shape (2,); up to 1 where less than one row is wrong."""
+    scale = 1.0 + z**2 / size
+    centre = (share + z**2 / (2 * size)) / scale
+    half = z * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2)) / scale
+    high = 1.0 if size * (1.0 - share) < 1.0 else max(centre + half, share)
+    return np.clip([min(centre - half, share), high], 0.0, 1.0)

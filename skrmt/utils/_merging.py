@@ -1,0 +1,174 @@
+"""Identical rows: merged once, and left out of a fit as what they are.
+
+A table of few distinct rows (one-hot columns) repeats because its columns have few values: each
+unit of weight is an observation of its own. Elsewhere rows that repeat are copies, which must be
+left out together: a copy that stays would give the label away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._checks import is_torch
+from ._dask import is_dask
+from ._rows import identical_block_rows, take_rows
+
+_BLOCK = 1 << 16
+_KEY_COLUMNS = 16
+
+COPIES = (
+    "Rows of X repeat. Copies count as one row with the sum of their weights and are left out "
+    "together: what is predicted rests on `n_effective_samples_` rows, fewer than were given. Drop "
+    "copies that are no observations of their own."
+)
+
+
+class MergedRows(NamedTuple):
+    """Distinct rows, and what of each is left out at a time.
+
+    Attributes
+    ----------
+    first : ndarray of int of shape (m,)
+        The given row that stands for each distinct row.
+    origin : ndarray of int of shape (n,) or None
+        Distinct row of each given row; None if all differ.
+    weights : ndarray of shape (m,)
+        Sums of the weights.
+    part : ndarray of shape (m,)
+        Part of each weight that is one observation, in (0, 1]: what is left out at a time.
+    n_effective : float
+        ``(sum w)^2 / sum w^2`` over what is left out together.
+    kind : {"distinct", "copies", "discrete"}
+        Whether rows repeat, and as what.
+    """
+
+    first: np.ndarray
+    origin: np.ndarray | None
+    weights: np.ndarray
+    part: np.ndarray
+    n_effective: float
+    kind: str
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Give every row the value of its distinct row."""
+        return values if self.origin is None else values[self.origin]
+
+
+def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray) -> MergedRows:
+    """Merge rows that are identical in X and in `labels`, adding their positive weights.
+
+    X is an array, sparse matrix, tensor or dask array of shape (n, p); `labels` of shape (n,) or
+    (n, k) holds what else must be equal. All is decided from the merged table, so that a row of
+    weight 2 and the row twice are the same.
+    """
+    n = X.shape[0]
+    labels = np.ascontiguousarray(np.reshape(labels, (n, -1)))
+    twins = _twins(X)
+    groups, contents = np.arange(n), {}
+    for row, content in zip(*twins, strict=True):
+        groups[row] = contents.setdefault((content, labels[row].tobytes()), row)
+    first, origin = np.unique(groups, return_inverse=True)
+    origin = origin.ravel()
+    total = np.bincount(origin, weights)
+    smallest = np.full(len(first), np.inf)
+    np.minimum.at(smallest, origin, weights)
+    counted = bool((total == np.rint(total)).all())
+    unit = np.ones(len(first)) if counted else smallest
+    kind = "distinct" if len(first) == n else "copies"
+    several = (unit < total).any()
+    if several and _is_discrete(X, first, labels, total, twins, counted):
+        kind, part = "discrete", unit / total
+    else:
+        part = np.ones(len(first))
+    size = float(total.sum() ** 2 / (total**2 * part).sum())
+    return MergedRows(first, None if len(first) == n else origin, total, part, size, kind)
+
+
+def _is_discrete(X, first, labels, total, twins, counted) -> bool:
+    """Return whether rows recur because the columns of X have few values.
+
+    Each column must have at most half as many values as there are distinct rows of X (two are
+    always few), and rows must recur: with other labels, or, where weights are counts, at least
+    twice on average.
+    """
+    rank = np.arange(X.shape[0])
+    contents: dict = {}
+    for row, content in zip(*twins, strict=True):
+        rank[row] = contents.setdefault(content, row)
+    rows, where = np.unique(rank[first], return_inverse=True)
+    labelled = len(rows) < len(first)
+    if not labelled and not (counted and total.sum() >= 2 * len(rows)):
+        return False
+    if labelled:
+        # Most of the weight lies on rows that carry several labels: observations of few points.
+        shared = np.bincount(where.ravel())[where.ravel()] > 1
+        if total[shared].sum() >= 0.5 * total.sum():
+            return True
+    limit = max(2, len(rows) // 2)
+    return all(len(np.unique(column)) <= limit for column in _columns(X, rows))
+
+
+def _columns(X: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the columns of some rows, one by one."""
+    if is_dask(X):
+        chosen = np.zeros(X.shape[0], dtype=bool)
+        chosen[rows] = True
+        X, rows = take_rows(X, chosen).compute(), np.arange(len(rows))
+    if hasattr(X, "tocsc"):
+        X = X[rows].tocsc()
+        for j in range(X.shape[1]):
+            values = X.data[X.indptr[j] : X.indptr[j + 1]]
+            yield np.append(values, 0.0) if len(values) < X.shape[0] else values
+        return
+    for j in range(X.shape[1]):
+        yield _host(X[:, j])[rows]
+
+
+def _twins(X: Any) -> tuple[np.ndarray, list]:
+    """Return the rows that may have a twin, and for each what is equal where rows are."""
+    if is_dask(X):
+        codes = identical_block_rows(X)
+        suspects = np.flatnonzero(np.bincount(codes)[codes] > 1)
+        return suspects, codes[suspects].tolist()
+    key = row_key(X)
+    order = np.argsort(key, kind="stable")
+    same = np.flatnonzero(key[order][1:] == key[order][:-1])
+    if len(same) == 0:
+        return same, []
+    suspects = np.unique(order[np.concatenate([same, same + 1])])
+    return suspects, [_row_bytes(X, row) for row in suspects]
+
+
+def row_key(X: Any) -> np.ndarray:
+    """Return one number per row, equal for identical rows wherever they are."""
+    n_features = X.shape[1]
+    if hasattr(X, "tocsr"):
+        return X @ np.sqrt(np.arange(1.0, n_features + 1))
+    columns = np.unique(np.linspace(0, n_features - 1, _KEY_COLUMNS).astype(int))
+    blocks = [slice(start, start + _BLOCK) for start in range(0, X.shape[0], _BLOCK)]
+    largest = max(float(abs(X[rows][:, columns]).max()) for rows in blocks) or 1.0
+    return np.concatenate([_block_key(X[rows][:, columns], largest) for rows in blocks])
+
+
+def _block_key(part: Any, largest: float) -> np.ndarray:
+    """Return the keys of a block of rows, of which some columns are given."""
+    key = np.zeros(len(part))
+    for number, column in enumerate(_host(part).T):
+        key += np.sqrt(number + 2.0) * (column / largest)
+    return key
+
+
+def _row_bytes(X: Any, row: int) -> bytes:
+    """Return the content of a row, 0 and -0 equal."""
+    if hasattr(X, "tocsr"):
+        start, stop = X.indptr[row], X.indptr[row + 1]
+        return X.indices[start:stop].tobytes() + (X.data[start:stop] + 0.0).tobytes()
+    return (_host(X[row]) + 0.0).tobytes()
+
+
+def _host(x: Any) -> np.ndarray:
+    """Return an array or tensor as a NumPy array."""
+    return x.detach().cpu().numpy() if is_torch(x) else np.asarray(x)
