@@ -67,19 +67,7 @@ examples:
 
 
 def main(argv=None):
-    """Run a command.
-
-    Parameters
-    ----------
-    argv : list of str, optional
-        Arguments; those of the process by default.
-
-    Returns
-    -------
-    int
-        Exit code: 0, or 2 where the user has something to put right, which one line on stderr
-        tells.
-    """
+    """Run a command."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
     command = arguments.pop("command")
@@ -126,13 +114,7 @@ def _run_demo(subject, output, seed, repeats):
 
 
 def make_parser():
-    """Make the parser of the command line.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser; it stores the name of the command as `command`.
-    """
+    """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         "python -m skrmt",
         description=DESCRIPTION,

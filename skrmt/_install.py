@@ -10,16 +10,7 @@ _RIVAL = "scikit-rmt"
 
 @cache
 def check() -> None:
-    """Warn, once in a process, where scikit-rmt is installed in the same environment.
-
-    Every subpackage calls it, because scikit-rmt replaces `skrmt/__init__.py` when it is
-    installed later, and deletes it when it is uninstalled.
-
-    Warns
-    -----
-    RuntimeWarning
-        If the distribution scikit-rmt is installed.
-    """
+    """Warn, once in a process, where scikit-rmt is installed in the same environment."""
     try:
         rival = _distribution_version(_RIVAL)
     except PackageNotFoundError:
@@ -34,13 +25,7 @@ def check() -> None:
 
 
 def version() -> str:
-    """Return the version of the installed distribution.
-
-    Returns
-    -------
-    str
-        The version, or "0+unknown" where skrmt runs from a source tree that is not installed.
-    """
+    """Return the version of the installed distribution."""
     try:
         return _distribution_version("skrmt")
     except PackageNotFoundError:

@@ -86,43 +86,7 @@ def run_audit(
     synthetic=None,
     encoding="utf-8-sig",
 ):
-    """Audit a table, print what was found and write the suspicious rows.
-
-    Parameters
-    ----------
-    file : str or Path
-        A CSV or Parquet file.
-    target : str
-        The column of the labels.
-    output : str or Path, default="skrmt_audit"
-        Folder of what is written; it is made where it does not exist.
-    drop : sequence of str, default=()
-        Columns that are not used.
-    noise_rates : sequence of float, optional
-        Known rates of wrong labels, one or one for each class; estimated by default.
-    threshold : float, default=0.5
-        Probability of being wrong from which a row is listed.
-    report : {"html", "png", "none"}, default="html"
-        What to write beside the list.
-    html : str or Path, optional
-        Where to write the page, rather than into the folder.
-    synthetic : str or Path, optional
-        A file of synthetic rows with the same columns.
-    encoding : str, default="utf-8-sig"
-        Encoding of a CSV file.
-
-    Returns
-    -------
-    int
-        Exit code.
-
-    Raises
-    ------
-    CommandError
-        If the user has something to put right.
-    ImportError
-        If pandas is not installed.
-    """
+    """Audit a table, print what was found and write the suspicious rows."""
     if not 0 <= threshold <= 1:
         raise CommandError(f"--threshold {threshold:g} must be a probability, from 0 to 1.")
     table = read_table(file, encoding)
@@ -154,29 +118,7 @@ def run_audit(
 
 
 def audit_table(table, target, *, name="table", drop=(), noise_rates=None, threshold=0.5):
-    """Audit a table.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The table.
-    target : str
-        The column of the labels.
-    name : str, default="table"
-        What to call it.
-    drop, noise_rates, threshold
-        As in `run_audit`.
-
-    Returns
-    -------
-    Audit
-        What was found.
-
-    Raises
-    ------
-    CommandError
-        If the user has something to put right.
-    """
+    """Audit a table."""
     labels = read_labels(table[target])
     frame = table[labels.kept].reset_index(drop=True)
     features = make_features(frame.drop(columns=list({target, *drop})), labels.values)
@@ -213,27 +155,7 @@ def _copies(frame, target, drop):
 
 
 def suspicious_rows(model, frame, rows, labels, threshold):
-    """List the rows whose label is probably wrong.
-
-    Parameters
-    ----------
-    model : NoiseAwareLinearClassifier
-        Fitted.
-    frame : pandas.DataFrame
-        The rows with all their columns.
-    rows : ndarray of shape (n,)
-        Their numbers.
-    labels : ndarray of shape (n,)
-        Their labels.
-    threshold : float
-        Smallest probability of being wrong.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Row, label given, likeliest other label and probability of being wrong, then the original
-        columns.
-    """
+    """List the rows whose label is probably wrong."""
     pandas = import_optional("pandas", "cli")
     issues = model.find_label_issues(threshold=threshold)
     others = model.label_posterior_[issues.indices].copy()

@@ -12,23 +12,7 @@ MOST_IN_MATRIX, MOST_BARS = 12, 20
 
 
 def audit_figure(audit):
-    """Draw an audit.
-
-    Parameters
-    ----------
-    audit : Audit
-        What was found.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure.
-
-    Raises
-    ------
-    ImportError
-        If Matplotlib is not installed.
-    """
+    """Draw an audit."""
     binary = len(audit.model.classes_) == 2
     prospects = audit.prospects is not None
     figure = new_figure(15.0 if prospects else 11.0, 5.0)

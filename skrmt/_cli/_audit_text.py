@@ -10,22 +10,7 @@ ROWS_SHOWN, CLASSES_SHOWN = 10, 12
 
 
 def audit_text(audit, paths, missing=None):
-    """Write the results of an audit.
-
-    Parameters
-    ----------
-    audit : Audit
-        What was found.
-    paths : list of Path
-        What was written.
-    missing : str, optional
-        What could not be drawn, and why.
-
-    Returns
-    -------
-    str
-        Text for the terminal.
-    """
+    """Write the results of an audit."""
     parts = [_table_read(audit), _noise(audit), _accuracy(audit), _rows(audit)]
     if audit.synthetic is not None:
         parts.append(_synthetic(audit))
@@ -49,20 +34,7 @@ def _table_read(audit):
 
 
 def noise_cells(audit):
-    """Return the cells of the table of noise rates.
-
-    Parameters
-    ----------
-    audit : Audit
-        What was found.
-
-    Returns
-    -------
-    header : list of str
-        Names of the columns.
-    rows : list of list of str
-        One row for each class.
-    """
+    """Return the cells of the table of noise rates."""
     model = audit.model
     rows = [
         [
@@ -97,18 +69,7 @@ def _noise(audit):
 
 
 def accuracy_sentences(audit):
-    """Tell how accurate the classifier is, in plain words.
-
-    Parameters
-    ----------
-    audit : Audit
-        What was found.
-
-    Returns
-    -------
-    list of str
-        Sentences.
-    """
+    """Tell how accurate the classifier is, in plain words."""
     model = audit.model
     sentences = [
         "A linear classifier that knows of the noise will be right on "

@@ -33,20 +33,7 @@ class Column(NamedTuple):
 
 
 def understand(column, labels):
-    """Find out the kind of a column.
-
-    Parameters
-    ----------
-    column : pandas.Series
-        The column.
-    labels : ndarray of shape (n,)
-        Labels of the rows.
-
-    Returns
-    -------
-    Column
-        Kind and values.
-    """
+    """Find out the kind of a column."""
     pandas = import_optional("pandas", "cli")
     try:
         codes, distinct = pandas.factorize(column, use_na_sentinel=False)

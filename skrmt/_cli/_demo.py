@@ -98,13 +98,7 @@ class Run(NamedTuple):
 
 
 def problems():
-    """Load the data sets.
-
-    Returns
-    -------
-    list of Problem
-        Pairs of digits, breast cancer and all ten digits.
-    """
+    """Load the data sets."""
     digits, tumours = load_digits(), load_breast_cancer()
     pairs = [
         _problem(digits, f"digits {a} vs {b}", BINARY_NOISE, np.isin(digits.target, (a, b)))
@@ -125,18 +119,7 @@ def _problem(data, name, noise, kept=True):
 
 
 def rivals(n_samples):
-    """Return the classifiers that trust the labels.
-
-    Parameters
-    ----------
-    n_samples : int
-        Number of training rows; ridge gets the penalties that skrmt tries.
-
-    Returns
-    -------
-    dict of str to estimator
-        Unfitted classifiers.
-    """
+    """Return the classifiers that trust the labels."""
     return {
         "RidgeClassifierCV": RidgeClassifierCV(PENALTIES * n_samples),
         "LogisticRegressionCV": LogisticRegressionCV(max_iter=1000, scoring="accuracy"),
@@ -144,20 +127,7 @@ def rivals(n_samples):
 
 
 def run_once(problem, seed):
-    """Split a data set, add noise to the training labels, fit every method and measure it.
-
-    Parameters
-    ----------
-    problem : Problem
-        The data set.
-    seed : int
-        Seed of the split and of the noise.
-
-    Returns
-    -------
-    Run
-        What came out.
-    """
+    """Split a data set, add noise to the training labels, fit every method and measure it."""
     rows, others = train_test_split(
         np.arange(len(problem.y)), test_size=0.5, random_state=seed, stratify=problem.y
     )
@@ -175,27 +145,7 @@ def run_once(problem, seed):
 
 
 def run_demo(output="skrmt_demo", *, seed=0, repeats=1):
-    """Run the demonstration, print it and draw its figure.
-
-    Parameters
-    ----------
-    output : str or Path, default="skrmt_demo"
-        Folder of the figure; it is made where it does not exist.
-    seed : int, default=0
-        Seed of the first split of each data set; the next ones count on.
-    repeats : int, default=1
-        Number of random splits of each data set.
-
-    Returns
-    -------
-    int
-        Exit code.
-
-    Raises
-    ------
-    CommandError
-        If the folder cannot be made.
-    """
+    """Run the demonstration, print it and draw its figure."""
     folder = output_folder(output)
     # On matrices this small, more threads wait for one another longer than they compute.
     with threadpool_limits(1):

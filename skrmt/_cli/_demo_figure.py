@@ -17,25 +17,7 @@ N_PICTURES = 10
 
 
 def save_demo_figure(results, path):
-    """Draw the figure of the demonstration.
-
-    Parameters
-    ----------
-    results : list of list of Run
-        For each data set, its runs.
-    path : Path
-        File to write.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ImportError
-        If Matplotlib is not installed.
-    """
+    """Draw the figure of the demonstration."""
     figure = new_figure(12.5, 9.2)
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.10, wspace=0.03, hspace=0.03)
     figure.suptitle(

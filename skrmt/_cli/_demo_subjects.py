@@ -40,27 +40,7 @@ class Told(NamedTuple):
 
 
 def run_subject(subject, output, seed):
-    """Run the demonstration of a subject, print it and draw its figure.
-
-    Parameters
-    ----------
-    subject : str
-        One of `SUBJECTS`.
-    output : str or Path
-        Folder of the figure.
-    seed : int
-        Seed.
-
-    Returns
-    -------
-    int
-        Exit code.
-
-    Raises
-    ------
-    CommandError
-        If the folder cannot be made.
-    """
+    """Run the demonstration of a subject, print it and draw its figure."""
     folder = output_folder(output)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", TheoryWarning)

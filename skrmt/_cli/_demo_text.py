@@ -12,18 +12,7 @@ ROWS_SHOWN = 5
 
 
 def demo_text(results):
-    """Write the results of the demonstration.
-
-    Parameters
-    ----------
-    results : list of list of Run
-        For each data set, its runs.
-
-    Returns
-    -------
-    str
-        Text for the terminal.
-    """
+    """Write the results of the demonstration."""
     first = [runs[0] for runs in results]
     sections = [_noise(first), _prediction(first), _rivals(first)]
     if len(results[0]) > 1:

@@ -41,28 +41,7 @@ class Features(NamedTuple):
 
 
 def make_features(frame, labels):
-    """Turn the columns of a table into features.
-
-    Nothing here but the check for copies of the target looks at the labels, so that leaving a
-    label out later leaves it out of everything.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table without its target.
-    labels : ndarray of shape (n,)
-        Labels of its rows.
-
-    Returns
-    -------
-    Features
-        Features and what to say of them.
-
-    Raises
-    ------
-    CommandError
-        If no column can be used.
-    """
+    """Turn the columns of a table into features."""
     columns = [understand(frame[name], labels) for name in frame]
     texts = {column.name: _term_weights(column) for column in columns if column.kind == "text"}
     columns = [

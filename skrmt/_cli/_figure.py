@@ -10,23 +10,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 
 
 def new_figure(width, height):
-    """Make a figure outside pyplot, so that no window and no global figure is left.
-
-    Parameters
-    ----------
-    width, height : float
-        Size in inches.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        An empty figure with a constrained layout, drawn by Agg.
-
-    Raises
-    ------
-    ImportError
-        If Matplotlib is not installed.
-    """
+    """Make a figure outside pyplot, so that no window and no global figure is left."""
     figure = import_optional("matplotlib.figure", "cli").Figure(
         (width, height), layout="constrained"
     )
@@ -35,17 +19,7 @@ def new_figure(width, height):
 
 
 def plain(ax, title, *, grid="both"):
-    """Give axes their title and look.
-
-    Parameters
-    ----------
-    ax : matplotlib axes
-        The axes.
-    title : str
-        What they show.
-    grid : {"x", "y", "both"} or None, default="both"
-        Which grid lines to draw.
-    """
+    """Give axes their title and look."""
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=10)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(FAINT)
@@ -56,15 +30,7 @@ def plain(ax, title, *, grid="both"):
 
 
 def in_percent(*axes, step=None):
-    """Write the fractions of some axis as percentages.
-
-    Parameters
-    ----------
-    *axes : matplotlib.axis.Axis
-        Axes such as `ax.xaxis`.
-    step : float, optional
-        Distance between ticks; Matplotlib's choice by default.
-    """
+    """Write the fractions of some axis as percentages."""
     ticker = import_optional("matplotlib.ticker", "cli")
     for axis in axes:
         axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{100 * value:.4g}%"))
@@ -73,20 +39,7 @@ def in_percent(*axes, step=None):
 
 
 def plain_text(value, longest=28):
-    """Write a value so that Matplotlib takes no dollar sign for mathematics.
-
-    Parameters
-    ----------
-    value : object
-        What to write.
-    longest : int, default=28
-        Largest number of characters.
-
-    Returns
-    -------
-    str
-        The text.
-    """
+    """Write a value so that Matplotlib takes no dollar sign for mathematics."""
     text = " ".join(str(value).split())
     text = text if len(text) <= longest else text[: longest - 3] + "..."
     return text.replace("$", r"\$")

@@ -26,28 +26,7 @@ BRIEFLY = {
 
 
 def fit_quietly(estimator, X, y, **options):
-    """Fit an estimator, and keep its warnings off the screen.
-
-    Parameters
-    ----------
-    estimator : estimator
-        What to fit.
-    X : array-like of shape (n, p)
-        Features.
-    y : array-like of shape (n,)
-        Labels.
-    **options : object
-        More that `fit` takes.
-
-    Returns
-    -------
-    estimator : estimator
-        The fitted estimator.
-    seconds : float
-        How long it took.
-    notes : list of str
-        What it warned of about the theory.
-    """
+    """Fit an estimator, and keep its warnings off the screen."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = time.perf_counter()

@@ -8,23 +8,7 @@ from ._text import CommandError
 
 
 def output_folder(path):
-    """Make a folder for what a command writes.
-
-    Parameters
-    ----------
-    path : str or Path
-        The folder.
-
-    Returns
-    -------
-    Path
-        The folder, which exists.
-
-    Raises
-    ------
-    CommandError
-        If it cannot be made.
-    """
+    """Make a folder for what a command writes."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -20,13 +20,7 @@ SUBJECTS = (
 
 
 def add_arguments(parser):
-    """Add the arguments of the command.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        The parser of the command.
-    """
+    """Add the arguments of the command."""
     parser.description = _DESCRIPTION
     parser.add_argument("subject", choices=SUBJECTS, metavar="SUBJECT", help=", ".join(SUBJECTS))
     parser.add_argument(
@@ -55,33 +49,7 @@ def add_arguments(parser):
 
 
 def run_phase_diagram(subject, output, simulate, draws, size, grid, device, seed):
-    """Draw a phase diagram, print it as a table, and save the figure.
-
-    Parameters
-    ----------
-    subject : str
-        One of `SUBJECTS`.
-    output : str
-        Folder of the figure.
-    simulate : bool
-        Whether to simulate every cell.
-    draws, size, grid : int
-        Draws of a cell, size of a problem, cells a side.
-    device : str or None
-        Torch device.
-    seed : int
-        Seed.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    CommandError
-        If a number is out of its domain, or the figure cannot be written.
-    """
+    """Draw a phase diagram, print it as a table, and save the figure."""
     from ._output import output_folder
     from ._text import CommandError
 

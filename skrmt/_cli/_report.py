@@ -17,29 +17,7 @@ ROWS_SHOWN, COLUMNS_SHOWN = 100, 8
 
 
 def write_report(audit, folder, kind):
-    """Write the report of an audit.
-
-    Parameters
-    ----------
-    audit : Audit
-        What was found.
-    folder : Path
-        Where to write.
-    kind : {"html", "png"}
-        A page, or its figure alone.
-
-    Returns
-    -------
-    path : Path or None
-        What was written; None where a figure alone is wanted and Matplotlib is not installed.
-    missing : str or None
-        What could not be drawn, and why.
-
-    Raises
-    ------
-    CommandError
-        If the file cannot be written.
-    """
+    """Write the report of an audit."""
     figure, missing = _figure(audit)
     if kind == "png" and figure is None:
         return None, missing
@@ -50,25 +28,7 @@ def write_report(audit, folder, kind):
 
 
 def write_page(audit, path):
-    """Write the page of an audit to a file.
-
-    Parameters
-    ----------
-    audit : Audit
-        What was found.
-    path : Path
-        The file; its folder is made where it does not exist.
-
-    Returns
-    -------
-    str or None
-        What could not be drawn, and why.
-
-    Raises
-    ------
-    CommandError
-        If the file cannot be written.
-    """
+    """Write the page of an audit to a file."""
     figure, missing = _figure(audit)
     _write(path, report_html(audit, figure).encode())
     return missing
@@ -99,20 +59,7 @@ def _png(audit):
 
 
 def report_html(audit, figure=None):
-    """Write the page.
-
-    Parameters
-    ----------
-    audit : Audit
-        What was found.
-    figure : bytes, optional
-        The figure as a PNG file.
-
-    Returns
-    -------
-    str
-        A page of HTML that needs no other file.
-    """
+    """Write the page."""
     title = f"Label audit of {audit.name}"
     listed = f"<code>{escape(audit.target)}</code>: {count(len(audit.labels), 'row')}"
     body = [

@@ -36,33 +36,7 @@ class Synthetic(NamedTuple):
 
 
 def weigh_synthetic(frame, labels, table, target, *, name, drop=()):
-    """Fit real and synthetic rows, and find what the latter are worth.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Real rows.
-    labels : ndarray of shape (n,)
-        Their labels.
-    table : pandas.DataFrame
-        Synthetic rows, with the same columns.
-    target : str
-        The column of the labels.
-    name : str
-        Name of the file of synthetic rows.
-    drop : sequence of str, default=()
-        Columns that are not used.
-
-    Returns
-    -------
-    Synthetic
-        What was found.
-
-    Raises
-    ------
-    CommandError
-        If columns or labels differ, or the rows cannot be used.
-    """
+    """Fit real and synthetic rows, and find what the latter are worth."""
     check_columns(table, [target])
     _check_same_columns(frame, table, name, {target, *drop})
     made = read_labels(table[target])
@@ -101,18 +75,7 @@ def _check_same_columns(frame, table, name, unused):
 
 
 def synthetic_rows(found):
-    """Return the cells of the table of synthetic rows.
-
-    Parameters
-    ----------
-    found : Synthetic
-        What was found.
-
-    Returns
-    -------
-    list of tuple of str
-        Name and value.
-    """
+    """Return the cells of the table of synthetic rows."""
     model = found.model
     weight = float(np.ravel(model.synthetic_weight_)[0])
     cells: list[tuple[str, Any]] = [
@@ -131,18 +94,7 @@ def synthetic_rows(found):
 
 
 def synthetic_advice(found):
-    """Return what the report of the classifier advises.
-
-    Parameters
-    ----------
-    found : Synthetic
-        What was found.
-
-    Returns
-    -------
-    list of str
-        Sentences.
-    """
+    """Return what the report of the classifier advises."""
     first = "These accuracies are on labels as the real file has them, wrong ones included."
     return [first, *map(str, found.model.data_report().advice), *found.notes]
 

@@ -38,27 +38,7 @@ class Labels(NamedTuple):
 
 
 def read_table(path, encoding="utf-8-sig"):
-    """Read a table.
-
-    Parameters
-    ----------
-    path : str or Path
-        A CSV file, its separator one of comma, semicolon, tab and bar, or a Parquet file.
-    encoding : str, default="utf-8-sig"
-        Encoding of a CSV file.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table, its column names texts.
-
-    Raises
-    ------
-    CommandError
-        If there is no such file, or it cannot be read.
-    ImportError
-        If pandas is not installed.
-    """
+    """Read a table."""
     import_optional("pandas", "cli")
     path = Path(path)
     if not path.exists():
@@ -119,20 +99,7 @@ def _read_csv(path, encoding):
 
 
 def check_columns(frame, names):
-    """Refuse names of columns that a table does not have.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table.
-    names : sequence of str
-        Names.
-
-    Raises
-    ------
-    CommandError
-        If a column is missing; it names those there are, the most similar first.
-    """
+    """Refuse names of columns that a table does not have."""
     columns = list(frame.columns)
     for name in names:
         if name in columns:
@@ -147,23 +114,7 @@ def check_columns(frame, names):
 
 
 def read_labels(column):
-    """Read the labels of a target column.
-
-    Parameters
-    ----------
-    column : pandas.Series
-        The column.
-
-    Returns
-    -------
-    Labels
-        Labels, rows kept and notes.
-
-    Raises
-    ------
-    CommandError
-        If these are not labels of two classes or more, or there are too few.
-    """
+    """Read the labels of a target column."""
     present = _present(column)
     notes = []
     if not present.all():

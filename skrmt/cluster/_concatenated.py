@@ -19,25 +19,7 @@ _LEAST_SIGNAL = 1e-3
 
 
 def concatenated_core(views, scaling):
-    """Concatenate weighted views of unequal widths.
-
-    Parameters
-    ----------
-    views : list of ndarray, torch tensor or dask array of shape (n, p_k)
-        The views.
-    scaling : {"optimal", "mfa", "unit"}
-        How to weight them.
-
-    Returns
-    -------
-    Core
-        Its components.
-
-    Raises
-    ------
-    ValueError
-        If a view is constant.
-    """
+    """Concatenate weighted views of unequal widths."""
     n = int(views[0].shape[0])
     scales = np.array([_magnitude(view) for view in views])
     scaled = [_in_double(view) / scale for view, scale in zip(views, scales, strict=True)]

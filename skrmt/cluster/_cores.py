@@ -75,31 +75,7 @@ class Core(NamedTuple):
 
 
 def stacked_core(views, method, view_noise, noise_scale, options):
-    """Combine views of equal width.
-
-    Parameters
-    ----------
-    views : ViewStack
-        The views.
-    method : {"nested_ml", "two_step", "tensor", "unfolding"}
-        How to find the weights.
-    view_noise : {"none", "diagonal", "full", "known"}
-        What is known of the noise of the views.
-    noise_scale : ndarray of shape (m,) or None
-        Standard deviations of the noise, over the scale of the views, where they are known.
-    options : dict
-        Tolerance, number of iterations and seed.
-
-    Returns
-    -------
-    Core
-        Its components.
-
-    Raises
-    ------
-    ValueError
-        If a view is constant.
-    """
+    """Combine views of equal width."""
     m = views.shape[2]
     if is_dask(views.X):
         _refuse_whole(method, view_noise)
@@ -152,18 +128,7 @@ def _covariance(views, mean):
 
 
 def refuse_constant(variances):
-    """Raise if a view does not vary.
-
-    Parameters
-    ----------
-    variances : ndarray of shape (m,)
-        Variances of the views.
-
-    Raises
-    ------
-    ValueError
-        If one is 0.
-    """
+    """Raise if a view does not vary."""
     if not (variances > 0).all():
         raise ValueError(
             f"view {int(np.argmin(variances > 0))} of X is constant over the samples: it tells "
@@ -212,20 +177,7 @@ def _model(spectrum, precision):
 
 
 def normalised(model, n_samples, n_features, n_views):
-    """Return theta and tau of a fitted model, the units of `skrmt.theory.nested_tensor`.
-
-    Parameters
-    ----------
-    model : dict
-        Squared signal, within-class variance and precision.
-    n_samples, n_features, n_views : int
-        Sizes.
-
-    Returns
-    -------
-    dict
-        Arguments of the functions of the theory.
-    """
+    """Return theta and tau of a fitted model, the units of `skrmt.theory.nested_tensor`."""
     total = n_samples + n_features + n_views
     return {
         "n_samples": n_samples,
@@ -362,20 +314,7 @@ def _unfolded_core(views, mean, factor):
 
 
 def single_spike(spectrum, detected):
-    """Return a spectrum with one spike where the theory detects it, else none.
-
-    Parameters
-    ----------
-    spectrum : CoreSpectrum
-        A spectrum.
-    detected : bool
-        Whether the theory detects its spike.
-
-    Returns
-    -------
-    CoreSpectrum
-        Itself, or without spikes.
-    """
+    """Return a spectrum with one spike where the theory detects it, else none."""
     if detected and spectrum.n_spikes:
         return spectrum
     return spectrum._replace(n_spikes=0, signals=np.zeros(0))

@@ -73,35 +73,7 @@ class CoreSpectrum(NamedTuple):
 
 
 def fit_view_factor(covariance: np.ndarray, noise: np.ndarray | None = None) -> ViewFactor:
-    r"""Fit one factor to the covariance matrix of views.
-
-    Parameters
-    ----------
-    covariance : ndarray of shape (m, m)
-        C, the mean over samples and features of the products of centred views.
-    noise : ndarray of shape (m,), optional
-        Noise variances, where they are known; needed for two views.
-
-    Returns
-    -------
-    ViewFactor
-        The fit.
-
-    Notes
-    -----
-    :math:`C = aa^\top + \mathrm{diag}(\psi)` is fitted to the entries off the diagonal,
-    :math:`a_k \leftarrow \sum_{l\ne k}C_{kl}a_l/\sum_{l\ne k}a_l^2` in turn, and
-    :math:`\psi_k = C_{kk}-a_k^2`. With known noise a is the scaled leading eigenvector of
-    :math:`\psi^{-1/2}C\psi^{-1/2}`. Weights are :math:`a_k/(\psi_kP)`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._factor import fit_view_factor
-    >>> fit = fit_view_factor(np.ones((3, 3)) + np.diag([1.0, 2.0, 3.0]))
-    >>> fit.noise.round(6)
-    array([1., 2., 3.])
-    """
+    r"""Fit one factor to the covariance matrix of views."""
     if len(covariance) == 1 and noise is None:
         strength = np.sqrt(covariance[0])
         return ViewFactor(strength, np.full(1, np.nan), 1 / strength, np.inf, False, 0, True)
@@ -153,44 +125,7 @@ def _known_noise(covariance: np.ndarray, noise: np.ndarray) -> np.ndarray:
 def core_spectrum(
     components: LeadingComponents, n_samples: float, n_features: float
 ) -> CoreSpectrum:
-    r"""Separate the spikes in the spectrum of a centred matrix from white noise.
-
-    Parameters
-    ----------
-    components : LeadingComponents
-        Its leading components.
-    n_samples, n_features : float
-        Degrees of freedom of its rows, and the number of its columns.
-
-    Returns
-    -------
-    CoreSpectrum
-        Noise, signals and whether the rest is white.
-
-    Notes
-    -----
-    Noise variance and signals are those that reproduce each other: v is the mean square of what
-    the signals leave, an eigenvalue is a spike above
-    :math:`v[(\sqrt n+\sqrt p)^2 + 2(\sqrt n+\sqrt p)(1/\sqrt n+1/\sqrt p)^{1/3}]`, which white
-    noise exceeds in about 2 % of all cases, and its signal is the inverse of the spiked-matrix
-    law. The second moment of the other eigenvalues is that of white noise up to a standard
-    deviation of twice their mean square over max(n, p) (John's test).
-
-    References
-    ----------
-    Ledoit & Wolf, Some hypothesis tests for the covariance matrix when the dimension is large
-    compared to the sample size, Ann. Statist. 30, 1081 (2002).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._factor import core_spectrum
-    >>> from skrmt.cluster._view_products import leading_components
-    >>> rng = np.random.default_rng(0)
-    >>> Y = rng.standard_normal((200, 100)) + 0.4 * rng.choice([-1, 1], (200, 1))
-    >>> core_spectrum(leading_components(Y, 20), 200, 100).n_spikes
-    1
-    """
+    r"""Separate the spikes in the spectrum of a centred matrix from white noise."""
     values, n, p = components.eigenvalues, float(n_samples), float(n_features)
     roots = np.sqrt(n) + np.sqrt(p)
     edge = roots**2 + _MARGIN * roots * (n**-0.5 + p**-0.5) ** (1 / 3)

@@ -63,36 +63,14 @@ class Head(NamedTuple):
     n_iter: int = 0
 
     def decision(self, embedding):
-        """Return log-odds of the second cluster, or log-probabilities of all up to a constant.
-
-        Parameters
-        ----------
-        embedding : ndarray of shape (n, q)
-            The samples.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (n, k)
-            The decision.
-        """
+        """Return log-odds of the second cluster, or log-probabilities of all up to a constant."""
         if self.mixture is None:
             return embedding @ self.coefficients + self.intercept
         log_joint = self.mixture.log_joint(embedding[:, : self.mixture.means.shape[1]])
         return log_joint - logsumexp(log_joint, axis=1, keepdims=True)
 
     def labels(self, embedding):
-        """Return the clusters of samples.
-
-        Parameters
-        ----------
-        embedding : ndarray of shape (n, q)
-            The samples.
-
-        Returns
-        -------
-        ndarray of int of shape (n,)
-            The clusters.
-        """
+        """Return the clusters of samples."""
         decision = self.decision(embedding)
         if self.mixture is None:
             return (decision > 0).astype(np.int64)
@@ -100,20 +78,7 @@ class Head(NamedTuple):
 
 
 def embedding_scales(core, n_features):
-    """Return what brings singular vectors and new scores to unit noise.
-
-    Parameters
-    ----------
-    core : Core
-        The components.
-    n_features : int
-        Number of columns of the matrix they were computed from.
-
-    Returns
-    -------
-    tuple of ndarray of shape (q,)
-        For left singular vectors of the training samples, and for scores of new samples.
-    """
+    """Return what brings singular vectors and new scores to unit noise."""
     spectrum, values = core.spectrum, core.components.eigenvalues
     v = spectrum.noise_variance
     if v <= 1e-14 * values[0]:
@@ -131,43 +96,13 @@ def embedding_scales(core, n_features):
 
 
 def n_columns(core, n_clusters):
-    """Return the width of the embedding: all spikes, and enough to separate the clusters.
-
-    Parameters
-    ----------
-    core : Core
-        The components.
-    n_clusters : int
-        Number of clusters.
-
-    Returns
-    -------
-    int
-        The number.
-    """
+    """Return the width of the embedding: all spikes, and enough to separate the clusters."""
     available = len(core.components.eigenvalues)
     return max(1, min(available, max(n_clusters - 1, core.spectrum.n_spikes)))
 
 
 def two_clusters(core, embedding, model_accuracy, options):
-    """Separate two clusters.
-
-    Parameters
-    ----------
-    core : Core
-        The components.
-    embedding : ndarray of shape (n, q)
-        Training samples in units of the noise.
-    model_accuracy : float
-        What the model says of balanced clusters.
-    options : dict
-        Threshold and seed.
-
-    Returns
-    -------
-    Head
-        The clusters.
-    """
+    """Separate two clusters."""
     if core.white and core.spectrum.n_spikes <= 1:
         head = _model_head(core, embedding, model_accuracy, options)
         if head.model_fit:
@@ -271,24 +206,7 @@ def _real_head(core, embedding, model_accuracy, options):
 
 
 def many_clusters(core, embedding, n_clusters, options):
-    """Separate more than two clusters, or none from one.
-
-    Parameters
-    ----------
-    core : Core
-        The components.
-    embedding : ndarray of shape (n, q)
-        Training samples in units of the noise.
-    n_clusters : int
-        Number of clusters.
-    options : dict
-        Tolerance, number of iterations and seed.
-
-    Returns
-    -------
-    Head
-        The clusters.
-    """
+    """Separate more than two clusters, or none from one."""
     found = core.spectrum.n_spikes
     r = max(1, min(n_clusters - 1, found if core.white else n_clusters - 1, embedding.shape[1]))
     points = embedding[:, :r]
@@ -313,28 +231,7 @@ def many_clusters(core, embedding, n_clusters, options):
 
 
 def message_passing(Y, core, n_iter):
-    """Improve the labels of two clusters by approximate message passing.
-
-    Parameters
-    ----------
-    Y : ndarray or dask array of shape (n, p)
-        The combined views.
-    core : Core
-        Its components.
-    n_iter : int
-        Number of rounds.
-
-    Returns
-    -------
-    tuple
-        Log-odds of the training samples, the direction of the features that new samples are
-        multiplied with for theirs, and the accuracy of the model.
-
-    References
-    ----------
-    Lesieur, De Bacco, Banks, Krzakala, Moore & Zdeborova, Phase transitions and optimal algorithms
-    in high-dimensional Gaussian mixture clustering, arXiv:1610.02918.
-    """
+    """Improve the labels of two clusters by approximate message passing."""
     n, p = Y.shape
     v = core.spectrum.noise_variance
     s = core.model["signal"] / (n * v)
@@ -355,42 +252,12 @@ def message_passing(Y, core, n_iter):
 
 
 def weighted_rows(Y, weights):
-    """Return the weighted sum of the rows of a matrix.
-
-    Parameters
-    ----------
-    Y : ndarray of shape (n, p)
-        The matrix.
-    weights : ndarray of shape (n,)
-        Weights.
-
-    Returns
-    -------
-    ndarray of shape (p,)
-        The sum.
-    """
+    """Return the weighted sum of the rows of a matrix."""
     return Y.T @ weights
 
 
 def interval(core, head, shape, options):
-    """Return the 95 % interval of the accuracy that comes true.
-
-    Parameters
-    ----------
-    core : Core
-        The components.
-    head : Head
-        The clusters.
-    shape : tuple of int
-        Numbers of samples and features.
-    options : dict
-        Number of bootstrap draws, of jobs, and seed.
-
-    Returns
-    -------
-    ndarray of shape (2,)
-        The interval; nan where there is no accuracy.
-    """
+    """Return the 95 % interval of the accuracy that comes true."""
     accuracy, (n, p) = head.accuracy, shape
     if not np.isfinite(accuracy) or not core.spectrum.n_spikes:
         return np.full(2, np.nan)
@@ -445,14 +312,7 @@ def _bootstrap_gap(seed, signal, noise_variance, shape):
 
 
 def _triangular_draw(seed, signal, noise_variance, shape):
-    r"""Draw what is left of a centred matrix of two clusters after a rotation of its samples.
-
-    Notes
-    -----
-    The centred labels have the squared length :math:`n-(\sum y)^2/n`. Rotated onto the first axis,
-    they leave n - 2 rows of noise, whose triangular factor is drawn instead (Bartlett): the law of
-    singular values and of right singular vectors is the same, with at most p + 1 rows.
-    """
+    r"""Draw what is left of a centred matrix of two clusters after a rotation of its samples."""
     (n, p), rng = shape, np.random.default_rng(seed)
     size = min(n - 2, p)
     rows = np.triu(rng.standard_normal((size, p)), 1)

@@ -53,33 +53,11 @@ class TiedMixture(NamedTuple):
         return float(self.means.mean() - odds / self.slope)
 
     def log_odds(self, scores: np.ndarray) -> np.ndarray:
-        """Return the log-odds of the higher law.
-
-        Parameters
-        ----------
-        scores : ndarray of shape (n,)
-            The scores.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            0 at the threshold.
-        """
+        """Return the log-odds of the higher law."""
         return self.slope * (scores - self.threshold)
 
     def prior_error(self, scores: np.ndarray) -> float:
-        """Return the standard error of the prior, all four parameters unknown.
-
-        Parameters
-        ----------
-        scores : ndarray of shape (n,)
-            The scores that were fitted.
-
-        Returns
-        -------
-        float
-            From the observed information; infinite where it is singular.
-        """
+        """Return the standard error of the prior, all four parameters unknown."""
         share = expit(self.log_odds(scores))
         low, high = scores - self.means[0], scores - self.means[1]
         squares = (1 - share) * low**2 + share * high**2
@@ -125,26 +103,7 @@ class Stability(NamedTuple):
 
 
 def fit_tied_mixture(scores: np.ndarray) -> TiedMixture:
-    """Fit two Gaussian laws of one variance to scores, by maximum likelihood.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n,)
-        The scores.
-
-    Returns
-    -------
-    TiedMixture
-        The fit.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._modes import fit_tied_mixture
-    >>> scores = np.repeat([-2.0, 2.0], 50) + np.tile([-1.0, 1.0], 50)
-    >>> round(fit_tied_mixture(scores).separation, 1)
-    1.9
-    """
+    """Fit two Gaussian laws of one variance to scores, by maximum likelihood."""
     centre, scale = scores.mean(), scores.std() or 1.0
     s = (scores - centre) / scale
     high = float(np.abs(s).mean())
@@ -163,42 +122,7 @@ def fit_tied_mixture(scores: np.ndarray) -> TiedMixture:
 
 
 def bimodal_direction(whitened: np.ndarray, seed: int = 0) -> np.ndarray:
-    r"""Find the direction along which whitened scores have two modes.
-
-    Parameters
-    ----------
-    whitened : ndarray of shape (n, r)
-        Scores of mean 0 and covariance 1.
-    seed : int, default=0
-        Seed of the random starts.
-
-    Returns
-    -------
-    ndarray of shape (r,)
-        The unit vector: the linear discriminant of two balanced clusters, whatever the shape of
-        the Gaussian noise within them.
-
-    Notes
-    -----
-    The direction maximises :math:`E\log\cosh(2w^\top z)`, which is large for two modes and, unlike
-    a small kurtosis, hardly moved by single samples far out. Fixed-point iterations
-    :math:`w \leftarrow E[z\tanh(2w^\top z)] - 2E[1-\tanh^2(2w^\top z)]w`, normalised, from the axes
-    and twenty random starts.
-
-    References
-    ----------
-    Hyvarinen, Fast and robust fixed-point algorithms for independent component analysis, IEEE
-    Trans. Neural Netw. 10, 626 (1999).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._modes import bimodal_direction
-    >>> rng = np.random.default_rng(0)
-    >>> scores = np.column_stack([rng.standard_normal(500), rng.choice([-1.0, 1.0], 500)])
-    >>> abs(bimodal_direction(scores)).round(1)
-    array([0., 1.])
-    """
+    r"""Find the direction along which whitened scores have two modes."""
     n, r = whitened.shape
     if r == 1:
         return np.ones(1)
@@ -218,29 +142,7 @@ def bimodal_direction(whitened: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def half_sample_stability(whitened: np.ndarray, seed: int = 0) -> Stability:
-    """Fit the bimodal direction to random halves of the samples and compare.
-
-    Parameters
-    ----------
-    whitened : ndarray of shape (n, r)
-        Scores of mean 0 and covariance 1.
-    seed : int, default=0
-        Seed of the five splits.
-
-    Returns
-    -------
-    Stability
-        Means over the splits.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._modes import half_sample_stability
-    >>> rng = np.random.default_rng(0)
-    >>> scores = rng.choice([-1.0, 1.0], (500, 1)) + 0.5 * rng.standard_normal((500, 1))
-    >>> half_sample_stability(scores - scores.mean()).agreement > 0.95
-    True
-    """
+    """Fit the bimodal direction to random halves of the samples and compare."""
     rng = np.random.default_rng(seed)
     results = []
     for _ in range(_REPEATS):
@@ -267,61 +169,14 @@ def _fit_half(whitened: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def kurtosis(scores: np.ndarray) -> float:
-    """Return the fourth moment of centred scores over their squared variance.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n,)
-        The scores.
-
-    Returns
-    -------
-    float
-        3 for a Gaussian law, 1 for two points; 3 for constants.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._modes import kurtosis
-    >>> kurtosis(np.array([-1.0, 1.0, 1.0, -1.0]))
-    1.0
-    """
+    """Return the fourth moment of centred scores over their squared variance."""
     squares = (scores - scores.mean()) ** 2
     variance = float(squares.mean())
     return float((squares**2).mean()) / variance**2 if variance > 0 else 3.0
 
 
 def calibrated_accuracy(stability: Stability, agreement: float, n_samples: int) -> float:
-    """Return the accuracy that two clusters of real data have, or NaN where it cannot be told.
-
-    Parameters
-    ----------
-    stability : Stability
-        What half fits say.
-    agreement : float
-        Share of labels that agree with those of the first principal component.
-    n_samples : int
-        Number of samples.
-
-    Returns
-    -------
-    float
-        The held-out accuracy of the mixture, less half of the labels on which the fits to two
-        halves differ; NaN where more than 7 % of the labels change with the half or with the
-        direction, or where the held-out scores do not have two modes.
-
-    Notes
-    -----
-    The Gaussian mixture does not know of samples far from their own class; those are the ones
-    whose labels change from half to half. Settings were chosen on collections of
-    handwritten digits.
-
-    Examples
-    --------
-    >>> from skrmt.cluster._modes import Stability, calibrated_accuracy
-    >>> round(calibrated_accuracy(Stability(0.99, 1.3, 0.98), 0.97, 400), 4)
-    0.9801
-    """
+    """Return the accuracy that two clusters of real data have, or NaN where it cannot be told."""
     flat = stability.kurtosis > 3.0 - _BIMODAL * np.sqrt(24 / n_samples)
     if flat or stability.agreement < _STABLE or agreement < _STABLE:
         return float("nan")
@@ -346,34 +201,12 @@ class UnitMixture(NamedTuple):
     n_iter: int
 
     def log_joint(self, points: np.ndarray) -> np.ndarray:
-        """Return the log-densities of points in the clusters, up to a constant of each point.
-
-        Parameters
-        ----------
-        points : ndarray of shape (n, r)
-            The points.
-
-        Returns
-        -------
-        ndarray of shape (n, k)
-            Log of prior times density.
-        """
+        """Return the log-densities of points in the clusters, up to a constant of each point."""
         products = points @ self.means.T - 0.5 * (self.means**2).sum(axis=1)
         return np.asarray(products + np.log(np.maximum(self.priors, 1e-300)))
 
     def accuracy(self, rng: np.random.Generator) -> float:
-        """Return the share of draws that go to their own cluster.
-
-        Parameters
-        ----------
-        rng : numpy Generator
-            Source of 20 000 draws.
-
-        Returns
-        -------
-        float
-            The share.
-        """
+        """Return the share of draws that go to their own cluster."""
         classes = rng.choice(len(self.priors), _DRAWS, p=self.priors / self.priors.sum())
         points = self.means[classes] + rng.standard_normal((_DRAWS, self.means.shape[1]))
         return float((self.log_joint(points).argmax(axis=1) == classes).mean())
@@ -382,34 +215,7 @@ class UnitMixture(NamedTuple):
 def fit_unit_mixture(
     points: np.ndarray, n_clusters: int, seed: int, tol: float = 1e-6, max_iter: int = 300
 ) -> UnitMixture:
-    """Fit Gaussian clusters of covariance 1, by maximum likelihood from ten k-means starts.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n, r)
-        The points.
-    n_clusters : int
-        Their number k.
-    seed : int
-        Seed of the starts.
-    tol : float, default=1e-6
-        Largest change of a mean in the last sweep.
-    max_iter : int, default=300
-        Largest number of sweeps.
-
-    Returns
-    -------
-    UnitMixture
-        The fit, clusters in descending order of their first coordinate.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._modes import fit_unit_mixture
-    >>> points = np.repeat([[-4.0], [0.0], [4.0]], 30, axis=0)
-    >>> fit_unit_mixture(points, 3, seed=0).means.ravel().round(1)
-    array([ 4.,  0., -4.])
-    """
+    """Fit Gaussian clusters of covariance 1, by maximum likelihood from ten k-means starts."""
     start = KMeans(n_clusters, n_init=_RESTARTS, random_state=seed).fit(points)
     counts = np.bincount(start.labels_, minlength=n_clusters)
     fit = UnitMixture(start.cluster_centers_.astype(np.float64), counts / len(points), 0)

@@ -66,20 +66,7 @@ class Problem(NamedTuple):
 
 
 def fit_views(estimator, problem):
-    """Fit clusters.
-
-    Parameters
-    ----------
-    estimator : NestedTensorClustering
-        Tells the parameters.
-    problem : Problem
-        The views.
-
-    Returns
-    -------
-    tuple
-        Attributes of the estimator, messages for the user, and whether the fit converged.
-    """
+    """Fit clusters."""
     options = {
         "tol": estimator.tol,
         "max_iter": estimator.max_iter,

@@ -21,32 +21,7 @@ from ._views_input import (
 
 
 def by_blocks(estimator, method, X, n_columns=None, dtype=None):
-    """Return what a method gives for the blocks of Dask arrays, computed when needed.
-
-    Parameters
-    ----------
-    estimator : NestedTensorClustering
-        A fitted estimator.
-    method : str
-        Name of the method.
-    X : dask array of shape (n, p) or (n, p, m), or list of dask array of shape (n, p_k)
-        The samples.
-    n_columns : int, optional
-        Number of columns of the result; None for one value a sample.
-    dtype : dtype, optional
-        Type of the result, that of the samples by default.
-
-    Returns
-    -------
-    dask array of shape (n,) or (n, n_columns)
-        The results, in the blocks of X.
-
-    Raises
-    ------
-    ValueError
-        If the features or views are not those seen in `fit`; NaN and infinity are found when the
-        blocks are computed.
-    """
+    """Return what a method gives for the blocks of Dask arrays, computed when needed."""
     check_is_fitted(estimator)
     X = _in_rows(estimator, X)
     light = copy.copy(estimator)
@@ -80,27 +55,7 @@ def _on_block(block, estimator, method):
 
 
 def listed_views(estimator, X, *, ensure_finite=True):
-    """Check views of unequal widths against those seen in `fit`.
-
-    Parameters
-    ----------
-    estimator : NestedTensorClustering
-        A fitted estimator.
-    X : list of array-like of shape (n, p_k)
-        The views.
-    ensure_finite : bool, default=True
-        Whether Dask arrays are read for NaN and infinity; others always are.
-
-    Returns
-    -------
-    list of array
-        The views.
-
-    Raises
-    ------
-    ValueError
-        If it is no list, or the widths differ.
-    """
+    """Check views of unequal widths against those seen in `fit`."""
     widths = [len(mean) for mean in estimator._core.means]
     if not is_view_list(X):
         raise ValueError(
@@ -118,31 +73,7 @@ def listed_views(estimator, X, *, ensure_finite=True):
 
 
 def complete_scores(core, scores, present, method):
-    """Scale scores of incomplete samples by their views.
-
-    Parameters
-    ----------
-    core : Core
-        The fit.
-    scores : ndarray of shape (n, q)
-        Sums over the views that are there.
-    present : ndarray of bool of shape (n, m)
-        Which views are there.
-    method : str
-        How views were combined.
-
-    Returns
-    -------
-    scores : ndarray of shape (n, q)
-        In units of the noise of each sample.
-    precision : ndarray of shape (n,)
-        How far its noise is below the usual.
-
-    Raises
-    ------
-    ValueError
-        If the fit cannot weigh incomplete samples.
-    """
+    """Scale scores of incomplete samples by their views."""
     if method == "unfolding" or not np.isfinite(core.noise).all():
         raise ValueError(
             "X has samples without some view, which this fit cannot weigh. Fit three views or more "
@@ -159,36 +90,12 @@ def complete_scores(core, scores, present, method):
 
 
 def dtype_of(array):
-    """Return the precision that results for an array have.
-
-    Parameters
-    ----------
-    array : array
-        An array of any library.
-
-    Returns
-    -------
-    type
-        float32 for what is of that type, else float64.
-    """
+    """Return the precision that results for an array have."""
     return np.float32 if "float32" in str(getattr(array, "dtype", "")) else np.float64
 
 
 def as_input(array, like):
-    """Return a NumPy array as what the input is.
-
-    Parameters
-    ----------
-    array : ndarray
-        A result.
-    like : array
-        The input.
-
-    Returns
-    -------
-    ndarray or torch tensor
-        A tensor, on the device of the input, for tensors.
-    """
+    """Return a NumPy array as what the input is."""
     if not is_torch(like):
         return array
     return get_backend(like).asarray(array, like=like, dtype=str(array.dtype))

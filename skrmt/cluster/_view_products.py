@@ -45,28 +45,7 @@ class LeadingComponents(NamedTuple):
 
 
 def view_means(X: Array, mask: Array | None = None) -> FloatArray:
-    """Return the mean of every feature in every view.
-
-    Parameters
-    ----------
-    X : ndarray, torch tensor or dask array of shape (n, p, m)
-        The views.
-    mask : ndarray of bool of shape (n, m), optional
-        Which samples have which view; entries of the others are 0.
-
-    Returns
-    -------
-    ndarray of shape (p, m)
-        Means over the samples that have the view, in float64.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._view_products import view_means
-    >>> view_means(np.arange(8.0).reshape(2, 2, 2))
-    array([[2., 3.],
-           [4., 5.]])
-    """
+    """Return the mean of every feature in every view."""
     n, p, m = (int(size) for size in X.shape)
     counts = n if mask is None else np.maximum(mask.sum(axis=0), 1)
     if is_dask(X):
@@ -86,31 +65,7 @@ def _block_sum(X: Array) -> FloatArray:
 
 
 def view_gram(X: Array, mean: FloatArray, mask: Array | None = None) -> FloatArray:
-    r"""Return the Gram matrix of centred views: one pass, :math:`npm^2` flops.
-
-    Parameters
-    ----------
-    X : ndarray, torch tensor or dask array of shape (n, p, m)
-        The views.
-    mean : ndarray of shape (p, m)
-        Their means.
-    mask : ndarray of bool of shape (n, m), optional
-        Which samples have which view.
-
-    Returns
-    -------
-    ndarray of shape (m, m)
-        Sums over samples and features, in float64; X is centred block by block, not copied.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._view_products import view_gram, view_means
-    >>> X = np.arange(8.0).reshape(2, 2, 2)
-    >>> view_gram(X, view_means(X))
-    array([[16., 16.],
-           [16., 16.]])
-    """
+    r"""Return the Gram matrix of centred views: one pass, :math:`npm^2` flops."""
     if is_dask(X):
         return np.asarray(reduce_blocks(_block_gram, X, *_given(mask), shared=(mean,)))
     m = mean.shape[1]
@@ -136,32 +91,7 @@ def _block_gram(block: Array, *mask_and_mean: Array) -> FloatArray:
 def combine_views(
     X: Array, mean: FloatArray, weights: FloatArray, mask: Array | None = None
 ) -> Array:
-    """Return a weighted sum of centred views: one pass.
-
-    Parameters
-    ----------
-    X : ndarray, torch tensor or dask array of shape (n, p, m)
-        The views.
-    mean : ndarray of shape (p, m)
-        Their means.
-    weights : ndarray of shape (m,)
-        Weights.
-    mask : ndarray of bool of shape (n, m), optional
-        Which samples have which view; the others count as 0.
-
-    Returns
-    -------
-    ndarray, torch tensor or dask array of shape (n, p)
-        The sum, in float64 on the device of X; of a Dask array it is computed when needed.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._view_products import combine_views
-    >>> combine_views(np.ones((2, 2, 2)), np.zeros((2, 2)), np.array([1.0, 2.0]))
-    array([[3., 3.],
-           [3., 3.]])
-    """
+    """Return a weighted sum of centred views: one pass."""
     if is_dask(X):
         return _combine_lazily(X, mean, weights, mask)
     n, p = int(X.shape[0]), int(X.shape[1])
@@ -194,31 +124,7 @@ def _combined_block(
 def project_views(
     X: Array, mean: FloatArray, directions: FloatArray, mask: Array | None = None
 ) -> FloatArray:
-    """Return the scores of every centred view along directions of the features: one pass.
-
-    Parameters
-    ----------
-    X : ndarray, torch tensor or dask array of shape (n, p, m)
-        The views.
-    mean : ndarray of shape (p, m)
-        Their means.
-    directions : ndarray of shape (p, q)
-        The directions.
-    mask : ndarray of bool of shape (n, m), optional
-        Which samples have which view.
-
-    Returns
-    -------
-    ndarray of shape (n, q, m)
-        The scores, in float64.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._view_products import project_views
-    >>> project_views(np.ones((1, 3, 2)), np.zeros((3, 2)), np.eye(3, 1)).shape
-    (1, 1, 2)
-    """
+    """Return the scores of every centred view along directions of the features: one pass."""
     if is_dask(X):
         return np.concatenate(
             map_blocks(_projected_block, X, *_given(mask), shared=(mean, directions))
@@ -237,32 +143,7 @@ def _projected_block(block: Array, *mask_mean_directions: Array) -> FloatArray:
 
 @explains_memory("fewer features")
 def leading_components(Y: Array, n_components: int) -> LeadingComponents:
-    r"""Return the leading singular triplets of a matrix, from its smaller Gram matrix.
-
-    Parameters
-    ----------
-    Y : ndarray, torch tensor or dask array of shape (n, p)
-        The matrix, in float64. A Dask array with n < p is read into memory.
-    n_components : int
-        Largest number q of triplets.
-
-    Returns
-    -------
-    LeadingComponents
-        At most min(n, p) triplets.
-
-    Notes
-    -----
-    Costs :math:`np\min(n,p)` flops and one eigendecomposition of that size, of which only the
-    leading vectors are computed.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.cluster._view_products import leading_components
-    >>> leading_components(np.diag([3.0, 1.0, 2.0]), 2).eigenvalues.round(6)
-    array([9., 4.])
-    """
+    r"""Return the leading singular triplets of a matrix, from its smaller Gram matrix."""
     n, p = (int(size) for size in Y.shape)
     transposed = n < p
     Y = to_local(Y) if transposed else Y

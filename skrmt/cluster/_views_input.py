@@ -38,67 +38,23 @@ class ViewStack(NamedTuple):
 
 
 def is_view_list(X):
-    """Tell whether X is a list of matrices.
-
-    Parameters
-    ----------
-    X : object
-        What a user passes.
-
-    Returns
-    -------
-    bool
-        Whether it is a list or tuple of arrays, tensors or frames of two dimensions.
-    """
+    """Tell whether X is a list of matrices."""
     return isinstance(X, (list, tuple)) and any(len(getattr(v, "shape", ())) == 2 for v in X)
 
 
 def is_dask_views(X):
-    """Tell whether X is a Dask array, or a list of them.
-
-    Parameters
-    ----------
-    X : object
-        What a user passes.
-
-    Returns
-    -------
-    bool
-        Whether it is.
-    """
+    """Tell whether X is a Dask array, or a list of them."""
     return is_dask(X) or (isinstance(X, (list, tuple)) and len(X) > 0 and is_dask(X[0]))
 
 
 def stacked(views):
-    """Return Dask arrays of equal shape as one.
-
-    Parameters
-    ----------
-    views : list of dask array of shape (n, p)
-        The views, chunked alike.
-
-    Returns
-    -------
-    dask array of shape (n, p, m)
-        One chunk but for the samples.
-    """
+    """Return Dask arrays of equal shape as one."""
     da = import_optional("dask.array", "dask")
     return da.stack(views, axis=-1).rechunk({1: -1, 2: -1})
 
 
 def side_by_side(views):
-    """Return matrices as one.
-
-    Parameters
-    ----------
-    views : list of ndarray, torch tensor or dask array of shape (n, p_k)
-        The views; Dask arrays are chunked alike.
-
-    Returns
-    -------
-    ndarray, torch tensor or dask array of shape (n, sum of p_k)
-        A Dask array has one chunk but for the samples.
-    """
+    """Return matrices as one."""
     if len(views) == 1:
         return views[0]
     if is_dask(views[0]):
@@ -108,18 +64,7 @@ def side_by_side(views):
 
 
 def n_dimensions(X):
-    """Return the number of dimensions of an array-like, 0 for what is none.
-
-    Parameters
-    ----------
-    X : object
-        What a user passes.
-
-    Returns
-    -------
-    int
-        The number.
-    """
+    """Return the number of dimensions of an array-like, 0 for what is none."""
     if hasattr(X, "shape"):
         return len(X.shape)
     try:
@@ -129,25 +74,7 @@ def n_dimensions(X):
 
 
 def view_list(X, device=None):
-    """Check a list of matrices.
-
-    Parameters
-    ----------
-    X : list of array-like of shape (n, p_k)
-        The views.
-    device : str or None
-        Torch device to compute on.
-
-    Returns
-    -------
-    list of ndarray or torch tensor
-        The views, in floating point.
-
-    Raises
-    ------
-    ValueError
-        If one is not a matrix, is not finite, or has another number of samples.
-    """
+    """Check a list of matrices."""
     if any(is_dask(view) for view in X):
         return dask_list(X, device)
     views = []
@@ -171,27 +98,7 @@ def _check_same_samples(views):
 
 
 def dask_list(X, device=None, *, ensure_finite=True):
-    """Check a list of Dask arrays, and chunk them alike.
-
-    Parameters
-    ----------
-    X : list of dask array of shape (n, p_k)
-        The views.
-    device : str or None, default=None
-        Must be None.
-    ensure_finite : bool, default=True
-        Whether to read the views that are stacked or concatenated, and refuse NaN and infinity.
-
-    Returns
-    -------
-    list of dask array
-        The views, with the blocks of samples of the first.
-
-    Raises
-    ------
-    ValueError
-        If one is in memory, no matrix, not finite, or has another number of samples.
-    """
+    """Check a list of Dask arrays, and chunk them alike."""
     local = [k for k, view in enumerate(X) if not is_dask(view)]
     if local:
         raise ValueError(
@@ -216,30 +123,7 @@ def _refuse_device(device):
 
 
 def view_stack(X, mask, device=None, shape=None):
-    """Check views of equal width.
-
-    Parameters
-    ----------
-    X : array-like or torch tensor of shape (n, p) or (n, p, m)
-        The views.
-    mask : array-like of bool of shape (n, m) or None
-        Which samples have which view; those that are NaN throughout are missing too.
-    device : str or None
-        Torch device to compute on.
-    shape : tuple of int, optional
-        Numbers of features and views seen in `fit`.
-
-    Returns
-    -------
-    ViewStack
-        The views.
-
-    Raises
-    ------
-    ValueError
-        If there are other than two or three dimensions, other sizes than in `fit`, a value that
-        is not finite, or a sample without a view.
-    """
+    """Check views of equal width."""
     ndim = n_dimensions(X)
     if ndim not in (2, 3):
         raise ValueError(
@@ -267,20 +151,7 @@ def view_stack(X, mask, device=None, shape=None):
 
 
 def check_views_of_fit(X, shape):
-    """Raise unless samples have the features and views seen in `fit`.
-
-    Parameters
-    ----------
-    X : array of shape (n, p, m)
-        The samples.
-    shape : tuple of int
-        Numbers of features and views.
-
-    Raises
-    ------
-    ValueError
-        If they differ.
-    """
+    """Raise unless samples have the features and views seen in `fit`."""
     if tuple(X.shape[1:]) != tuple(shape):
         raise ValueError(
             f"X has {int(X.shape[1])} features and {int(X.shape[2])} views, but {shape[0]} "
@@ -289,18 +160,7 @@ def check_views_of_fit(X, shape):
 
 
 def largest_entry(X):
-    """Return the largest modulus.
-
-    Parameters
-    ----------
-    X : ndarray or torch tensor
-        An array.
-
-    Returns
-    -------
-    float
-        The modulus, 0 of an array without samples.
-    """
+    """Return the largest modulus."""
     return max(float(X.max()), -float(X.min())) if X.shape[0] else 0.0
 
 

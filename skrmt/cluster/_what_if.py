@@ -10,29 +10,7 @@ from ..theory.nested_tensor import matrix_spike, overlap_accuracy, unequal_views
 
 
 def accuracy_if(core, shape, n_samples, n_views, drop_view):
-    """Return the accuracy of two clusters with other samples or views.
-
-    Parameters
-    ----------
-    core : Core
-        The fit.
-    shape : tuple of int
-        Numbers of samples, features and views of the training data.
-    n_samples, n_views : int or None
-        Other numbers.
-    drop_view : int, sequence of int or None
-        Views to leave out.
-
-    Returns
-    -------
-    float
-        The accuracy under the model.
-
-    Raises
-    ------
-    ValueError
-        If a number is not positive, a view does not exist, or none is left.
-    """
+    """Return the accuracy of two clusters with other samples or views."""
     n = _positive("n_samples", n_samples, shape[0])
     kept = _kept(drop_view, shape[2])
     m = _positive("n_views", n_views, int(kept.sum()))

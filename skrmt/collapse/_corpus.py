@@ -87,23 +87,7 @@ class Scheme(NamedTuple):
 
 
 def checked_scheme(model):
-    """Return the scheme of a forecaster, after checking that its parameters fit together.
-
-    Parameters
-    ----------
-    model : CollapseForecaster
-        The forecaster.
-
-    Returns
-    -------
-    Scheme
-        The scheme.
-
-    Raises
-    ------
-    ValueError
-        If a window is missing, or a parameter is set that the scheme does not use.
-    """
+    """Return the scheme of a forecaster, after checking that its parameters fit together."""
     name = model.scheme
     if name == "window" and model.window is None:
         raise ValueError("window is needed by scheme='window', got None. Give a number of models.")
@@ -123,27 +107,7 @@ def checked_scheme(model):
 
 
 def sized_corpus(counts, scheme, n_synthetic, n_real):
-    """Return the corpus with the sample sizes of its contexts.
-
-    Parameters
-    ----------
-    counts : csr_array of shape (n_contexts, n_tokens)
-        Checked counts.
-    scheme : Scheme
-        The scheme.
-    n_synthetic, n_real : int, array-like of shape (n_contexts,) or None
-        Tokens per context; None for its own number of observations.
-
-    Returns
-    -------
-    Corpus
-        The corpus. With a window, own numbers are rounded up to a multiple of it.
-
-    Raises
-    ------
-    ValueError
-        If sizes are not whole numbers of 1 or more, or the window does not divide them.
-    """
+    """Return the corpus with the sample sizes of its contexts."""
     totals = np.asarray(counts.sum(axis=1)).ravel()
     own = totals if scheme.window is None else -(-totals // scheme.window) * scheme.window
     synthetic = _sizes("n_synthetic", n_synthetic, own)

@@ -70,20 +70,7 @@ class Mixture(NamedTuple):
 
 
 def mixture(corpus, scheme):
-    """Group the diversity of a corpus by the sizes that matter to a scheme.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        The corpus.
-    scheme : Scheme
-        The scheme.
-
-    Returns
-    -------
-    Mixture
-        The groups.
-    """
+    """Group the diversity of a corpus by the sizes that matter to a scheme."""
     real = corpus.n_real if _uses_real(scheme) else np.ones_like(corpus.n_real)
     sizes = np.stack([corpus.n_synthetic, real], axis=1)
     groups, where = np.unique(sizes, axis=0, return_inverse=True)
@@ -107,22 +94,7 @@ def _options(scheme, n_real):
 
 
 def expected_diversity(groups, scheme, generations):
-    """Return the expected diversity of a corpus.
-
-    Parameters
-    ----------
-    groups : Mixture
-        Contexts by size.
-    scheme : Scheme
-        The scheme.
-    generations : array-like of shape (...)
-        Generations after the corpus.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        Diversity.
-    """
+    """Return the expected diversity of a corpus."""
     times = np.asarray(generations, dtype=np.float64)
     half = theory.diversity(
         scheme.name,
@@ -135,20 +107,7 @@ def expected_diversity(groups, scheme, generations):
 
 
 def half_life(groups, scheme):
-    """Return when half the diversity of a corpus is gone.
-
-    Parameters
-    ----------
-    groups : Mixture
-        Contexts by size.
-    scheme : Scheme
-        The scheme.
-
-    Returns
-    -------
-    float
-        Generations; NaN if there was no diversity.
-    """
+    """Return when half the diversity of a corpus is gone."""
     if not groups.mass.any():
         return np.nan
     options = _options(scheme, groups.n_real)
@@ -158,24 +117,7 @@ def half_life(groups, scheme):
 
 
 def expected_curves(corpus, scheme, n_generations, n_jobs):
-    """Return the curves that need more than variances.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        The corpus.
-    scheme : Scheme
-        The scheme.
-    n_generations : int
-        Last generation.
-    n_jobs : int or None
-        Number of jobs.
-
-    Returns
-    -------
-    Curves
-        The curves.
-    """
+    """Return the curves that need more than variances."""
     if scheme.name in REUSES_REAL:
         return _constant_support(corpus, scheme, n_generations)
     if scheme.name != "full":
@@ -235,23 +177,7 @@ def _unknown_entropy(corpus, n_generations):
 
 
 def at_risk(lost, counts, contexts, tokens):
-    """Return the tokens that are most likely lost.
-
-    Parameters
-    ----------
-    lost : ndarray of shape (n_pairs,)
-        Probabilities, NaN where unknown.
-    counts : csr_array of shape (n_contexts, n_tokens)
-        The corpus.
-    contexts, tokens : list
-        Names of rows and columns.
-
-    Returns
-    -------
-    list of AtRiskToken
-        A hundred at most, the most likely first; of those that are equally likely, those of the
-        more frequent contexts.
-    """
+    """Return the tokens that are most likely lost."""
     totals = np.asarray(counts.sum(axis=1)).ravel()
     rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     order = np.lexsort((-totals[rows], -lost))

@@ -62,22 +62,7 @@ def _take(corpus, weight, contexts):
 
 
 def split(corpus, scheme):
-    """Split the contexts with more than one token by how they are drawn.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        The corpus.
-    scheme : Scheme
-        The scheme.
-
-    Returns
-    -------
-    dense : list of Part
-        Contexts with equally many pairs each, drawn with multinomials.
-    sparse : Part or None
-        Contexts drawn token by token.
-    """
+    """Split the contexts with more than one token by how they are drawn."""
     pairs = np.diff(corpus.starts)
     weight = np.zeros(len(pairs)) if scheme.real_weight is None else scheme.weights(corpus)
     by_token = np.zeros(len(pairs), dtype=bool)
@@ -240,20 +225,7 @@ class Cells:
 
 
 def block_size(corpus, scheme):
-    """Return how many chains are simulated at once.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        The corpus.
-    scheme : Scheme
-        The scheme.
-
-    Returns
-    -------
-    int
-        Chains that take some megabytes together.
-    """
+    """Return how many chains are simulated at once."""
     dense, sparse = split(corpus, scheme)
     width = sum(len(part.counts) for part in dense) * (scheme.window or 1)
     width += 0 if sparse is None else int(sparse.n_synthetic.sum())
@@ -261,28 +233,7 @@ def block_size(corpus, scheme):
 
 
 def simulate_block(corpus, scheme, n_generations, n_chains, seed, curve):
-    """Return one curve of some chains.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        The corpus.
-    scheme : Scheme
-        The scheme.
-    n_generations : int
-        Number of generations after the corpus.
-    n_chains : int
-        Number of chains.
-    seed : SeedSequence
-        Seed of these chains.
-    curve : str
-        One of `CURVES`.
-
-    Returns
-    -------
-    ndarray of shape (n_chains, n_generations + 1)
-        The curve of each chain; entry 0 is the corpus.
-    """
+    """Return one curve of some chains."""
     rng = np.random.default_rng(seed)
     dense, sparse = split(corpus, scheme)
     share = corpus.share

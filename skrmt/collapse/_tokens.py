@@ -29,27 +29,7 @@ class TokenCounts(NamedTuple):
 
 
 def tokenized(X, tokenizer):
-    """Return sequences of tokens, checked.
-
-    Parameters
-    ----------
-    X : iterable of str or of sequences of hashable
-        The corpus.
-    tokenizer : callable or None
-        What turns a string into tokens.
-
-    Returns
-    -------
-    list of list
-        One list a sequence.
-
-    Raises
-    ------
-    TypeError
-        If a sequence is a string without a tokenizer, or a token is not hashable.
-    ValueError
-        If there is no sequence, or one is empty.
-    """
+    """Return sequences of tokens, checked."""
     if isinstance(X, str):
         raise TypeError("X is one string: pass a list of strings, each a document.")
     try:
@@ -80,29 +60,7 @@ def tokenized(X, tokenizer):
 
 
 def count_tokens(sequences, context_length, *, allow_none=False):
-    """Count what follows each context.
-
-    Parameters
-    ----------
-    sequences : list of list
-        Tokens.
-    context_length : int
-        Number of tokens of a context.
-    allow_none : bool, default=False
-        Whether all sequences may be too short to count anything but their tokens.
-
-    Returns
-    -------
-    TokenCounts
-        The counts; tokens and contexts in order of first appearance.
-
-    Raises
-    ------
-    TypeError
-        If a token is not hashable.
-    ValueError
-        If no sequence is longer than a context.
-    """
+    """Count what follows each context."""
     index = {}
     try:
         codes = [
@@ -146,25 +104,7 @@ def _first_seen(contexts, n_tokens):
 
 
 def checked_counts(X, *, allow_none=False):
-    """Check a matrix of counts.
-
-    Parameters
-    ----------
-    X : sparse or dense array of shape (n_contexts, n_tokens)
-        Counts.
-    allow_none : bool, default=False
-        Whether a context may have none.
-
-    Returns
-    -------
-    csr_array of int64
-        The counts.
-
-    Raises
-    ------
-    ValueError
-        If it is not a matrix, or a count is negative, fractional or not finite, or a row is empty.
-    """
+    """Check a matrix of counts."""
     X = to_local(X)
     matrix = sparse.csr_array(X) if sparse.issparse(X) else sparse.csr_array(np.atleast_2d(X))
     values = matrix.data
@@ -184,18 +124,7 @@ def checked_counts(X, *, allow_none=False):
 
 
 def check_contexts(counts):
-    """Raise if a context has no count.
-
-    Parameters
-    ----------
-    counts : csr_array of shape (n_contexts, n_tokens)
-        Counts.
-
-    Raises
-    ------
-    ValueError
-        If there is no context, or an empty one.
-    """
+    """Raise if a context has no count."""
     totals = np.asarray(counts.sum(axis=1)).ravel()
     if not len(totals) or (totals == 0).any():
         raise ValueError(
@@ -205,23 +134,7 @@ def check_contexts(counts):
 
 
 def merged(old, new):
-    """Add counts to others, whose contexts and tokens come first.
-
-    Parameters
-    ----------
-    old, new : TokenCounts
-        Counts.
-
-    Returns
-    -------
-    TokenCounts
-        Their sum.
-
-    Raises
-    ------
-    ValueError
-        If contexts are of another length, or one has no count.
-    """
+    """Add counts to others, whose contexts and tokens come first."""
     for context in new.contexts[:1]:
         if len(context) != len(old.contexts[0]):
             raise ValueError(

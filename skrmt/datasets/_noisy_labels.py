@@ -204,11 +204,7 @@ def flip_labels(y, noise_matrix, random_state=None):
 
 
 def _flip_codes(codes, transition, rng):
-    """Draw observed class numbers, one uniform number a row.
-
-    The classes are tried in the order k+1, ..., K-1, 0, ..., k, so that a row keeps its label
-    where its number is the largest: rows wrong at some rates stay wrong at larger ones.
-    """
+    """Draw observed class numbers, one uniform number a row."""
     n_classes = len(transition)
     order = (np.arange(n_classes)[:, None] + 1 + np.arange(n_classes)) % n_classes
     levels = np.cumsum(np.take_along_axis(transition, order, axis=1), axis=1)

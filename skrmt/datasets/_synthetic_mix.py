@@ -302,26 +302,7 @@ class GaussianGenerator(BaseEstimator):
         return tags
 
     def __call__(self, X, y, n, random_state=None):
-        """Fit a clone and draw rows from it: the form in which estimators take a generator.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_features)
-            Rows.
-        y : array-like of shape (n_rows,)
-            Labels.
-        n : int
-            Number of rows to draw.
-        random_state : int, RandomState instance or None, default=None
-            Seed.
-
-        Returns
-        -------
-        X : ndarray of shape (n, n_features)
-            Rows.
-        y : ndarray of shape (n,)
-            Labels.
-        """
+        """Fit a clone and draw rows from it: the form in which estimators take a generator."""
         return clone(self).fit(X, y).sample(n, random_state)
 
 

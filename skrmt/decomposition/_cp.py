@@ -55,48 +55,7 @@ def cp_als(
     tol: float | FloatArray = 1e-6,
     max_iter: int = 500,
 ) -> CPFit:
-    r"""Fit a low-rank tensor to a tensor by alternating least squares.
-
-    Parameters
-    ----------
-    tensor : DenseTensor
-        The tensor.
-    start : Components
-        Where to start; its weights are not read.
-    tol : float or ndarray of shape (r,), default=1e-6
-        Largest change of a unit factor in the last sweep, for each component if an array.
-    max_iter : int, default=500
-        Largest number of sweeps.
-
-    Returns
-    -------
-    CPFit
-        The fit; weights are positive, components in the order of the start.
-
-    Notes
-    -----
-    A sweep takes two passes over the tensor, whatever the rank: its first mode is contracted with
-    all its factors, the other modes are updated twice from the result by
-    :math:`A_m = V_m\Gamma_m^{-1}`, :math:`V_m` the contraction with the factors of the other modes
-    and :math:`\Gamma_m` the entrywise product of their Gram matrices; the first one follows. Steps
-    are extrapolated from the last eight by Anderson's method, which correlated components need.
-    Where the fit has got worse, the step is taken back and the method begun anew: more sweeps never
-    fit worse.
-
-    References
-    ----------
-    Anderson, Iterative procedures for nonlinear integral equations, J. ACM 12, 547 (1965).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linalg import Components, DenseTensor
-    >>> from skrmt.decomposition._cp import cp_als
-    >>> T = np.einsum("i,j,k->ijk", [3.0, 4.0], [1.0, 0.0], [0.6, 0.8])
-    >>> start = Components(np.ones(1), [np.full((2, 1), 0.5**0.5)] * 3)
-    >>> cp_als(DenseTensor(T), start).components.weights.round(6)
-    array([5.])
-    """
+    r"""Fit a low-rank tensor to a tensor by alternating least squares."""
     if not start.rank:
         return CPFit(start, 0.0, 0, True)
     point, mixing = list(start.factors), _Mixing()
@@ -178,44 +137,7 @@ def strong_components(
     n_restarts: int = 20,
     seed: int = 0,
 ) -> Components:
-    """Find the components of a compressed tensor that stand out.
-
-    Parameters
-    ----------
-    tensor : DenseTensor
-        The tensor.
-    minus : Components
-        A low-rank tensor that is subtracted.
-    enough : float
-        Smallest rank-one value, of the rest of the compressed tensor, of a component.
-    max_rank : int
-        Largest number of components.
-    n_restarts : int, default=20
-        Random starts of each search.
-    seed : int, default=0
-        Their seed.
-
-    Returns
-    -------
-    Components
-        The components found, a start for `cp_als`; possibly none.
-
-    Notes
-    -----
-    One Gram matrix and two passes over the tensor for all of them; in the compressed tensor they
-    are fitted jointly after each one found.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linalg import DenseTensor, no_components
-    >>> from skrmt.decomposition._cp import strong_components
-    >>> T = np.zeros((3, 3, 3))
-    >>> T[0, 0, 0], T[1, 1, 1], T[2, 2, 2] = 9.0, 5.0, 1.0
-    >>> found = strong_components(DenseTensor(T), no_components(T.shape), enough=3.0, max_rank=3)
-    >>> found.weights.round(6)
-    array([9., 5.])
-    """
+    """Find the components of a compressed tensor that stand out."""
     rng = np.random.default_rng(seed)
     compressed = compress(tensor, minus, mode_orders(tensor.shape)[0])
     core = compressed.core
@@ -233,35 +155,7 @@ def strong_components(
 def restarted_components(
     tensor: DenseTensor, rank: int, *, n_restarts: int = 20, seed: int = 0
 ) -> Components:
-    """Fit a compressed tensor jointly from random starts.
-
-    Parameters
-    ----------
-    tensor : DenseTensor
-        The tensor.
-    rank : int
-        Number of components.
-    n_restarts : int, default=20
-        Random starts.
-    seed : int, default=0
-        Their seed.
-
-    Returns
-    -------
-    Components
-        The best fit, a start for `cp_als`: correlated components, which a search for one after
-        the other takes for a single one, are told apart.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linalg import DenseTensor
-    >>> from skrmt.decomposition._cp import restarted_components
-    >>> T = np.zeros((3, 3, 3))
-    >>> T[0, 0, 0], T[1, 1, 1] = 9.0, 5.0
-    >>> np.sort(restarted_components(DenseTensor(T), 2).weights).round(3)
-    array([5., 9.])
-    """
+    """Fit a compressed tensor jointly from random starts."""
     rng = np.random.default_rng(seed)
     orders = mode_orders(tensor.shape)
     compressed = compress(tensor, no_components(tensor.shape), orders[0], rank)
@@ -276,30 +170,7 @@ def restarted_components(
 
 
 def join(components: Components, weights: FloatArray, factors: Sequence[FloatArray]) -> Components:
-    """Append components.
-
-    Parameters
-    ----------
-    components : Components
-        The first ones.
-    weights : ndarray of shape (s,)
-        Norms of the others.
-    factors : sequence of ndarray of shape (p_m, s)
-        Their unit columns, one array a mode.
-
-    Returns
-    -------
-    Components
-        All of them.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.decomposition._cp import join
-    >>> from skrmt.linalg import no_components
-    >>> join(no_components((2, 3)), np.ones(1), [np.eye(2, 1), np.eye(3, 1)]).rank
-    1
-    """
+    """Append components."""
     pairs = zip(components.factors, factors, strict=True)
     joined = [np.concatenate(pair, axis=1) for pair in pairs]
     return Components(np.concatenate([components.weights, weights]), joined)

@@ -41,40 +41,13 @@ class Prediction(NamedTuple):
 
 
 def predict_joint(signal):
-    """Predict the joint fit.
-
-    Parameters
-    ----------
-    signal : SignalEstimate
-        Norms, Gram matrices and alignments.
-
-    Returns
-    -------
-    Prediction
-        The prediction.
-    """
+    """Predict the joint fit."""
     about = np.arange(len(signal.betas))
     return Prediction(np.abs(signal.alignments), about, signal.coefficients)
 
 
 def predict_steps(signal, dims, gamma=None):
-    """Predict deflation, one component after the other.
-
-    Parameters
-    ----------
-    signal : SignalEstimate
-        Norms and Gram matrices.
-    dims : tuple of int
-        Sizes of the tensor.
-    gamma : float or "auto", default=None
-        Strength of the projection of orthogonalised deflation, "auto" for the best; None for
-        Hotelling's.
-
-    Returns
-    -------
-    Prediction
-        The prediction; its alignments are 0 from the step on that finds nothing.
-    """
+    """Predict deflation, one component after the other."""
     rank = len(signal.betas)
     if gamma is None:
         strength = float("nan")
@@ -98,23 +71,7 @@ def predict_steps(signal, dims, gamma=None):
 
 
 def compare_methods(signal, dims, gamma):
-    """Predict all methods.
-
-    Parameters
-    ----------
-    signal : SignalEstimate
-        Norms and Gram matrices.
-    dims : tuple of int
-        Sizes of the tensor.
-    gamma : float or "auto"
-        Strength of the projection of orthogonalised deflation.
-
-    Returns
-    -------
-    dict of str to Prediction
-        By method. With more than four components deflation, which the joint fit refines, is left
-        out.
-    """
+    """Predict all methods."""
     predictions = {"joint": predict_joint(signal)}
     if len(signal.betas) <= _MOST_COMPARED:
         predictions["hotelling"] = predict_steps(signal, dims)
@@ -123,28 +80,7 @@ def compare_methods(signal, dims, gamma):
 
 
 def deflate(data, rank, gamma, options):
-    """Find components one after the other.
-
-    Parameters
-    ----------
-    data : TensorInput
-        The tensor.
-    rank : int
-        Number of steps.
-    gamma : float
-        Strength of the projection along the first axis; NaN to subtract the components.
-    options : SearchOptions
-        How to search.
-
-    Returns
-    -------
-    components : Components
-        Values and factors of the steps.
-    n_iter : int
-        Largest number of sweeps of a step.
-    converged : bool
-        Whether all steps converged.
-    """
+    """Find components one after the other."""
     tensor, found = data.tensor, no_components(data.tensor.shape)
     n_iter, converged = 0, True
     for step in range(rank):
@@ -168,20 +104,7 @@ def deflate(data, rank, gamma, options):
 
 
 def least_squares_weights(data, components):
-    """Return the weights with which unit factors come closest to the tensor.
-
-    Parameters
-    ----------
-    data : TensorInput
-        The tensor.
-    components : Components
-        The factors.
-
-    Returns
-    -------
-    Components
-        With these weights; the first factor takes the sign.
-    """
+    """Return the weights with which unit factors come closest to the tensor."""
     factors = list(components.factors)
     products = np.einsum("pr,pr->r", data.tensor.contract_rest(factors[1:]), factors[0])
     gram = np.prod([factor.T @ factor for factor in factors], axis=0)

@@ -69,24 +69,7 @@ class Signal(NamedTuple):
 
 
 def fit_tensor(model, X):
-    """Fit a tensor.
-
-    Parameters
-    ----------
-    model : TensorDeflation
-        Holds the parameters.
-    X : array-like or torch tensor
-        The tensor.
-
-    Returns
-    -------
-    attributes : dict
-        The fitted attributes.
-    messages : list of str
-        Where theory has nothing to say.
-    converged : bool
-        Whether the iterations converged.
-    """
+    """Fit a tensor."""
     data = tensor_input(X, model.device)
     rank = check_rank(model.n_components, data.dims)
     options = _options(model, data)
@@ -318,11 +301,7 @@ def _theory_attributes(data, fit, signal, method, unit):
 
 
 def _alignment_errors(alignments, snr, spread, dims):
-    """Return standard errors of alignments, and the 95 % margin of the mean overlap.
-
-    What an alignment q lacks, 1 - q^2, is a sum of p squares of noise over the norm of the
-    signal squared: its relative standard deviation is sqrt(2 / p), and twice that of the norm.
-    """
+    """Return standard errors of alignments, and the 95 % margin of the mean overlap."""
     lack = np.where(alignments > 0, 1 - alignments**2, np.nan if len(snr) else 0.0)
     finite = lack * np.sqrt(2 / np.array(dims))
     strength = 2 * lack * (spread / snr)[:, None]

@@ -40,81 +40,14 @@ class NoiseCheck(NamedTuple):
 
 
 def degrees_of_freedom(dims: Sequence[int], rank: int) -> int:
-    """Return the number of entries less that of the parameters of a low-rank tensor.
-
-    Parameters
-    ----------
-    dims : sequence of int
-        Sizes.
-    rank : int
-        Number of components.
-
-    Returns
-    -------
-    int
-        The difference, at least 1.
-
-    Examples
-    --------
-    >>> from skrmt.decomposition._noise import degrees_of_freedom
-    >>> degrees_of_freedom((10, 10, 10), 2)
-    944
-    """
+    """Return the number of entries less that of the parameters of a low-rank tensor."""
     return max(1, int(np.prod(dims)) - rank * (sum(dims) - len(dims) + 1))
 
 
 def check_tensor_noise(
     tensor: DenseTensor, components: Components, noise_variance: float, seed: int = 0
 ) -> NoiseCheck:
-    r"""Test what is left of a tensor for heavy tails, missing entries, colour and structure.
-
-    Parameters
-    ----------
-    tensor : DenseTensor
-        The tensor.
-    components : Components
-        Its fitted low-rank part.
-    noise_variance : float
-        Variance of the residual.
-    seed : int, default=0
-        Seed of the columns sampled.
-
-    Returns
-    -------
-    NoiseCheck
-        The statistics and the verdict.
-
-    Notes
-    -----
-    Four tests, with margins within which the limits still hold:
-
-    - the residual of some slices has an excess kurtosis above 5, by five standard errors (limits
-      hold for all noise of finite fourth moment, but single entries must not pass for
-      components);
-    - more than 1 % of the entries of some slices are exact zeros, and three times as many as
-      have the next smallest magnitude: missing entries filled in;
-    - 2 p columns of the unfolding of a mode of size p have eigenvalues whose relative variance
-      exceeds that of white noise, (p + 1 + excess kurtosis) / 2p with a standard deviation of
-      1 / p, by five of these and by 0.1: correlated entries, or slices of unequal variance;
-    - the largest eigenvalue in the cheapest mode is above the edge of white noise,
-      :math:`\sigma^2(\sqrt p + \sqrt n)^2` for n columns, by 5 of its standard deviations and
-      by 1 %: a component that was not fitted.
-
-    References
-    ----------
-    Ledoit & Wolf, Some hypothesis tests for the covariance matrix when the dimension is large
-    compared to the sample size, Ann. Statist. 30, 1081 (2002).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.decomposition._noise import check_tensor_noise
-    >>> from skrmt.linalg import DenseTensor, no_components
-    >>> noise = np.random.default_rng(0).standard_t(2, size=(20, 20, 20))
-    >>> check = check_tensor_noise(DenseTensor(noise), no_components(noise.shape), noise.var())
-    >>> print(check.complaint.split(" (")[0])
-    the residual has heavy tails
-    """
+    r"""Test what is left of a tensor for heavy tails, missing entries, colour and structure."""
     rng = np.random.default_rng(seed)
     kurtosis, error, masked = _entries(tensor, components)
     dispersion = max(
@@ -126,19 +59,7 @@ def check_tensor_noise(
 
 
 def has_single_entry(components: Components) -> bool:
-    """Tell whether a component is little more than one entry of the tensor: an outlier.
-
-    Parameters
-    ----------
-    components : Components
-        The components.
-
-    Returns
-    -------
-    bool
-        Whether one coordinate holds most of the norm of a component, in every mode of size 5 and
-        more.
-    """
+    """Tell whether a component is little more than one entry of the tensor: an outlier."""
     large = [(factor**4).sum(axis=0) for factor in components.factors if len(factor) > 4]
     return bool(large) and bool((np.array(large) > _LOCALIZED).all(axis=0).any())
 

@@ -52,20 +52,7 @@ class JointComponents(NamedTuple):
     exhausted: bool = False
 
     def extended(self, found: Components, detected: np.ndarray) -> JointComponents:
-        """Return a start with further components.
-
-        Parameters
-        ----------
-        found : Components
-            The further components.
-        detected : ndarray of bool of shape (s,)
-            Whether each stands out of the noise.
-
-        Returns
-        -------
-        JointComponents
-            All of them.
-        """
+        """Return a start with further components."""
         return self._replace(
             components=join(self.components, *found),
             detected=np.concatenate([self.detected, detected]),
@@ -103,25 +90,7 @@ class SearchOptions(NamedTuple):
 
 
 def largest_rank(dims: tuple[int, ...]) -> int:
-    """Return the largest number of components whose fit leaves degrees of freedom.
-
-    Parameters
-    ----------
-    dims : tuple of int
-        Sizes.
-
-    Returns
-    -------
-    int
-        The number: with it no unfolding has full column rank for sure, and fewer parameters than
-        entries are fitted.
-
-    Examples
-    --------
-    >>> from skrmt.decomposition._rank import largest_rank
-    >>> largest_rank((10, 20, 30))
-    103
-    """
+    """Return the largest number of components whose fit leaves degrees of freedom."""
     entries = int(np.prod(dims))
     fewest_columns = min(entries // size for size in dims)
     return max(1, min(fewest_columns, (entries - 1) // (sum(dims) - len(dims) + 1)))
@@ -130,45 +99,7 @@ def largest_rank(dims: tuple[int, ...]) -> int:
 def joint_components(
     tensor: DenseTensor, rank: int | None, options: SearchOptions
 ) -> JointComponents:
-    r"""Fit components jointly, adding the largest of the residual until there are enough.
-
-    Parameters
-    ----------
-    tensor : DenseTensor
-        The tensor.
-    rank : int or None
-        Number of components; None for as many as stand out of the noise.
-    options : SearchOptions
-        How to search.
-
-    Returns
-    -------
-    JointComponents
-        The fit.
-
-    Notes
-    -----
-    A component stands out if the best rank-one value of the residual of the joint fit before it,
-    in units of :math:`\hat\sigma\sqrt N`, exceeds :math:`\lambda_0 + 1/\sqrt N`: the largest
-    value that noise has, and one standard deviation. :math:`\hat\sigma` is that of the residual
-    after the component, with the degrees of freedom that it takes. Where it does not, a joint fit
-    of one more component decides: by the root of what it gains in the sum of squares, which is at
-    least that value, and in noise (simulated) stays below the same limit. Components that are
-    alike, which look like one, are told apart by it. Components far above the
-    noise are found several at a time in a compressed tensor; only where it shows none, a
-    thorough search follows. A tensor left with a part in :math:`10^{12}` of its sum of squares
-    is taken for fitted exactly.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.datasets import make_spiked_tensor
-    >>> from skrmt.decomposition._rank import SearchOptions, joint_components
-    >>> from skrmt.linalg import DenseTensor
-    >>> X, _ = make_spiked_tensor((20, 20, 20), [9.0, 6.0], random_state=0)
-    >>> joint_components(DenseTensor(X), None, SearchOptions()).detected
-    array([ True,  True])
-    """
+    r"""Fit components jointly, adding the largest of the residual until there are enough."""
     total = tensor.squared_norm()
     fit = JointComponents(no_components(tensor.shape), np.zeros(0, dtype=bool), total)
     wanted = _most_searched(tensor.shape) if rank is None else rank
@@ -192,24 +123,7 @@ def _most_searched(dims: tuple[int, ...]) -> int:
 
 
 def noise_scale(residual: float, dims: tuple[int, ...], rank: int, options: SearchOptions) -> float:
-    r"""Return :math:`\sigma\sqrt N`, the unit of rank-one values.
-
-    Parameters
-    ----------
-    residual : float
-        Sum of squares that is left.
-    dims : tuple of int
-        Sizes.
-    rank : int
-        Number of components fitted.
-    options : SearchOptions
-        Tells the variance of the noise where it is known.
-
-    Returns
-    -------
-    float
-        The unit.
-    """
+    r"""Return :math:`\sigma\sqrt N`, the unit of rank-one values."""
     variance = options.noise_variance
     if variance is None:
         variance = max(residual, 0.0) / degrees_of_freedom(dims, rank)
@@ -297,11 +211,7 @@ def _refit(
     options: SearchOptions,
     rough: bool = False,
 ) -> JointComponents:
-    """Fit all components jointly, roughly if only the residual matters.
-
-    A rough fit is good enough when no component moves by more than a twentieth of the noise that
-    it leaves, which the fit itself must tell.
-    """
+    """Fit all components jointly, roughly if only the residual matters."""
     components, n_iter, finest = start.components, 0, not rough
     tol: float | np.ndarray = np.full(components.rank, _LOOSEST) if rough else options.tol
     while True:

@@ -39,36 +39,12 @@ class TensorInput(NamedTuple):
     dtype: str
 
     def original(self, factors):
-        """Return arrays, one a mode, in the order of the axes of X.
-
-        Parameters
-        ----------
-        factors : sequence
-            One entry a mode of the tensor.
-
-        Returns
-        -------
-        list
-            The same entries.
-        """
+        """Return arrays, one a mode, in the order of the axes of X."""
         return [factors[self.modes.index(axis)] for axis in range(len(self.dims))]
 
 
 def tensor_input(X, device):
-    """Check the tensor given to `fit`.
-
-    Parameters
-    ----------
-    X : array-like or torch tensor of shape (p_1, ..., p_d)
-        The tensor.
-    device : str or None
-        Torch device to compute on.
-
-    Returns
-    -------
-    TensorInput
-        The tensor; no copy where its layout and its scale need none.
-    """
+    """Check the tensor given to `fit`."""
     X, largest = check_tensor(X)
     X = as_device(X, device)
     dtype = str(X.dtype).removeprefix("torch.")
@@ -87,25 +63,7 @@ def tensor_input(X, device):
 
 
 def check_rank(n_components, dims):
-    """Check the number of components.
-
-    Parameters
-    ----------
-    n_components : int or "auto"
-        What the user asks for.
-    dims : tuple of int
-        Shape of the tensor.
-
-    Returns
-    -------
-    int or None
-        The number, None for "auto".
-
-    Raises
-    ------
-    ValueError
-        If there are too many.
-    """
+    """Check the number of components."""
     if isinstance(n_components, str):
         return None
     largest = largest_rank(dims)
@@ -118,22 +76,7 @@ def check_rank(n_components, dims):
 
 
 def slice_scores(X, factors, device):
-    """Return the least-squares scores of the slices of a tensor.
-
-    Parameters
-    ----------
-    X : ndarray or torch tensor of shape (n, p_2, ..., p_d)
-        The tensor, checked.
-    factors : sequence of ndarray of shape (p_m, r), m = 2, ..., d
-        Unit columns.
-    device : str or None
-        Torch device to compute on.
-
-    Returns
-    -------
-    ndarray or torch tensor of shape (n, r)
-        The scores, an array for an array.
-    """
+    """Return the least-squares scores of the slices of a tensor."""
     rank = factors[0].shape[1]
     dtype = str(X.dtype).removeprefix("torch.")
     scores = np.zeros((X.shape[0], 0))
@@ -145,37 +88,11 @@ def slice_scores(X, factors, device):
 
 
 def like_input(array, X):
-    """Return a NumPy array as what X is.
-
-    Parameters
-    ----------
-    array : ndarray
-        The array.
-    X : ndarray or torch tensor
-        A tensor for tensors on its device.
-
-    Returns
-    -------
-    ndarray or torch tensor
-        The array.
-    """
+    """Return a NumPy array as what X is."""
     return X.new_tensor(array) if is_torch(X) else array
 
 
 def mean_square(X, largest):
-    """Return the mean square of numbers over the largest magnitude, in float64.
-
-    Parameters
-    ----------
-    X : ndarray or torch tensor
-        The numbers.
-    largest : float
-        What they are divided by first.
-
-    Returns
-    -------
-    float
-        The mean.
-    """
+    """Return the mean square of numbers over the largest magnitude, in float64."""
     array = to_numpy(X).astype(np.float64) / largest
     return float(np.mean(array**2))

@@ -14,25 +14,7 @@ _BATCHES_WITH_BAR = 32
 
 
 def check_texts(X):
-    """Return texts as a list.
-
-    Parameters
-    ----------
-    X : sequence of str
-        A list, an array, a series, or a single column of a table.
-
-    Returns
-    -------
-    list of str
-        The texts.
-
-    Raises
-    ------
-    TypeError
-        If X is a single text, or an entry is no text.
-    ValueError
-        If there is none, or one is empty.
-    """
+    """Return texts as a list."""
     if isinstance(X, str):
         raise TypeError("X is a single string: pass a list of texts.")
     texts = _listed(X)
@@ -67,25 +49,7 @@ def _listed(X):
 
 
 def read_images(X):
-    """Return images as arrays with three channels.
-
-    Parameters
-    ----------
-    X : sequence of array, PIL image or path
-        Arrays of shape (height, width) or (height, width, channels): bytes, or numbers from 0 to 1.
-
-    Returns
-    -------
-    list of ndarray of uint8 of shape (height, width, 3)
-        The images.
-
-    Raises
-    ------
-    TypeError
-        If an entry is none of these.
-    ValueError
-        If there is none, a file cannot be read, or an array has another shape or range.
-    """
+    """Return images as arrays with three channels."""
     if isinstance(X, (str, os.PathLike)):
         raise TypeError("X is a single path: pass a list of images.")
     return [_image(i, item) for i, item in enumerate(_listed(X))]
@@ -134,42 +98,14 @@ def _image(i, item):
 
 
 def bar(batches, verbose):
-    """Return batches with a progress bar where there are many.
-
-    Parameters
-    ----------
-    batches : list
-        The batches.
-    verbose : int
-        0 for no bar.
-
-    Returns
-    -------
-    iterable
-        The same batches.
-    """
+    """Return batches with a progress bar where there are many."""
     if not verbose or len(batches) < _BATCHES_WITH_BAR:
         return batches
     return import_optional("tqdm", "hf").tqdm(batches, desc="HuggingFaceEncoder", unit="batch")
 
 
 def encode_texts(encoder, loaded, texts):
-    """Return one vector of each text.
-
-    Parameters
-    ----------
-    encoder : HuggingFaceEncoder
-        Layer, pooling and batches.
-    loaded : LoadedModel
-        The model.
-    texts : list of str
-        Texts.
-
-    Returns
-    -------
-    ndarray of float32 of shape (n, d)
-        The vectors, in the order of the texts.
-    """
+    """Return one vector of each text."""
     torch = import_optional("torch", "hf")
     model, config = text_model(loaded)
     limit = largest_length(config, loaded.processor, encoder.max_length)
@@ -234,25 +170,7 @@ def _states(encoder, model, **inputs):
 
 
 def layer_index(layer, count):
-    """Return the position of a layer among the hidden states.
-
-    Parameters
-    ----------
-    layer : int
-        0 for the embeddings, -1 for the last layer.
-    count : int
-        Number of hidden states.
-
-    Returns
-    -------
-    int
-        The position.
-
-    Raises
-    ------
-    ValueError
-        If there is no such layer.
-    """
+    """Return the position of a layer among the hidden states."""
     if not -count <= layer < count:
         raise ValueError(
             f"layer={layer} does not exist: the model has hidden states 0 (embeddings) to "
@@ -274,22 +192,7 @@ def _pooled(states, mask, pooling):
 
 
 def encode_images(encoder, loaded, images):
-    """Return one vector of each image.
-
-    Parameters
-    ----------
-    encoder : HuggingFaceEncoder
-        Layer, pooling and batches.
-    loaded : LoadedModel
-        The model.
-    images : list of ndarray of uint8
-        Images.
-
-    Returns
-    -------
-    ndarray of float32 of shape (n, d)
-        The vectors.
-    """
+    """Return one vector of each image."""
     torch = import_optional("torch", "hf")
     model, config = vision_model(loaded)
     weight = next(model.parameters())

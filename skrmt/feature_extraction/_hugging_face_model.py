@@ -52,23 +52,7 @@ class LoadedModel(NamedTuple):
 
 
 def torch_dtype(dtype):
-    """Return the torch type of a name.
-
-    Parameters
-    ----------
-    dtype : str, torch.dtype or None
-        Name of a floating-point type.
-
-    Returns
-    -------
-    torch.dtype or None
-        The type.
-
-    Raises
-    ------
-    ValueError
-        If it is unknown.
-    """
+    """Return the torch type of a name."""
     torch = import_optional("torch", "hf")
     if dtype is None or isinstance(dtype, torch.dtype):
         return dtype
@@ -78,26 +62,7 @@ def torch_dtype(dtype):
 
 
 def load(encoder):
-    """Return the model of an encoder.
-
-    Parameters
-    ----------
-    encoder : HuggingFaceEncoder
-        The encoder.
-
-    Returns
-    -------
-    LoadedModel
-        The model, on its device.
-
-    Raises
-    ------
-    ImportError
-        If torch or transformers is missing.
-    ValueError
-        If there is no such model, its weights are missing, or a ready model comes without what
-        prepares its input.
-    """
+    """Return the model of an encoder."""
     torch = import_optional("torch", "hf")
     if isinstance(encoder.model, torch.nn.Module):
         return _ready(encoder)
@@ -177,20 +142,7 @@ def _model_class(transformers, config):
 
 
 def part(model, *names):
-    """Return the first part of a model that exists, outside or inside of `model.model`.
-
-    Parameters
-    ----------
-    model : torch module
-        The model.
-    *names : str
-        Names of the part in different versions.
-
-    Returns
-    -------
-    torch module or None
-        The part.
-    """
+    """Return the first part of a model that exists, outside or inside of `model.model`."""
     for owner in (model, getattr(model, "model", None)):
         for name in names:
             found = getattr(owner, name, None)
@@ -200,20 +152,7 @@ def part(model, *names):
 
 
 def text_model(loaded):
-    """Return the part of a model that reads text, and its configuration.
-
-    Parameters
-    ----------
-    loaded : LoadedModel
-        The model.
-
-    Returns
-    -------
-    model : torch module
-        Decoder or encoder without a head.
-    config : object
-        Its configuration.
-    """
+    """Return the part of a model that reads text, and its configuration."""
     config = getattr(loaded.config, "text_config", None) or loaded.config
     inner = part(loaded.model, "language_model", "text_model")
     if inner is None:
@@ -224,42 +163,14 @@ def text_model(loaded):
 
 
 def vision_model(loaded):
-    """Return the part of a model that reads images, and its configuration.
-
-    Parameters
-    ----------
-    loaded : LoadedModel
-        The model.
-
-    Returns
-    -------
-    model : torch module
-        Vision tower.
-    config : object
-        Its configuration.
-    """
+    """Return the part of a model that reads images, and its configuration."""
     inner = part(loaded.model, "vision_tower", "vision_model")
     config = getattr(loaded.config, "vision_config", None) or loaded.config
     return (loaded.model if inner is None else inner), config
 
 
 def largest_length(config, processor, max_length):
-    """Return how many tokens a text may have.
-
-    Parameters
-    ----------
-    config : object
-        Configuration of the model.
-    processor : tokenizer or None
-        The tokenizer.
-    max_length : int or None
-        What the user asks for.
-
-    Returns
-    -------
-    int
-        The number.
-    """
+    """Return how many tokens a text may have."""
     if max_length is not None:
         return int(max_length)
     limits = [
@@ -271,18 +182,7 @@ def largest_length(config, processor, max_length):
 
 
 def memory_estimate(encoder):
-    """Return what a model needs, from its configuration.
-
-    Parameters
-    ----------
-    encoder : HuggingFaceEncoder
-        The encoder.
-
-    Returns
-    -------
-    MemoryEstimate
-        Numbers of bytes.
-    """
+    """Return what a model needs, from its configuration."""
     torch = import_optional("torch", "hf")
     if isinstance(encoder.model, torch.nn.Module):
         config, model = encoder.model.config, encoder.model

@@ -22,45 +22,12 @@ COLOURS = {
 
 
 def class_colour(k):
-    """Return the colour of the k-th class.
-
-    Parameters
-    ----------
-    k : int
-        Position of the class.
-
-    Returns
-    -------
-    str
-        A colour; they repeat after six classes.
-    """
+    """Return the colour of the k-th class."""
     return COLOURS[("blue", "orange", "green", "purple", "vermilion", "sky")[k % 6]]
 
 
 def fitted_attributes(estimator, *names):
-    """Read attributes of a fitted estimator.
-
-    Parameters
-    ----------
-    estimator : estimator, Pipeline or search
-        The last step of a pipeline and the best estimator of a search stand for them.
-    *names : str
-        Names of the attributes.
-
-    Returns
-    -------
-    list
-        Their values.
-
-    Raises
-    ------
-    NotFittedError
-        If the estimator has no fitted attribute at all.
-    ValueError
-        If it lacks one of these.
-    TypeError
-        If it is no estimator.
-    """
+    """Read attributes of a fitted estimator."""
     estimator = _innermost(estimator)
     kind = type(estimator).__name__
     if not hasattr(estimator, "__dict__"):
@@ -93,27 +60,7 @@ def _innermost(estimator):
 
 
 def as_points(points, name):
-    """Check measured points.
-
-    Parameters
-    ----------
-    points : tuple of (array-like of shape (m,), array-like of shape (m,) or (m, n_repeats))
-        Positions and accuracies.
-    name : str
-        Name of the parameter, for error messages.
-
-    Returns
-    -------
-    positions : ndarray of shape (m,)
-        The positions.
-    accuracies : ndarray of shape (m, n_repeats)
-        The accuracies.
-
-    Raises
-    ------
-    ValueError
-        If these are not two arrays of as many rows.
-    """
+    """Check measured points."""
     try:
         positions, accuracies = points
     except (TypeError, ValueError) as error:
@@ -131,49 +78,14 @@ def as_points(points, name):
 
 
 def draw_points(ax, positions, accuracies, **style):
-    """Draw means over repeats, with bars of one standard deviation if there are repeats.
-
-    Parameters
-    ----------
-    ax : matplotlib axes
-        Where to draw.
-    positions : ndarray of shape (m,)
-        Positions on the first axis.
-    accuracies : ndarray of shape (m, n_repeats)
-        Accuracies.
-    **style : dict
-        Passed to `ax.errorbar`.
-
-    Returns
-    -------
-    matplotlib.container.ErrorbarContainer
-        The points.
-    """
+    """Draw means over repeats, with bars of one standard deviation if there are repeats."""
     spread = accuracies.std(axis=1, ddof=1) if accuracies.shape[1] > 1 else None
     style = {"fmt": "o", "markersize": 5, "capsize": 2, "elinewidth": 1.1, "zorder": 4} | style
     return ax.errorbar(positions, accuracies.mean(axis=1), yerr=spread, **style)
 
 
 def new_axes(ax, figsize=(6.0, 4.0)):
-    """Return the axes to draw on, new ones in a figure of their own where `ax` is None.
-
-    Parameters
-    ----------
-    ax : matplotlib axes or None
-        Where to draw.
-    figsize : tuple of float, default=(6.0, 4.0)
-        Width and height of a new figure, in inches.
-
-    Returns
-    -------
-    matplotlib axes
-        The axes.
-
-    Raises
-    ------
-    ImportError
-        If Matplotlib is not installed.
-    """
+    """Return the axes to draw on, new ones in a figure of their own where `ax` is None."""
     pyplot = import_optional("matplotlib.pyplot", "plot")
     if ax is None:
         _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
@@ -181,15 +93,7 @@ def new_axes(ax, figsize=(6.0, 4.0)):
 
 
 def tidy(ax, grid="y"):
-    """Give axes the look of the displays: two spines, a light grid behind the curves.
-
-    Parameters
-    ----------
-    ax : matplotlib axes
-        The axes.
-    grid : {"x", "y", "both"} or None, default="y"
-        Which grid lines to draw.
-    """
+    """Give axes the look of the displays: two spines, a light grid behind the curves."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_axisbelow(True)
     if grid is not None:
@@ -197,13 +101,7 @@ def tidy(ax, grid="y"):
 
 
 def percent_axis(axis):
-    """Write the fractions of an axis as percentages.
-
-    Parameters
-    ----------
-    axis : matplotlib.axis.Axis
-        The axis.
-    """
+    """Write the fractions of an axis as percentages."""
     ticker = import_optional("matplotlib.ticker", "plot")
     axis.set_major_formatter(ticker.FuncFormatter(_tick_percent))
 
@@ -214,18 +112,5 @@ def _tick_percent(value, _position):
 
 
 def percent(fraction, digits=1):
-    """Write a fraction as a percentage.
-
-    Parameters
-    ----------
-    fraction : float
-        The fraction.
-    digits : int, default=1
-        Digits after the point.
-
-    Returns
-    -------
-    str
-        The percentage, with its sign.
-    """
+    """Write a fraction as a percentage."""
     return f"{100 * fraction:.{digits}f}%"

@@ -89,10 +89,7 @@ def _repeat(values, n_draws):
 
 
 def _ridge_draws(norms, noise, penalties, kept, plan, seeds):
-    """Return the accuracies of ridge classifiers on classes at +-mu, one a problem.
-
-    Label i is wrong at the rate `noise` of its row; rows are kept or not, n of them at the most.
-    """
+    """Return the accuracies of ridge classifiers on classes at +-mu, one a problem."""
     n, per_line = noise.shape[1], len(norms) // len(seeds)
     rows, labels = (Streams(seeds, role, per_line) for role in (0, 1))
     found = np.empty(len(norms))

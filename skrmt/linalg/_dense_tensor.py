@@ -338,18 +338,7 @@ class DenseTensor:
 
 
 def khatri_rao(rows: Sequence[Array]) -> Array:
-    """Return the tensor products of the rows of matrices.
-
-    Parameters
-    ----------
-    rows : sequence of array of shape (r, p_m)
-        One matrix a mode.
-
-    Returns
-    -------
-    array of shape (r, p_1 ... p_m)
-        Row j is the flattened product of the rows j.
-    """
+    """Return the tensor products of the rows of matrices."""
     product = rows[0]
     for factor in rows[1:]:
         product = (product[:, :, None] * factor[:, None, :]).reshape(len(product), -1)
@@ -359,24 +348,7 @@ def khatri_rao(rows: Sequence[Array]) -> Array:
 def contract_slices(
     like: DenseTensor, slices: Array, factors: Sequence[FloatArray], mode: int
 ) -> FloatArray:
-    """Contract slice j with column j of the matrices, in all modes but one.
-
-    Parameters
-    ----------
-    like : DenseTensor
-        Tells the precision and the device.
-    slices : ndarray or torch tensor of shape (r, q_1, ..., q_s)
-        The slices.
-    factors : sequence of ndarray of shape (q_m, r)
-        One matrix a mode; that of `mode` is not read.
-    mode : int
-        The mode that is left.
-
-    Returns
-    -------
-    ndarray of shape (q_mode, r)
-        The contractions.
-    """
+    """Contract slice j with column j of the matrices, in all modes but one."""
     rank = slices.shape[0]
     rows = [like.native(np.ascontiguousarray(factor.T)) for factor in factors]
     for row in reversed(rows[mode + 1 :]):

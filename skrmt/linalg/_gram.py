@@ -57,30 +57,7 @@ def row_blocks(n: int, width: int, pieces: int = 1) -> Iterator[slice]:
 
 
 def factorise(X: Array, roots: Array, weighted: bool, centre: bool) -> Factors:
-    """Factorise ``diag(roots) (X - mean)`` through the Gram matrix of its smaller side.
-
-    Parameters
-    ----------
-    X : array, sparse matrix, tensor or dask array of shape (n, p)
-        The data; never modified. A Dask array has n > p.
-    roots : array of shape (n,)
-        Square roots of the row weights, float64, in the library and on the device of X.
-    weighted : bool
-        False when all weights are one (saves passes over the data).
-    centre : bool
-        Whether the weighted column means are subtracted.
-
-    Returns
-    -------
-    Factors
-        Vectors with ``scale < 1e-11 max(scale)`` are dropped.
-
-    Notes
-    -----
-    Dense data: one centred copy, overwritten by the left vectors when p < n. Sparse data are
-    centred implicitly and never densified beyond blocks. Dask arrays, and arrays mapped from a
-    file with n > p, are read twice by blocks of rows: for the means, and for the Gram matrix.
-    """
+    """Factorise ``diag(roots) (X - mean)`` through the Gram matrix of its smaller side."""
     if sparse.issparse(X):
         return _factorise_sparse(X, roots, weighted, centre)
     if is_dask(X) or (is_mapped(X) and X.shape[0] > X.shape[1]):
@@ -106,10 +83,7 @@ class _Moments(NamedTuple):
 
 
 def _factorise_blocks(X: Array, roots: np.ndarray, centre: bool) -> Factors:
-    """Factorise data with n > p that are read by blocks of rows.
-
-    Rounding in the mean is corrected in the Gram matrix, as `_centre_scaled` does in its copy.
-    """
+    """Factorise data with n > p that are read by blocks of rows."""
     weights = roots * roots
     total, p = float(weights.sum()), X.shape[1]
     largest = float(_over_blocks(_block_largest, X, combine=max))
@@ -177,12 +151,7 @@ def _block_moments(
 
 
 def _eigh_descending(gram: Array, lean: bool = False) -> tuple[Array, Array]:
-    """Return the eigenvalues above the rank cut, largest first, and their eigenvectors.
-
-    A NumPy `gram` is overwritten. The LAPACK driver "evd" is the more accurate one and needs
-    ``2 n^2`` numbers of workspace, "evr" (`lean`) needs ``n^2``; older SciPy cannot call "evd" for
-    one number.
-    """
+    """Return the eigenvalues above the rank cut, largest first, and their eigenvectors."""
     if is_torch(gram):
         values, vectors = get_backend(gram).eigh(gram)
         values, vectors = values.flip(0), vectors.flip(1)
@@ -256,11 +225,7 @@ class _Centred(NamedTuple):
 
 
 def _centred_copy(X: Array, roots: Array, weighted: bool, centre: bool) -> _Centred:
-    """Centre the data in a unit in which squares neither overflow nor vanish.
-
-    Ordinary data are read twice, with unit 1. Otherwise the data are divided by a power of two
-    before and, should a large constant column have hidden the others, once more after centring.
-    """
+    """Centre the data in a unit in which squares neither overflow nor vanish."""
     centred = _centre_scaled(X, roots, weighted, centre, 1.0)
     if 1.0 / _SAFE**2 < centred.largest < _SAFE**2:
         return centred
@@ -274,12 +239,7 @@ def _centred_copy(X: Array, roots: Array, weighted: bool, centre: bool) -> _Cent
 
 
 def _centre_scaled(X: Array, roots: Array, weighted: bool, centre: bool, unit: float) -> _Centred:
-    """Return ``diag(roots) (X / unit - mean)`` and the mean, as if `unit` were one.
-
-    The mean is refined from the centred rows where that matters, and columns constant up to
-    rounding are set to zero exactly: a constant of 1e100 would otherwise leave rounding errors
-    that outweigh the other columns.
-    """
+    """Return ``diag(roots) (X / unit - mean)`` and the mean, as if `unit` were one."""
     xp = get_backend(X)
     n, p = X.shape
     weights = roots * roots
@@ -344,11 +304,7 @@ def _outer_gram(Xc: Array) -> Array:
 
 
 def _factorise_sparse(X: Array, roots: Array, weighted: bool, centre: bool) -> Factors:
-    """Factorise a sparse matrix with implicit centring.
-
-    With S the total weight and m the mean, ``Xc^T Xc = X^T D^2 X - S m m^T`` and
-    ``(X - 1 m^T)(X - 1 m^T)^T = X X^T - (X m) 1^T - 1 (X m)^T + |m|^2``.
-    """
+    """Factorise a sparse matrix with implicit centring."""
     n, p = X.shape
     scaled = sparse.csr_array(X, dtype=np.float64, copy=True)
     first_row = scaled[[0]].toarray().ravel()
@@ -397,11 +353,7 @@ def _clear_columns(X: Array, varying: np.ndarray) -> None:
 
 
 def _sparse_gram(A: Array) -> np.ndarray:
-    """Return ``A^T A`` as a dense array for a CSR matrix A.
-
-    A sparse product costs about ``sum(nnz_row^2)`` slow operations, dense blocks ``n p^2`` fast
-    ones; the cheaper is taken, never with more than one block of A dense.
-    """
+    """Return ``A^T A`` as a dense array for a CSR matrix A."""
     n, p = A.shape
     per_row = np.diff(A.indptr).astype(float)
     if 200.0 * (per_row @ per_row) < float(n) * p * p:

@@ -127,39 +127,13 @@ def _contract(minus: Components, factors: Sequence[FloatArray], mode: int) -> Fl
 
 
 def normalize(product: FloatArray, previous: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return unit columns and norms; a column of zeros leaves the previous one.
-
-    Parameters
-    ----------
-    product : ndarray of shape (p, s)
-        The columns.
-    previous : ndarray of shape (p, s)
-        What stands where a column is zero.
-
-    Returns
-    -------
-    columns : ndarray of shape (p, s)
-        Unit columns.
-    norms : ndarray of shape (s,)
-        Their norms.
-    """
+    """Return unit columns and norms; a column of zeros leaves the previous one."""
     norms = np.sqrt(np.einsum("ps,ps->s", product, product))
     columns = np.divide(product, norms, where=norms > 0, out=previous.copy())
     return columns, norms
 
 
 def column_change(new: FloatArray, old: FloatArray) -> FloatArray:
-    """Return the distance of unit columns up to sign.
-
-    Parameters
-    ----------
-    new, old : ndarray of shape (p, s)
-        Unit columns.
-
-    Returns
-    -------
-    ndarray of shape (s,)
-        The distances.
-    """
+    """Return the distance of unit columns up to sign."""
     difference = new - np.sign(np.einsum("ps,ps->s", new, old)) * old
     return np.sqrt(np.einsum("ps,ps->s", difference, difference))

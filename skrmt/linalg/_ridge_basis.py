@@ -207,20 +207,7 @@ def _check_part(part: Array, n: int) -> Array:
 
 
 def left_blocks(basis: RidgeBasis) -> Iterator[tuple[slice, Array]]:
-    """Yield blocks of rows of the left singular vectors, in double precision.
-
-    Parameters
-    ----------
-    basis : RidgeBasis
-        From `ridge_basis`.
-
-    Yields
-    ------
-    rows : slice
-        The rows of the block.
-    block : array of shape (len(rows), r)
-        Their part of U.
-    """
+    """Yield blocks of rows of the left singular vectors, in double precision."""
     if basis.left is not None:
         xp = get_backend(basis.left)
         for rows in row_blocks(basis.n_samples, 2 * basis.rank):
@@ -252,25 +239,7 @@ def _left_block(data: Array, roots: Array, right: Array, offset: Array, unit: fl
 def map_left(
     basis: RidgeBasis, function: Callable[..., Any], *row_arrays: Array, shared: tuple = ()
 ) -> Iterator[Any]:
-    """Yield what a function gives for every block of rows of the left singular vectors.
-
-    Parameters
-    ----------
-    basis : RidgeBasis
-        From `ridge_basis`.
-    function : callable
-        ``function(block_of_U, *parts_of_row_arrays, *shared)``, defined in a module: on a Dask
-        array it runs on the workers.
-    *row_arrays : array of shape (n, ...)
-        What belongs to the rows.
-    shared : tuple, default=()
-        What every block needs.
-
-    Yields
-    ------
-    object
-        The results, in the order of the rows.
-    """
+    """Yield what a function gives for every block of rows of the left singular vectors."""
     if is_dask(basis.data):
         yield from map_blocks(
             partial(_on_worker, function, len(row_arrays)),
@@ -325,20 +294,7 @@ def check_alphas(alphas: Any) -> np.ndarray:
 
 
 def gains(basis: RidgeBasis, alphas: Any) -> Array:
-    """Return the factor by which each direction of the targets is kept.
-
-    Parameters
-    ----------
-    basis : RidgeBasis
-        From `ridge_basis`.
-    alphas : array-like of shape (k,)
-        Penalties per unit weight.
-
-    Returns
-    -------
-    array of shape (r, k)
-        ``s^2 / (s^2 + W alpha)``; at ``alpha = inf`` the limit of alpha times it, ``s^2 / W``.
-    """
+    """Return the factor by which each direction of the targets is kept."""
     alphas = check_alphas(alphas)
     xp = get_backend(basis.scale)
     with np.errstate(over="ignore", under="ignore"):

@@ -36,34 +36,12 @@ class Compressed(NamedTuple):
     bases: list[FloatArray]
 
     def lift(self, factors: Sequence[FloatArray]) -> list[FloatArray]:
-        """Return vectors of the small tensor as vectors of the large one.
-
-        Parameters
-        ----------
-        factors : sequence of ndarray of shape (k_m, s)
-            Columns, one array a mode.
-
-        Returns
-        -------
-        list of ndarray of shape (p_m, s)
-            The same columns in the large spaces.
-        """
+        """Return vectors of the small tensor as vectors of the large one."""
         return [basis @ factor for basis, factor in zip(self.bases, factors, strict=True)]
 
 
 def mode_orders(shape: Sequence[int]) -> list[list[int]]:
-    """Return one order of the modes beginning with each of them, the cheapest first.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Sizes.
-
-    Returns
-    -------
-    list of list of int
-        The orders; the other modes ascend in size.
-    """
+    """Return one order of the modes beginning with each of them, the cheapest first."""
     ascending = sorted(range(len(shape)), key=lambda mode: (shape[mode], mode))
     return [[mode, *(other for other in ascending if other != mode)] for mode in ascending]
 
@@ -71,30 +49,7 @@ def mode_orders(shape: Sequence[int]) -> list[list[int]]:
 def compress(
     tensor: DenseTensor, minus: Components, order: Sequence[int], rank: int = 0
 ) -> Compressed:
-    """Project each mode on its leading singular vectors, after those of the modes before.
-
-    Parameters
-    ----------
-    tensor : DenseTensor
-        The tensor.
-    minus : Components
-        A low-rank tensor that is subtracted.
-    order : sequence of int
-        Modes in the order in which they are compressed.
-    rank : int, default=0
-        Number of components expected in what is left.
-
-    Returns
-    -------
-    Compressed
-        Ten directions a mode and one more for each component, subtracted or expected; fewer in
-        orders above four: the small tensor has at most 20 000 entries.
-
-    Notes
-    -----
-    Costs the Gram matrix of the first mode, kept by the tensor, one pass, and a tenth of that for
-    the other modes. Noise that the first projection removes no longer hides the others.
-    """
+    """Project each mode on its leading singular vectors, after those of the modes before."""
     columns = min(_EXTRA + minus.rank + rank, int(_LARGEST_CORE ** (1 / tensor.order)))
     bases = [np.eye(size) for size in tensor.shape]
     current, factors, left = tensor, list(minus.factors), minus
@@ -165,26 +120,7 @@ def search_core(
     rng: np.random.Generator,
     enough: float = np.inf,
 ) -> RankOne:
-    """Run power iterations from random starts and from each direction of the first mode.
-
-    Parameters
-    ----------
-    core : DenseTensor
-        A small tensor.
-    minus : Components
-        A low-rank tensor that is subtracted.
-    n_restarts : int
-        Random starts.
-    rng : numpy Generator
-        Their source.
-    enough : float, default=inf
-        If a few sweeps lead to a value of at least this, only the best start is followed on.
-
-    Returns
-    -------
-    RankOne
-        Maxima, largest first; several starts may lead to the same.
-    """
+    """Run power iterations from random starts and from each direction of the first mode."""
     rest = core.minus(minus)
     starts = [
         np.concatenate([rng.standard_normal((size, n_restarts)), guided], axis=1)
@@ -214,20 +150,7 @@ def _guided(core: FloatArray) -> list[FloatArray]:
 
 
 def distinct(found: RankOne, n_kept: int) -> RankOne:
-    """Keep the first of those that are nearly the same.
-
-    Parameters
-    ----------
-    found : RankOne
-        Rank-one approximations, the best first.
-    n_kept : int
-        How many to keep, at most.
-
-    Returns
-    -------
-    RankOne
-        Those whose tensors have cosines below 0.8 with all better ones.
-    """
+    """Keep the first of those that are nearly the same."""
     cosines = np.abs(np.prod([factor.T @ factor for factor in found.factors], axis=0))
     kept: list[int] = []
     for column in range(len(found.values)):

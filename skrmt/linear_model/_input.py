@@ -17,24 +17,7 @@ _SMALLEST_ALPHA = 1e-8
 
 
 def as_input(estimator, X, y):
-    """Check the data of a fit.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Its `n_features_in_` and `feature_names_in_` are set; its `device` is where NumPy data go.
-    X : array-like, sparse matrix, torch tensor or dask array of shape (n, p)
-        The data.
-    y : array-like of shape (n,)
-        Labels.
-
-    Returns
-    -------
-    X : array, sparse matrix, tensor or dask array
-        The data in floating point.
-    y : ndarray
-        Labels.
-    """
+    """Check the data of a fit."""
     if is_torch(y):
         y = to_numpy(y)
     y = to_local(y)
@@ -72,20 +55,7 @@ def _dask_input(estimator, X):
 
 
 def moderate_scale(X):
-    """Return data whose squares neither overflow nor vanish.
-
-    Parameters
-    ----------
-    X : array, sparse matrix or tensor of shape (n, p)
-        The data.
-
-    Returns
-    -------
-    X : array, sparse matrix or tensor
-        ``X / unit``, the array given where its unit is 1.
-    unit : float
-        A power of two; 1 unless the largest modulus is below 1e-60 or above 1e60.
-    """
+    """Return data whose squares neither overflow nor vanish."""
     if is_dask(X):
         largest = max(map_blocks(_largest, X))
     else:
@@ -102,46 +72,13 @@ def _largest(values):
 
 
 def in_unit(attributes, unit):
-    """Return fitted attributes in the unit of the data.
-
-    Parameters
-    ----------
-    attributes : dict
-        Attributes of a fit to ``X / unit``.
-    unit : float
-        From `moderate_scale`.
-
-    Returns
-    -------
-    dict
-        The same, coefficients divided by the unit and penalties multiplied by its square.
-    """
+    """Return fitted attributes in the unit of the data."""
     changed = {name: attributes[name] * unit**2 for name in ("alpha_", "alphas_")}
     return attributes | changed | {"coef_": attributes["coef_"] / unit}
 
 
 def penalty_grid(alpha, basis, unit):
-    """Return the penalties to try, increasing.
-
-    Parameters
-    ----------
-    alpha : "auto", float or array-like
-        Parameter of the estimator.
-    basis : RidgeBasis
-        Decomposition of the data.
-    unit : float
-        What the data were divided by: penalties given are divided by its square.
-
-    Returns
-    -------
-    ndarray of shape (k,)
-        Penalties per unit weight.
-
-    Raises
-    ------
-    ValueError
-        If a penalty is negative or NaN, or 0 with as many features as rows.
-    """
+    """Return the penalties to try, increasing."""
     n_features = len(basis.mean)
     if isinstance(alpha, str):
         scale = to_numpy(basis.scale).astype(float)
@@ -162,20 +99,7 @@ def penalty_grid(alpha, basis, unit):
 
 
 def check_new_data(estimator, X):
-    """Check data to predict.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted.
-    X : array-like, sparse matrix or torch tensor of shape (n, p)
-        The data.
-
-    Returns
-    -------
-    array, sparse matrix or tensor
-        The data in floating point.
-    """
+    """Check data to predict."""
     if is_torch(X):
         return check_array_like_on_device(X, "X", 2, n_features=estimator.n_features_in_)
     if is_dask(X):
@@ -188,20 +112,7 @@ def check_new_data(estimator, X):
 
 
 def linear_scores(estimator, X):
-    """Return the decision function of a fitted linear classifier.
-
-    Parameters
-    ----------
-    estimator : estimator
-        With `coef_` and `intercept_`.
-    X : array, sparse matrix or torch tensor of shape (n, p)
-        The data, checked.
-
-    Returns
-    -------
-    ndarray or tensor of shape (n,) or (n, K)
-        Scores, on the device of X.
-    """
+    """Return the decision function of a fitted linear classifier."""
     coef, intercept = estimator.coef_, estimator.intercept_
     if is_dask(X):
         shape = {"drop_axis": 1} if len(intercept) == 1 else {"chunks": (X.chunks[0], len(coef))}
@@ -222,18 +133,7 @@ def _block_scores(X, coef, intercept):
 
 
 def class_probabilities(scores):
-    """Return probabilities from log-odds, or from log-posteriors.
-
-    Parameters
-    ----------
-    scores : ndarray or tensor of shape (n,) or (n, K)
-        Decision function.
-
-    Returns
-    -------
-    ndarray or tensor of shape (n, 2) or (n, K)
-        Probabilities.
-    """
+    """Return probabilities from log-odds, or from log-posteriors."""
     if is_dask(scores):
         shape = {"new_axis": 1, "chunks": (scores.chunks[0], 2)} if scores.ndim == 1 else {}
         return scores.map_blocks(class_probabilities, dtype=scores.dtype, **shape)
@@ -246,20 +146,7 @@ def class_probabilities(scores):
 
 
 def return_like(classes, codes):
-    """Return the labels of codes, as a tensor where the codes are one and labels are numbers.
-
-    Parameters
-    ----------
-    classes : ndarray of shape (K,)
-        Labels.
-    codes : ndarray or tensor of shape (n,)
-        Codes 0, ..., K - 1.
-
-    Returns
-    -------
-    ndarray or tensor of shape (n,)
-        Labels.
-    """
+    """Return the labels of codes, as a tensor where the codes are one and labels are numbers."""
     if is_torch(codes) and classes.dtype.kind in "biuf":
         return codes.new_tensor(classes, dtype=None)[codes]
     if is_dask(codes):

@@ -196,22 +196,7 @@ def _check_square(A, B):
 
 
 def feature_problem(A, B, pairs, sign=1.0):
-    """Return the quadratic assignment of scalar products of features that known pairs leave.
-
-    Parameters
-    ----------
-    A, B : ndarray or torch tensor of shape (n, p) and (n, q)
-        Features.
-    pairs : ndarray of int of shape (m, 2)
-        Known pairs.
-    sign : float, default=1.0
-        What the scalar products of A are multiplied by.
-
-    Returns
-    -------
-    SeededProblem
-        Without a matrix of scalar products but the linear term.
-    """
+    """Return the quadratic assignment of scalar products of features that known pairs leave."""
     n = int(A.shape[0])
     rows, columns = (np.setdiff1d(np.arange(n), pairs[:, side]) for side in (0, 1))
     known = A[pairs[:, 0]].T @ B[pairs[:, 1]]

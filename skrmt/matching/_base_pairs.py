@@ -36,40 +36,13 @@ class BilinearModel(NamedTuple):
     dimension: float
 
     def accuracy(self, n_pairs, n_queries):
-        """Return how often the nearest neighbour is right.
-
-        Parameters
-        ----------
-        n_pairs : float
-            Number of known pairs.
-        n_queries : int
-            Number of candidates.
-
-        Returns
-        -------
-        float
-            Probability.
-        """
+        """Return how often the nearest neighbour is right."""
         if np.isnan(self.dimension):
             return float("nan")
         return float(white_bilinear_accuracy(self.rho, self.dimension, n_pairs, n_queries))
 
     def anchored(self, accuracy, n_pairs):
-        """Return the model with the correlation at which an accuracy is reached.
-
-        Parameters
-        ----------
-        accuracy : float
-            Share of right nearest neighbours among as many candidates as known pairs; the model
-            stays as it is if NaN.
-        n_pairs : int
-            Number of known pairs.
-
-        Returns
-        -------
-        BilinearModel
-            The model.
-        """
+        """Return the model with the correlation at which an accuracy is reached."""
         if np.isnan(accuracy) or np.isnan(self.dimension):
             return self
 
@@ -83,20 +56,7 @@ class BilinearModel(NamedTuple):
         return self._replace(rho=float(brentq(gap, 0.0, _PERFECT, xtol=1e-4)))
 
     def required_pairs(self, accuracy, n_queries):
-        """Return the smallest number of known pairs that reaches an accuracy.
-
-        Parameters
-        ----------
-        accuracy : float
-            Share of right nearest neighbours.
-        n_queries : int
-            Number of candidates.
-
-        Returns
-        -------
-        float
-            A whole number; infinite if no number is enough.
-        """
+        """Return the smallest number of known pairs that reaches an accuracy."""
         low, high = 1, 2
         while self.accuracy(high, n_queries) < accuracy:
             low, high = high, 2 * high
@@ -112,18 +72,7 @@ class BilinearModel(NamedTuple):
 
 
 def deviations(rows):
-    """Return the standard deviation of each feature, 1 for a constant one.
-
-    Parameters
-    ----------
-    rows : ndarray or torch tensor of shape (m, p)
-        Rows.
-
-    Returns
-    -------
-    ndarray or torch tensor of shape (p,)
-        Deviations (ddof = 1), like the rows.
-    """
+    """Return the standard deviation of each feature, 1 for a constant one."""
     values = host(rows)
     shift = np.abs(values).max(initial=0.0) or 1.0
     found = (values / shift).std(axis=0, ddof=1) * shift
@@ -135,18 +84,7 @@ def deviations(rows):
 
 
 def dimensions(base):
-    """Return the effective dimension of the features of both sides.
-
-    Parameters
-    ----------
-    base : tuple of array of shape (m, p) and (m, q)
-        Known pairs.
-
-    Returns
-    -------
-    tuple of float
-        Between 1 and the number of features; NaN for a constant side.
-    """
+    """Return the effective dimension of the features of both sides."""
     return tuple(_dimension(side) for side in base)
 
 
@@ -163,21 +101,7 @@ def _dimension(side):
 
 
 def bilinear_model(base, widths):
-    """Return the model of correlated features that known pairs suggest.
-
-    Parameters
-    ----------
-    base : tuple of array of shape (m, p) and (m, q)
-        Known pairs.
-    widths : tuple of float
-        Effective dimensions of the sides.
-
-    Returns
-    -------
-    BilinearModel
-        The square of the correlation is the debiased linear CKA; the number of features is the
-        geometric mean of the effective dimensions.
-    """
+    """Return the model of correlated features that known pairs suggest."""
     alike = kernel_alignment(*base, debiased=True).cka
     size = float(np.sqrt(widths[0] * widths[1]))
     return BilinearModel(
@@ -187,20 +111,7 @@ def bilinear_model(base, widths):
 
 
 def information(base):
-    """Return the mutual information of the sides, and how many pairs it can tell apart.
-
-    Parameters
-    ----------
-    base : tuple of array of shape (m, p) and (m, q)
-        Known pairs.
-
-    Returns
-    -------
-    information : float
-        In nats, under the Gaussian model, from canonical correlations of held-out pairs.
-    size : float
-        Number of pairs that can be recovered exactly.
-    """
+    """Return the mutual information of the sides, and how many pairs it can tell apart."""
     known = [np.asarray(to_numpy(side), dtype=np.float64) for side in base]
     rho = held_out_correlations(known, [canonical_rank(known)])[0]
     if not rho.size:

@@ -78,34 +78,7 @@ class SeededProblem(NamedTuple):
 
 
 def seeded_problem(A: Array, B: Array, seeds: Any) -> SeededProblem:
-    r"""Return the quadratic assignment that known pairs leave.
-
-    Parameters
-    ----------
-    A, B : ndarray or torch tensor of shape (m + n, m + n)
-        The two matrices.
-    seeds : array-like of int of shape (m, 2)
-        Known pairs: row of A, row of B.
-
-    Returns
-    -------
-    SeededProblem
-        Blocks, and the linear term :math:`A_{21}B_{21}^\top + A_{12}^\top B_{12}`, twice the
-        first for symmetric matrices.
-
-    Notes
-    -----
-    The pairs are taken in the order given: they need not be sorted.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._faq import seeded_problem
-    >>> A = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 5.0], [2.0, 5.0, 0.0]])
-    >>> seeded_problem(A, A, [[0, 2]]).linear
-    array([[ 4., 10.],
-           [ 8., 20.]])
-    """
+    r"""Return the quadratic assignment that known pairs leave."""
     pairs = np.asarray(seeds, dtype=np.intp).reshape(-1, 2)
     size = int(A.shape[0])
     rows, columns = (np.setdiff1d(np.arange(size), pairs[:, side]) for side in (0, 1))
@@ -124,27 +97,7 @@ def seeded_problem(A: Array, B: Array, seeds: Any) -> SeededProblem:
 
 @explains_memory("fewer items")
 def top_factors(A: Array, rank: int) -> Factored:
-    """Return the best approximation of a symmetric matrix by one of low rank.
-
-    Parameters
-    ----------
-    A : ndarray or torch tensor of shape (n, n)
-        The matrix.
-    rank : int
-        How many eigenvalues are kept, the largest in absolute value.
-
-    Returns
-    -------
-    Factored
-        Eigenvectors and eigenvalues.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._faq import top_factors
-    >>> top_factors(np.diag([1.0, -3.0, 2.0]), 2).weights
-    array([-3.,  2.])
-    """
+    """Return the best approximation of a symmetric matrix by one of low rank."""
     values, vectors = get_backend(A).eigh(A)
     chosen = np.argsort(-np.abs(to_numpy(values)), kind="stable")[:rank]
     index = get_backend(A).asarray(chosen, like=A)
@@ -152,29 +105,7 @@ def top_factors(A: Array, rank: int) -> Factored:
 
 
 def random_start(n: int, rng: np.random.Generator, *, n_rounds: int = 20) -> NDArray[np.float64]:
-    """Return a random doubly stochastic matrix half-way to the barycentre.
-
-    Parameters
-    ----------
-    n : int
-        Size.
-    rng : numpy.random.Generator
-        Source of the noise.
-    n_rounds : int, default=20
-        Rounds of Sinkhorn scaling of uniform noise.
-
-    Returns
-    -------
-    ndarray of shape (n, n)
-        The mean of it and of 1 / n.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._faq import random_start
-    >>> random_start(3, np.random.default_rng(0)).sum(axis=1).round(6)
-    array([1., 1., 1.])
-    """
+    """Return a random doubly stochastic matrix half-way to the barycentre."""
     D = rng.uniform(size=(n, n))
     for _ in range(n_rounds):
         D /= D.sum(axis=0)
@@ -183,25 +114,7 @@ def random_start(n: int, rng: np.random.Generator, *, n_rounds: int = 20) -> NDA
 
 
 def permutation_start(permutation: Any) -> NDArray[np.float64]:
-    """Return the point half-way between a permutation and the barycentre.
-
-    Parameters
-    ----------
-    permutation : array-like of int of shape (n,)
-        Row i of the first matrix goes with row permutation[i] of the second.
-
-    Returns
-    -------
-    ndarray of shape (n, n)
-        A doubly stochastic matrix.
-
-    Examples
-    --------
-    >>> from skrmt.matching._faq import permutation_start
-    >>> permutation_start([1, 0])
-    array([[0.25, 0.75],
-           [0.75, 0.25]])
-    """
+    """Return the point half-way between a permutation and the barycentre."""
     columns = np.asarray(permutation, dtype=np.intp)
     start = np.full((len(columns), len(columns)), 0.5 / len(columns))
     start[np.arange(len(columns)), columns] += 0.5
@@ -222,68 +135,7 @@ def faq(
     rng: np.random.Generator | None = None,
     run: Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]] = map,
 ) -> Assignment:
-    r"""Maximise a quadratic function of a permutation by Frank-Wolfe steps.
-
-    Parameters
-    ----------
-    A, B : ndarray or torch tensor of shape (n, n), or Factored
-        The two matrices, both arrays or both factored; symmetric or not. Negate A, and `linear`,
-        to minimise.
-    linear : array of shape (n, n), optional
-        Linear term L, for example that of `seeded_problem`.
-    starts : iterable of array of shape (n, n) or None, default=(None,)
-        Doubly stochastic matrices to start from, None for the barycentre 1 / n. The best result
-        is returned: by objective, the first of equals.
-    max_iter : int, default=30
-        Largest number of steps from each start.
-    tol : float, default=0.03
-        Stop where a step changes P by less, in Frobenius norm over :math:`\sqrt n`.
-    polish : bool, default=False
-        Whether to swap pairs afterwards as long as one swap helps.
-    max_swaps : int, default=1000
-        Largest number of swaps.
-    rng : numpy.random.Generator, optional
-        Shuffles the items of B, so that ties are broken at random. Seeded by 0 by default.
-    run : callable, default=map
-        ``run(function, starts)`` calls the function for each start; a parallel one may be given.
-
-    Returns
-    -------
-    Assignment
-        Permutation, objective, steps, convergence, swaps.
-
-    Notes
-    -----
-    The function is :math:`f(P) = \langle A, PBP^\top\rangle + \langle L, P\rangle` over doubly
-    stochastic P, with :math:`G(P) = \tfrac12(APB^\top + A^\top PB)`, which is APB for symmetric
-    matrices: f has gradient 2G + L, and :math:`\langle G(P),P\rangle` is its quadratic part. A
-    step solves the linear assignment of 2G + L for a permutation Q. G(Q) is one product, of A and
-    the rows of B gathered by Q; G is linear in P, so the next one is
-    :math:`(1-s)G(P)+sG(Q)`. The curve along :math:`P+s(Q-P)` follows from
-    :math:`\langle G(P),P\rangle, \langle G(P),Q\rangle, \langle G(Q),Q\rangle`, all of which are
-    gathers or recurrences. Every 20 steps G is computed afresh, from its rounding errors.
-
-    With matrices of rank r a product costs :math:`O(n^2r)` and no n x n matrix but G and P is
-    held. The assignments are solved on the CPU.
-
-    References
-    ----------
-    Vogelstein et al., Fast approximate quadratic programming for graph matching, PLoS ONE 10
-    (2015). Seeded graph matching, arXiv:1209.0367.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._faq import faq
-    >>> rng = np.random.default_rng(0)
-    >>> A = rng.standard_normal((30, 30))
-    >>> A, hidden = A + A.T, rng.permutation(30)
-    >>> linear = np.zeros((30, 30))
-    >>> linear[np.arange(5), hidden[:5]] = 100.0
-    >>> found = faq(A, A[np.ix_(np.argsort(hidden), np.argsort(hidden))], linear)
-    >>> bool((found.permutation == hidden).all())
-    True
-    """
+    r"""Maximise a quadratic function of a permutation by Frank-Wolfe steps."""
     n = item_count(A)
     rng = np.random.default_rng(0) if rng is None else rng
     shuffle = rng.permutation(n)

@@ -18,31 +18,7 @@ _SYMMETRY = 1e-5
 
 
 def check_sides(X, Y, *, names=("X", "Y"), device=None, min_samples=1, paired=True):
-    """Check the rows of two sides.
-
-    Parameters
-    ----------
-    X, Y : array-like or torch tensor of shape (n, p) and (n', q)
-        The sides.
-    names : tuple of str, default=("X", "Y")
-        What the user calls them.
-    device : str or None, default=None
-        Torch device to compute on.
-    min_samples : int, default=1
-        Smallest number of rows.
-    paired : bool, default=True
-        Whether row i of one goes with row i of the other.
-
-    Returns
-    -------
-    X, Y : ndarray or torch tensor
-        Both in the same library and floating-point type.
-
-    Raises
-    ------
-    ValueError
-        If one is no finite matrix, has too few rows, or they differ in length where they must not.
-    """
+    """Check the rows of two sides."""
     sides = [
         as_device(check_array_like_on_device(Z, name, ensure_min_samples=1), device)
         for Z, name in zip((X, Y), names, strict=True)
@@ -62,18 +38,7 @@ def check_sides(X, Y, *, names=("X", "Y"), device=None, min_samples=1, paired=Tr
 
 
 def same_library(X, Y):
-    """Return two arrays of one library and one floating-point type.
-
-    Parameters
-    ----------
-    X, Y : ndarray or torch tensor
-        Floating-point arrays.
-
-    Returns
-    -------
-    X, Y : ndarray or torch tensor
-        Tensors on the same device if one is; float64 unless both are float32.
-    """
+    """Return two arrays of one library and one floating-point type."""
     if is_torch(X) != is_torch(Y):
         like = X if is_torch(X) else Y
         X, Y = (Z if is_torch(Z) else as_device(Z, str(like.device)) for Z in (X, Y))
@@ -85,27 +50,7 @@ def same_library(X, Y):
 
 
 def check_kernels(A, B, *, names=("X", "Y"), min_samples=1):
-    """Check two square symmetric matrices of the same size.
-
-    Parameters
-    ----------
-    A, B : array-like or torch tensor of shape (n, n)
-        Kernels.
-    names : tuple of str, default=("X", "Y")
-        What the user calls them.
-    min_samples : int, default=1
-        Smallest size.
-
-    Returns
-    -------
-    A, B : ndarray or torch tensor
-        Both in the same library and floating-point type.
-
-    Raises
-    ------
-    ValueError
-        If one is not finite, not square or not symmetric, or the sizes differ.
-    """
+    """Check two square symmetric matrices of the same size."""
     A, B = check_sides(A, B, names=names, min_samples=min_samples)
     for name, K in zip(names, (A, B), strict=True):
         if K.shape[0] != K.shape[1]:
@@ -123,47 +68,14 @@ def check_kernels(A, B, *, names=("X", "Y"), min_samples=1):
 
 
 def check_kernel_name(kernel, known=("linear", "rbf", "precomputed")):
-    """Check the name of a kernel.
-
-    Parameters
-    ----------
-    kernel : str
-        The name.
-    known : tuple of str, default=("linear", "rbf", "precomputed")
-        What is allowed.
-
-    Raises
-    ------
-    ValueError
-        If it is unknown.
-    """
+    """Check the name of a kernel."""
     if kernel not in known:
         names = ", ".join(repr(name) for name in known)
         raise ValueError(f"kernel must be one of {names}, got {kernel!r}.")
 
 
 def resolve_bandwidths(bandwidth, X, Y, kernel):
-    """Return the lengths of the RBF kernels of two sides.
-
-    Parameters
-    ----------
-    bandwidth : "median", float or (float, float)
-        What the user asks for.
-    X, Y : ndarray or torch tensor
-        Rows of the sides.
-    kernel : str
-        Name of the kernel.
-
-    Returns
-    -------
-    tuple of float
-        The lengths; 1 for a kernel that has none.
-
-    Raises
-    ------
-    ValueError
-        If it is neither "median" nor one or two positive numbers.
-    """
+    """Return the lengths of the RBF kernels of two sides."""
     if kernel != "rbf":
         return 1.0, 1.0
     if isinstance(bandwidth, str) and bandwidth == "median":
@@ -181,18 +93,7 @@ def resolve_bandwidths(bandwidth, X, Y, kernel):
 
 
 def generator(random_state):
-    """Return a NumPy generator that leaves the global one alone.
-
-    Parameters
-    ----------
-    random_state : int, RandomState instance or None
-        Seed.
-
-    Returns
-    -------
-    Generator
-        A source of random numbers.
-    """
+    """Return a NumPy generator that leaves the global one alone."""
     if random_state is None:
         return np.random.default_rng()
     rng = check_random_state(random_state)
@@ -200,38 +101,12 @@ def generator(random_state):
 
 
 def warn(message):
-    """Warn that a number cannot be told.
-
-    Parameters
-    ----------
-    message : str
-        What and why.
-    """
+    """Warn that a number cannot be told."""
     warnings.warn(message, TheoryWarning, stacklevel=3)
 
 
 def count(name, value, least=1):
-    """Check a whole number.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter.
-    value : int
-        What was given.
-    least : int, default=1
-        Smallest number allowed.
-
-    Returns
-    -------
-    int
-        The number.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
+    """Check a whole number."""
     good = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not good or value < least:
         raise ValueError(f"{name} must be a whole number of {least} or more, got {value!r}.")
@@ -239,20 +114,7 @@ def count(name, value, least=1):
 
 
 def runner(n_jobs, prefer="threads"):
-    """Return what calls a function of every item of a sequence, several at a time.
-
-    Parameters
-    ----------
-    n_jobs : int or None
-        Number of jobs.
-    prefer : {"threads", "processes"}, default="threads"
-        What they run in where no backend of joblib is chosen.
-
-    Returns
-    -------
-    callable
-        ``run(function, items)`` gives the list of results, in order.
-    """
+    """Return what calls a function of every item of a sequence, several at a time."""
 
     def run(function, items):
         return Parallel(n_jobs=n_jobs, prefer=prefer)(delayed(function)(item) for item in items)
@@ -261,16 +123,5 @@ def runner(n_jobs, prefer="threads"):
 
 
 def host(x):
-    """Return an array as NumPy float64.
-
-    Parameters
-    ----------
-    x : ndarray or torch tensor
-        The array.
-
-    Returns
-    -------
-    ndarray
-        The same numbers.
-    """
+    """Return an array as NumPy float64."""
     return np.asarray(to_numpy(x), dtype=np.float64)

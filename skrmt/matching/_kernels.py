@@ -17,28 +17,7 @@ _MEDIAN_ROWS = 4096
 
 
 def median_bandwidth(X: Array, *, max_rows: int = _MEDIAN_ROWS) -> float:
-    r"""Return the median distance between rows.
-
-    Parameters
-    ----------
-    X : ndarray or torch tensor of shape (n, p)
-        Rows.
-    max_rows : int, default=4096
-        Beyond this number of rows, a fixed random choice of that many stands for all.
-
-    Returns
-    -------
-    float
-        Square root of the median of the n (n - 1) / 2 squared distances, in the unit of X. Where
-        it is 0, the root of their mean; where that is 0 too, 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._kernels import median_bandwidth
-    >>> median_bandwidth(np.array([[0.0], [1.0], [3.0]]))
-    2.0
-    """
+    r"""Return the median distance between rows."""
     n = int(X.shape[0])
     if n > max_rows:
         chosen = np.sort(np.random.default_rng(0).choice(n, max_rows, replace=False))
@@ -56,32 +35,7 @@ def median_bandwidth(X: Array, *, max_rows: int = _MEDIAN_ROWS) -> float:
 def kernel_matrix(
     X: Array, Z: Array | None = None, *, kernel: Kernel = "linear", bandwidth: float = 1.0
 ) -> Array:
-    r"""Return the kernel of the rows of X with those of Z.
-
-    Parameters
-    ----------
-    X : ndarray or torch tensor of shape (n, p)
-        Rows.
-    Z : ndarray or torch tensor of shape (m, p), optional
-        Other rows; X by default.
-    kernel : {"linear", "rbf"}, default="linear"
-        :math:`x\cdot z`, or :math:`\exp(-|x-z|^2/(2s^2))`.
-    bandwidth : float, default=1.0
-        Length s of the second.
-
-    Returns
-    -------
-    ndarray or torch tensor of shape (n, m)
-        The kernel, in the dtype of X.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._kernels import kernel_matrix
-    >>> kernel_matrix(np.array([[0.0], [2.0]]), kernel="rbf", bandwidth=2.0).round(4)
-    array([[1.    , 0.6065],
-           [0.6065, 1.    ]])
-    """
+    r"""Return the kernel of the rows of X with those of Z."""
     if kernel == "linear":
         return X @ (X if Z is None else Z).T
     backend = get_backend(X)
@@ -97,27 +51,7 @@ def kernel_matrix(
 
 
 def centred_kernel(K: Array, *, debiased: bool = False) -> Array:
-    r"""Return a kernel less its means of rows and columns.
-
-    Parameters
-    ----------
-    K : ndarray or torch tensor of shape (n, n)
-        Symmetric kernel.
-    debiased : bool, default=False
-        Whether to U-centre it, which makes its diagonal and all sums of rows 0; HKH otherwise.
-
-    Returns
-    -------
-    ndarray or torch tensor of shape (n, n)
-        The centred kernel.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._kernels import centred_kernel
-    >>> centred_kernel(np.diag([2.0, 0.0, 0.0, 0.0])).sum(axis=0).round(12)
-    array([0., 0., 0., 0.])
-    """
+    r"""Return a kernel less its means of rows and columns."""
     n = int(K.shape[0])
     if not debiased:
         means = K.mean(0)
@@ -130,41 +64,13 @@ def centred_kernel(K: Array, *, debiased: bool = False) -> Array:
 
 
 def squared_distances(left: Array, right: Array) -> Array:
-    """Return squared distances of rows, not below 0.
-
-    Parameters
-    ----------
-    left : ndarray or torch tensor of shape (n, p)
-        Rows, best centred.
-    right : ndarray or torch tensor of shape (m, p)
-        Others.
-
-    Returns
-    -------
-    ndarray or torch tensor of shape (n, m)
-        The distances.
-    """
+    """Return squared distances of rows, not below 0."""
     squares = (left * left).sum(1)[:, None] + (right * right).sum(1) - 2 * (left @ right.T)
     return get_backend(left).clip(squares, 0.0, None)
 
 
 def centred_rows(X: Array, dtype: str | None = None) -> tuple[Array, float]:
-    """Return rows less their mean, over the largest entry that is left.
-
-    Parameters
-    ----------
-    X : ndarray or torch tensor of shape (n, p)
-        Rows.
-    dtype : str, optional
-        Dtype of the result; that of X by default.
-
-    Returns
-    -------
-    rows : ndarray or torch tensor of shape (n, p)
-        Entries in [-1, 1].
-    scale : float
-        The largest entry; 1 if all are 0.
-    """
+    """Return rows less their mean, over the largest entry that is left."""
     rows = X - column_means(X)
     scale = largest_entry(rows) or 1.0
     rows = rows / scale
@@ -172,88 +78,29 @@ def centred_rows(X: Array, dtype: str | None = None) -> tuple[Array, float]:
 
 
 def column_means(X: Array, dtype: str | None = None) -> Array:
-    """Return column means, summed in float64.
-
-    Parameters
-    ----------
-    X : ndarray or torch tensor of shape (n, p)
-        Rows.
-    dtype : str, optional
-        Dtype of the result; that of X by default.
-
-    Returns
-    -------
-    ndarray or torch tensor of shape (p,)
-        The means.
-    """
+    """Return column means, summed in float64."""
     n, p = (int(size) for size in X.shape)
     total = sum(as_float64(X[rows]).sum(0) / n for rows in row_blocks(n, p))
     return get_backend(X).asarray(total, like=X, dtype=dtype or dtype_name(X))
 
 
 def row_blocks(n: int, width: int) -> Iterator[slice]:
-    """Yield slices of rows that hold about 2 million numbers.
-
-    Parameters
-    ----------
-    n : int
-        Number of rows.
-    width : int
-        Numbers in a row.
-
-    Yields
-    ------
-    slice
-        The next rows.
-    """
+    """Yield slices of rows that hold about 2 million numbers."""
     step = max(_CHUNK // max(width, 1), 1)
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
 
 
 def largest_entry(X: Array) -> float:
-    """Return the largest absolute entry.
-
-    Parameters
-    ----------
-    X : ndarray or torch tensor
-        Not empty.
-
-    Returns
-    -------
-    float
-        The entry.
-    """
+    """Return the largest absolute entry."""
     return float(max(abs(float(X.max())), abs(float(X.min()))))
 
 
 def as_float64(x: Array) -> Array:
-    """Return x in float64.
-
-    Parameters
-    ----------
-    x : ndarray or torch tensor
-        Any numbers.
-
-    Returns
-    -------
-    ndarray or torch tensor
-        The array x itself if it is float64.
-    """
+    """Return x in float64."""
     return get_backend(x).asarray(x, like=x, dtype="float64")
 
 
 def dtype_name(x: Array) -> str:
-    """Return the name of a floating-point dtype of either library.
-
-    Parameters
-    ----------
-    x : ndarray or torch tensor
-        Its dtype is meant.
-
-    Returns
-    -------
-    str
-        "float32" or "float64".
-    """
+    """Return the name of a floating-point dtype of either library."""
     return "float32" if "float32" in str(x.dtype) else "float64"

@@ -44,37 +44,7 @@ class Factored(NamedTuple):
 
 
 def linear_assignment(score: Array) -> Permutation:
-    r"""Return the one-to-one assignment of the largest total score.
-
-    Parameters
-    ----------
-    score : ndarray or torch tensor of shape (n, n')
-        Scores, n <= n'.
-
-    Returns
-    -------
-    ndarray of int of shape (n,)
-        Column of each row, exactly optimal up to rounding.
-
-    Notes
-    -----
-    By SciPy's solver, on the CPU. A square problem is first made easy: numbers taken off rows and
-    columns do not change the optimum, and those that a few Sinkhorn scalings at a low temperature
-    give come close to the dual solution, from which the solver needs few searches. On dense
-    problems it then takes a half to a fifth of the time.
-
-    References
-    ----------
-    Crouse, On implementing 2D rectangular assignment algorithms, IEEE Transactions on Aerospace and
-    Electronic Systems 52 (2016).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._linear_assignment import linear_assignment
-    >>> linear_assignment(np.array([[2.0, 3.0], [0.0, 3.0]]))
-    array([0, 1])
-    """
+    r"""Return the one-to-one assignment of the largest total score."""
     given = to_numpy(score)
     if np.isnan(given).any():
         raise ValueError("score contains NaN: give a number for every pair.")
@@ -86,10 +56,7 @@ def linear_assignment(score: Array) -> Permutation:
 
 
 def _reduce(cost: NDArray[np.float64]) -> None:
-    """Take near-optimal dual numbers off rows and columns, in place.
-
-    Any numbers are right, so single precision will do.
-    """
+    """Take near-optimal dual numbers off rows and columns, in place."""
     some = cost[:: max(len(cost) // _SMALL, 1)]
     temperature = _TEMPERATURE * float(some.std())
     if not temperature > 0:
@@ -111,29 +78,7 @@ def _reduce(cost: NDArray[np.float64]) -> None:
 def assignment_objective(
     A: Matrix, B: Matrix, permutation: Any, linear: Array | None = None
 ) -> float:
-    r"""Return what an assignment is worth.
-
-    Parameters
-    ----------
-    A, B : array of shape (n, n) or Factored
-        The two matrices.
-    permutation : array-like of int of shape (n,)
-        The assignment c.
-    linear : array of shape (n, n), optional
-        Linear term L.
-
-    Returns
-    -------
-    float
-        :math:`\sum_{ij}A_{ij}B_{c_ic_j} + \sum_iL_{ic_i}`, summed in float64.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._linear_assignment import assignment_objective
-    >>> assignment_objective(np.diag([1.0, 2.0]), np.diag([3.0, 4.0]), [1, 0])
-    10.0
-    """
+    r"""Return what an assignment is worth."""
     columns = np.asarray(permutation, dtype=np.intp)
     total = 0.0 if linear is None else sum_of_picks(linear, columns)
     if isinstance(A, Factored):
@@ -147,44 +92,7 @@ def assignment_objective(
 def improve_by_swaps(
     A: Matrix, B: Matrix, permutation: Any, linear: Array | None = None, *, max_swaps: int = 1000
 ) -> tuple[Permutation, int]:
-    r"""Swap two items at a time, the best swap first, until none helps.
-
-    Parameters
-    ----------
-    A, B : array of shape (n, n) or Factored
-        The two matrices.
-    permutation : array-like of int of shape (n,)
-        Where to start.
-    linear : array of shape (n, n), optional
-        Linear term.
-    max_swaps : int, default=1000
-        Largest number of swaps.
-
-    Returns
-    -------
-    permutation : ndarray of int of shape (n,)
-        The assignment, at least as good.
-    n_swaps : int
-        Swaps made.
-
-    Notes
-    -----
-    With :math:`B'_{ij} = B_{c_ic_j}`, :math:`S = AB'^\top + A^\top B' + L'`, and
-    :math:`D^A_{ij} = A_{ii}+A_{jj}-A_{ij}-A_{ji}`, to swap i and j gains exactly
-
-    .. math:: S_{ij}+S_{ji}-S_{ii}-S_{jj} + D^A_{ij}D^{B'}_{ij}.
-
-    S costs one product at the start and a change of rank two after each swap, so a swap takes
-    :math:`O(n^2)`. Factored matrices are expanded.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._linear_assignment import improve_by_swaps
-    >>> A = np.diag([1.0, 2.0, 3.0])
-    >>> improve_by_swaps(A, A, [0, 2, 1])
-    (array([0, 1, 2]), 1)
-    """
+    r"""Swap two items at a time, the best swap first, until none helps."""
     first = _wide_numpy(A)
     columns = np.array(permutation, dtype=np.intp)
     second = _wide_numpy(B)[np.ix_(columns, columns)]
@@ -230,34 +138,12 @@ def _swap_gains(total: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) 
 
 
 def item_count(A: Matrix) -> int:
-    """Return the number of items of a matrix.
-
-    Parameters
-    ----------
-    A : array of shape (n, n) or Factored
-        The matrix.
-
-    Returns
-    -------
-    int
-        n.
-    """
+    """Return the number of items of a matrix."""
     return int((A.factor if isinstance(A, Factored) else A).shape[0])
 
 
 def is_symmetric(A: Matrix) -> bool:
-    """Tell whether a matrix is its transpose up to rounding.
-
-    Parameters
-    ----------
-    A : array of shape (n, n) or Factored
-        The matrix.
-
-    Returns
-    -------
-    bool
-        Whether it is.
-    """
+    """Tell whether a matrix is its transpose up to rounding."""
     if isinstance(A, Factored):
         return True
     rounding = 64 * np.finfo(dtype_name(A)).eps
@@ -265,84 +151,24 @@ def is_symmetric(A: Matrix) -> bool:
 
 
 def take(A: Array, rows: Permutation, columns: Permutation) -> Array:
-    """Return rows and columns of a matrix.
-
-    Parameters
-    ----------
-    A : ndarray or torch tensor of shape (n, p)
-        The matrix.
-    rows, columns : ndarray of int
-        Which.
-
-    Returns
-    -------
-    ndarray or torch tensor
-        The submatrix.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._linear_assignment import take
-    >>> take(np.arange(9).reshape(3, 3), np.array([2, 0]), np.array([1]))
-    array([[7],
-           [1]])
-    """
+    """Return rows and columns of a matrix."""
     return take_columns(take_rows(A, rows), columns)
 
 
 def take_rows(A: Array, rows: Permutation) -> Array:
-    """Return rows of a matrix.
-
-    Parameters
-    ----------
-    A : ndarray or torch tensor of shape (n, p)
-        The matrix.
-    rows : ndarray of int
-        Which.
-
-    Returns
-    -------
-    ndarray or torch tensor
-        The rows.
-    """
+    """Return rows of a matrix."""
     return A[get_backend(A).asarray(rows, like=A)]
 
 
 def take_columns(A: Array, columns: Permutation) -> Array:
-    """Return columns of a matrix, contiguous.
-
-    Parameters
-    ----------
-    A : ndarray or torch tensor of shape (n, p)
-        The matrix.
-    columns : ndarray of int
-        Which.
-
-    Returns
-    -------
-    ndarray or torch tensor
-        The columns, contiguous.
-    """
+    """Return columns of a matrix, contiguous."""
     if isinstance(A, np.ndarray):
         return np.take(A, columns, axis=1)
     return A[:, get_backend(A).asarray(columns, like=A)]
 
 
 def sum_of_picks(A: Array, columns: Permutation) -> float:
-    """Return the sum of the entries of a permutation.
-
-    Parameters
-    ----------
-    A : ndarray or torch tensor of shape (n, n)
-        The matrix.
-    columns : ndarray of int of shape (n,)
-        The column picked in each row.
-
-    Returns
-    -------
-    float
-        The sum, in float64.
-    """
+    """Return the sum of the entries of a permutation."""
     return float(as_float64(A[np.arange(len(columns)), columns]).sum())
 
 

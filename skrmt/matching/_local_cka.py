@@ -32,32 +32,7 @@ class LocalKernels(NamedTuple):
 def local_kernels(
     X_base: Array, X_query: Array, *, kernel: Kernel = "linear", bandwidth: float = 1.0
 ) -> LocalKernels:
-    """Return the kernels that local CKA takes of one side.
-
-    Parameters
-    ----------
-    X_base : ndarray or torch tensor of shape (m, p)
-        Base: the known pairs of this side.
-    X_query : ndarray or torch tensor of shape (n, p)
-        Queries.
-    kernel : {"linear", "rbf"}, default="linear"
-        The kernel.
-    bandwidth : float, default=1.0
-        Length of the RBF kernel.
-
-    Returns
-    -------
-    LocalKernels
-        Kernels up to a factor, of features less the mean of the base; local CKA sees neither.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._local_cka import local_kernels
-    >>> local_kernels(np.eye(3), np.eye(3)[:2], kernel="rbf").query.round(3)
-    array([[1.   , 0.368, 0.368],
-           [0.368, 1.   , 0.368]])
-    """
+    """Return the kernels that local CKA takes of one side."""
     backend = get_backend(X_base)
     n = int(X_query.shape[0])
     if kernel == "rbf":
@@ -75,54 +50,7 @@ def local_kernels(
 def local_cka_factors(
     first: LocalKernels, second: LocalKernels, *, debiased: bool = True
 ) -> tuple[Array, Array]:
-    r"""Return rows whose scalar products are all local CKA scores.
-
-    Parameters
-    ----------
-    first : LocalKernels
-        Kernels of one side, with n queries.
-    second : LocalKernels
-        Kernels of the other, with n' queries and the same m known pairs in the same order.
-    debiased : bool, default=True
-        Whether the CKA is the debiased one; it needs m >= 4.
-
-    Returns
-    -------
-    left : ndarray or torch tensor of shape (n, m + 2)
-        One row for each query of the first side.
-    right : ndarray or torch tensor of shape (n', m + 2)
-        One row for each query of the second.
-
-    Notes
-    -----
-    The score of a candidate pair (i, j) is the CKA of the m known pairs together with it. Bordering
-    HKH by the row :math:`\tilde k_i`, the similarities of i to the base less their means, and by
-    :math:`\kappa_i`, its squared distance to the mean of the base, gives for all pairs at once
-
-    .. math:: \mathrm{num}_{ij} = \langle K_c,L_c\rangle + \tfrac{2m}{m+1}\tilde k_i\cdot\tilde l_j
-              + \bigl(\tfrac{m}{m+1}\bigr)^2\kappa_i\lambda_j,
-
-    and the norms likewise with :math:`\tilde k_i` and :math:`\kappa_i` twice. With U-centring the
-    diagonal is 0 and only :math:`\tilde k_i = t_i - \bar t_i`, with :math:`t_i = k_i - r/(m-2)` and
-    the row sums r of the base, remains, times :math:`2(m-2)/(m-1)`. All is a scalar product of
-    m + 2 numbers. The cost is O((n + n') m + m^2), and O(n n' m) for all scores.
-
-    References
-    ----------
-    Do Vision and Language Encoders Represent the World Similarly?, arXiv:2401.05224.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._local_cka import local_cka_factors, local_kernels
-    >>> X = np.random.default_rng(0).standard_normal((9, 3))
-    >>> side = local_kernels(X[:6], X[6:])
-    >>> left, right = local_cka_factors(side, side)
-    >>> (left @ right.T).round(3)
-    array([[1.   , 0.907, 0.996],
-           [0.907, 1.   , 0.92 ],
-           [0.996, 0.92 , 1.   ]])
-    """
+    r"""Return rows whose scalar products are all local CKA scores."""
     backend = get_backend(first.base, second.base)
     (K, k, kappa), (L, ell, lam) = (_bordered(side, debiased) for side in (first, second))
     m = int(K.shape[0])
@@ -145,31 +73,7 @@ def local_cka_factors(
 
 @explains_memory("fewer candidates")
 def local_cka_scores(first: LocalKernels, second: LocalKernels, *, debiased: bool = True) -> Array:
-    """Return the CKA of the known pairs together with each candidate pair.
-
-    Parameters
-    ----------
-    first : LocalKernels
-        Kernels of one side, with n queries.
-    second : LocalKernels
-        Kernels of the other, with n' queries.
-    debiased : bool, default=True
-        Whether the CKA is the debiased one.
-
-    Returns
-    -------
-    ndarray or torch tensor of shape (n, n')
-        The scores, exact; 0 where a kernel is zero. By `local_cka_factors`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching._local_cka import local_cka_scores, local_kernels
-    >>> X = np.random.default_rng(0).standard_normal((9, 3))
-    >>> side = local_kernels(X[:6], X[6:])
-    >>> local_cka_scores(side, side, debiased=False).argmax(axis=1)
-    array([0, 1, 2])
-    """
+    """Return the CKA of the known pairs together with each candidate pair."""
     left, right = local_cka_factors(first, second, debiased=debiased)
     return left @ right.T
 

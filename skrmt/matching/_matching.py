@@ -83,41 +83,13 @@ class Plan(NamedTuple):
 
 
 def scores(plan, base, queries):
-    """Return the scores of all candidate pairs.
-
-    Parameters
-    ----------
-    plan : Plan
-        How.
-    base, queries : tuple of array
-        Known pairs; queries and candidates.
-
-    Returns
-    -------
-    ndarray or torch tensor of shape (n, n')
-        The scores.
-    """
+    """Return the scores of all candidate pairs."""
     left, right = score_factors(plan.scorer, base, queries, plan.options)
     return left @ right.T
 
 
 def assign(score, assignment, rng):
-    """Return one candidate for each query.
-
-    Parameters
-    ----------
-    score : ndarray of shape (n, n')
-        Scores.
-    assignment : {"hungarian", "argmax"}
-        One to one with the largest sum, or the best of each row.
-    rng : Generator
-        Breaks ties.
-
-    Returns
-    -------
-    ndarray of int of shape (n,)
-        The candidates.
-    """
+    """Return one candidate for each query."""
     if assignment == "argmax":
         return _best(score, rng)
     rows, columns = rng.permutation(score.shape[0]), rng.permutation(score.shape[1])
@@ -136,22 +108,7 @@ def _best(score, rng):
 
 
 def margins(score, indices, assignment):
-    """Return how far each match is ahead of its rivals.
-
-    Parameters
-    ----------
-    score : ndarray of shape (n, n')
-        Scores.
-    indices : ndarray of int of shape (n,)
-        Matches.
-    assignment : {"hungarian", "argmax"}
-        Whether the rivals are those in the row and in the column, or in the row.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Score of the match less the largest other one; infinite without rivals.
-    """
+    """Return how far each match is ahead of its rivals."""
     own, rows = score[np.arange(len(indices)), indices], len(indices)
     rival = _largest_but(score, indices)
     if assignment == "hungarian" and rows > 1:
@@ -171,42 +128,12 @@ def _largest_but(score, indices):
 
 
 def folds(m, n_folds, rng):
-    """Split known pairs at random.
-
-    Parameters
-    ----------
-    m : int
-        Number of pairs.
-    n_folds : int
-        Number of parts.
-    rng : Generator
-        Source of randomness.
-
-    Returns
-    -------
-    list of ndarray of int
-        The parts.
-    """
+    """Split known pairs at random."""
     return np.array_split(rng.permutation(m), min(n_folds, m))
 
 
 def enough_pairs(m, n_folds, left_out):
-    """Tell whether enough known pairs are left when some folds are held out.
-
-    Parameters
-    ----------
-    m : int
-        Number of pairs.
-    n_folds : int
-        Number of folds.
-    left_out : int
-        Folds that are held out.
-
-    Returns
-    -------
-    bool
-        Whether 4 or more are left.
-    """
+    """Tell whether enough known pairs are left when some folds are held out."""
     return m - left_out * -(-m // min(n_folds, m)) >= 4
 
 
@@ -232,26 +159,7 @@ class Planted(NamedTuple):
 
 
 def planted(plan, base, queries, n_folds, rng, n_jobs):
-    """Match known pairs that are held out and planted among the queries.
-
-    Parameters
-    ----------
-    plan : Plan
-        How.
-    base, queries : tuple of array
-        Known pairs; queries and candidates.
-    n_folds : int
-        Folds of known pairs.
-    rng : Generator
-        Source of randomness.
-    n_jobs : int or None
-        Number of jobs.
-
-    Returns
-    -------
-    Planted
-        One entry a known pair.
-    """
+    """Match known pairs that are held out and planted among the queries."""
     parts = folds(len(base[0]), n_folds, rng)
     work = _planted_neighbours if plan.assignment == "argmax" else _planted_assignments
     children = rng.spawn(len(parts))
@@ -325,28 +233,7 @@ def _planted_assignments(plan, base, queries, part, rng):
 
 
 def quadratic_matches(plan, base, queries, rng, n_jobs=None):
-    """Match queries by the kernels of all items together.
-
-    Parameters
-    ----------
-    plan : Plan
-        Kernels and starts.
-    base, queries : tuple of array
-        Known pairs; queries and as many candidates.
-    rng : Generator
-        Source of randomness.
-    n_jobs : int or None, default=None
-        Number of starts that are followed at a time.
-
-    Returns
-    -------
-    indices : ndarray of int of shape (n,)
-        The matches.
-    objective : float
-        CKA of all pairs, biased.
-    n_iter : int
-        Steps of the best start.
-    """
+    """Match queries by the kernels of all items together."""
     problem = _joint_problem(plan, base, queries)
     local = assign(host(scores(plan, base, queries)), "hungarian", rng)
     starts = _starts(local, plan.n_init, rng)
@@ -384,56 +271,21 @@ def _starts(local, n_init, rng):
 
 
 def accuracy_of(right):
-    """Return a mean and its standard error.
-
-    Parameters
-    ----------
-    right : ndarray of shape (m,)
-        Whether, or how likely, each pair was matched rightly.
-
-    Returns
-    -------
-    PredictedAccuracy
-        The mean; its error never 0.
-    """
+    """Return a mean and its standard error."""
     m, mean = len(right), float(np.mean(right))
     smoothed = (mean * m + 0.5) / (m + 1)
     return PredictedAccuracy(mean, float(np.sqrt(smoothed * (1 - smoothed) / m)))
 
 
 def interval_of(right):
-    """Return a 95 % interval of a share (Jeffreys).
-
-    Parameters
-    ----------
-    right : ndarray of shape (m,)
-        Whether, or how likely, each pair was matched rightly.
-
-    Returns
-    -------
-    ndarray of shape (2,)
-        Bounds.
-    """
+    """Return a 95 % interval of a share (Jeffreys)."""
     good, bad = float(np.sum(right)), float(len(right) - np.sum(right))
     low, high = beta.ppf([0.025, 0.975], good + 0.5, bad + 0.5)
     return np.array([low if good else 0.0, high if bad else 1.0])
 
 
 def calibrated(known, margin):
-    """Return probabilities that matches are right, from how far they are ahead.
-
-    Parameters
-    ----------
-    known : Planted
-        Margins of known pairs and whether they were right.
-    margin : ndarray of shape (n,)
-        Margins of the matches.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Probabilities, growing with the margin.
-    """
+    """Return probabilities that matches are right, from how far they are ahead."""
     finite = np.isfinite(known.margin)
     if not finite.any():
         return np.full(len(margin), float(known.right.mean()))
@@ -450,20 +302,7 @@ def calibrated(known, margin):
 
 
 def abstaining(confidence, precision):
-    """Return which matches to keep so that a share of them is expected to be right.
-
-    Parameters
-    ----------
-    confidence : ndarray of shape (n,)
-        Probabilities.
-    precision : float
-        The wanted share.
-
-    Returns
-    -------
-    ndarray of bool of shape (n,)
-        The largest set of the most probable ones whose mean is high enough.
-    """
+    """Return which matches to keep so that a share of them is expected to be right."""
     order = np.argsort(-confidence, kind="stable")
     means = np.cumsum(confidence[order]) / np.arange(1, len(order) + 1)
     good = np.flatnonzero(means >= precision - 1e-12)
@@ -474,26 +313,7 @@ def abstaining(confidence, precision):
 
 
 def cross_fitted(plan, base, n_folds, rng, n_jobs):
-    """Return whether each known pair beats all others, scored without both pairs' folds.
-
-    Parameters
-    ----------
-    plan : Plan
-        How pairs are scored.
-    base : tuple of array
-        Known pairs.
-    n_folds : int
-        Number of folds.
-    rng : Generator
-        Source of randomness.
-    n_jobs : int or None
-        Number of jobs.
-
-    Returns
-    -------
-    ndarray of shape (m,)
-        How likely each is the nearest neighbour among all m.
-    """
+    """Return whether each known pair beats all others, scored without both pairs' folds."""
     m = len(base[0])
     parts = folds(m, n_folds, rng)
     pairs = [(f, g) for f in range(len(parts)) for g in range(f, len(parts))]

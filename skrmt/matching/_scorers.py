@@ -37,26 +37,7 @@ class Options(NamedTuple):
 
 
 def score_factors(method, base, queries, options):
-    """Return rows whose scalar products are the scores of all candidate pairs.
-
-    Parameters
-    ----------
-    method : str
-        One of `METHODS`.
-    base : tuple of array of shape (m, p) and (m, q)
-        Known pairs.
-    queries : tuple of array of shape (n, p) and (n', q)
-        Queries and candidates.
-    options : Options
-        Kernels.
-
-    Returns
-    -------
-    left : ndarray or torch tensor of shape (n, r)
-        One row for each query.
-    right : ndarray or torch tensor of shape (n', r)
-        One row for each candidate.
-    """
+    """Return rows whose scalar products are the scores of all candidate pairs."""
     if method == "local_cka":
         sides = [
             local_kernels(known, query, kernel=options.kernel, bandwidth=width)
@@ -138,18 +119,7 @@ class Canonical(NamedTuple):
 
 
 def whitened(side):
-    """Return the principal components of centred rows.
-
-    Parameters
-    ----------
-    side : ndarray of shape (m, p)
-        Centred rows.
-
-    Returns
-    -------
-    Whitened
-        Those of positive variance.
-    """
+    """Return the principal components of centred rows."""
     basis, values, directions = svd(side, full_matrices=False)
     kept = values > 1e-8 * max(values.max(initial=0.0), 1e-300)
     scale = np.sqrt(len(side)) / values[kept]
@@ -157,20 +127,7 @@ def whitened(side):
 
 
 def canonical(sides, rank):
-    """Return canonical variables of the first principal components.
-
-    Parameters
-    ----------
-    sides : list of Whitened
-        Components of both sides.
-    rank : int
-        Largest number of them that is used.
-
-    Returns
-    -------
-    Canonical
-        As many as the smaller number of components.
-    """
+    """Return canonical variables of the first principal components."""
     bases = [side.basis[:, :rank] for side in sides]
     left, correlations, right = svd(bases[0].T @ bases[1], full_matrices=False)
     turns = left, right.T
@@ -179,20 +136,7 @@ def canonical(sides, rank):
 
 
 def held_out_correlations(known, ranks):
-    """Return what is left of canonical correlations in pairs they were not found in.
-
-    Parameters
-    ----------
-    known : list of ndarray of shape (m, p) and (m, q)
-        Rows of pairs.
-    ranks : list of int
-        Largest numbers of principal components of a side.
-
-    Returns
-    -------
-    list of ndarray of shape (r,)
-        For each rank correlations between 0 and 0.98, by the rank of the variables.
-    """
+    """Return what is left of canonical correlations in pairs they were not found in."""
     m = len(known[0])
     order = np.random.default_rng(0).permutation(m)
     totals = [[] for _ in ranks]
@@ -218,28 +162,14 @@ def _correlations(totals):
 
 
 def canonical_rank(known):
-    """Return how many principal components a side may keep.
-
-    Parameters
-    ----------
-    known : list of ndarray of shape (m, p) and (m, q)
-        Rows of pairs.
-
-    Returns
-    -------
-    int
-        A fifth of the number of pairs, at most the smaller width.
-    """
+    """Return how many principal components a side may keep."""
     m = len(known[0])
     widths = [side.shape[1] for side in known]
     return max(1, min(m // _PAIRS_PER_DIRECTION, *widths))
 
 
 def _cca(known, asked):
-    """Return factors of the log-likelihood ratio of canonical variables.
-
-    So many principal components are used as tell most in held-out pairs.
-    """
+    """Return factors of the log-likelihood ratio of canonical variables."""
     largest = canonical_rank(known)
     ranks = np.unique(np.geomspace(1, largest, _RANKS).round().astype(int))
     paths = held_out_correlations(known, ranks)

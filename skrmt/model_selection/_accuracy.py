@@ -71,20 +71,7 @@ class Told(NamedTuple):
 
 
 def accuracy_told(left_out, labels):
-    """Tell the accuracy on clean labels.
-
-    Parameters
-    ----------
-    left_out : LeftOut
-        Decision functions.
-    labels : Labels
-        The labels.
-
-    Returns
-    -------
-    Told
-        The accuracy: of Gaussian scores where their law survives its test, else counted.
-    """
+    """Tell the accuracy on clean labels."""
     counted = unmixed_accuracy(
         _predicted(left_out.scores), labels.posterior, labels.prior, labels.weights
     )
@@ -114,20 +101,7 @@ def _predicted(scores):
 
 
 def class_moments(scores, labels):
-    """Return mean and variance of the scores of each true class.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n,)
-        Scores.
-    labels : Labels
-        The labels.
-
-    Returns
-    -------
-    means, variances : ndarray of shape (K,)
-        Unmixed from the observed labels, on which scores do not depend given the true class.
-    """
+    """Return mean and variance of the scores of each true class."""
     A, w = labels.posterior, labels.weights / labels.weights.sum()
     gram = A.T @ (w[:, None] * A)
     moments = np.linalg.solve(gram, A.T @ (w[:, None] * np.stack([scores, scores**2], axis=1)))
@@ -135,20 +109,7 @@ def class_moments(scores, labels):
 
 
 def gaussian_accuracy(scores, labels):
-    """Return the accuracy of the sign of scores that are Gaussian within two classes.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n,)
-        Scores.
-    labels : Labels
-        The labels.
-
-    Returns
-    -------
-    float
-        The accuracy.
-    """
+    """Return the accuracy of the sign of scores that are Gaussian within two classes."""
     means, variances = class_moments(scores, labels)
     signs = np.array([-1.0, 1.0])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -174,10 +135,7 @@ def _standard(values):
 
 
 def _interval(score, labels):
-    """Return Wilson's interval of a share counted on the effective number of rows.
-
-    Label noise inflates the standard error of a count by the inverse of the contrast.
-    """
+    """Return Wilson's interval of a share counted on the effective number of rows."""
     n = labels.size * min(labels.contrast, 1.0) ** 2
     centre = (score + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z * np.sqrt(score * (1 - score) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
@@ -206,22 +164,7 @@ class ToldError(NamedTuple):
 
 
 def error_told(left_out, y, weights):
-    """Tell the mean squared error and R^2 on fresh rows.
-
-    Parameters
-    ----------
-    left_out : LeftOut
-        Predictions.
-    y : ndarray of shape (n,)
-        Targets.
-    weights : ndarray of shape (n,)
-        Weights of the rows.
-
-    Returns
-    -------
-    ToldError
-        Both; theory has every row with the mean leverage, and a paired test compares the two.
-    """
+    """Tell the mean squared error and R^2 on fresh rows."""
     w = weights / weights.sum()
     n = 1.0 / (w**2).sum()
     squares = (y - left_out.scores) ** 2
@@ -244,23 +187,7 @@ def error_told(left_out, y, weights):
 
 
 def stretched(score, ratio, chance):
-    """Return an accuracy whose distance from chance, as a normal deviate, is multiplied.
-
-    Parameters
-    ----------
-    score : float
-        Accuracy.
-    ratio : ndarray
-        Factors.
-    chance : float
-        Accuracy of a guess among equally frequent classes, 1/K.
-
-    Returns
-    -------
-    ndarray
-        Accuracies: with orthogonal class means and white noise, K classes at distance d have
-        ``E[Phi(t + d)^(K - 1)]``; d is read off and multiplied.
-    """
+    """Return an accuracy whose distance from chance, as a normal deviate, is multiplied."""
     ratio = np.asarray(ratio, dtype=float)
     n_classes = round(1.0 / chance)
     if n_classes == 2:

@@ -63,19 +63,7 @@ class Transfer(NamedTuple):
     variances: np.ndarray
 
     def moments(self, alpha, n_samples, noise=None):
-        """Return error (q,), covariance (q,), ``1 - df2 / n``, and whether the profile ends before.
-
-        Parameters
-        ----------
-        alpha : float
-            Penalty per row.
-        n_samples : float
-            Number of rows.
-        noise : tuple of (float, ndarray of shape (q,)), optional
-            Contrast of other labels over that of the present ones, and variances of the other
-            targets. Labels of contrast c have ``E[observed | x] = c E[true | x]`` up to a constant:
-            covariances, and ``bias - variance``, scale with c^2.
-        """
+        """Return error (q,), covariance (q,), 1 - df2 / n, and whether the profile ends before."""
         kappa = transfer_penalty(self.profile, alpha, n_samples)
         bias, covariance = (
             np.array([transfer_values(self.profile, column, kappa) for column in table.T])
@@ -91,37 +79,7 @@ class Transfer(NamedTuple):
 
 
 def ridge_transfer(X, targets, weights, fit_intercept, basis=None):
-    r"""Measure on one training set what other sizes depend on.
-
-    Parameters
-    ----------
-    X : array or sparse matrix of shape (n, p)
-        Data.
-    targets : ndarray of shape (n, q)
-        Targets.
-    weights : ndarray of shape (n,)
-        Weights of the rows.
-    fit_intercept : bool
-        Whether an intercept is fitted.
-    basis : RidgeBasis, optional
-        Decomposition of the data.
-
-    Returns
-    -------
-    Transfer
-        On a grid of penalties.
-
-    Notes
-    -----
-    With the renormalised penalty k of a penalty alpha and n rows, the error on fresh rows is
-    ``G(k) / (1 - df2(k) / n)`` and the covariance of target and prediction is a function of k
-    alone. Leave-one-out measures both at all penalties, hence G; another number of rows and another
-    penalty only lead to another k. Nothing is assumed of the covariance of the features.
-
-    References
-    ----------
-    arXiv:1507.03003. arXiv:2303.01372.
-    """
+    r"""Measure on one training set what other sizes depend on."""
     if basis is None:
         plain = None if (weights == 1.0).all() else weights
         basis = ridge_basis(X, plain, fit_intercept=fit_intercept)
@@ -144,22 +102,7 @@ def ridge_transfer(X, targets, weights, fit_intercept, basis=None):
 
 
 def separation(moments, variances, clean_variances, contrast):
-    """Return the distance of clean classes over the deviation within them, up to a factor.
-
-    Parameters
-    ----------
-    moments : tuple
-        From `Transfer.moments`.
-    variances, clean_variances : ndarray of shape (q,)
-        Variances of the targets, as they are and without noise.
-    contrast : float
-        What noise leaves of a difference.
-
-    Returns
-    -------
-    ndarray of shape (q,)
-        ``cov(y, f) / var(y)`` over the standard deviation of f within the classes.
-    """
+    """Return the distance of clean classes over the deviation within them, up to a factor."""
     errors, covariance = moments[:2]
     spread = errors - variances + 2.0 * covariance
     clean = covariance / contrast

@@ -419,10 +419,7 @@ class _Report:
         return self._transfer.moments(self._penalty.at(self.size), self.size)
 
     def _clean_variances(self):
-        """Return the variances of the targets without noise.
-
-        Leave-one-out and class weights move variances a little: kept as they were measured.
-        """
+        """Return the variances of the targets without noise."""
         prior, rates = self.labels.prior, self.labels.rates
         scale = self._transfer.variances / _variances(prior, rates)
         return scale * _variances(prior, np.zeros(len(prior)))

@@ -41,26 +41,7 @@ class LeftOut(NamedTuple):
 
 
 def ridge_left_out(model, X, targets, weights):
-    """Return the exact leave-one-out scores of a ridge fit.
-
-    Parameters
-    ----------
-    model : Ridge, RidgeClassifier or their cross-validated forms
-        Fitted.
-    X : array or sparse matrix of shape (n, p)
-        Data.
-    targets : ndarray of shape (n,) or (n, K)
-        Targets.
-    weights : ndarray of shape (n,)
-        Weights.
-
-    Returns
-    -------
-    LeftOut
-        The scores.
-    basis : RidgeBasis
-        Decomposition of the data.
-    """
+    """Return the exact leave-one-out scores of a ridge fit."""
     basis = ridge_basis(X, _plain(weights), fit_intercept=model.fit_intercept)
     alpha = ridge_penalty(model) / basis.total_weight
     scores, fitted, leverage = loo_scores(basis, targets, alpha)
@@ -86,22 +67,7 @@ def _plain(weights):
 
 
 def total_weights(model, y, weights):
-    """Return the weights of the rows times those of their classes.
-
-    Parameters
-    ----------
-    model : classifier
-        With `class_weight`.
-    y : ndarray of shape (n,)
-        Labels.
-    weights : ndarray of shape (n,)
-        Weights of the rows.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        The products.
-    """
+    """Return the weights of the rows times those of their classes."""
     given = getattr(model, "class_weight", None)
     if given is None:
         return weights
@@ -115,30 +81,7 @@ def total_weights(model, y, weights):
 
 
 def discriminant_left_out(model, X, codes):
-    r"""Return the exact leave-one-out scores of linear discriminant analysis.
-
-    Parameters
-    ----------
-    model : LinearDiscriminantAnalysis
-        Fitted.
-    X : ndarray of shape (n, p)
-        Data, with more rows than features and classes.
-    codes : ndarray of shape (n,)
-        Codes of the classes.
-
-    Returns
-    -------
-    LeftOut or None
-        Log-posteriors up to a constant a row, their difference for two classes; None where the
-        scatter within classes is singular or shrunk, or weighs classes by given priors.
-
-    Notes
-    -----
-    Without row i of class k the scatter within classes loses ``c d d^T``, ``d = x_i - m_k``,
-    ``c = n_k / (n_k - 1)``, and the mean of its class becomes ``m_k - d / (n_k - 1)``: by the
-    formula of Sherman and Morrison all scores follow from products with one inverse,
-    O(n p^2 + n K^2) in all.
-    """
+    r"""Return the exact leave-one-out scores of linear discriminant analysis."""
     counts = np.bincount(codes).astype(float)
     n, n_classes = len(X), len(counts)
     if counts.min() < 2 or n - n_classes <= X.shape[1] or model.shrinkage is not None:
@@ -208,29 +151,7 @@ def _discriminant_scores(parts, energy, priors, degrees):
 
 
 def logistic_left_out(model, X, codes, weights):
-    r"""Return approximate leave-one-out scores of logistic regression.
-
-    Parameters
-    ----------
-    model : LogisticRegression
-        Fitted, with the penalty l2 or none.
-    X : ndarray of shape (n, p)
-        Data.
-    codes : ndarray of shape (n,)
-        Codes of the classes.
-    weights : ndarray of shape (n,)
-        Weights of the rows, those of their classes included.
-
-    Returns
-    -------
-    LeftOut or None
-        The scores; None where the Hessian is too large.
-
-    Notes
-    -----
-    One Newton step from the fit to all rows: with ``G_i = x_i^T H^-1 x_i`` (K x K for K classes),
-    the residuals r and ``W_i`` the Hessian of row i, the scores move by ``G (1 - W G)^-1 r``.
-    """
+    r"""Return approximate leave-one-out scores of logistic regression."""
     design = np.hstack([X, np.ones((len(X), 1))]) if model.fit_intercept else np.asarray(X)
     scores = model.decision_function(X)
     penalty = np.full(design.shape[1], 1.0 / model.C if np.isfinite(model.C) else 0.0)
@@ -263,10 +184,7 @@ def _binary_newton(design, scores, codes, weights, penalty):
 
 
 def _too_far(scores, left_out):
-    """Tell whether scores move so far that the loss is no parabola between, as without a penalty.
-
-    Over four units the curvature of the logistic loss changes by a factor of fifty.
-    """
+    """Return whether scores move so far that the loss is no parabola between."""
     return np.mean(np.abs(left_out - scores) > _FARTHEST) > _FEW
 
 
@@ -305,29 +223,7 @@ def _softmax_newton(design, scores, codes, weights, penalty):
 
 
 def folded_scores(model, X, y, weights):
-    """Return scores of rows by fits to the other folds of twenty.
-
-    Parameters
-    ----------
-    model : estimator
-        Any of the estimators that are reported.
-    X : array or sparse matrix of shape (n, p)
-        Data.
-    y : ndarray of shape (n,)
-        Labels or targets.
-    weights : ndarray of shape (n,)
-        Weights of the rows.
-
-    Returns
-    -------
-    LeftOut
-        The scores.
-
-    Raises
-    ------
-    ValueError
-        If a class has one row only.
-    """
+    """Return scores of rows by fits to the other folds of twenty."""
     classifier = isinstance(model, (LogisticRegression, RidgeClassifier)) or hasattr(
         model, "classes_"
     )

@@ -12,25 +12,7 @@ Closed: TypeAlias = Literal["both", "left", "right", "neither"]
 
 
 def as_floats(name: str, value: Any) -> FloatArray:
-    """Return `value` as a float64 array, refusing what is not a real number.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    value : array-like
-        What was given.
-
-    Returns
-    -------
-    ndarray
-        The numbers; NaN is left to the range check.
-
-    Raises
-    ------
-    TypeError
-        If `value` does not convert to real numbers.
-    """
+    """Return `value` as a float64 array, refusing what is not a real number."""
     array = _as_array(name, value)
     if array.dtype.kind not in "biuf":
         raise TypeError(
@@ -58,31 +40,7 @@ def in_range(
     closed: Closed = "both",
     remedy: str = "",
 ) -> FloatArray:
-    """Return `value` as floats after checking that every entry lies in an interval.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    value : array-like
-        What was given; NaN is outside every interval.
-    low, high : float
-        Ends of the interval.
-    closed : {"both", "left", "right", "neither"}, default="both"
-        Which ends belong to it.
-    remedy : str, default=""
-        What to do about it; closes the message.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-
-    Raises
-    ------
-    ValueError
-        If an entry is outside; the first such entry is named.
-    """
+    """Return `value` as floats after checking that every entry lies in an interval."""
     array = as_floats(name, value)
     above = array >= low if closed in ("both", "left") else array > low
     below = array <= high if closed in ("both", "right") else array < high
@@ -98,27 +56,7 @@ def in_range(
 
 
 def finite_floats(name: str, value: Any, remedy: str) -> FloatArray:
-    """Return `value` as floats after checking that every entry is finite.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    value : array-like
-        What was given.
-    remedy : str
-        What to do about it; closes the message.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-
-    Raises
-    ------
-    ValueError
-        If an entry is not finite; the first such entry is named.
-    """
+    """Return `value` as floats after checking that every entry is finite."""
     array = as_floats(name, value)
     finite = np.isfinite(array)
     if not finite.all():
@@ -127,26 +65,7 @@ def finite_floats(name: str, value: Any, remedy: str) -> FloatArray:
 
 
 def as_pair(name: str, value: Any) -> tuple[Any, Any]:
-    """Split a pair given in class order (negative, positive).
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    value : tuple or list of two array-likes, or ndarray of shape (..., 2)
-        The pair. The two items of a tuple or list may be arrays that broadcast; an ndarray is
-        split along its last axis.
-
-    Returns
-    -------
-    negative, positive : array-like
-        The two items.
-
-    Raises
-    ------
-    ValueError
-        If there are not exactly two.
-    """
+    """Split a pair given in class order (negative, positive)."""
     if isinstance(value, tuple | list):
         if len(value) == 2:
             return value[0], value[1]
@@ -161,41 +80,14 @@ def as_pair(name: str, value: Any) -> tuple[Any, Any]:
 
 
 def check_prior(prior: Any) -> FloatArray:
-    """Check the probability of the positive class, strictly between 0 and 1.
-
-    Parameters
-    ----------
-    prior : array-like
-        What was given.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-    """
+    """Check the probability of the positive class, strictly between 0 and 1."""
     return in_range(
         "prior", prior, 0.0, 1.0, "neither", "It is the probability of the positive class."
     )
 
 
 def check_noise_rates(noise_rates: Any) -> tuple[FloatArray, FloatArray]:
-    """Check a pair of noise rates: each in [0, 1), summing to less than 1.
-
-    Parameters
-    ----------
-    noise_rates : pair of array-like
-        `(P(observed + | true -), P(observed - | true +))`, see `as_pair`.
-
-    Returns
-    -------
-    negative, positive : ndarray
-        The two rates.
-
-    Raises
-    ------
-    ValueError
-        If a rate is outside [0, 1) or the labels are no better than chance.
-    """
+    """Check a pair of noise rates: each in [0, 1), summing to less than 1."""
     remedy = "It is the fraction of that class whose label was flipped."
     low, high = as_pair("noise_rates", noise_rates)
     negative = in_range("noise_rates[0]", low, 0.0, 1.0, "left", remedy)
@@ -213,23 +105,7 @@ def check_noise_rates(noise_rates: Any) -> tuple[FloatArray, FloatArray]:
 
 
 def broadcast(**arrays: FloatArray) -> tuple[FloatArray, ...]:
-    """Broadcast arrays together, naming the parameters that do not fit.
-
-    Parameters
-    ----------
-    **arrays : ndarray
-        The arrays under the names of their parameters.
-
-    Returns
-    -------
-    tuple of ndarray
-        Read-only views of one common shape, in the order given.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not broadcast.
-    """
+    """Broadcast arrays together, naming the parameters that do not fit."""
     try:
         return tuple(np.broadcast_arrays(*arrays.values()))
     except ValueError as error:
@@ -241,17 +117,6 @@ def broadcast(**arrays: FloatArray) -> tuple[FloatArray, ...]:
 
 
 def unwrap(array: Any) -> FloatOrArray:
-    """Return a Python float for a 0-d array, and any other array as it is.
-
-    Parameters
-    ----------
-    array : ndarray
-        The result of a computation.
-
-    Returns
-    -------
-    float or ndarray
-        The same numbers.
-    """
+    """Return a Python float for a 0-d array, and any other array as it is."""
     array = np.asarray(array, dtype=np.float64)
     return float(array) if array.ndim == 0 else array

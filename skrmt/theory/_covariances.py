@@ -141,27 +141,7 @@ class DenseCovariances(Covariances):
 
 
 def as_covariances(value: Any, means: FloatArray) -> tuple[Covariances, FloatArray]:
-    """Read covariances in any of the accepted shapes, and rotate the means to their basis.
-
-    Parameters
-    ----------
-    value : array-like
-        A number, or an array of shape (K,), (p,), (K, p), (p, p) or (K, p, p).
-    means : ndarray of shape (K, p)
-        Class means.
-
-    Returns
-    -------
-    covariances : Covariances
-        The covariances.
-    means : ndarray of shape (K, p)
-        The means in their basis.
-
-    Raises
-    ------
-    ValueError
-        If the shape is not one of these or is ambiguous, or a matrix is no covariance.
-    """
+    """Read covariances in any of the accepted shapes, and rotate the means to their basis."""
     array = finite_floats("covariances", value, "Estimate them without missing values.")
     n_classes, n_features = means.shape
     if array.shape == (n_features, n_features):

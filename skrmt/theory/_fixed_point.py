@@ -28,27 +28,7 @@ class IsotropicScale(NamedTuple):
 
 
 def isotropic_scale(aspect_ratio: FloatArray, alpha: FloatArray) -> IsotropicScale:
-    r"""Solve the fixed point of the isotropic ridge in closed form, without cancellation.
-
-    Parameters
-    ----------
-    aspect_ratio : ndarray
-        eta = p / n, positive.
-    alpha : ndarray
-        Penalty per sample, from 0 to inf, both included.
-
-    Returns
-    -------
-    IsotropicScale
-        The scale u and the gap h.
-
-    Notes
-    -----
-    :math:`\delta = \eta(1+\delta)/(1+\gamma(1+\delta))` makes :math:`u = 1 + \gamma(1+\delta)`
-    the larger root of :math:`u^2 - (1+\gamma+\eta)u + \eta = 0`. The other root is
-    :math:`\eta/u`, so that :math:`h = 1-\eta/u^2 = S/u` with S the difference of the roots,
-    :math:`S^2 = (1-\eta)^2 + \gamma^2 + 2\gamma(1+\eta)`: a sum of positive terms.
-    """
+    r"""Solve the fixed point of the isotropic ridge in closed form, without cancellation."""
     finite = np.isfinite(alpha)
     gamma = np.where(finite, alpha, 1.0)
     spread = np.hypot(
@@ -61,36 +41,7 @@ def isotropic_scale(aspect_ratio: FloatArray, alpha: FloatArray) -> IsotropicSca
 def resolvent_traces(
     covariances: Covariances, priors: FloatArray, alpha: float, n_samples: float
 ) -> FloatArray:
-    r"""Solve :math:`\delta_a = \mathrm{tr}(C_a Q_0(\delta))/n` for all classes.
-
-    Parameters
-    ----------
-    covariances : Covariances
-        The covariances of the K classes.
-    priors : ndarray of shape (K,)
-        Class probabilities.
-    alpha : float
-        Penalty per sample, finite; 0 only where p < n and the mean covariance is invertible.
-    n_samples : float
-        Number of samples n.
-
-    Returns
-    -------
-    ndarray of shape (K,)
-        The traces delta.
-
-    Raises
-    ------
-    ValueError
-        If the iteration does not reach a residual of 1e-9.
-
-    Notes
-    -----
-    :math:`Q_0 = (\sum_a \pi_a C_a/(1+\delta_a) + \gamma I)^{-1}`. The right-hand side is
-    increasing and jointly concave in :math:`\delta` (a parallel sum), so Newton's method started
-    above the solution decreases to it, quadratically at the end; :math:`\mathrm{tr}(C_a)/(n
-    \gamma)` is such a start. At :math:`\gamma = 0` the start is the solution for a tiny penalty.
-    """
+    r"""Solve :math:`\delta_a = \mathrm{tr}(C_a Q_0(\delta))/n` for all classes."""
     if alpha > 0:
         start = covariances.traces() / n_samples / alpha
     else:

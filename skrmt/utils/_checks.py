@@ -54,42 +54,7 @@ def check_array_like_on_device(
     ensure_min_samples: int = 1,
     ensure_finite: bool = True,
 ) -> Any:
-    """Check a dense array or tensor and return it in floating point, on the device it is on.
-
-    Parameters
-    ----------
-    X : array-like or torch tensor
-        The array.
-    name : str, default="X"
-        What the user calls it, for the messages.
-    ndim : int, default=2
-        Number of dimensions it must have.
-    n_features : int, optional
-        Length its last axis must have, after `fit` for instance.
-    ensure_min_samples : int, default=1
-        Smallest allowed length of the first axis; every other axis must have at least 1.
-    ensure_finite : bool, default=True
-        Refuse NaN and infinity.
-
-    Returns
-    -------
-    ndarray or torch tensor
-        Same values and device; float32 stays, float16 and bfloat16 become float32, anything else
-        float64. No copy where none is needed.
-
-    Raises
-    ------
-    TypeError
-        If it is not numeric, or sparse.
-    ValueError
-        If it is complex, or its number of dimensions, its shape or a value is refused.
-
-    Examples
-    --------
-    >>> from skrmt.utils._checks import check_array_like_on_device
-    >>> check_array_like_on_device([[1, 2]])
-    array([[1., 2.]])
-    """
+    """Check a dense array or tensor and return it in floating point, on the device it is on."""
     X = _float_tensor(X, name) if is_torch(X) else _float_array(X, name)
     _check_shape(X, name, ndim, ensure_min_samples, n_features)
     if ensure_finite:
@@ -100,42 +65,7 @@ def check_array_like_on_device(
 def check_tensor(
     X: Any, name: str = "X", *, shape: tuple[int, ...] | None = None, min_samples: int = 2
 ) -> tuple[Any, float]:
-    """Check a dense tensor of order 3 or more, on the device it is on.
-
-    Parameters
-    ----------
-    X : array-like or torch tensor
-        The tensor.
-    name : str, default="X"
-        What the user calls it, for the messages.
-    shape : tuple of int, optional
-        Sizes that all axes but the first must have, after `fit` for instance.
-    min_samples : int, default=2
-        Smallest allowed size of the first axis; all others must have at least 2.
-
-    Returns
-    -------
-    tensor : ndarray or torch tensor
-        Same values and device, C-contiguous; float32 stays, float16 and bfloat16 become float32,
-        anything else float64. No copy where none is needed.
-    largest : float
-        Largest magnitude.
-
-    Raises
-    ------
-    TypeError
-        If it is not numeric, or sparse.
-    ValueError
-        If it is complex, its number of axes, a size or a value is refused, or, without `shape`,
-        it is constant.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.utils._checks import check_tensor
-    >>> check_tensor(np.arange(8).reshape(2, 2, 2))[1]
-    7.0
-    """
+    """Check a dense tensor of order 3 or more, on the device it is on."""
     X = _float_tensor(X, name) if is_torch(X) else _float_array(X, name)
     sizes = tuple(int(size) for size in X.shape)
     if len(sizes) < 3:
@@ -168,35 +98,7 @@ def check_tensor(
 
 
 def check_sample_weight(sample_weight: Any, n_samples: int, *, like: Any = None) -> Any:
-    """Check the weights of the samples.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_samples,), float or None
-        The weights; None and a number mean equal weights.
-    n_samples : int
-        Number of samples.
-    like : torch tensor, optional
-        Where this is a tensor the weights are returned as a tensor on its device.
-
-    Returns
-    -------
-    ndarray or torch tensor of shape (n_samples,)
-        float64 weights, finite, not negative, not all zero.
-
-    Raises
-    ------
-    TypeError
-        If they are not numeric.
-    ValueError
-        If their shape is wrong, one is negative, NaN or infinite, or all are zero.
-
-    Examples
-    --------
-    >>> from skrmt.utils._checks import check_sample_weight
-    >>> check_sample_weight(None, 2)
-    array([1., 1.])
-    """
+    """Check the weights of the samples."""
     if sample_weight is None:
         sample_weight = 1.0
     weights = _as_float64(sample_weight, "sample_weight", like)

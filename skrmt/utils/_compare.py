@@ -10,50 +10,12 @@ from ._checks import is_torch
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
-    """Return the public fitted attributes of an estimator.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A fitted estimator.
-
-    Returns
-    -------
-    dict
-        Values of the attributes whose name ends, and does not start, with an underscore.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> from skrmt.utils._compare import fitted_state
-    >>> fitted_state(SimpleNamespace(alpha=1, alpha_=2, _alpha_=3))
-    {'alpha_': 2}
-    """
+    """Return the public fitted attributes of an estimator."""
     return {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}
 
 
 def assert_same(actual: Any, expected: Any, rtol: float = 0.0, what: str = "value") -> None:
-    """Raise unless two results agree: numbers, arrays, tensors, containers or objects.
-
-    Parameters
-    ----------
-    actual, expected : object
-        What is compared.
-    rtol : float, default=0.0
-        Allowed difference of floating-point arrays, relative to the largest entry of `expected`.
-    what : str, default="value"
-        What it is, for the message.
-
-    Raises
-    ------
-    AssertionError
-        If they differ.
-
-    Examples
-    --------
-    >>> from skrmt.utils._compare import assert_same
-    >>> assert_same({"a": [1.0, float("nan")]}, {"a": [1.0, float("nan")]})
-    """
+    """Raise unless two results agree: numbers, arrays, tensors, containers or objects."""
     if is_torch(actual) or is_torch(expected):
         _assert_same_arrays(_numpy(actual), _numpy(expected), rtol, what)
     elif isinstance(expected, dict):

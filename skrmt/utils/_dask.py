@@ -12,61 +12,13 @@ from ._optional import import_optional
 
 
 def is_dask(x: Any) -> bool:
-    """Tell whether x is a Dask array, without importing dask.
-
-    Parameters
-    ----------
-    x : object
-        Anything.
-
-    Returns
-    -------
-    bool
-        True for a `dask.array.Array`.
-
-    Examples
-    --------
-    >>> from skrmt.utils._dask import is_dask
-    >>> is_dask([1.0])
-    False
-    """
+    """Tell whether x is a Dask array, without importing dask."""
     dask_array = sys.modules.get("dask.array")
     return hasattr(dask_array, "Array") and isinstance(x, dask_array.Array)
 
 
 def check_dask(X: Any, name: str = "X", ndim: int = 2, *, ensure_finite: bool = True) -> Any:
-    """Check a Dask array and chunk it by rows.
-
-    Parameters
-    ----------
-    X : dask array
-        The array; unknown chunk sizes are computed.
-    name : str, default="X"
-        What the user calls it, for the messages.
-    ndim : int, default=2
-        Number of dimensions it must have.
-    ensure_finite : bool, default=True
-        Read the array once, and refuse NaN and infinity.
-
-    Returns
-    -------
-    dask array
-        Same values, one chunk along every axis but the first; float32 stays, other numbers become
-        float64.
-
-    Raises
-    ------
-    ValueError
-        If its number of dimensions is another, it is empty, not numeric, or a value is NaN or
-        infinite.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> from skrmt.utils._dask import check_dask
-    >>> check_dask(da.ones((6, 4), chunks=(3, 2), dtype=int)).chunks
-    ((3, 3), (4,))
-    """
+    """Check a Dask array and chunk it by rows."""
     if X.ndim != ndim:
         raise ValueError(f"{name} has {X.ndim} dimensions, {ndim} are needed.")
     if X.dtype.kind not in "biuf":
@@ -88,25 +40,7 @@ def _is_finite(block: np.ndarray) -> bool:
 
 
 def row_slices(X: Any) -> list[slice]:
-    """Return the rows of every block.
-
-    Parameters
-    ----------
-    X : dask array of shape (n, ...)
-        Chunked by rows.
-
-    Returns
-    -------
-    list of slice
-        One slice a block, in order.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> from skrmt.utils._dask import row_slices
-    >>> row_slices(da.ones((5, 2), chunks=(3, 2)))
-    [slice(0, 3, None), slice(3, 5, None)]
-    """
+    """Return the rows of every block."""
     ends = np.cumsum(X.chunks[0]).tolist()
     return [slice(start, stop) for start, stop in zip([0, *ends], ends, strict=False)]
 
@@ -114,33 +48,7 @@ def row_slices(X: Any) -> list[slice]:
 def map_blocks(
     function: Callable[..., Any], X: Any, *row_arrays: np.ndarray, shared: tuple = ()
 ) -> list[Any]:
-    """Call a function of every block of rows on the workers.
-
-    Parameters
-    ----------
-    function : callable
-        ``function(block, *parts_of_row_arrays, *shared)``, defined in a module, so that workers
-        find it.
-    X : dask array of shape (n, ...)
-        Chunked by rows.
-    *row_arrays : ndarray of shape (n, ...)
-        What belongs to the rows; each task gets its part.
-    shared : tuple, default=()
-        What every block needs; it is sent once.
-
-    Returns
-    -------
-    list
-        The results, in the order of the blocks.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> import numpy as np
-    >>> from skrmt.utils._dask import map_blocks
-    >>> [float(total) for total in map_blocks(np.sum, da.ones((5, 2), chunks=(3, 2)))]
-    [6.0, 4.0]
-    """
+    """Call a function of every block of rows on the workers."""
     tasks = _tasks(function, X, row_arrays, shared)
     return list(import_optional("dask", "dask").compute(*tasks))
 
@@ -148,33 +56,7 @@ def map_blocks(
 def reduce_blocks(
     function: Callable[..., Any], X: Any, *row_arrays: np.ndarray, shared: tuple = ()
 ) -> Any:
-    """Add up what a function gives for every block of rows.
-
-    Parameters
-    ----------
-    function : callable
-        ``function(block, *parts_of_row_arrays, *shared)`` gives an array, or a tuple of arrays.
-    X : dask array of shape (n, ...)
-        Chunked by rows.
-    *row_arrays : ndarray of shape (n, ...)
-        What belongs to the rows; each task gets its part.
-    shared : tuple, default=()
-        What every block needs; it is sent once.
-
-    Returns
-    -------
-    array or tuple of arrays
-        The total. Partial results are added in pairs on the workers, always in the same order:
-        a worker that is lost and replaced changes nothing.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> import numpy as np
-    >>> from skrmt.utils._dask import reduce_blocks
-    >>> float(reduce_blocks(np.sum, da.ones((5, 2), chunks=(2, 2))))
-    10.0
-    """
+    """Add up what a function gives for every block of rows."""
     dask = import_optional("dask", "dask")
     add = dask.delayed(_add, pure=True)
     parts = _tasks(function, X, row_arrays, shared)
@@ -207,23 +89,5 @@ def _add(first: Any, second: Any) -> Any:
 
 
 def to_local(x: Any) -> Any:
-    """Return the array that a Dask array stands for, anything else as it is.
-
-    Parameters
-    ----------
-    x : object
-        A Dask array or anything else.
-
-    Returns
-    -------
-    object
-        An ndarray for a Dask array.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> from skrmt.utils._dask import to_local
-    >>> to_local(da.arange(3, chunks=2))
-    array([0, 1, 2])
-    """
+    """Return the array that a Dask array stands for, anything else as it is."""
     return x.compute() if is_dask(x) else x

@@ -10,19 +10,7 @@ from ._sklearn_compat import BaseEstimator
 
 
 def public_subpackages() -> list[str]:
-    """Return the dotted names of the public subpackages, sorted.
-
-    Returns
-    -------
-    list of str
-        "skrmt.cluster", "skrmt.collapse", ...
-
-    Examples
-    --------
-    >>> from skrmt.utils._discovery import public_subpackages
-    >>> "skrmt.utils" in public_subpackages()
-    True
-    """
+    """Return the dotted names of the public subpackages, sorted."""
     package = importlib.import_module(__package__.partition(".")[0])
     return sorted(
         f"{package.__name__}.{module.name}"

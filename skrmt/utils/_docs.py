@@ -8,14 +8,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 
 @cache
 def documentation_url() -> str:
-    """Return the address of the documentation, from the metadata of the distribution.
-
-    Returns
-    -------
-    str
-        The "Documentation" entry of the project's addresses without a trailing slash, or an
-        empty string where there is none.
-    """
+    """Return the address of the documentation, from the metadata of the distribution."""
     try:
         urls = metadata("skrmt").get_all("Project-URL") or []
     except PackageNotFoundError:

@@ -10,20 +10,7 @@ import numpy as np
 
 
 def global_state() -> dict[str, Any]:
-    """Return the state of the process that skrmt promises to leave alone.
-
-    Returns
-    -------
-    dict
-        NumPy's global seed and error state, the warning filters and, for the libraries that are
-        loaded, tensorly's backend and torch's default dtype and seed; all comparable with ``==``.
-
-    Examples
-    --------
-    >>> from skrmt.utils._global_state import global_state
-    >>> global_state() == global_state()
-    True
-    """
+    """Return the state of the process that skrmt promises to leave alone."""
     kind, keys, position, *gauss = np.random.get_state()
     state = {
         "np.random": (kind, keys.tobytes(), position, *gauss),
@@ -40,22 +27,5 @@ def global_state() -> dict[str, Any]:
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Return the names of the entries of two states that differ.
-
-    Parameters
-    ----------
-    before, after : dict
-        What `global_state` returned; a library loaded in between does not count.
-
-    Returns
-    -------
-    list of str
-        The names.
-
-    Examples
-    --------
-    >>> from skrmt.utils._global_state import changed
-    >>> changed({"seed": 1}, {"seed": 2, "other": 0})
-    ['seed']
-    """
+    """Return the names of the entries of two states that differ."""
     return [name for name in before if before[name] != after[name]]

@@ -12,10 +12,7 @@ Z95 = 1.959963984540054
 def normal_interval(
     centre: float, std: ArrayLike, low: float = 0.0, high: float = 1.0
 ) -> np.ndarray:
-    """Return the 95 % interval of a normal estimate within bounds, shape (2,).
-
-    `std` is one standard deviation, or a pair for the lower and the upper side.
-    """
+    """Return the 95 % interval of a normal estimate within bounds, shape (2,)."""
     below, above = np.broadcast_to(std, (2,))
     return np.clip([centre - Z95 * below, centre + Z95 * above], low, high)
 

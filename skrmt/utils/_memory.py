@@ -25,26 +25,7 @@ _LONGEST = 200
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory does not suffice.
-
-    Parameters
-    ----------
-    error : BaseException
-        What was raised.
-
-    Returns
-    -------
-    bool
-        True for a MemoryError, NumPy's included, and for what torch raises on the CPU and on CUDA.
-
-    Examples
-    --------
-    >>> from skrmt.utils._memory import out_of_memory
-    >>> out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB."))
-    True
-    >>> out_of_memory(RuntimeError("shapes differ"))
-    False
-    """
+    """Tell whether an error says that memory does not suffice."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
@@ -54,34 +35,7 @@ def out_of_memory(error: BaseException) -> bool:
 def memory_advice(
     what: str, given: Callable[[], Mapping[str, Any]], *remedies: str
 ) -> Iterator[None]:
-    """Turn every kind of out-of-memory error into one that says what to reduce.
-
-    Parameters
-    ----------
-    what : str
-        What is being computed, "PreferencePolicy.fit" for instance.
-    given : callable
-        Returns its arguments and parameters by name, if memory runs out: the shapes of arrays are
-        reported, and the others that set how much memory is used are named as remedies.
-    *remedies : str
-        What else helps, best first.
-
-    Raises
-    ------
-    MemoryError
-        Where memory did not suffice inside. Its cause is the original error. One that has passed
-        here before, further inside, is left as it is.
-
-    Examples
-    --------
-    >>> from skrmt.utils._memory import memory_advice
-    >>> try:
-    ...     with memory_advice("The kernel", lambda: {"block_size": 1024}):
-    ...         raise MemoryError("Unable to allocate 7 TiB")
-    ... except MemoryError as error:
-    ...     print(error)
-    The kernel ran out of memory: Unable to allocate 7 TiB. Give a smaller block_size.
-    """
+    """Turn every kind of out-of-memory error into one that says what to reduce."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -91,30 +45,7 @@ def memory_advice(
 
 
 def explains_memory(*remedies: str) -> Callable[[_Function], _Function]:
-    """Decorate a function with `memory_advice`.
-
-    Parameters
-    ----------
-    *remedies : str
-        What helps, best first; more follow from the arguments of each call.
-
-    Returns
-    -------
-    callable
-        A decorator of functions and of generator functions.
-
-    Examples
-    --------
-    >>> from skrmt.utils._memory import explains_memory
-    >>> @explains_memory("fewer points")
-    ... def table(n):
-    ...     raise MemoryError
-    >>> try:
-    ...     table(10**9)
-    ... except MemoryError as error:
-    ...     print(error)
-    table ran out of memory. Give fewer points.
-    """
+    """Decorate a function with `memory_advice`."""
 
     def decorate(function: _Function) -> _Function:
         signature = inspect.signature(function)

@@ -58,12 +58,7 @@ class MergedRows(NamedTuple):
 
 
 def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray) -> MergedRows:
-    """Merge rows that are identical in X and in `labels`, adding their positive weights.
-
-    X is an array, sparse matrix, tensor or dask array of shape (n, p); `labels` of shape (n,) or
-    (n, k) holds what else must be equal. All is decided from the merged table, so that a row of
-    weight 2 and the row twice are the same.
-    """
+    """Merge rows that are identical in X and in `labels`, adding their positive weights."""
     n = X.shape[0]
     labels = np.ascontiguousarray(np.reshape(labels, (n, -1)))
     twins = _twins(X)
@@ -88,12 +83,7 @@ def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray) -> MergedRows:
 
 
 def _is_discrete(X, first, labels, total, twins, counted) -> bool:
-    """Return whether rows recur because the columns of X have few values.
-
-    Each column must have at most half as many values as there are distinct rows of X (two are
-    always few), and rows must recur: with other labels, or, where weights are counts, at least
-    twice on average.
-    """
+    """Return whether rows recur because the columns of X have few values."""
     rank = np.arange(X.shape[0])
     contents: dict = {}
     for row, content in zip(*twins, strict=True):

@@ -7,31 +7,7 @@ from types import ModuleType
 
 
 def import_optional(module: str, extra: str) -> ModuleType:
-    """Import a package that skrmt does not require.
-
-    Parameters
-    ----------
-    module : str
-        Dotted name of the module, "matplotlib.pyplot" for instance.
-    extra : str
-        The extra of skrmt that installs it: "torch", "plot", "cli", "dask" or "hf".
-
-    Returns
-    -------
-    module
-        The module.
-
-    Raises
-    ------
-    ImportError
-        If the package is not installed; the message names the extra.
-
-    Examples
-    --------
-    >>> from skrmt.utils._optional import import_optional
-    >>> import_optional("json", "cli").dumps([1])
-    '[1]'
-    """
+    """Import a package that skrmt does not require."""
     package = module.partition(".")[0]
     try:
         return importlib.import_module(module)

@@ -17,32 +17,7 @@ _DIGEST = 16
 def row_values(
     function: Callable[..., np.ndarray], X: Any, *row_arrays: np.ndarray, shared: tuple = ()
 ) -> np.ndarray:
-    """Return one result a row.
-
-    Parameters
-    ----------
-    function : callable
-        ``function(rows, *parts_of_row_arrays, *shared)`` gives an array with one entry a row, the
-        same whichever rows come with it. It is defined in a module, so that workers find it.
-    X : ndarray or dask array of shape (n, p)
-        The rows.
-    *row_arrays : ndarray of shape (n, ...)
-        What belongs to them.
-    shared : tuple, default=()
-        What every block needs.
-
-    Returns
-    -------
-    ndarray of shape (n, ...)
-        The results.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.utils._rows import row_values
-    >>> row_values(np.matmul, np.eye(2), shared=(np.array([3.0, 4.0]),))
-    array([3., 4.])
-    """
+    """Return one result a row."""
     if not is_dask(X):
         return function(X, *row_arrays, *shared)
     return np.concatenate(map_blocks(function, X, *row_arrays, shared=shared))
@@ -51,34 +26,7 @@ def row_values(
 def row_sums(
     function: Callable[..., Any], X: Any, *row_arrays: np.ndarray, shared: tuple = ()
 ) -> Any:
-    """Return a result that adds up over the rows.
-
-    Parameters
-    ----------
-    function : callable
-        ``function(rows, *parts_of_row_arrays, *shared)`` gives an array or a tuple of arrays, sums
-        over its rows. It is defined in a module, so that workers find it.
-    X : ndarray or dask array of shape (n, p)
-        The rows.
-    *row_arrays : ndarray of shape (n, ...)
-        What belongs to them.
-    shared : tuple, default=()
-        What every block needs.
-
-    Returns
-    -------
-    array or tuple of arrays
-        The sums.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.utils._rows import row_sums
-    >>> def total(rows, weights):
-    ...     return weights @ rows
-    >>> row_sums(total, np.eye(2), np.array([3.0, 4.0]))
-    array([3., 4.])
-    """
+    """Return a result that adds up over the rows."""
     if not is_dask(X):
         return function(X, *row_arrays, *shared)
     return reduce_blocks(function, X, *row_arrays, shared=shared)
@@ -106,28 +54,7 @@ class RowJob(NamedTuple):
 
 
 def block_values(jobs: Sequence[RowJob]) -> list[list[Any]]:
-    """Return the results for the blocks of several Dask arrays.
-
-    Parameters
-    ----------
-    jobs : sequence of RowJob
-        Arrays that come from the same blocks, such as rows taken from one array, are computed from
-        one reading of them.
-
-    Returns
-    -------
-    list of list
-        For each job the results in the order of its blocks.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> import numpy as np
-    >>> from skrmt.utils._rows import RowJob, block_values
-    >>> X = da.ones((5, 2), chunks=(3, 2))
-    >>> [[int(total) for total in job] for job in block_values([RowJob(np.sum, X, ())])]
-    [[6, 4]]
-    """
+    """Return the results for the blocks of several Dask arrays."""
     dask = import_optional("dask", "dask")
     tasks = [_job_tasks(job) for job in jobs]
     flat = iter(dask.compute(*(task for job in tasks for task in job)))
@@ -135,27 +62,7 @@ def block_values(jobs: Sequence[RowJob]) -> list[list[Any]]:
 
 
 def block_sums(jobs: Sequence[RowJob]) -> list[Any]:
-    """Return results that add up over the rows of several Dask arrays.
-
-    Parameters
-    ----------
-    jobs : sequence of RowJob
-        Their functions give an array or a tuple of arrays; blocks are read as in `block_values`.
-
-    Returns
-    -------
-    list
-        The total of each job, added in pairs on the workers.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> import numpy as np
-    >>> from skrmt.utils._rows import RowJob, block_sums
-    >>> X = da.ones((5, 2), chunks=(2, 2))
-    >>> [int(total) for total in block_sums([RowJob(np.sum, X, ()), RowJob(np.sum, 2 * X, ())])]
-    [10, 20]
-    """
+    """Return results that add up over the rows of several Dask arrays."""
     dask = import_optional("dask", "dask")
     add = dask.delayed(_added, pure=False)
     totals = []
@@ -192,50 +99,12 @@ def _added(one: Any, other: Any) -> Any:
 
 
 def take_rows(X: Any, rows: np.ndarray) -> Any:
-    """Return some rows, in their order.
-
-    Parameters
-    ----------
-    X : array or dask array of shape (n, p)
-        The rows.
-    rows : ndarray of bool of shape (n,)
-        Which of them.
-
-    Returns
-    -------
-    array or dask array
-        The rows; a Dask array keeps its blocks, and knows their sizes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.utils._rows import take_rows
-    >>> take_rows(np.eye(2), np.array([False, True]))
-    array([[0., 1.]])
-    """
+    """Return some rows, in their order."""
     return X[np.flatnonzero(rows)] if is_dask(X) else X[rows]
 
 
 def identical_block_rows(*parts: Any, signs: np.ndarray | None = None) -> np.ndarray:
-    """Number the distinct rows of Dask arrays in the order of their first appearance.
-
-    Parameters
-    ----------
-    *parts : dask array of shape (n, p)
-        Finite rows, one array after the other.
-    signs : ndarray of shape (n,), optional
-        What the rows of a single array are multiplied by.
-
-    Returns
-    -------
-    ndarray of int
-        Number of each row.
-
-    Notes
-    -----
-    A sum a row tells which rows can be equal; of those alone a digest of 16 bytes is taken on the
-    workers. Rows do not travel.
-    """
+    """Number the distinct rows of Dask arrays in the order of their first appearance."""
     weights = np.sqrt(np.arange(2.0, parts[0].shape[1] + 2.0))
     signs = np.ones(len(parts[0])) if signs is None else signs
     keys = np.concatenate([row_values(_keys, part, signs, shared=(weights,)) for part in parts])

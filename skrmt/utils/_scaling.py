@@ -11,10 +11,7 @@ def power_of_two(largest: float) -> float:
 
 
 def moderate_unit(largest: float, limit: float = 1e60) -> float:
-    """Return 1 for magnitudes within 1/limit and limit, else their power of two.
-
-    Products of four numbers below 1e60 stay below the largest double.
-    """
+    """Return 1 for magnitudes within 1/limit and limit, else their power of two."""
     if largest == 0 or 1.0 / limit < largest < limit:
         return 1.0
     return power_of_two(largest)

@@ -14,11 +14,7 @@ _WRAPPERS = ("contextlib", "functools", "threading", "concurrent.futures.thread"
 
 
 def warn(message: str, category: type[Warning] = TheoryWarning) -> None:
-    """Warn at the first line outside skrmt, scikit-learn and joblib.
-
-    The text is constant for each cause: numbers live in attributes, so that a search over many
-    parameters shows a warning once.
-    """
+    """Warn at the first line outside skrmt, scikit-learn and joblib."""
     warnings.warn(message, category, stacklevel=_depth())
 
 

@@ -13,6 +13,7 @@ from skrmt.utils import Forecast
 from skrmt.utils._forecast import unbanded
 from skrmt.utils._intervals import normal_interval, wilson_interval
 from skrmt.utils._random import fresh_random_state, random_generator, random_seed
+from skrmt.utils._regimes import regime
 from skrmt.utils._scaling import moderate_unit, power_of_two
 from skrmt.utils._warnings import warn, warn_first
 
@@ -88,3 +89,17 @@ def test_a_forecast_is_a_table():
     frame = found.to_frame()
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame) == ["n_samples", "score", "lower", "upper"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({}, "detected"),
+        ({"ambiguous": True}, "ambiguous"),
+        ({"ambiguous": True, "misfit": True}, "misfit"),
+        ({"misfit": True, "undetected": True}, "undetected"),
+        ({"undetected": True, "too_few_rows": True, "misfit": True}, "too_few_rows"),
+    ],
+)
+def test_the_first_regime_that_applies_is_reported(conditions, expected):
+    assert regime(**conditions) == expected

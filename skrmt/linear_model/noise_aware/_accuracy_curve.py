@@ -13,20 +13,7 @@ _LARGEST = 1e3
 
 
 def accuracy_curve(estimator, n_samples, noise_rates, cleaned_fraction):
-    """Predict the accuracy of a fitted classifier under other conditions.
-
-    Parameters
-    ----------
-    estimator : NoiseAwareLinearClassifier
-        Fitted.
-    n_samples, noise_rates, cleaned_fraction : array-like or None
-        As in `NoiseAwareLinearClassifier.accuracy_curve`.
-
-    Returns
-    -------
-    float or ndarray
-        Accuracies.
-    """
+    """Predict the accuracy of a fitted classifier under other conditions."""
     n_classes = len(estimator.classes_)
     sizes = np.asarray(
         estimator.n_effective_samples_ if n_samples is None else n_samples, dtype=float

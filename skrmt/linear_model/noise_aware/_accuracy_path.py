@@ -20,25 +20,7 @@ _STREAMED = 4
 
 
 def accuracy_path(basis, fit, data, attributes):
-    """Predict the accuracy at every penalty, the targets being those of the last fit.
-
-    Parameters
-    ----------
-    basis : RidgeBasis
-        Decomposition of the data.
-    fit : Round
-        Last fit.
-    data : LabelData
-        Labels.
-    attributes : dict
-        With `alphas_` and `theoretical_accuracy_`.
-
-    Returns
-    -------
-    ndarray of shape (k,)
-        Gaussian accuracy of the leave-one-out scores at each penalty, shifted so that it is
-        `theoretical_accuracy_` at the one chosen, and clipped to [0, 1].
-    """
+    """Predict the accuracy at every penalty, the targets being those of the last fit."""
     alphas = attributes["alphas_"]
     if len(alphas) == 1:
         return np.array([attributes["theoretical_accuracy_"]])

@@ -70,26 +70,7 @@ class Claims(NamedTuple):
 
 
 def fit_noise_aware(estimator, basis, data, alphas):
-    """Fit the classifier and derive every attribute of the fit.
-
-    Parameters
-    ----------
-    estimator : NoiseAwareLinearClassifier
-        Its parameters are read.
-    basis : RidgeBasis
-        Decomposition of the data.
-    data : LabelData
-        Labels and what is known of them.
-    alphas : ndarray of shape (k,)
-        Penalties.
-
-    Returns
-    -------
-    attributes : dict
-        Names and values.
-    messages : list of str
-        What to warn of.
-    """
+    """Fit the classifier and derive every attribute of the fit."""
     perturbation = np.full(2, np.nan)
     if estimator.method == "lpc":
         fit, perturbation = perturbed_fit(basis, data, alphas, estimator.perturbation)
@@ -176,11 +157,7 @@ def _noise_level(state, data):
 
 
 def _class_claims(fit, data, decision):
-    """Return what the scores of K classes say of the accuracy.
-
-    A Gaussian law in K dimensions claims too much on real data: only the calibrated posterior is
-    used, and the error of the model is always allowed for.
-    """
+    """Return what the scores of K classes say of the accuracy."""
     weights = data.weights / data.weights.sum()
     logits = decision.apply(fit.scores)
     factor = inverse_temperature(logits, fit.state.likelihood, data.weights)
@@ -190,11 +167,7 @@ def _class_claims(fit, data, decision):
 
 
 def _class_fit_test(fit, data):
-    """Return the p-value of the normality of scores around the mean of their likeliest class.
-
-    Each class with enough rows is tested along the leading direction of the common covariance;
-    the smallest p-value is multiplied by the number of tests (Bonferroni).
-    """
+    """Return the p-value of the normality of scores around the mean of their likeliest class."""
     mixture = fit.state.mixture
     posterior, _ = fit.state.soft_targets(fit.scores)
     likeliest = posterior.argmax(1)

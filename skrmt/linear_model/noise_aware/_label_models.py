@@ -81,11 +81,7 @@ class LabelData(NamedTuple):
         return estimate_prior(self.noise_matrix.T, counts)
 
     def first_targets(self):
-        """Return the targets of the first fit: (n,) for two classes, (n, K) for more.
-
-        They are the posterior means of the classes given the label where each row has its own
-        noise, and the codes of the observed labels elsewhere, of which those are a linear function.
-        """
+        """Return the targets of the first fit: (n,) for two classes, (n, K) for more."""
         if self.likelihood is not None and self.noise_matrix is None:
             targets = class_posterior(self.likelihood, self.implied_prior())
         else:
@@ -156,22 +152,7 @@ class BinaryState(NamedTuple):
 
 
 def binary_state(scores, data, previous=None):
-    """Describe the scores of two classes.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n,)
-        Leave-one-out scores.
-    data : LabelData
-        Labels and what is known of them.
-    previous : BinaryState, optional
-        State of the previous round, from which learned rates are carried on.
-
-    Returns
-    -------
-    BinaryState
-        Laws of the scores and noise rates.
-    """
+    """Describe the scores of two classes."""
     if data.likelihood is not None and data.noise_matrix is None:
         sample = score_sample(scores, data.weights, size=data.size)
         prior = data.implied_prior()[1:]
@@ -258,22 +239,7 @@ class ClassState(NamedTuple):
 
 
 def class_state(scores, data, previous=None):
-    """Describe the scores of K classes.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, K)
-        Leave-one-out scores.
-    data : LabelData
-        Labels and what is known of them.
-    previous : ClassState, optional
-        State of the previous round: the noise is learned in the first round only.
-
-    Returns
-    -------
-    ClassState
-        Laws of the scores and noise matrix.
-    """
+    """Describe the scores of K classes."""
     matrix, likelihood = data.noise_matrix, data.likelihood
     if likelihood is None:
         matrix = previous.noise_matrix if previous is not None else None

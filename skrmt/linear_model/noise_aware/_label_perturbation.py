@@ -9,36 +9,7 @@ from ._rounds import first_fit
 
 
 def perturbed_fit(basis, data, alphas, perturbation):
-    r"""Fit the labels-perturbed classifier.
-
-    Parameters
-    ----------
-    basis : RidgeBasis
-        Decomposition of the data.
-    data : LabelData
-        Labels; where their noise is not known, a plain fit estimates it first.
-    alphas : ndarray of shape (k,)
-        Penalties.
-    perturbation : {"optimal", "unbiased", "naive"} or pair of float
-        The targets.
-
-    Returns
-    -------
-    fit : Round
-        The fit to the perturbed targets.
-    perturbation : ndarray of shape (2,)
-        ``(rho_-, rho_+)``; nan for K > 2 and where rows have their own noise.
-
-    Notes
-    -----
-    For two classes the targets are ``(observed + rho_+ - rho_-) / (1 - rho_+ - rho_-)`` in units
-    -1/+1. For K classes they are ``P(true | observed)`` ("optimal"), the rows of the inverse of
-    the noise matrix ("unbiased") or one-hot codes ("naive").
-
-    References
-    ----------
-    .. [1] "High-dimensional Learning with Noisy Labels", arXiv:2405.14088.
-    """
+    r"""Fit the labels-perturbed classifier."""
     _check_pair(perturbation, data)
     state = None
     known = data

@@ -24,60 +24,7 @@ class _Fit(NamedTuple):
 
 
 def onsager(basis: RidgeBasis, alpha_previous: float, alpha_current: float, slopes: Array) -> Array:
-    r"""Compute how strongly each leave-one-out score remembers its own previous target.
-
-    When the targets of a fit are functions of the leave-one-out scores of a previous fit,
-    ``t_j = tau_j(f_j)``, the score of row i depends on the previous target of row i through all
-    other rows. To first order it carries ``c_i t_i``, which the caller subtracts.
-
-    Parameters
-    ----------
-    basis : RidgeBasis
-        From `ridge_basis`, common to both fits.
-    alpha_previous, alpha_current : float
-        Penalties per unit weight of the previous and of the current fit, ``np.inf`` included.
-    slopes : array of shape (n,)
-        ``slopes[j] = tau_j'`` at the previous scores.
-
-    Returns
-    -------
-    array of shape (n,)
-        c, such that the corrected score is ``f_i - c_i t_i`` with t the previous targets.
-
-    Raises
-    ------
-    ValueError
-        If `slopes` has another shape or a penalty is negative.
-
-    Notes
-    -----
-    The leave-one-out score is linear in the other targets, ``f_i = sum_{j != i} A_ij t_j``, hence
-    ``c_i = sum_{j != i} A2_ij tau'_j A1_ji``. With weights w, ``d = sqrt(w)``,
-    ``m = d / sqrt(sum w)`` and ``B = U diag(g) U^T``,
-
-    .. math:: A_{ij} = (d_j / d_i) k_i (B_{ij} + e_i m_i m_j),
-
-    where for finite alpha ``g = s^2 / (s^2 + W alpha)``, ``k = 1 / (1 - h)``, ``e = 1``, and at
-    infinity ``g = s^2 / W``, ``k = 1 / (1 - m^2)``, ``e = 1 + k diag(B)``. The sum averages
-    ``v = k1 tau'`` over rows with weights ``B2_ij B1_ij``, which concentrates: v is replaced by
-    its mean, with a relative error of order ``1/sqrt(n)`` in c (none where v is constant), as in
-    approximate message passing. Since ``U^T U = 1``, what remains is
-
-    .. math:: c_i = k_{2i} \bar v \big[u_i^T g_2 g_1 u_i + m_i u_i^T g_2 U^T (e_1 m)
-        + e_{2i} m_i u_i^T g_1 U^T m + e_{2i} m_i^2 \sum_j e_{1j} m_j^2
-        - (B_{2ii} + e_{2i} m_i^2)(B_{1ii} + e_{1i} m_i^2)\big].
-
-    Cost: O(n r), against O(n r min(n, r)) for the double sum.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.noise_aware._onsager import onsager
-    >>> from skrmt.linalg import ridge_basis
-    >>> X = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 0.0], [4.0, 1.0]])
-    >>> np.round(onsager(ridge_basis(X), 1.0, 1.0, np.zeros(4)), 6)
-    array([0., 0., 0., 0.])
-    """
+    r"""Compute how strongly each leave-one-out score remembers its own previous target."""
     xp = get_backend(basis.scale)
     slopes = xp.asarray(slopes, like=basis.scale, dtype="float64")
     if tuple(slopes.shape) != (basis.n_samples,):

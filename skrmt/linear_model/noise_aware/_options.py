@@ -46,29 +46,7 @@ class Rows(NamedTuple):
 
 
 def encode_labels(y, weights):
-    """Return the classes of the rows of positive weight, and the codes of all labels.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-        Observed labels.
-    weights : ndarray of shape (n,)
-        Weights of the rows.
-
-    Returns
-    -------
-    classes : ndarray of shape (K,)
-        Sorted labels.
-    codes : ndarray of shape (n,)
-        Codes of the labels; -1 for a label of rows of weight 0 only.
-
-    Raises
-    ------
-    TypeError
-        If labels are of types that cannot be sorted together.
-    ValueError
-        If there is only one class.
-    """
+    """Return the classes of the rows of positive weight, and the codes of all labels."""
     try:
         labels, codes = np.unique(y, return_inverse=True)
     except TypeError as error:
@@ -85,31 +63,7 @@ def encode_labels(y, weights):
 
 
 def label_data(estimator, observed, weights, sample_noise=None, label_distribution=None):
-    """Return what is known of the labels and their noise, and what is odd about it.
-
-    Parameters
-    ----------
-    estimator : NoiseAwareLinearClassifier
-        With `classes_`; its `noise_rates` and `class_prior` are read.
-    observed : ndarray of shape (n,)
-        Codes of the observed labels.
-    weights : ndarray of shape (n,)
-        Positive weights of the rows.
-    sample_noise, label_distribution : array-like, optional
-        Arguments of `fit`.
-
-    Returns
-    -------
-    data : LabelData
-        Labels with their likelihood, where the noise is known.
-    messages : list of str
-        What to warn of.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its domain.
-    """
+    """Return what is known of the labels and their noise, and what is odd about it."""
     n_classes = len(estimator.classes_)
     size = float(weights.sum() ** 2 / (weights**2).sum())
     prior = _class_prior(estimator.class_prior, n_classes)
@@ -133,33 +87,7 @@ def label_data(estimator, observed, weights, sample_noise=None, label_distributi
 
 
 def noise_matrix(noise_rates, n_classes):
-    """Return the noise matrix that rates of any accepted form mean.
-
-    Parameters
-    ----------
-    noise_rates : None, float or array-like of shape (K,) or (K, K)
-        No noise, one rate, one for each class, or the matrix itself.
-    n_classes : int
-        K.
-
-    Returns
-    -------
-    ndarray of shape (K, K)
-        ``T[k, l] = P(observed l | true k)``.
-
-    Raises
-    ------
-    ValueError
-        If a rate is outside [0, 1), a row does not sum to 1, the shape is wrong or the labels
-        carry no information.
-
-    Examples
-    --------
-    >>> from skrmt.linear_model.noise_aware._options import noise_matrix
-    >>> noise_matrix([0.1, 0.25], 2)
-    array([[0.9 , 0.1 ],
-           [0.25, 0.75]])
-    """
+    """Return the noise matrix that rates of any accepted form mean."""
     rates = np.zeros(1) if noise_rates is None else np.asarray(noise_rates, dtype=float)
     if rates.shape not in ((), (1,), (n_classes,), (n_classes, n_classes)):
         raise ValueError(
@@ -255,22 +183,7 @@ def _label_distribution(label_distribution, n_samples, n_classes):
 
 
 def distinct_rows(X, data):
-    """Merge identical rows, adding their weights.
-
-    Parameters
-    ----------
-    X : array, sparse matrix or tensor of shape (n, p)
-        The data.
-    data : LabelData
-        Labels and weights.
-
-    Returns
-    -------
-    rows : Rows
-        Distinct rows; identical means the same data, label and likelihood.
-    messages : list of str
-        What to warn of.
-    """
+    """Merge identical rows, adding their weights."""
     groups, n_repeated = _identical_rows(X, data)
     messages = [_REPEATED.format(n_repeated)] if n_repeated else []
     if groups is None:
@@ -288,11 +201,7 @@ def distinct_rows(X, data):
 
 
 def _identical_rows(X, data):
-    """Return the group of each row among identical ones (None if all differ), and the repeats.
-
-    Repeats are counted by their data alone: the same data with another label are no duplicate,
-    but make leave-one-out scores optimistic.
-    """
+    """Return the group of each row among identical ones (None if all differ), and the repeats."""
     suspects, contents = _repeated_rows(X)
     n_repeated = len(suspects) - len(set(contents))
     if len(suspects) == 0:

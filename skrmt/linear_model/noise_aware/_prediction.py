@@ -45,29 +45,7 @@ class Signal(NamedTuple):
 
 
 def gaussian_signal(basis, state, data):
-    r"""Estimate the signal of isotropic Gaussian classes.
-
-    Parameters
-    ----------
-    basis : RidgeBasis
-        Decomposition of the data.
-    state : BinaryState or ClassState
-        Noise of the labels.
-    data : LabelData
-        Labels.
-
-    Returns
-    -------
-    Signal
-        The classes.
-
-    Notes
-    -----
-    Class means are unmixed by regression on the posterior A of the class given the label,
-    ``M = (X - m)^T D A (A^T D A)^-1``; the squared norm of a combination ``M c`` exceeds that of
-    the true means by ``tr(C) sum_i w_i^2 (u_i . c)^2`` with u the rows of ``A (A^T D A)^-1``,
-    which is subtracted (C the covariance within labels, whose trace is about the total one).
-    """
+    r"""Estimate the signal of isotropic Gaussian classes."""
     means, trace, excess = _unmixed_means(basis, state, data)
     prior = state.prior
     binary = len(prior) == 2
@@ -87,26 +65,7 @@ def gaussian_signal(basis, state, data):
 
 
 def model_attributes(signal, data, attributes, method, fit_intercept):
-    """Return the accuracies that pure theory gives to such classes.
-
-    Parameters
-    ----------
-    signal : Signal
-        The classes.
-    data : LabelData
-        Labels.
-    attributes : dict
-        With `alpha_`, `noise_matrix_`, `class_prior_`, `perturbation_` and `n_iter_`.
-    method : str
-        Method of the estimator.
-    fit_intercept : bool
-        Whether an intercept was fitted.
-
-    Returns
-    -------
-    dict
-        `snr_`, `model_accuracy_` and `bayes_accuracy_`.
-    """
+    """Return the accuracies that pure theory gives to such classes."""
     prior, noise = attributes["class_prior_"], attributes["noise_matrix_"]
     penalty = attributes["alpha_"] / signal.within if signal.within > 0 else np.inf
     if data.n_classes > 2:
@@ -133,18 +92,7 @@ def _unmixed_means(basis, state, data):
 
 
 def theory_rates(noise):
-    """Return noise rates that theory accepts, with a sum below 1.
-
-    Parameters
-    ----------
-    noise : ndarray of shape (2, 2)
-        Noise matrix.
-
-    Returns
-    -------
-    negative, positive : float
-        Rates of wrong labels in both classes.
-    """
+    """Return noise rates that theory accepts, with a sum below 1."""
     rates = noise[[0, 1], [1, 0]]
     return tuple(rates * min(1.0, _LARGEST_SUM / max(rates.sum(), 1e-300)))
 

@@ -35,37 +35,7 @@ class Round(NamedTuple):
 
 
 def relabelled_fit(basis, data, alphas, n_relabel):
-    r"""Fit noisy labels, then their posterior means, and stop before it hurts.
-
-    Parameters
-    ----------
-    basis : RidgeBasis
-        Decomposition of the data.
-    data : LabelData
-        Labels and what is known of them.
-    alphas : ndarray of shape (k,)
-        Penalties per unit weight, increasing.
-    n_relabel : int
-        Largest number of rounds of relabelling.
-
-    Returns
-    -------
-    fit : Round
-        The last round kept.
-    n_iter : int
-        Number of rounds of relabelling kept.
-
-    Notes
-    -----
-    Round 0 fits the labels at the penalty of least leave-one-out squared error. Each later round
-    fits ``t_i = E[y_i | score, label]``, halves the step to the penalty that its own leave-one-out
-    error asks for (on the grid), and removes from each score its memory of the row's
-    previous target (Onsager term). A round is dropped, and the loop ends, where the likelihood of
-    the observed labels given the leave-one-out scores falls by more than 2, or where these no
-    longer tell the classes apart.
-
-    Cost after the decomposition: O(n r (k + q)) a round, for k penalties and q targets.
-    """
+    r"""Fit noisy labels, then their posterior means, and stop before it hurts."""
     current = first_fit(basis, data, alphas, data.first_targets())
     for iteration in range(n_relabel):
         if data.is_clean or not current.state.separated:
@@ -79,26 +49,7 @@ def relabelled_fit(basis, data, alphas, n_relabel):
 
 
 def first_fit(basis, data, alphas, targets, previous=None):
-    """Fit given targets.
-
-    Parameters
-    ----------
-    basis : RidgeBasis
-        Decomposition of the data.
-    data : LabelData
-        Labels and what is known of them.
-    alphas : ndarray of shape (k,)
-        Penalties per unit weight.
-    targets : ndarray of shape (n,) or (n, K)
-        Targets.
-    previous : BinaryState or ClassState, optional
-        State of a fit to other targets, from which learned noise is carried on.
-
-    Returns
-    -------
-    Round
-        The fit at the penalty of least leave-one-out squared error.
-    """
+    """Fit given targets."""
     index = int(np.argmin(_errors(basis, targets, alphas)))
     scores = common_intercept(basis, targets, _scores(basis, targets, alphas[index]))
     return Round(targets, index, scores, _state(scores, data, previous))
@@ -116,12 +67,7 @@ def _relabel(basis, data, alphas, current):
 
 
 def _memory(basis, previous, alpha, slopes, targets):
-    """Return what the scores remember of their own previous targets.
-
-    For K classes the Jacobians of the soft labels are replaced by their mean (K, K), and the
-    memory of one output serves all. What a target does through the intercept is left out: it moves
-    all scores alike, and with them the laws that are fitted to them.
-    """
+    """Return what the scores remember of their own previous targets."""
     basis = basis._replace(fit_intercept=False)
     if targets.ndim == 1:
         return to_numpy(onsager(basis, previous, alpha, slopes)) * targets
@@ -158,24 +104,7 @@ def _scores(basis, targets, alpha):
 
 
 def common_intercept(basis, targets, scores):
-    r"""Measure leave-one-out scores from the intercept of the whole fit.
-
-    Parameters
-    ----------
-    basis : RidgeBasis
-        Decomposition of the data.
-    targets : ndarray of shape (n,) or (n, K)
-        Targets of the fit.
-    scores : ndarray of shape (n,) or (n, K)
-        Leave-one-out scores.
-
-    Returns
-    -------
-    ndarray of the same shape
-        Scores to which ``a_i (t_i - mean(t)) / (1 - a_i)`` is added, with ``a_i`` the share of
-        row i in the weight: the mean target without row i falls where its own target rises, which
-        at large penalties would tell each row's label.
-    """
+    r"""Measure leave-one-out scores from the intercept of the whole fit."""
     share = to_numpy(basis.share)
     if not basis.fit_intercept or len(share) < 2:
         return scores

@@ -15,25 +15,7 @@ _SAME_SPREAD = 1.5
 
 
 def checked_stages(stages):
-    """Return the stages of an estimator, or "auto".
-
-    Parameters
-    ----------
-    stages : "auto" or sequence of Stage
-        Parameter of the estimator.
-
-    Returns
-    -------
-    list of Stage or "auto"
-        The stages.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or one changes the data by hand.
-    TypeError
-        If one is no stage.
-    """
+    """Return the stages of an estimator, or "auto"."""
     if isinstance(stages, str):
         if stages != "auto":
             raise ValueError(f"stages must be 'auto' or a list of Stage, got {stages!r}.")
@@ -57,18 +39,7 @@ def checked_stages(stages):
 
 
 def automatic_stage(size):
-    """Return one pass at half the critical rate, with cosine decay to 0.
-
-    Parameters
-    ----------
-    size : float
-        Effective number of rows.
-
-    Returns
-    -------
-    Stage
-        The stage.
-    """
+    """Return one pass at half the critical rate, with cosine decay to 0."""
     batch_size = int(np.clip(size / 100, 1, 32))
     return sgd.Stage(max(1, int(size + 1e-6) // batch_size), batch_size, "auto", "cosine")
 
@@ -193,26 +164,7 @@ def _small_mean(law):
 
 
 def fit_stages(estimator, setting, root):
-    """Run all stages.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Its parameters are read.
-    setting : Setting
-        The stages.
-    root : list of int
-        Seeds.
-
-    Returns
-    -------
-    attributes : dict
-        Fitted attributes.
-    prediction : Prediction
-        What theory says.
-    law : Law
-        What it says it of, in the last stage.
-    """
+    """Run all stages."""
     rows = setting.rows
     single = rows.targets.shape[1] == 1
     watched = estimator.detect_spikes

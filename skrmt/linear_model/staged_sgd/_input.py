@@ -48,28 +48,7 @@ class StagedRows(NamedTuple):
 
 
 def checked_data(estimator, X, y, *, numeric, reset=True):
-    """Check features and targets.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Its `n_features_in_` is set; NumPy data go to its `device`.
-    X : array-like or torch tensor of shape (n, p)
-        Features.
-    y : array-like of shape (n,)
-        Targets.
-    numeric : bool
-        Whether targets must be numbers.
-    reset : bool, default=True
-        Whether the number of features may be new.
-
-    Returns
-    -------
-    X : ndarray or tensor
-        Features in floating point.
-    y : ndarray
-        Targets.
-    """
+    """Check features and targets."""
     y = to_numpy(y) if is_torch(y) else y
     if not is_torch(X):
         X, y = validate_data(
@@ -93,25 +72,7 @@ def checked_data(estimator, X, y, *, numeric, reset=True):
 
 
 def staged_rows(X, targets, sample_weight, sample_source):
-    """Return distinct rows of positive weight, in an order that weights do not change.
-
-    Parameters
-    ----------
-    X : ndarray or tensor of shape (n, p)
-        Features.
-    targets : ndarray of shape (n, K)
-        Targets.
-    sample_weight : array-like of shape (n,) or None
-        Weights.
-    sample_source : array-like of shape (n,) or None
-        Sources.
-
-    Returns
-    -------
-    StagedRows
-        The rows. Where weights differ or rows repeat, rows are sorted and identical ones merged,
-        so that a row of weight 2 is the same as that row twice. If few repeat, all copies stay.
-    """
+    """Return distinct rows of positive weight, in an order that weights do not change."""
     weights = check_sample_weight(sample_weight, len(targets))
     source = _checked_source(sample_source, len(targets))
     X, unit = _moderate(X)
@@ -182,25 +143,7 @@ def _merged(X, targets, weights, source):
 
 
 def row_shares(rows, mixture):
-    """Return the probability of each row to be drawn in a stage.
-
-    Parameters
-    ----------
-    rows : StagedRows
-        The rows.
-    mixture : dict of hashable to float or None
-        Shares of the sources.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Probabilities.
-
-    Raises
-    ------
-    ValueError
-        If there is no `sample_source`, or a source has no rows.
-    """
+    """Return the probability of each row to be drawn in a stage."""
     if mixture is None:
         return rows.weights
     if rows.source is None:

@@ -49,46 +49,12 @@ class Law(NamedTuple):
 
 
 def stage_means(X, targets, shares):
-    """Return the means of features and targets.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, p)
-        Features.
-    targets : ndarray of shape (n, K)
-        Targets.
-    shares : ndarray of shape (n,)
-        Probabilities.
-
-    Returns
-    -------
-    mean : ndarray of shape (p,)
-        Mean of the features, in double precision.
-    target_mean : ndarray of shape (K,)
-        Mean of the targets.
-    """
+    """Return the means of features and targets."""
     return shares @ np.asarray(X, dtype=float), shares @ targets
 
 
 def stage_law(X, targets, shares, centred):
-    """Return the law of the rows.
-
-    Parameters
-    ----------
-    X : ndarray or tensor of shape (n, p)
-        Features.
-    targets : ndarray of shape (n, K)
-        Targets.
-    shares : ndarray of shape (n,)
-        Probabilities.
-    centred : bool
-        Whether the mean is removed.
-
-    Returns
-    -------
-    Law
-        The law; rows of probability 0 are left out.
-    """
+    """Return the law of the rows."""
     used = shares > 0
     X = np.asarray(to_numpy(X), dtype=float)[used]
     targets, shares = targets[used], shares[used]
@@ -129,33 +95,7 @@ def gaussian_critical(law, batch_size):
 
 
 def critical_rate(law, batch_size, tolerance=1e-4, most_steps=200):
-    r"""Return the largest rate at which second moments converge, for the rows themselves.
-
-    Parameters
-    ----------
-    law : Law
-        The rows.
-    batch_size : int
-        Rows a step.
-    tolerance : float, default=1e-4
-        Relative change at which the iteration stops.
-    most_steps : int, default=200
-        Most iterations.
-
-    Returns
-    -------
-    float
-        The rate; infinite where the rows do not vary.
-
-    Notes
-    -----
-    The rate at which :math:`M \mapsto M-\eta(HM+MH)+\eta^2[(1-1/B)HMH+E(xx^\top Mxx^\top)/B]`
-    has spectral radius 1. In the eigenvectors of H all but the last term divides by
-    :math:`D_{jk}=\lambda_j+\lambda_k-\eta(1-1/B)\lambda_j\lambda_k`, so that it is the rate at
-    which :math:`M \mapsto \frac{\eta}{B}E(xx^\top Mxx^\top)/D` has radius 1. An iteration applies
-    this map, with the rate at which it keeps the norm: power iteration and root at once. Of more
-    than 3000 rows those of largest norm are kept and others thinned out.
-    """
+    r"""Return the largest rate at which second moments converge, for the rows themselves."""
     lam = law.eigenvalues
     if not lam.size:
         return np.inf

@@ -195,33 +195,7 @@ class _Progress:
 
 
 def run(batches, weights, watch, *, snapshot_every, store=None, report=None):
-    """Take all steps.
-
-    Parameters
-    ----------
-    batches : Batches
-        The rows.
-    weights : ndarray or tensor of shape (p, K)
-        Weights at the start.
-    watch : Watch or None
-        What to do about spikes; None looks for none.
-    snapshot_every : int
-        Steps between snapshots.
-    store : SnapshotStore, default=None
-        Where snapshots are written.
-    report : callable, default=None
-        Called with the step and the loss at snapshots.
-
-    Returns
-    -------
-    Course
-        What happened.
-
-    Raises
-    ------
-    ValueError
-        If the loss overflows.
-    """
+    """Take all steps."""
     segments = batches.segments
     bounds = np.concatenate([[0], np.cumsum([len(part.rates) for part in segments])])
     progress = _Progress(weights, int(bounds[-1]))

@@ -45,32 +45,7 @@ def new_stream(n_features, n_targets, step):
 
 
 def stream_steps(estimator, stream, X, targets, weights, coef):
-    """Take one pass over rows in the order given.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Its `stages` and `fit_intercept` are read.
-    stream : Stream
-        The rows before.
-    X : ndarray or tensor of shape (n, p)
-        Features.
-    targets : ndarray of shape (n, K)
-        Targets.
-    weights : ndarray of shape (n,)
-        Weights, 0 or more.
-    coef : ndarray of shape (K, p)
-        Coefficients so far.
-
-    Returns
-    -------
-    stream : Stream
-        With these rows.
-    coef : ndarray of shape (K, p)
-        New coefficients.
-    losses : ndarray of shape (T,)
-        Loss of each batch before its step.
-    """
+    """Take one pass over rows in the order given."""
     values = to_numpy(X)
     total = stream.weight + weights.sum()
     if estimator.fit_intercept:

@@ -95,20 +95,7 @@ class _State:
 
 
 def without_outliers(law, make):
-    """Return the law without rows that no noise of the others explains, a hundredth at most.
-
-    Parameters
-    ----------
-    law : Law
-        The rows.
-    make : callable
-        Makes the law of a subset of rows from a mask.
-
-    Returns
-    -------
-    Law
-        The law itself where there are none.
-    """
+    """Return the law without rows that no noise of the others explains, a hundredth at most."""
     solution = law.moment / law.eigenvalues[:, None]
     residuals = np.abs(law.Y - law.Z @ solution)
     scale = 1.4826 * np.median(residuals, axis=0)
@@ -121,27 +108,7 @@ def without_outliers(law, make):
 
 
 def predict_curve(plans, fresh):
-    """Return the predicted course of a fit that starts at 0.
-
-    Parameters
-    ----------
-    plans : list of Plan
-        The stages.
-    fresh : bool
-        Whether each row is used once, so that a batch is new when its loss is taken.
-
-    Returns
-    -------
-    Prediction
-        The prediction.
-
-    Notes
-    -----
-    The mean of the weights follows from second moments exactly, the diagonal of their covariance
-    from fourth moments, its other entries being left out. If rows are used once, the risk on a
-    fresh row is that of the mean weights on left-out rows, less what their variance over data sets
-    adds, which the variance over batches holds too, plus that of the variance.
-    """
+    """Return the predicted course of a fit that starts at 0."""
     state = _State(plans[0].law)
     node = _node(state, fresh, plans[0].batch_size)
     risks, degrees = [[node.risk]], []
@@ -288,22 +255,7 @@ def _floor(state, plan, fresh):
 
 
 def predicted_accuracy(prediction, codes, shares):
-    """Return the probability that a fresh row is classified rightly.
-
-    Parameters
-    ----------
-    prediction : Prediction
-        Scores of left-out rows and their deviations.
-    codes : ndarray of shape (n,)
-        Classes of the rows.
-    shares : ndarray of shape (n,)
-        Their shares.
-
-    Returns
-    -------
-    float
-        The accuracy.
-    """
+    """Return the probability that a fresh row is classified rightly."""
     scores, deviations = prediction.scores, np.maximum(prediction.deviations, 1e-300)
     if scores.shape[1] == 1:
         margins = (2 * codes - 1) * scores[:, 0] / deviations[:, 0]

@@ -110,59 +110,7 @@ def mix_basis(
     total_weight: float | None = None,
     form: str | None = None,
 ) -> MixBasis:
-    r"""Prepare ridge regression on real and weighted synthetic rows.
-
-    The objective is
-
-    .. math:: \frac1W \Big[\sum_i u_i (t_i - f_i)^2
-        + \sum_s \omega_s \sum_{j\in s} u_j (t_j - f_j)^2\Big] + \alpha |w|^2,
-        \qquad f = x\cdot w + b,
-
-    with the same W for every weight of the sources.
-
-    Parameters
-    ----------
-    X : array, sparse matrix or torch tensor of shape (n, p)
-        The real rows, of moderate scale. float32 is kept at the output.
-    targets : array of shape (n,) or (n, q)
-        Their targets.
-    sources : sequence of MixSource
-        The synthetic rows, one entry a source, of the kind of X, or dask arrays with blocks of rows
-        where X is a NumPy array.
-    sample_weight : array of shape (n,), optional
-        Positive weights u of the real rows; ones by default.
-    fit_intercept : bool, default=True
-        Whether b is fitted (and not penalised).
-    total_weight : float, optional
-        W; the sum of all u by default.
-    form : {"primal", "gram", "kernel"}, optional
-        How the grid is computed; the cheapest for 8 weights and 25 penalties by default.
-
-    Returns
-    -------
-    MixBasis
-        What `mix_loo` and `mix_coefficients` need.
-
-    Raises
-    ------
-    TypeError
-        If X is a sparse torch tensor.
-    ValueError
-        If shapes differ, or a weight is not positive.
-
-    Notes
-    -----
-    Cost: ``O(m p^2)`` for the Gram matrices of the sources, and ``O(n p^2)`` in the primal form,
-    each row being read once; nothing in the kernel form. No matrix of (n + m)^2 numbers is made.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._basis import MixSource, mix_basis
-    >>> X = np.eye(3)
-    >>> mix_basis(X, np.arange(3.0), [MixSource(2 * X, np.arange(3.0))]).total_weight
-    6.0
-    """
+    r"""Prepare ridge regression on real and weighted synthetic rows."""
     parts = [_rows(MixSource(X, targets, sample_weight), fit_intercept)]
     sources = _in_memory_if_few(sources, parts[0].X.shape[1], form)
     totals = _block_totals(sources, fit_intercept)
@@ -263,18 +211,7 @@ def _weighted_block(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def with_gram(rows: Rows) -> Rows:
-    """Return rows with their Gram matrix and cross products.
-
-    Parameters
-    ----------
-    rows : Rows
-        Rows without them.
-
-    Returns
-    -------
-    Rows
-        The same rows with them.
-    """
+    """Return rows with their Gram matrix and cross products."""
     if rows.gram is not None:
         return rows
     centred = _centred_targets(rows)
@@ -323,11 +260,7 @@ def _products(
 
 
 def _raw_gram(rows: Rows) -> Array | None:
-    """Return the centred Gram matrix of unweighted rows without a copy of them, where that is safe.
-
-    Subtracting the means afterwards loses digits where a mean is large against the deviation:
-    None if any column keeps less than a thousandth of its sum of squares.
-    """
+    """Return the centred Gram matrix of unweighted rows without a copy, if that is safe."""
     narrow = str(rows.X.dtype).endswith("float32")
     if narrow or not bool((rows.roots == 1.0).all()):
         return None
@@ -341,20 +274,7 @@ def _raw_gram(rows: Rows) -> Array | None:
 
 
 def centred_rows(rows: Rows, block: slice = slice(None)) -> Array:
-    """Return ``sqrt(u) (x - mean)`` of some rows, in double precision.
-
-    Parameters
-    ----------
-    rows : Rows
-        The rows, dense.
-    block : slice, optional
-        Which of them; all by default.
-
-    Returns
-    -------
-    array of shape (len(block), p)
-        The rows, dense.
-    """
+    """Return ``sqrt(u) (x - mean)`` of some rows, in double precision."""
     xp = get_backend(rows.roots)
     data = rows.X[block]
     data = data.toarray().astype(np.float64) if sparse.issparse(data) else data

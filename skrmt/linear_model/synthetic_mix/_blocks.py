@@ -33,20 +33,7 @@ class Measures(NamedTuple):
 
 
 def check_container(estimator, X, X_synthetic):
-    """Raise if a fit to Dask arrays would need all their rows in memory.
-
-    Parameters
-    ----------
-    estimator : SyntheticMixClassifier
-        Its `generator_source` and `device` are read.
-    X, X_synthetic : array-like or None
-        Arguments of `fit`, any of which may be a dask array.
-
-    Raises
-    ------
-    ValueError
-        If the generator is to be refitted, a device is given, or real rows are sparse or a tensor.
-    """
+    """Raise if a fit to Dask arrays would need all their rows in memory."""
     if not (is_dask(X) or is_dask(X_synthetic)):
         return
     name = "X_synthetic" if is_dask(X_synthetic) else "X"
@@ -66,24 +53,7 @@ def check_container(estimator, X, X_synthetic):
 
 
 def read_blocks(estimator, X, name, *, reset):
-    """Check a Dask array of rows.
-
-    Parameters
-    ----------
-    estimator : SyntheticMixClassifier
-        Its `n_features_in_` is set, or compared with.
-    X : dask array of shape (n, p)
-        The rows.
-    name : str
-        Name of the parameter, for messages.
-    reset : bool
-        Whether `n_features_in_` is set.
-
-    Returns
-    -------
-    dask array of shape (n, p)
-        The rows in floating point, every block with all columns.
-    """
+    """Check a Dask array of rows."""
     X = check_dask(X, name, 2)
     _check_n_features(estimator, X, reset=reset)
     if reset:
@@ -97,24 +67,7 @@ def class_weights(rows, n_classes):
 
 
 def measure(sources, n_classes, coef, unit):
-    """Measure the rows of sources; Dask arrays are read together, once.
-
-    Parameters
-    ----------
-    sources : list of SourceRows
-        The sources.
-    n_classes : int
-        K.
-    coef : ndarray of shape (q, p)
-        Coefficients of the scores.
-    unit : float
-        What the data are divided by.
-
-    Returns
-    -------
-    list of Measures
-        One a source.
-    """
+    """Measure the rows of sources; Dask arrays are read together, once."""
     lazy = [source for source in sources if is_dask(source.X)]
     shared = (coef, unit)
     jobs = [RowJob(_measured, s.X, (class_weights(s, n_classes),), shared) for s in lazy]
@@ -128,18 +81,7 @@ def measure(sources, n_classes, coef, unit):
 
 
 def joined(parts):
-    """Return the measures of rows that come one after the other.
-
-    Parameters
-    ----------
-    parts : list of Measures
-        Measures of the parts.
-
-    Returns
-    -------
-    Measures
-        Measures of all rows.
-    """
+    """Return the measures of rows that come one after the other."""
     return Measures(
         sum(part.sums for part in parts),
         sum(part.energy for part in parts),

@@ -45,22 +45,7 @@ _NO_ACCURACY = {
 
 
 def fit_mix(estimator, rows):
-    """Fit the classifier and derive every attribute of the fit.
-
-    Parameters
-    ----------
-    estimator : SyntheticMixClassifier
-        Its parameters are read.
-    rows : MixRows
-        The data.
-
-    Returns
-    -------
-    attributes : dict
-        Names and values.
-    messages : list of str
-        What to warn of.
-    """
+    """Fit the classifier and derive every attribute of the fit."""
     rows, messages = _without_empty(rows)
     given = _given_weights(estimator.synthetic_weight, len(rows.sources))
     if rows.real is None:
@@ -208,22 +193,7 @@ def _accuracy_attributes(search):
 
 
 def wilson_interval(share, size, z=1.96):
-    """Return Wilson's 95 % interval of a share, up to 1 where less than one row is wrong.
-
-    Parameters
-    ----------
-    share : float
-        The share.
-    size : float
-        Number of observations.
-    z : float, default=1.96
-        Normal quantile.
-
-    Returns
-    -------
-    ndarray of shape (2,)
-        The interval, within [0, 1].
-    """
+    """Return Wilson's 95 % interval of a share, up to 1 where less than one row is wrong."""
     scale = 1.0 + z**2 / size
     centre = (share + z**2 / (2 * size)) / scale
     half = z * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2)) / scale
@@ -254,22 +224,7 @@ def _folds(estimator, rows):
 
 
 def generated_rows(estimator, rows, made):
-    """Check what the generator returns.
-
-    Parameters
-    ----------
-    estimator : SyntheticMixClassifier
-        Its `pruning` and `prune_threshold` are read.
-    rows : MixRows
-        The rows given.
-    made : tuple
-        Data, labels and, for pruning, the mask or the score.
-
-    Returns
-    -------
-    SourceRows
-        The rows.
-    """
+    """Check what the generator returns."""
     expected = 2 if estimator.pruning is None else 3
     if not isinstance(made, tuple) or len(made) < expected:
         third = "" if expected == 2 else ", keep)" if estimator.pruning == "mask" else ", score)"

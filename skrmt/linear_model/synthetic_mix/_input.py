@@ -110,20 +110,7 @@ class MixRows(NamedTuple):
 def mix_rows(
     estimator, X, y, sample_weight, sample_source, X_synthetic, y_synthetic, keep, verifier_score
 ):
-    """Check the arguments of a fit and tell real rows from synthetic ones.
-
-    Parameters
-    ----------
-    estimator : SyntheticMixClassifier
-        Its `pruning`, `prune_threshold`, `generator_source` and `device` are read.
-    X, y, sample_weight, sample_source, X_synthetic, y_synthetic, keep, verifier_score
-        Arguments of `fit`.
-
-    Returns
-    -------
-    MixRows
-        The rows.
-    """
+    """Check the arguments of a fit and tell real rows from synthetic ones."""
     stacked, separate = sample_source is not None, X_synthetic is not None
     _check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score)
     check_container(estimator, X, X_synthetic)
@@ -289,25 +276,7 @@ def _pruning(estimator, keep, verifier_score, n_rows, has_sources):
 
 
 def as_numbers(name, values):
-    """Return numbers in double precision.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    values : array-like
-        What was given.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-
-    Raises
-    ------
-    ValueError
-        If there is something else.
-    """
+    """Return numbers in double precision."""
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:

@@ -31,27 +31,7 @@ class LooAccuracy(NamedTuple):
 
 
 def score_margins(scores, observed):
-    """Return by how much the score of the right class exceeds the others.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, q, ...)
-        Scores; q is 1 for two classes, K for more.
-    observed : ndarray of shape (n,)
-        Codes of the classes.
-
-    Returns
-    -------
-    ndarray of shape (n, ...)
-        Margins; positive where the row is classified rightly.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._loo_accuracy import score_margins
-    >>> score_margins(np.array([[0.2, 0.5, 0.1]]), np.array([0])).round(6)
-    array([-0.3])
-    """
+    """Return by how much the score of the right class exceeds the others."""
     if scores.shape[1] == 1:
         signs = np.where(observed == 1, 1.0, -1.0)
         return scores[:, 0] * signs.reshape(-1, *[1] * (scores.ndim - 2))
@@ -63,36 +43,7 @@ def score_margins(scores, observed):
 
 
 def loo_accuracy(margins, sample_weight):
-    r"""Estimate the accuracy on fresh data from leave-one-out margins.
-
-    Parameters
-    ----------
-    margins : ndarray of shape (n, ...)
-        From `score_margins`.
-    sample_weight : ndarray of shape (n,)
-        Weights of the rows.
-
-    Returns
-    -------
-    LooAccuracy
-        The estimates.
-
-    Notes
-    -----
-    Counting errors has the standard error ``sqrt(a (1 - a) / n)``; the accuracy
-    :math:`\Phi(\bar m / s)` of Gaussian margins has a smaller one, and a model error, taken as
-    0.02. The count has the weight ``0.02^2 / (0.02^2 + a (1 - a) / n)``: smoothing rules when
-    rows are few, counting when they are many. n is ``(sum w)^2 / sum w^2``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._loo_accuracy import loo_accuracy
-    >>> margins = np.linspace(-0.5, 2.0, 50)
-    >>> result = loo_accuracy(margins, np.ones(50))
-    >>> float(result.counted), round(float(result.smoothed), 3)
-    (0.8, 0.846)
-    """
+    r"""Estimate the accuracy on fresh data from leave-one-out margins."""
     w = sample_weight / sample_weight.sum()
     counted = np.tensordot(w, margins > 0, axes=1)
     mean, spread = _moments(margins, w)
@@ -102,35 +53,7 @@ def loo_accuracy(margins, sample_weight):
 
 
 def accuracy_influence(margins, sample_weight):
-    r"""Return the share of each row in the estimate of `loo_accuracy`.
-
-    Parameters
-    ----------
-    margins : ndarray of shape (n,)
-        From `score_margins`.
-    sample_weight : ndarray of shape (n,)
-        Weights of the rows.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Influence function: its weighted mean is the estimate, and its weighted variance over n the
-        sampling variance.
-
-    Notes
-    -----
-    With ``z = (m - mean) / s`` and ``r = mean / s``, that of :math:`\Phi(r)` is
-    :math:`\Phi(r) + \varphi(r) (z - r (z^2 - 1) / 2)`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._loo_accuracy import accuracy_influence, loo_accuracy
-    >>> margins = np.linspace(-0.5, 2.0, 50)
-    >>> share = accuracy_influence(margins, np.ones(50))
-    >>> bool(np.isclose(share.mean(), loo_accuracy(margins, np.ones(50)).accuracy))
-    True
-    """
+    r"""Return the share of each row in the estimate of `loo_accuracy`."""
     w = sample_weight / sample_weight.sum()
     mean, spread = _moments(margins, w)
     spread = max(float(spread), 1e-9 * abs(float(mean)), _TINY)
@@ -144,39 +67,7 @@ def accuracy_influence(margins, sample_weight):
 
 
 def loo_criterion(scores, observed, sample_weight, criterion="scale_free"):
-    r"""Return what a choice between scores minimises, for each column of scores.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, q, ...)
-        Leave-one-out scores of targets -1/+1; q is 1 for two classes, K for more.
-    observed : ndarray of shape (n,)
-        Codes of the classes.
-    sample_weight : ndarray of shape (n,)
-        Weights of the rows.
-    criterion : {"scale_free", "nll", "squared", "smooth"}, default="scale_free"
-        ``1 - sign(c) c^2`` with c the cosine of scores and targets, both centred over the classes;
-        the log-loss at the best temperature; the squared error; minus the accuracy of Gaussian
-        margins.
-
-    Returns
-    -------
-    ndarray of shape (...,)
-        Values to minimise.
-
-    Notes
-    -----
-    Wrong labels shrink scores: the squared error punishes them for it, the three others do not
-    see the scale.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._loo_accuracy import loo_criterion
-    >>> scores = np.array([[-1.0], [0.5], [2.0]])
-    >>> float(loo_criterion(scores, np.array([0, 1, 1]), np.ones(3)).round(4))
-    0.2222
-    """
+    r"""Return what a choice between scores minimises, for each column of scores."""
     w = sample_weight / sample_weight.sum()
     if criterion == "smooth":
         mean, spread = _moments(score_margins(scores, observed), w)
@@ -199,31 +90,7 @@ def loo_criterion(scores, observed, sample_weight, criterion="scale_free"):
 
 
 def score_temperature(scores, observed, sample_weight):
-    """Return the factor that makes scores log-odds of the classes.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, q)
-        Leave-one-out scores; q is 1 for two classes, K for more.
-    observed : ndarray of shape (n,)
-        Codes of the classes.
-    sample_weight : ndarray of shape (n,)
-        Weights of the rows.
-
-    Returns
-    -------
-    float
-        The factor of largest likelihood, positive; between 0.05 and 100 over the root mean square
-        of the scores.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._loo_accuracy import score_temperature
-    >>> scores = np.array([[-1.0], [0.5], [2.0], [-0.2]])
-    >>> bool(score_temperature(scores, np.array([0, 1, 1, 1]), np.ones(4)) > 1.0)
-    True
-    """
+    """Return the factor that makes scores log-odds of the classes."""
     w = sample_weight / sample_weight.sum()
     columns = scores[:, :, None]
     return float(_temperatures(columns, observed, w)[0][0])
@@ -257,10 +124,7 @@ def _best_log_loss(scores, observed, w):
 
 
 def _temperatures(columns, observed, w):
-    """Return the best temperature of each column (c,) and its log-loss, by Newton's method.
-
-    The log-loss is convex in the factor; steps are halved in logarithm outside the bounds.
-    """
+    """Return the best temperature of each column (c,) and its log-loss, by Newton's method."""
     rms = np.sqrt(np.tensordot(w, (columns**2).mean(1), axes=1))
     unit = np.maximum(rms, _TINY)
     scaled = columns / unit

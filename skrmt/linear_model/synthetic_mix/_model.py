@@ -50,24 +50,7 @@ class MixModel(NamedTuple):
     offset: float = 0.0
 
     def accuracy(self, n_synthetic, weight, *, n_real=None, keep_rates=None, penalty=None):
-        """Return the accuracy at the best penalty, or at a given one.
-
-        Parameters
-        ----------
-        n_synthetic, weight : array-like
-            Number of synthetic rows before pruning, and their weight.
-        n_real : array-like, optional
-            Number of real rows.
-        keep_rates : pair of array-like, optional
-            Those of another verifier.
-        penalty : float, optional
-            Total penalty, ``W alpha`` in squared units of the deviation of a feature.
-
-        Returns
-        -------
-        ndarray
-            Accuracies, of the shape to which the arguments broadcast.
-        """
+        """Return the accuracy at the best penalty, or at a given one."""
         correct, wrong = self.keep_rates if keep_rates is None else keep_rates
         kept = correct * (1 - self.label_noise) + wrong * self.label_noise
         kept = np.asarray(kept, dtype=float)
@@ -102,22 +85,7 @@ class MixModel(NamedTuple):
         return (pair @ pair.T)[None]
 
     def calibrated(self, real_accuracy, mix_accuracy, n_synthetic, weight):
-        """Return the model with the offset at which it meets observed accuracies on average.
-
-        Parameters
-        ----------
-        real_accuracy : float
-            Accuracy with real rows alone.
-        mix_accuracy : float
-            Accuracy with `n_synthetic` rows of weight `weight`.
-        n_synthetic, weight : float
-            How many synthetic rows there were, and their weight.
-
-        Returns
-        -------
-        MixModel
-            The model whose probits are, on average over both fits, those observed.
-        """
+        """Return the model with the offset at which it meets observed accuracies on average."""
         planned = self.accuracy(np.array([0.0, n_synthetic]), np.array([0.0, weight]))
         seen = np.array([real_accuracy, mix_accuracy])
         return self._replace(offset=float((_probit(seen) - _probit(planned)).mean()))

@@ -47,58 +47,7 @@ class _Spectrum(NamedTuple):
 def mix_loo(
     basis: MixBasis, source_weights: Any, alphas: Any
 ) -> Iterator[tuple[np.ndarray, Array]]:
-    r"""Compute exact leave-one-out scores of the real rows for weights and penalties.
-
-    Parameters
-    ----------
-    basis : MixBasis
-        From `mix_basis`.
-    source_weights : array-like of shape (g, S)
-        Weights omega of the sources, not negative; zeros leave the real rows alone.
-    alphas : array-like of shape (k,)
-        Finite penalties per unit of W.
-
-    Yields
-    ------
-    indices : ndarray of int of shape (h,)
-        Which weights the scores belong to; every one comes once.
-    scores : array of shape (n, q, h, k)
-        Score of each real row by the fit without it: the row is left out whole, with all its
-        weight, every synthetic row stays, and so does W.
-
-    Raises
-    ------
-    ValueError
-        If weights or penalties are out of their domain.
-
-    Notes
-    -----
-    Primal form: for each weight the p x p Gram matrix is decomposed, and the left-out score is
-    ``t - (t - f) / (1 - h)`` with the leverage h of the row: ``9 p^3 + 2 n p^2 + n p k``
-    operations a weight.
-
-    Other forms: weights in one direction, ``omega = c v``, share the eigenvalues l of the pooled
-    synthetic Gram matrix. With A the real rows, the n x n kernel
-    ``K(t) = A (S + t)^{-1} A^T`` depends on ``t = W alpha / c`` alone, and
-    ``M = (1 + K / c)^{-1}`` gives ``1 - h = M_ii`` and the residuals: ``n^2 r + 9 n^3`` operations
-    for each distinct t. The intercept is a term of rank one, added by Sherman and Morrison.
-
-    References
-    ----------
-    "Maximizing the Potential of Synthetic Data: Insights from Random Matrix Theory",
-    arXiv:2410.08942 (the model).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._basis import MixSource, mix_basis
-    >>> from skrmt.linear_model.synthetic_mix._path import mix_loo
-    >>> X = np.array([[0.0], [1.0], [2.0]])
-    >>> basis = mix_basis(X, X[:, 0], [MixSource(X + 3.0, X[:, 0] + 3.0)])
-    >>> for indices, scores in mix_loo(basis, [[0.5]], [0.0]):
-    ...     print(indices, scores.ravel().round(6) + 0.0)
-    [0] [0. 1. 2.]
-    """
+    r"""Compute exact leave-one-out scores of the real rows for weights and penalties."""
     weights = _check_source_weights(basis, source_weights)
     alphas = check_alphas(alphas)
     if not np.isfinite(alphas).all():
@@ -366,12 +315,7 @@ def _inverse_plus_one(kernel: np.ndarray, size: float) -> np.ndarray:
 
 
 def _left_out(basis: MixBasis, pooled: _Pooled, system: _System, size: float) -> Array:
-    """Return the left-out scores (n, q) at one weight and one penalty.
-
-    The fit is solved in the space of the real rows, centred on their own mean; the term
-    ``e d d^T`` of the difference of means is of rank one, and a row's own mean is
-    ``s d`` away from that of all rows.
-    """
+    """Return the left-out scores (n, q) at one weight and one penalty."""
     xp = get_backend(basis.real.roots)
     real = basis.real
     roots = real.roots[:, None]
@@ -399,40 +343,7 @@ def _left_out(basis: MixBasis, pooled: _Pooled, system: _System, size: float) ->
 
 
 def mix_coefficients(basis: MixBasis, source_weights: Any, alpha: float) -> tuple[Array, Array]:
-    """Compute the ridge coefficients at one weight and one penalty.
-
-    Parameters
-    ----------
-    basis : MixBasis
-        From `mix_basis`.
-    source_weights : array-like of shape (S,)
-        Weights of the sources.
-    alpha : float
-        Penalty per unit of W, finite.
-
-    Returns
-    -------
-    coef : array of shape (q, p)
-        Coefficients.
-    intercept : array of shape (q,)
-        Intercept; zeros without.
-
-    Notes
-    -----
-    One p x p solve where the Gram matrices are at hand; otherwise one decomposition of the smaller
-    side of the rows used.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._basis import MixSource, mix_basis
-    >>> from skrmt.linear_model.synthetic_mix._path import mix_coefficients
-    >>> X = np.array([[0.0], [1.0], [2.0]])
-    >>> basis = mix_basis(X, 2.0 * X[:, 0] + 1.0, [MixSource(X, 2.0 * X[:, 0] + 1.0)])
-    >>> coef, intercept = mix_coefficients(basis, [0.5], 0.0)
-    >>> coef.round(6), intercept.round(6)
-    (array([[2.]]), array([1.]))
-    """
+    """Compute the ridge coefficients at one weight and one penalty."""
     weights = _check_source_weights(basis, np.asarray(source_weights, dtype=float)[None])[0]
     real = basis.real
     n_used = real.X.shape[0] + sum(

@@ -134,22 +134,7 @@ def _flips(logits, source):
 
 
 def second_trace(X, real, geometry):
-    """Return an unbiased estimate of tr C^2, C the covariance within classes.
-
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n, p)
-        The real rows.
-    real : RealRows
-        Their labels and weights.
-    geometry : ClassGeometry
-        Their moments.
-
-    Returns
-    -------
-    float
-        The estimate.
-    """
+    """Return an unbiased estimate of tr C^2, C the covariance within classes."""
     w = real.weights / real.weights.sum()
     means = geometry.means[real.observed]
     rows = X.toarray() if hasattr(X, "toarray") and X.shape[0] <= X.shape[1] else X
@@ -172,18 +157,7 @@ def second_trace(X, real, geometry):
 
 
 def pool(sources):
-    """Return the rows of all sources as one.
-
-    Parameters
-    ----------
-    sources : list of SourceRows
-        The sources.
-
-    Returns
-    -------
-    SourceRows
-        All rows, without data and scores.
-    """
+    """Return the rows of all sources as one."""
     return SourceRows(
         None,
         np.concatenate([source.observed for source in sources]),

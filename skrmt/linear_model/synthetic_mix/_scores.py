@@ -70,24 +70,7 @@ class MixProblem(NamedTuple):
 
 
 def mix_problem(rows, unit, fit_intercept, n_thresholds):
-    """Cut the sources by their verifier scores and decompose the data.
-
-    Parameters
-    ----------
-    rows : MixRows
-        With real rows.
-    unit : float
-        What the data are divided by.
-    fit_intercept : bool
-        Whether an intercept is fitted.
-    n_thresholds : int
-        Thresholds to try, where scores are given.
-
-    Returns
-    -------
-    MixProblem
-        The problem.
-    """
+    """Cut the sources by their verifier scores and decompose the data."""
     thresholds = score_thresholds(rows.sources, n_thresholds)
     pieces = [_pieces(source, thresholds) for source in rows.sources]
     n_classes = len(rows.classes)
@@ -152,20 +135,7 @@ def _pieces(source, thresholds):
 
 
 def exact_scores(problem, alphas):
-    """Return the function that yields exact leave-one-out scores for weights and thresholds.
-
-    Parameters
-    ----------
-    problem : MixProblem
-        The rows.
-    alphas : ndarray of shape (k,)
-        Penalties per unit weight.
-
-    Returns
-    -------
-    callable
-        As `Search` needs it.
-    """
+    """Return the function that yields exact leave-one-out scores for weights and thresholds."""
 
     def plain(weights, cuts):
         loo = loo_path(problem.basis, targets_like(problem.real, problem.n_classes), alphas)[0]
@@ -212,22 +182,7 @@ class Fold(NamedTuple):
 
 
 def generate_folds(estimator, rows, labels):
-    """Refit the generator without each fold of the real rows.
-
-    Parameters
-    ----------
-    estimator : SyntheticMixClassifier
-        Its `generator`, `cv`, `pruning`, `prune_threshold` and `random_state` are read.
-    rows : MixRows
-        The rows given.
-    labels : callable
-        ``labels(X, y, extra)`` makes a SourceRows of what the generator returns.
-
-    Returns
-    -------
-    list of Fold
-        One a fold.
-    """
+    """Refit the generator without each fold of the real rows."""
     random_state = check_random_state(estimator.random_state)
     real, n = rows.real, len(rows.real.observed)
     folds = _splitter(estimator.cv, real.observed, random_state)
@@ -247,26 +202,7 @@ def generate_folds(estimator, rows, labels):
 
 
 def crossfitted_scores(problem, rows, folds, alphas, unit):
-    """Return the function that yields scores of the real rows by fits that have not seen them.
-
-    Parameters
-    ----------
-    problem : MixProblem
-        The rows.
-    rows : MixRows
-        The rows given.
-    folds : list of Fold
-        From `generate_folds`.
-    alphas : ndarray of shape (k,)
-        Penalties per unit weight of the rows of a fit.
-    unit : float
-        What the data are divided by.
-
-    Returns
-    -------
-    callable
-        As `Search` needs it.
-    """
+    """Return the function that yields scores of the real rows by fits that have not seen them."""
     n, q = len(rows.real.observed), 1 if problem.n_classes == 2 else problem.n_classes
 
     def left_out(weights, cuts):

@@ -59,18 +59,7 @@ class Search:
         self.best = {}
 
     def evaluate(self, weights, cuts, role="best"):
-        """Evaluate points that have not been, and keep the best of each role.
-
-        Parameters
-        ----------
-        weights : array-like of shape (g, S)
-            Weights of the sources.
-        cuts : array-like of shape (g,)
-            Positions of the threshold.
-        role : str or None
-            Under which name the best point is kept; points of equal weight 0 and 1 are also kept
-            under "real" and "mix".
-        """
+        """Evaluate points that have not been, and keep the best of each role."""
         done = {(*w, c) for w, c in zip(self.weights, self.cuts, strict=True)}
         points = dict.fromkeys((*map(float, w), int(c)) for w, c in zip(weights, cuts, strict=True))
         points = [point for point in points if point not in done]
@@ -115,21 +104,7 @@ class Search:
 
 
 def run_search(search, n_sources, n_cuts, synthetic_weight, size_ratio):
-    """Evaluate the grid: common weights first, then each source and the threshold in turn.
-
-    Parameters
-    ----------
-    search : Search
-        Where results are kept.
-    n_sources : int
-        S.
-    n_cuts : int
-        Number of thresholds to try, the first of which keeps every row.
-    synthetic_weight : "auto" or ndarray of shape (S,)
-        Weights, where they are given.
-    size_ratio : float
-        Synthetic rows a real row.
-    """
+    """Evaluate the grid: common weights first, then each source and the threshold in turn."""
     ends = np.array([[0.0] * n_sources, [1.0] * n_sources])[: 2 if n_sources else 1]
     if n_sources == 0:
         search.evaluate(ends, [0])
@@ -161,28 +136,7 @@ def _try_cuts(search, n_cuts):
 
 
 def weight_grid(size_ratio, step=2.15):
-    """Return the weights to try, 0 and 1 among them.
-
-    Parameters
-    ----------
-    size_ratio : float
-        Synthetic rows a real row.
-    step : float, default=2.15
-        Ratio of successive penalties.
-
-    Returns
-    -------
-    ndarray of shape (8,)
-        0, and seven values up to 1 in geometric progression. Their ratio is that of the penalties,
-        so that many pairs share the ratio of penalty and weight; or its square, where otherwise all
-        synthetic rows together would outweigh the real ones at the smallest weight.
-
-    Examples
-    --------
-    >>> from skrmt.linear_model.synthetic_mix._search import weight_grid
-    >>> weight_grid(2.0, 2.0).round(3)
-    array([0.   , 0.016, 0.031, 0.062, 0.125, 0.25 , 0.5  , 1.   ])
-    """
+    """Return the weights to try, 0 and 1 among them."""
     last = _N_WEIGHTS - 2
     power = 1 if size_ratio * step**-last <= 1.0 else 2
     return np.concatenate([[0.0], step ** (power * np.arange(-last, 1.0))])

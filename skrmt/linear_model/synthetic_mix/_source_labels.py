@@ -63,43 +63,7 @@ class ClassGeometry(NamedTuple):
 def separation_ratio(
     real_scores, real_observed, real_weights, scores, sample_weight, variance_ratio
 ):
-    r"""Return how much larger the log-odds of generated rows are than those of real ones.
-
-    Parameters
-    ----------
-    real_scores : ndarray of shape (n, q)
-        Leave-one-out scores of the real rows.
-    real_observed : ndarray of shape (n,)
-        Codes of their classes.
-    real_weights : ndarray of shape (n,)
-        Their weights.
-    scores : ndarray of shape (m, q)
-        Scores of the generated rows by a fit to real ones.
-    sample_weight : ndarray of shape (m,)
-        Weights of the generated rows.
-    variance_ratio : float
-        Variance within classes of the generated rows over that of the real ones.
-
-    Returns
-    -------
-    float
-        Ratio, between 0.2 and 5.
-
-    Notes
-    -----
-    The variance of a score is that within classes plus that between; the second part is the square
-    of the separation of the classes. The log-odds of Gaussian classes have the slope separation
-    over variance.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._source_labels import separation_ratio
-    >>> scores = np.array([[-1.2], [-0.8], [0.8], [1.2]])
-    >>> labels, one = np.array([0, 0, 1, 1]), np.ones(4)
-    >>> round(separation_ratio(scores, labels, one, 2 * scores, one, 4.0), 3)
-    0.5
-    """
+    r"""Return how much larger the log-odds of generated rows are than those of real ones."""
     w = real_weights / real_weights.sum()
     means = np.stack(
         [
@@ -119,39 +83,7 @@ def separation_ratio(
 
 
 def flip_rate(logits, observed, sample_weight):
-    r"""Estimate the share of wrong labels from scores that have not seen them.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (m,) or (m, K)
-        Log-odds of the second class, or log-posteriors, for the true class; up to a factor whose
-        logarithm has the standard deviation 0.3.
-    observed : ndarray of shape (m,)
-        Codes of the labels.
-    sample_weight : ndarray of shape (m,)
-        Weights of the rows.
-
-    Returns
-    -------
-    FlipRate
-        Rate of largest posterior probability; wrong labels are uniform over the other classes.
-
-    Notes
-    -----
-    With q the posterior of the label, its probability is
-    ``(1 - e) q + e (1 - q) / (K - 1)``, linear in the rate e: the likelihood is concave in it, and
-    is maximised for 13 factors of the logits.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._source_labels import flip_rate
-    >>> logits = np.tile([-9.0, 9.0], 50)
-    >>> observed = np.tile([0, 1], 50)
-    >>> observed[:20] = 0
-    >>> round(flip_rate(logits, observed, np.ones(100)).rate, 3)
-    0.1
-    """
+    r"""Estimate the share of wrong labels from scores that have not seen them."""
     if len(observed) == 0:
         return FlipRate(np.nan, np.nan)
     n_classes = 2 if logits.ndim == 1 else logits.shape[1]
@@ -192,76 +124,20 @@ def _likeliest_rate(own, slope, sample_weight):
 
 
 def class_geometry(X, observed, sample_weight, n_classes):
-    """Return the class means and the variance within classes.
-
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n, p)
-        The rows.
-    observed : ndarray of shape (n,)
-        Codes of the labels.
-    sample_weight : ndarray of shape (n,)
-        Weights of the rows.
-    n_classes : int
-        K.
-
-    Returns
-    -------
-    ClassGeometry
-        Moments; a class without rows has a mean of zero and no share.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._source_labels import class_geometry
-    >>> X = np.array([[-2.0], [0.0], [1.0], [3.0]])
-    >>> geometry = class_geometry(X, np.array([0, 0, 1, 1]), np.ones(4), 2)
-    >>> geometry.means.ravel().tolist(), geometry.trace
-    ([-1.5, 1.5], 2.0)
-    """
+    """Return the class means and the variance within classes."""
     member = np.eye(n_classes)[observed] * sample_weight[:, None]
     return geometry_of_sums(*class_sums(X, member), member)
 
 
 def class_sums(X, member):
-    """Return what rows add to the moments of the classes.
-
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n, p)
-        The rows.
-    member : ndarray of shape (n, K)
-        Weight of each row in the column of its class, 0 in the others.
-
-    Returns
-    -------
-    sums : ndarray of shape (K, p)
-        Weighted sum of the rows of each class.
-    energy : float
-        Weighted sum of the squared norms of the rows.
-    """
+    """Return what rows add to the moments of the classes."""
     squares = X.multiply(X).sum(1) if hasattr(X, "multiply") else np.einsum("ij,ij->i", X, X)
     energy = member.sum(1) @ np.asarray(squares, dtype=float).ravel()
     return np.asarray((X.T @ member).T, dtype=float), float(energy)
 
 
 def geometry_of_sums(sums, energy, member):
-    """Return the class means and the variance within classes from sums over the rows.
-
-    Parameters
-    ----------
-    sums : ndarray of shape (K, p)
-        Weighted sum of the rows of each class.
-    energy : float
-        Weighted sum of the squared norms of the rows.
-    member : ndarray of shape (n, K)
-        Weight of each row in the column of its class, 0 in the others.
-
-    Returns
-    -------
-    ClassGeometry
-        Moments; a class without rows has a mean of zero and no share.
-    """
+    """Return the class means and the variance within classes from sums over the rows."""
     weights = member.sum(1)
     total = weights.sum()
     shares = member.sum(0) / total
@@ -274,33 +150,7 @@ def geometry_of_sums(sums, energy, member):
 
 
 def generator_shift(real, synthetic, contrast):
-    r"""Return how the class means of a generator differ from those of real rows.
-
-    Parameters
-    ----------
-    real, synthetic : ClassGeometry
-        From `class_geometry`, by observed labels.
-    contrast : float
-        ``1 - e K / (K - 1)`` with e the share of wrong synthetic labels, by which means of
-        observed classes are shrunk; negative where labels are worse than chance.
-
-    Returns
-    -------
-    scale : float
-        Component along the real means (1: right); nan without signal.
-    orthogonal : float
-        Norm of the other component for a pair of classes, in the unit of the data.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._source_labels import class_geometry, generator_shift
-    >>> X = np.array([[-2.0, 1.0], [-2.0, -1.0], [2.0, 1.0], [2.0, -1.0]])
-    >>> real = class_geometry(X, np.array([0, 0, 1, 1]), np.ones(4), 2)
-    >>> scale, orthogonal = generator_shift(real, real, 0.5)
-    >>> bool(scale > 1.0)
-    True
-    """
+    r"""Return how the class means of a generator differ from those of real rows."""
     if not abs(contrast) > _SMALLEST_SIGNAL:
         return np.nan, np.nan
     cross = float(real.shares @ (real.means * synthetic.means).sum(1)) / contrast
@@ -312,39 +162,7 @@ def generator_shift(real, synthetic, contrast):
 
 
 def leak_pvalue(real, synthetic, n_dimensions):
-    r"""Test whether a generator has seen the real rows.
-
-    Parameters
-    ----------
-    real, synthetic : ClassGeometry
-        From `class_geometry`.
-    n_dimensions : float
-        Effective number of features, ``(tr C)^2 / tr C^2``.
-
-    Returns
-    -------
-    float
-        Probability that class means independent of the real rows come so near to theirs.
-
-    Notes
-    -----
-    The distance of the real class means from a multiple of the synthetic ones is, at least, the
-    error of both: ``(K - 1) (tr C_r / n + a^2 tr C_s / m)`` on average, about a multiple of a
-    chi-squared variable with ``(K - 1) d - 1`` degrees of freedom. A generator fitted to the very
-    rows reproduces the error of their means, and the first part is missing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.linear_model.synthetic_mix._source_labels import class_geometry, leak_pvalue
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.arange(60) % 2
-    >>> X = rng.standard_normal((60, 40)) + 0.3 * y[:, None]
-    >>> real = class_geometry(X, y, np.ones(60), 2)
-    >>> copies = class_geometry(np.tile(X, (9, 1)), np.tile(y, 9), np.ones(540), 2)
-    >>> bool(leak_pvalue(real, copies, 40) < 1e-4)
-    True
-    """
+    r"""Test whether a generator has seen the real rows."""
     shares = real.shares
     energy = float(shares @ (synthetic.means**2).sum(1))
     cross = float(shares @ (real.means * synthetic.means).sum(1))

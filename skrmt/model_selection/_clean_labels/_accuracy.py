@@ -27,46 +27,7 @@ class AccuracyEstimate(NamedTuple):
 def combine_accuracies(
     gaussian, calibrated, probabilities, noise_level, size, *, counted=None, misfit=False
 ):
-    r"""Combine the accuracies that two descriptions of the scores claim.
-
-    Parameters
-    ----------
-    gaussian, calibrated : ndarray of shape (G,)
-        Accuracy by the Gaussian law of the scores, and by the clean posterior fitted to the
-        labels, under each of G hypotheses on the noise.
-    probabilities : ndarray of shape (G,)
-        Probabilities of the hypotheses.
-    noise_level : float
-        One minus the contrast of the labels: the sum of both noise rates for two classes.
-    size : float
-        Effective number of rows.
-    counted : UnmixedAccuracy, optional
-        Accuracy by counting, where the noise does not have to be guessed.
-    misfit : bool, default=False
-        Whether the Gaussian law failed its test: the interval then allows for an error of the
-        model of standard deviation 0.02.
-
-    Returns
-    -------
-    AccuracyEstimate
-        Mean of both claims over the hypotheses and, if given, of the counted accuracy by its
-        precision; normal interval.
-
-    Notes
-    -----
-    The Gaussian law is optimistic where classes are not Gaussian, the calibrated posterior
-    pessimistic where few rows are left to say so: their mean is nearer than either. The variance
-    of the claim is twice that of the 2 G values (the distance between both descriptions stands for
-    the error of the model, not half of it), plus the binomial variance
-    ``a (1 - a) / (n (1 - noise)^2)``; a counted accuracy brings the variance of its own.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import combine_accuracies
-    >>> round(combine_accuracies(*[np.array([x]) for x in (0.96, 0.92, 1.0)], 0.2, 500).accuracy, 3)
-    0.94
-    """
+    r"""Combine the accuracies that two descriptions of the scores claim."""
     claims = np.stack([gaussian, calibrated])
     accuracy = 0.5 * float((claims @ probabilities).sum())
     variance = 0.5 * float(((claims - accuracy) ** 2 @ probabilities).sum())

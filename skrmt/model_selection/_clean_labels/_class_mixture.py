@@ -55,38 +55,7 @@ class ClassMixture(NamedTuple):
 
 
 def fit_class_mixture(scores, likelihood, prior, sample_weight, *, learn_prior=True, n_iter=50):
-    r"""Fit the Gaussian laws of K classes when the noise of the labels is known.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, K)
-        Leave-one-out score vectors.
-    likelihood : ndarray of shape (n, K)
-        ``P(observed_i | true k)``.
-    prior : ndarray of shape (K,)
-        Frequencies of the true classes, the start where they are learned.
-    sample_weight : ndarray of shape (n,)
-        Weights of the rows.
-    learn_prior : bool, default=True
-        Update the frequencies with the scores.
-    n_iter : int, default=50
-        Iterations of expectation-maximisation, O(n K^2) each.
-
-    Returns
-    -------
-    ClassMixture
-        The fit.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import fit_class_mixture
-    >>> y = np.repeat([0, 1, 2], 20)
-    >>> scores = np.eye(3)[y] + 0.1 * np.random.default_rng(0).standard_normal((60, 3))
-    >>> mixture = fit_class_mixture(scores, np.eye(3)[y], np.full(3, 1 / 3), np.ones(60))
-    >>> np.round(np.diag(mixture.means), 1)
-    array([1., 1., 1.])
-    """
+    r"""Fit the Gaussian laws of K classes when the noise of the labels is known."""
     weights = sample_weight / sample_weight.sum()
     z, centre, spread = _standardise(scores, weights)
     mixture = _start(z, likelihood, prior, weights)
@@ -98,46 +67,7 @@ def fit_class_mixture(scores, likelihood, prior, sample_weight, *, learn_prior=T
 
 
 def learn_class_mixture(scores, observed, n_classes, sample_weight, *, prior=None, n_iter=50):
-    r"""Fit the Gaussian laws of K classes and the noise matrix of their labels.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, K)
-        Leave-one-out score vectors.
-    observed : ndarray of shape (n,)
-        Codes of the observed labels.
-    n_classes : int
-        K.
-    sample_weight : ndarray of shape (n,)
-        Weights of the rows.
-    prior : ndarray of shape (K,), optional
-        Frequencies of the true classes, where they are known.
-    n_iter : int, default=50
-        Iterations from each of three starts.
-
-    Returns
-    -------
-    ClassMixture
-        The best fit, with its noise matrix.
-
-    Notes
-    -----
-    Maximum a posteriori by expectation-maximisation, from symmetric noise of 10, 30 and 50 %; the
-    noise matrix has a Dirichlet prior worth 2 rows around its start, and counts are tempered by
-    0.3, since real classes are not Gaussian.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import learn_class_mixture
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1, 2], 200)
-    >>> observed = np.where(rng.random(600) < 0.3, rng.integers(0, 3, 600), y)
-    >>> scores = np.eye(3)[y] + 0.2 * rng.standard_normal((600, 3))
-    >>> mixture = learn_class_mixture(scores, observed, 3, np.ones(600))
-    >>> bool(np.abs(np.diag(mixture.noise_matrix) - 0.8).max() < 0.08)
-    True
-    """
+    r"""Fit the Gaussian laws of K classes and the noise matrix of their labels."""
     weights = sample_weight / sample_weight.sum()
     z, centre, spread = _standardise(scores, weights)
     fits = [
@@ -148,32 +78,7 @@ def learn_class_mixture(scores, observed, n_classes, sample_weight, *, prior=Non
 
 
 def symmetric_noise(n_classes, rate):
-    """Return the noise matrix of labels that are wrong at a rate, uniformly.
-
-    Parameters
-    ----------
-    n_classes : int
-        K.
-    rate : float or array-like of shape (K,)
-        Probability that a label is wrong, for all classes or each.
-
-    Returns
-    -------
-    ndarray of shape (K, K)
-        ``P(observed l | true k)``.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 2 classes, or a rate is no probability.
-
-    Examples
-    --------
-    >>> from skrmt.model_selection._clean_labels import symmetric_noise
-    >>> symmetric_noise(2, [0.0, 0.25])
-    array([[1.  , 0.  ],
-           [0.25, 0.75]])
-    """
+    """Return the noise matrix of labels that are wrong at a rate, uniformly."""
     if not n_classes >= 2:
         raise ValueError(f"n_classes={n_classes!r}: labels can be wrong for 2 classes or more.")
     rates = np.broadcast_to(np.asarray(rate, dtype=float), (n_classes,))
@@ -185,31 +90,7 @@ def symmetric_noise(n_classes, rate):
 
 
 def inverse_temperature(logits, likelihood, sample_weight):
-    r"""Return the factor that calibrates logits by the likelihood of noisy labels.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (n, K)
-        Scores of the classes, up to a constant per row.
-    likelihood : ndarray of shape (n, K)
-        ``P(observed_i | true k)``.
-    sample_weight : ndarray of shape (n,)
-        Weights of the rows.
-
-    Returns
-    -------
-    float
-        beta > 0 that maximises ``sum_i w_i log sum_k softmax(beta logits_i)_k P(observed_i | k)``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import inverse_temperature
-    >>> labels = np.eye(2)[[0, 0, 0, 1]]
-    >>> beta = inverse_temperature(np.log([[0.9, 0.1]] * 4), labels, np.ones(4))
-    >>> bool(abs(beta * np.log(9.0) - np.log(3.0)) < 1e-3)
-    True
-    """
+    r"""Return the factor that calibrates logits by the likelihood of noisy labels."""
     weights = sample_weight / sample_weight.sum()
     spread = np.sqrt(weights @ logits.var(axis=1)) or 1.0
 

@@ -35,38 +35,7 @@ class LabelLink(NamedTuple):
 
 
 def fit_label_link(sample, likelihood, *, n_iter=25):
-    r"""Fit ``P(positive | score)`` to noisy labels.
-
-    Parameters
-    ----------
-    sample : ScoreSample
-        Scores, m of them.
-    likelihood : ndarray of shape (2, m, G)
-        ``P(observed_i | class)`` under each of G hypotheses on the noise.
-    n_iter : int, default=25
-        Iterations of Fisher scoring.
-
-    Returns
-    -------
-    LabelLink
-        One link a hypothesis.
-
-    Notes
-    -----
-    It maximises ``sum_i log(L_i- + (L_i+ - L_i-) sigma(a f_i + b))`` with a weak ridge on a and
-    b in units of the scores' standard deviation. Nothing is assumed of the law of the scores. A
-    step that lowers the likelihood is shortened; the cost is O(m G) an iteration.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import fit_label_link, score_sample
-    >>> scores = np.linspace(-3.0, 3.0, 200)
-    >>> sample = score_sample(scores, np.ones(200), scores > 0.0)
-    >>> clean = np.stack([scores < 0, scores > 0])[:, :, None] * 1.0
-    >>> bool(fit_label_link(sample, clean).accuracy(sample)[0] > 0.95)
-    True
-    """
+    r"""Fit ``P(positive | score)`` to noisy labels."""
     z, centre, spread, w = standardise(sample)
     w = w * sample.size
     negative, rise = likelihood[0], likelihood[1] - likelihood[0]

@@ -53,27 +53,7 @@ class NoisePosterior(NamedTuple):
 
 
 def rates_likelihood(observed, rates):
-    """Return the likelihood of observed labels under pairs of noise rates.
-
-    Parameters
-    ----------
-    observed : ndarray of bool of shape (m,)
-        Whether the observed label is the positive class.
-    rates : ndarray of shape (2, G)
-        Noise rates of the negative and of the positive class.
-
-    Returns
-    -------
-    ndarray of shape (2, m, G)
-        ``P(observed_i | class)`` for the negative and for the positive class.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import rates_likelihood
-    >>> rates_likelihood(np.array([True]), np.array([[0.1], [0.3]])).ravel()
-    array([0.1, 0.7])
-    """
+    """Return the likelihood of observed labels under pairs of noise rates."""
     negative, positive = np.asarray(rates, dtype=float)
     seen = observed[:, None]
     return np.stack(
@@ -82,79 +62,12 @@ def rates_likelihood(observed, rates):
 
 
 def prior_from_rates(observed_rate, rates):
-    """Return the frequency of the positive class that noise rates imply.
-
-    Parameters
-    ----------
-    observed_rate : float
-        Share of rows labelled positive.
-    rates : ndarray of shape (2, ...)
-        Noise rates of the negative and of the positive class, with a sum below 1.
-
-    Returns
-    -------
-    ndarray
-        ``(observed_rate - eps_-) / (1 - eps_- - eps_+)``; outside [0, 1] where the rates cannot
-        produce that share.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import prior_from_rates
-    >>> float(prior_from_rates(0.5, np.array([0.2, 0.2])))
-    0.5
-    """
+    """Return the frequency of the positive class that noise rates imply."""
     return (observed_rate - rates[0]) / (1.0 - rates[0] - rates[1])
 
 
 def noise_posterior(sample, *, prior=None, n_iter=40):
-    r"""Estimate the noise rates of two classes from scores and observed labels.
-
-    Parameters
-    ----------
-    sample : ScoreSample
-        Scores with their observed labels.
-    prior : float, optional
-        Frequency of the positive class, if it is known: pairs of rates that imply another one
-        are then excluded, one rate being a function of the other.
-    n_iter : int, default=40
-        Iterations of each mixture fit.
-
-    Returns
-    -------
-    NoisePosterior
-        A fine grid of pairs around the mean of a coarse one.
-
-    Raises
-    ------
-    ValueError
-        If no pair of rates is compatible with the known prior.
-
-    Notes
-    -----
-    First moments cannot tell noise from overlapping classes: the shape of the law of the scores
-    does. Its likelihood is that of two Gaussians, which real classes are not, so it is tempered
-    by 1/4, and by ``100 / (100 + n)`` where that is less and a test at 5 % rejects the Gaussians
-    (a coarsened posterior: at most a hundred rows' worth of evidence). The prior is proportional
-    to ``pi (1 - pi) exp(-3 (eps_- - eps_+)^2)``. The variance of each class is the mean of its own
-    and the common one: a common one would take a wide class for a noisy one.
-
-    References
-    ----------
-    .. [1] J. W. Miller and D. B. Dunson, "Robust Bayesian inference via coarsening", JASA 2019.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import noise_posterior, score_sample
-    >>> rng = np.random.default_rng(0)
-    >>> y = rng.random(2000) < 0.5
-    >>> observed = y ^ (rng.random(2000) < 0.2)
-    >>> scores = np.where(y, 3.0, -3.0) + rng.standard_normal(2000)
-    >>> posterior = noise_posterior(score_sample(scores, np.ones(2000), observed))
-    >>> bool(np.abs(posterior.mean - 0.2).max() < 0.03)
-    True
-    """
+    r"""Estimate the noise rates of two classes from scores and observed labels."""
     axis = np.arange(0.0, _LARGEST, _STEP)
     coarse = _weigh(sample, _pairs(axis, axis, sample, prior), _TEMPER, n_iter)
     if _is_gaussian(sample, coarse):
@@ -168,34 +81,7 @@ def noise_posterior(sample, *, prior=None, n_iter=40):
 
 
 def update_posterior(posterior, sample, *, n_iter=40):
-    """Reweigh noise rates by the scores of a later fit.
-
-    Parameters
-    ----------
-    posterior : NoisePosterior
-        From `noise_posterior`.
-    sample : ScoreSample
-        Scores of a later fit. Its targets depend on the rates, so that its evidence counts 0.4
-        times that of the first.
-    n_iter : int, default=40
-        Iterations of each mixture fit.
-
-    Returns
-    -------
-    NoisePosterior
-        The same pairs, with new probabilities and mixtures.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import noise_posterior, score_sample
-    >>> from skrmt.model_selection._clean_labels import update_posterior
-    >>> scores = np.linspace(-1.0, 1.0, 50) + np.sign(np.linspace(-1.0, 1.0, 50))
-    >>> sample = score_sample(scores, np.ones(50), scores > 0)
-    >>> posterior = noise_posterior(sample)
-    >>> update_posterior(posterior, sample).rates.shape == posterior.rates.shape
-    True
-    """
+    """Reweigh noise rates by the scores of a later fit."""
     mixture = _mixture(sample, posterior.rates, posterior.mixture.prior, n_iter)
     evidence = _LATER * posterior.temper * mixture.log_likelihood
     with np.errstate(divide="ignore"):

@@ -83,34 +83,7 @@ class ScoreMixture(NamedTuple):
 
 
 def score_sample(scores, sample_weight, observed=None, *, size=None, n_bins=128):
-    """Gather scores for a mixture fit, by bins where there are many.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n,) or (n, G)
-        Leave-one-out scores.
-    sample_weight : ndarray of shape (n,)
-        Weights of the rows.
-    observed : ndarray of bool of shape (n,), optional
-        Observed labels.
-    size : float, optional
-        Effective number of rows; ``(sum w)^2 / sum w^2`` by default.
-    n_bins : int, default=128
-        Bins for each label: rows of one bin and label become one point, at their mean score.
-        The variance lost is at most 1/12 of a squared bin width.
-
-    Returns
-    -------
-    ScoreSample
-        Points, weights and labels.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import score_sample
-    >>> score_sample(np.array([0.5, 2.0]), np.ones(2), np.array([False, True])).size
-    2.0
-    """
+    """Gather scores for a mixture fit, by bins where there are many."""
     total = sample_weight.sum()
     size = float(total**2 / (sample_weight**2).sum() if size is None else size)
     weights = sample_weight / total
@@ -135,26 +108,7 @@ def _binned(scores, weights, observed, n_bins):
 
 
 def standardise(sample):
-    """Return the scores as columns of mean 0 and variance 1, with centre, spread and weights.
-
-    Parameters
-    ----------
-    sample : ScoreSample
-        Scores.
-
-    Returns
-    -------
-    z, centre, spread, weights : ndarrays
-        Columns (m, 1) or (m, G), their mean and standard deviation, and the weights of the points.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import score_sample
-    >>> from skrmt.model_selection._clean_labels._score_mixture import standardise
-    >>> standardise(score_sample(np.array([1.0, 3.0]), np.ones(2)))[0].ravel()
-    array([-1.,  1.])
-    """
+    """Return the scores as columns of mean 0 and variance 1, with centre, spread and weights."""
     columns = sample.scores.reshape(len(sample.scores), -1)
     weights = sample.weights.reshape(columns.shape)
     centre = (weights * columns).sum(0)
@@ -165,74 +119,13 @@ def standardise(sample):
 
 
 def label_log_odds(likelihood, prior):
-    """Return the log-odds of the positive class given the label alone.
-
-    Parameters
-    ----------
-    likelihood : ndarray of shape (2, m, G)
-        ``P(observed_i | class)`` of the negative and of the positive class.
-    prior : ndarray of shape (G,)
-        Frequency of the positive class.
-
-    Returns
-    -------
-    ndarray of shape (m, G)
-        The log-odds, finite: a probability below 1e-12 counts as 1e-12.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import label_log_odds
-    >>> label_log_odds(np.array([[[0.5]], [[0.5]]]), np.array([0.5]))
-    array([[0.]])
-    """
+    """Return the log-odds of the positive class given the label alone."""
     ratio = np.maximum(likelihood[1], _TINY) / np.maximum(likelihood[0], _TINY)
     return np.log(ratio) + np.log(prior / (1.0 - prior))
 
 
 def fit_score_mixture(sample, likelihood, prior, *, own_variance=0.0, n_iter=40):
-    r"""Fit the Gaussian laws of both classes, with the weights of the mixture known.
-
-    Parameters
-    ----------
-    sample : ScoreSample
-        Scores, m of them.
-    likelihood : ndarray of shape (2, m, G)
-        ``P(observed_i | class)`` under each of G hypotheses on the noise.
-    prior : ndarray of shape (G,)
-        Frequency of the positive class under each.
-    own_variance : float, default=0.0
-        Share of its own variance, beside the common one, in the law of each class: 0 for a common
-        variance, which makes the log-odds linear in the score.
-    n_iter : int, default=40
-        Iterations of expectation-maximisation.
-
-    Returns
-    -------
-    ScoreMixture
-        One mixture a hypothesis.
-
-    Notes
-    -----
-    Given the true class, a leave-one-out score does not depend on the observed label of its own
-    row, so that its law given that label is a mixture of the laws of both classes in known
-    proportions ``A_i = P(positive | observed_i)``. The start is the unmixing
-    ``E[f_i] = A_i M_+ + (1 - A_i) M_-`` by least squares; each iteration costs O(m G).
-
-    References
-    ----------
-    .. [1] "High-dimensional Learning with Noisy Labels", arXiv:2405.14088.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import fit_score_mixture, score_sample
-    >>> scores = np.array([-1.2, -0.9, -1.0, 0.8, 1.1, 1.2])
-    >>> sample = score_sample(scores, np.ones(6), scores > 0)
-    >>> clean = np.stack([scores < 0, scores > 0])[:, :, None] * 1.0
-    >>> np.round(fit_score_mixture(sample, clean, np.array([0.5])).means.ravel(), 2)
-    array([-1.03,  1.03])
-    """
+    r"""Fit the Gaussian laws of both classes, with the weights of the mixture known."""
     z, centre, spread, w = standardise(sample)
     odds = label_log_odds(likelihood, prior)
     low, high, variance = _unmix(z, w, expit(odds))

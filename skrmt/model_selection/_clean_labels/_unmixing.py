@@ -29,42 +29,7 @@ class UnmixedAccuracy(NamedTuple):
 
 
 def unmixed_accuracy(predicted, label_posterior, prior, sample_weight):
-    r"""Estimate the accuracy on clean labels of leave-one-out predictions.
-
-    Parameters
-    ----------
-    predicted : ndarray of shape (n,)
-        Codes of the classes that the leave-one-out scores predict.
-    label_posterior : ndarray of shape (n, K)
-        ``P(true k | observed_i)``, from the label alone.
-    prior : ndarray of shape (K,)
-        Frequencies of the true classes.
-    sample_weight : ndarray of shape (n,)
-        Weights of the rows.
-
-    Returns
-    -------
-    UnmixedAccuracy
-        ``sum_k pi_k P(predicted k | true k)``, its standard error and the contrast.
-
-    Notes
-    -----
-    A leave-one-out prediction is independent of the observed label of its row given the true
-    class, hence ``P(predicted l | observed_i) = sum_k A_ik P(predicted l | k)`` with A the label
-    posterior: a least-squares regression on A unmixes the right-hand side.
-
-    References
-    ----------
-    .. [1] "High-dimensional Learning with Noisy Labels", arXiv:2405.14088.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.model_selection._clean_labels import unmixed_accuracy
-    >>> clean = np.eye(2)[[0, 0, 1, 1]]
-    >>> float(unmixed_accuracy(np.array([0, 0, 1, 0]), clean, np.full(2, 0.5), np.ones(4))[0])
-    0.75
-    """
+    r"""Estimate the accuracy on clean labels of leave-one-out predictions."""
     n_classes = len(prior)
     weights = sample_weight / sample_weight.sum()
     gram = label_posterior.T @ (weights[:, None] * label_posterior)

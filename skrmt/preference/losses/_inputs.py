@@ -27,25 +27,7 @@ class Operands(NamedTuple):
 
 
 def read_arrays(**arrays: Any) -> Operands:
-    """Return arrays of one shape and one library, checked, leaving out those that are None.
-
-    Parameters
-    ----------
-    **arrays : array-like, torch tensor or None
-        The arrays under the names of their parameters.
-
-    Returns
-    -------
-    Operands
-        float64 arrays for NumPy; tensors of float32 or more on one device, gradients kept.
-
-    Raises
-    ------
-    TypeError
-        If one is not numeric.
-    ValueError
-        If shapes or devices differ, or a number is not finite.
-    """
+    """Return arrays of one shape and one library, checked, leaving out those that are None."""
     given = {name: value for name, value in arrays.items() if value is not None}
     backend = get_backend(*given.values())
     model = next((value for value in given.values() if is_torch(value)), None)
@@ -92,29 +74,7 @@ def _check_shapes(arrays: dict[str, Array]) -> None:
 
 
 def read_lengths(name: str, lengths: Any, like: Array, backend: Any) -> Array | None:
-    """Return the numbers of tokens as an array of the shape of `like`, or None.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    lengths : array-like, torch tensor, number or None
-        Numbers of tokens; one number stands for all.
-    like : ndarray or torch tensor
-        The log-probabilities they belong to.
-    backend : ArrayBackend
-        Its library.
-
-    Returns
-    -------
-    ndarray, torch tensor or None
-        The lengths in floating point.
-
-    Raises
-    ------
-    ValueError
-        If a length is below 1, or the shape is neither that of `like` nor that of a number.
-    """
+    """Return the numbers of tokens as an array of the shape of `like`, or None."""
     if lengths is None:
         return None
     numbers = as_floats(name, lengths.detach().cpu().numpy() if is_torch(lengths) else lengths)
@@ -137,67 +97,19 @@ def read_number(
     closed: Any = "neither",
     remedy: str = "",
 ) -> float:
-    """Return one real number after checking its range.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    value : float
-        What was given.
-    low, high : float
-        Ends of its interval.
-    closed : {"both", "left", "right", "neither"}, default="neither"
-        Which ends belong to it.
-    remedy : str, default=""
-        What to do about it; closes the message.
-
-    Returns
-    -------
-    float
-        The number.
-
-    Raises
-    ------
-    TypeError
-        If it is not a real number.
-    ValueError
-        If it is out of range.
-    """
+    """Return one real number after checking its range."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {value!r}. Give a float. {remedy}")
     return float(in_range(name, value, low, high, closed, remedy))
 
 
 def read_beta(beta: Any) -> float:
-    """Return the strength of a loss, positive.
-
-    Parameters
-    ----------
-    beta : float
-        What was given.
-
-    Returns
-    -------
-    float
-        The number.
-    """
+    """Return the strength of a loss, positive."""
     return read_number("beta", beta, 0.0, np.inf, remedy="It multiplies the log-ratios.")
 
 
 def check_reduction(reduction: Any) -> None:
-    """Refuse an unknown reduction.
-
-    Parameters
-    ----------
-    reduction : str
-        What was given.
-
-    Raises
-    ------
-    ValueError
-        If it is not one of those there are.
-    """
+    """Refuse an unknown reduction."""
     if reduction not in REDUCTIONS:
         raise ValueError(
             f"reduction={reduction!r} is not known. Use one of {', '.join(REDUCTIONS)}."
@@ -205,22 +117,7 @@ def check_reduction(reduction: Any) -> None:
 
 
 def finish(losses: Array, reduction: str, dtype: Any) -> Array:
-    """Reduce the losses and return them in the dtype of the input.
-
-    Parameters
-    ----------
-    losses : ndarray or torch tensor
-        One loss a pair, in the precision of the computation.
-    reduction : {"none", "mean", "sum"}
-        What to do with them.
-    dtype : dtype or None
-        Of the result; None to leave it.
-
-    Returns
-    -------
-    ndarray or torch tensor
-        The losses, or a number of the same library.
-    """
+    """Reduce the losses and return them in the dtype of the input."""
     if reduction != "none":
         losses = losses.mean() if reduction == "mean" else losses.sum()
     if dtype is None:

@@ -242,31 +242,7 @@ def preference_gradient(
 def margin_derivatives(
     name: str, margin: Any, *, beta: float, label_smoothing: float = 0.0, **loss_options: Any
 ) -> tuple[Array, Array, Array]:
-    """Return a loss of the margin with its first two derivatives, for fits.
-
-    Parameters
-    ----------
-    name : str
-        Name of a loss in `MARGINS`; ipo and sigmoid_norm without lengths.
-    margin : array-like or torch tensor
-        Differences d of the log-ratios (for simpo, of the mean log-probabilities).
-    beta : float
-        Strength of the loss, positive.
-    label_smoothing : float, default=0.0
-        Noise of cdpo, robust and exo.
-    **loss_options : float
-        Options of the loss.
-
-    Returns
-    -------
-    value, first, second : ndarray or torch tensor
-        f(d), f'(d), f''(d).
-
-    Raises
-    ------
-    ValueError
-        If the loss depends on more than the margin, or a number is out of range.
-    """
+    """Return a loss of the margin with its first two derivatives, for fits."""
     name = canonical_loss(name, tuple(MARGINS))
     operands = read_arrays(margin=margin)
     d, bk = operands.arrays["margin"], operands.backend

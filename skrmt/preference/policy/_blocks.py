@@ -30,22 +30,7 @@ class Outline(NamedTuple):
 
 
 def lazy_margins(estimator: Any, X: Any, coef: np.ndarray) -> Any:
-    """Return the margins of a Dask array as one, of which nothing is computed.
-
-    Parameters
-    ----------
-    estimator : PreferencePolicy
-        Fitted.
-    X : dask array of shape (n, n_features)
-        Differences of features.
-    coef : ndarray of shape (n_features,)
-        Coefficients, in the precision of the result.
-
-    Returns
-    -------
-    dask array of shape (n,)
-        Margins; to compute them raises where X is not finite.
-    """
+    """Return the margins of a Dask array as one, of which nothing is computed."""
     if X.ndim != 2:
         raise ValueError(
             f"X has {X.ndim} dimensions, shape {X.shape}: a dask array must hold differences, one "
@@ -64,24 +49,7 @@ def _margins(rows: np.ndarray, coef: np.ndarray) -> np.ndarray:
 
 
 def read_blocks(estimator: Any, X: Any, name: str = "X", *, reset: bool = True) -> Any:
-    """Check a Dask array of features.
-
-    Parameters
-    ----------
-    estimator : PreferencePolicy
-        Its `n_features_in_` is set, or compared with.
-    X : dask array of shape (n, n_features)
-        Features.
-    name : str, default="X"
-        Name of the parameter, for messages.
-    reset : bool, default=True
-        Whether it is set.
-
-    Returns
-    -------
-    dask array of shape (n, n_features)
-        The features, float64, every block with all columns.
-    """
+    """Check a Dask array of features."""
     X = check_dask(X, name, 2)
     _check_n_features(estimator, X, reset=reset)
     if reset:
@@ -90,20 +58,7 @@ def read_blocks(estimator: Any, X: Any, name: str = "X", *, reset: bool = True) 
 
 
 def read_block_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[Any, Any]:
-    """Check two Dask arrays of features, and give both the same blocks.
-
-    Parameters
-    ----------
-    estimator : PreferencePolicy
-        Its `n_features_in_` and `classes_` are set.
-    X_chosen, X_rejected : dask array of shape (n, n_features)
-        Features.
-
-    Returns
-    -------
-    chosen, rejected : dask array of shape (n, n_features)
-        The features, float64.
-    """
+    """Check two Dask arrays of features, and give both the same blocks."""
     for name, X in (("X_chosen", X_chosen), ("X_rejected", X_rejected)):
         if not is_dask(X):
             raise ValueError(
@@ -122,18 +77,7 @@ def read_block_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[An
 
 
 def outline(X: Any) -> Outline:
-    """Return what tells whether rows can be equal up to their sign.
-
-    Parameters
-    ----------
-    X : dask array of shape (n, p)
-        The rows.
-
-    Returns
-    -------
-    Outline
-        Three numbers a row.
-    """
+    """Return what tells whether rows can be equal up to their sign."""
     return Outline(*row_values(_outline, X).T)
 
 

@@ -99,22 +99,7 @@ class Choice(NamedTuple):
 
 
 def read_setting(estimator: Any, estimate: NoiseEstimate, unit: float) -> Setting:
-    """Check the parameters of a policy against one another.
-
-    Parameters
-    ----------
-    estimator : PreferencePolicy
-        Its parameters are read.
-    estimate : NoiseEstimate
-        Share of wrong comparisons, where the data tell it.
-    unit : float
-        Unit of the differences.
-
-    Returns
-    -------
-    Setting
-        The loss.
-    """
+    """Check the parameters of a policy against one another."""
     name = check_loss(estimator.loss)
     noise = estimator.label_noise
     if isinstance(noise, str):
@@ -141,24 +126,7 @@ def check_loss(loss: Any) -> str:
 
 
 def fit_policy(estimator: Any, problem: Problem) -> tuple[dict[str, Any], list[str], bool]:
-    """Fit a policy.
-
-    Parameters
-    ----------
-    estimator : PreferencePolicy
-        Its parameters are read.
-    problem : Problem
-        The data.
-
-    Returns
-    -------
-    attributes : dict
-        Fitted attributes.
-    messages : list of str
-        What to warn of.
-    converged : bool
-        Whether a stationary point was reached.
-    """
+    """Fit a policy."""
     pairs = problem.pairs
     estimate = estimate_noise(pairs, *(problem.items or ()))
     setting = read_setting(estimator, estimate, pairs.unit)
@@ -239,20 +207,7 @@ def _level(pairs: Comparisons) -> float:
 
 
 def best_alpha(left_out: np.ndarray, pairs: Comparisons) -> int:
-    """Return which column of left-out scores ranks best, by their smooth ratio.
-
-    Parameters
-    ----------
-    left_out : ndarray of shape (m, k)
-        Scores of the distinct pairs.
-    pairs : Comparisons
-        The pairs.
-
-    Returns
-    -------
-    int
-        The column.
-    """
+    """Return which column of left-out scores ranks best, by their smooth ratio."""
     margins, weights = pairs.outcomes(left_out)
     return int(np.argmax(smooth_ratio(margins, weights).round(12)))
 
@@ -344,10 +299,7 @@ def _rough_start(Z, pairs: Comparisons, name: str, slope: Slope, alpha: float):
 
 
 def _borrowed_alpha(pairs: Comparisons, setting: Setting, curvature: float) -> float:
-    """Return the penalty given, or that of the squared loss for a loss of this curvature.
-
-    Where many penalties rank alike the least of them is taken, so that margins do not vanish.
-    """
+    """Return the penalty given, or that of the squared loss for a loss of this curvature."""
     if setting.alpha is not None:
         return setting.alpha
     basis, alphas = _basis(pairs), _level(pairs) * _RIDGE_GRID

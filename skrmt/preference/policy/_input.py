@@ -93,24 +93,7 @@ class Comparisons(NamedTuple):
 
 
 def read_differences(estimator: Any, X: Any, y: Any) -> tuple[Any, np.ndarray]:
-    """Check feature differences and outcomes.
-
-    Parameters
-    ----------
-    estimator : PreferencePolicy
-        Its `n_features_in_`, `feature_names_in_` and `classes_` are set.
-    X : array-like of shape (n, n_features)
-        First response minus the second.
-    y : array-like of shape (n,)
-        The second class where the first response is preferred.
-
-    Returns
-    -------
-    X : ndarray or dask array of shape (n, n_features)
-        First minus second, float64.
-    signs : ndarray of shape (n,)
-        1 where the first was preferred, else -1.
-    """
+    """Check feature differences and outcomes."""
     X, y = validated(estimator, X, y)
     classes = check_two_classes("y", y)
     estimator.classes_ = classes
@@ -118,26 +101,7 @@ def read_differences(estimator: Any, X: Any, y: Any) -> tuple[Any, np.ndarray]:
 
 
 def validated(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[Any, np.ndarray]:
-    """Check features and labels.
-
-    Parameters
-    ----------
-    estimator : PreferencePolicy
-        Its `n_features_in_` and `feature_names_in_` are set, or compared with.
-    X : array-like of shape (n, n_features)
-        Features.
-    y : array-like of shape (n,)
-        Labels.
-    reset : bool, default=True
-        Whether the attributes are set.
-
-    Returns
-    -------
-    X : ndarray or dask array of shape (n, n_features)
-        Features, float64.
-    y : ndarray of shape (n,)
-        Labels.
-    """
+    """Check features and labels."""
     y = as_host(to_local(y))
     if is_dask(X):
         X, y = read_blocks(estimator, X, reset=reset), np.asarray(y)
@@ -168,25 +132,7 @@ def _refuse_missing(y: np.ndarray) -> None:
 
 
 def check_two_classes(name: str, labels: np.ndarray) -> np.ndarray:
-    """Return the two classes of labels, sorted.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    labels : ndarray
-        Labels.
-
-    Returns
-    -------
-    ndarray of shape (2,)
-        The classes.
-
-    Raises
-    ------
-    ValueError
-        If there are not two of them.
-    """
+    """Return the two classes of labels, sorted."""
     classes = np.unique(labels)
     if len(classes) > 2:
         raise ValueError(
@@ -207,20 +153,7 @@ def signs_of(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 
 def read_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[Any, Any]:
-    """Check the features of chosen and rejected responses.
-
-    Parameters
-    ----------
-    estimator : PreferencePolicy
-        Its `n_features_in_` and `classes_` are set.
-    X_chosen, X_rejected : array-like of shape (n, n_features)
-        Features.
-
-    Returns
-    -------
-    chosen, rejected : ndarray or dask array of shape (n, n_features)
-        The features, float64.
-    """
+    """Check the features of chosen and rejected responses."""
     if is_dask(X_chosen) or is_dask(X_rejected):
         return read_block_pairs(estimator, X_chosen, X_rejected)
     X_chosen, X_rejected = as_host(X_chosen), as_host(X_rejected)
@@ -247,22 +180,7 @@ def output_dtype(X: Any) -> type:
 
 
 def read_reference(reference: Any, n_features: int, name: str = "reference") -> np.ndarray:
-    """Check the coefficients of a log-linear reference policy.
-
-    Parameters
-    ----------
-    reference : array-like of shape (n_features,) or None
-        What was given; None for a reference that knows no features.
-    n_features : int
-        Number of features.
-    name : str, default="reference"
-        Name of the parameter, for the message.
-
-    Returns
-    -------
-    ndarray of shape (n_features,)
-        The coefficients.
-    """
+    """Check the coefficients of a log-linear reference policy."""
     if reference is None:
         return np.zeros(n_features)
     values = check_array_like_on_device(as_host(reference), name, 1)
@@ -280,28 +198,7 @@ def read_candidates(
     n_features: int | None = None,
     name: str = "log_reference",
 ):
-    """Check candidate sets.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_prompts, n_candidates, n_features)
-        Features.
-    mask : array-like of bool of shape (n_prompts, n_candidates) or None
-        Which candidates there are.
-    log_reference : array-like of shape (n_prompts, n_candidates) or None
-        Log-probabilities of a policy up to a constant a prompt; `-inf` for no candidate.
-    n_features : int, optional
-        Number of features seen in `fit`.
-    name : str
-        What the caller calls `log_reference`.
-
-    Returns
-    -------
-    X : ndarray of shape (n_prompts, n_candidates, n_features)
-        Features in float64, 0 where there is no candidate.
-    base : ndarray of shape (n_prompts, n_candidates)
-        Log-weights of the candidates, `-inf` where there is none.
-    """
+    """Check candidate sets."""
     X = as_host(X)
     if mask is not None:
         X = np.array(X, dtype=np.float64)
@@ -344,22 +241,7 @@ def _read_log_reference(log_reference: Any, shape: tuple[int, ...], name: str) -
 
 
 def read_indices(y: Any, base: np.ndarray, name: str = "y") -> np.ndarray:
-    """Check indices of candidates.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_prompts,) or (n_prompts, 2)
-        Indices.
-    base : ndarray of shape (n_prompts, n_candidates)
-        Log-weights of the candidates, `-inf` where there is none.
-    name : str, default="y"
-        Name of the parameter, for the message.
-
-    Returns
-    -------
-    ndarray of int
-        The indices, in the shape given.
-    """
+    """Check indices of candidates."""
     y = np.asarray(as_host(y))
     if y.dtype.kind not in "biuf" or not np.isfinite(y).all() or (y != np.floor(y)).any():
         raise ValueError(
@@ -414,23 +296,7 @@ def unit_of(largest: float) -> float:
 
 
 def merge(differences: Any, signs: np.ndarray, sample_weight: Any) -> Comparisons:
-    """Gather the comparisons of each pair in one row.
-
-    Parameters
-    ----------
-    differences : ndarray or dask array of shape (n, n_features)
-        First response minus the second.
-    signs : ndarray of shape (n,)
-        1 where the first was preferred, else -1.
-    sample_weight : array-like of shape (n,) or None
-        Weights; rows of weight 0 count for nothing.
-
-    Returns
-    -------
-    Comparisons
-        Rows that differ in more than their sign, in the order in which they came. A Dask array
-        with no more of them than columns is read into memory.
-    """
+    """Gather the comparisons of each pair in one row."""
     weights = check_sample_weight(as_host(to_local(sample_weight)), len(differences))
     if is_dask(differences):
         unit, groups, turned, zeros = _groups_of_blocks(differences)
@@ -492,18 +358,7 @@ def _groups(differences: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
 
 
 def identical_rows(rows: np.ndarray) -> np.ndarray:
-    """Number the distinct rows in the order of their first appearance.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, p)
-        Finite rows.
-
-    Returns
-    -------
-    ndarray of int of shape (n,)
-        Number of each row.
-    """
+    """Number the distinct rows in the order of their first appearance."""
     rows = np.ascontiguousarray(rows + 0.0)
     largest = max(float(rows.max()), -float(rows.min())) or 1.0
     keys = np.empty(len(rows))

@@ -72,24 +72,7 @@ class Moments(NamedTuple):
 
 
 def moments_of(differences: Any, balance: np.ndarray, weights: np.ndarray, unit: float) -> Moments:
-    """Sum over comparisons.
-
-    Parameters
-    ----------
-    differences : ndarray or dask array of shape (n, F)
-        Differences of features, divided by the unit.
-    balance : ndarray of shape (n,)
-        Weight of the comparisons of a pair that the first response won, less that of the others.
-    weights : ndarray of shape (n,)
-        Weight of all comparisons of it.
-    unit : float
-        Unit of the differences.
-
-    Returns
-    -------
-    Moments
-        The sums.
-    """
+    """Sum over comparisons."""
     gram, cross = row_sums(_sums, differences, balance, weights)
     return Moments(gram, cross, float(weights.sum()), float(weights @ weights), unit)
 
@@ -103,36 +86,7 @@ def _sums(
 
 
 def ridge_coefficients(moments: Moments, alpha: float, beta: float) -> np.ndarray:
-    r"""Return the minimum of the squared loss.
-
-    Parameters
-    ----------
-    moments : Moments
-        Sums over the comparisons.
-    alpha : float
-        Penalty, in squares of the unit.
-    beta : float
-        Strength of the pull to the reference: margins are to be 1 / (2 beta).
-
-    Returns
-    -------
-    ndarray of shape (F,)
-        Coefficients of the differences in their unit.
-
-    Notes
-    -----
-    With the Gram matrix G, the sum by outcome c and the weight W,
-    :math:`u = (G + W\alpha)^{-1}c/(2\beta)`; directions in which no difference varies are left out
-    where the penalty is too small to tell them from rounding errors.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.preference.policy._moments import moments_of, ridge_coefficients
-    >>> moments = moments_of(np.array([[1.0], [3.0]]), np.ones(2), np.ones(2), 1.0)
-    >>> ridge_coefficients(moments, 1.0, 0.5).round(6)
-    array([0.333333])
-    """
+    r"""Return the minimum of the squared loss."""
     penalty, cross = moments.weight * alpha, moments.cross / (2 * beta)
     if penalty > _SAFE * float(np.trace(moments.gram)):
         system = moments.gram.copy()
@@ -175,32 +129,7 @@ def ridge_path(
     alphas: np.ndarray,
     beta: float,
 ) -> RidgePath:
-    r"""Minimise the squared loss for every penalty, with exact leave-one-out, in one pass.
-
-    Parameters
-    ----------
-    moments : Moments
-        Sums over the comparisons.
-    differences : ndarray or dask array of shape (m, F)
-        Distinct differences.
-    balance, weights : ndarray of shape (m,)
-        As in `moments_of`.
-    alphas : ndarray of shape (k,)
-        Penalties, in squares of the unit.
-    beta : float
-        Strength of the pull to the reference.
-
-    Returns
-    -------
-    RidgePath
-        Coefficients and left-out scores.
-
-    Notes
-    -----
-    With the eigenvalues l and eigenvectors v of the Gram matrix, a pair of weight w has the
-    leverage :math:`h = w\sum_j (v_j^\top d)^2/(l_j + W\alpha)`, and the score without it is
-    :math:`t - (t - u^\top d)/(1 - h)` for the target t.
-    """
+    r"""Minimise the squared loss for every penalty, with exact leave-one-out, in one pass."""
     values, vectors = _spectrum(moments.gram)
     inverse = 1.0 / (values[:, None] + moments.weight * alphas)
     filters = inverse * (vectors.T @ moments.cross / (2 * beta))[:, None]

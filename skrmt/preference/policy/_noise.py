@@ -36,33 +36,7 @@ def estimate_noise(
     chosen: Any = None,
     rejected: Any = None,
 ) -> NoiseEstimate:
-    r"""Estimate the share of wrong comparisons from repetitions and cycles.
-
-    Parameters
-    ----------
-    comparisons : Comparisons
-        Pairs, with how often they went either way.
-    chosen, rejected : ndarray or dask array of shape (n, n_features), optional
-        Features of the responses, whose equality tells which of them were compared with several
-        others.
-
-    Returns
-    -------
-    NoiseEstimate
-        nan where fewer than 20 comparisons could have contradicted each other.
-
-    Notes
-    -----
-    If the true order is one of a ranking and each comparison is turned over with probability
-    :math:`\epsilon`, two comparisons of a pair disagree with probability
-    :math:`2\epsilon(1-\epsilon)`, and three responses compared with one another form a cycle with
-    probability :math:`\epsilon(1-\epsilon)^2 + \epsilon^2(1-\epsilon) = \epsilon(1-\epsilon)`.
-    With D of :math:`N_2` pairs of comparisons and C of :math:`N_3` triangles contradicting,
-
-    .. math:: \epsilon(1-\epsilon) \approx \frac{D + C}{2N_2 + N_3},
-
-    each kind weighted by its precision at small noise.
-    """
+    r"""Estimate the share of wrong comparisons from repetitions and cycles."""
     repeated = np.flatnonzero(comparisons.weights > 1.0)
     repeated = repeated[~np.isin(repeated, comparisons.empty)]
     won, lost = comparisons.won[repeated], comparisons.lost[repeated]
@@ -80,10 +54,7 @@ def estimate_noise(
 
 
 def _cycles(chosen: Any, rejected: Any) -> tuple[float, float]:
-    """Return the number of cyclic triangles of responses, and of all triangles.
-
-    Responses compared with very many others are left out where paths of two comparisons abound.
-    """
+    """Return the number of cyclic triangles of responses, and of all triangles."""
     if is_dask(chosen):
         items = identical_block_rows(chosen, rejected)
     else:

@@ -519,22 +519,7 @@ n_candidates, n_features)
 
 
 def preference_probability(name, z, noise):
-    """Return the probability of a preference at whose margin a loss is least.
-
-    Parameters
-    ----------
-    name : str
-        Canonical name of the loss.
-    z : ndarray
-        Margins times beta.
-    noise : float
-        Noise of the loss.
-
-    Returns
-    -------
-    ndarray
-        Probabilities; for robust those before the noise, else of preferences as observed.
-    """
+    """Return the probability of a preference at whose margin a loss is least."""
     if name in ("ipo", "sppo"):
         return np.clip(0.5 + z, 0.0, 1.0)
     if name == "exo":

@@ -15,22 +15,7 @@ _LARGE = 12.0
 
 
 def check_finite_optimum(name: str, pairs: Comparisons, fit: Fit) -> None:
-    """Refuse a fit without penalty whose optimum is at infinity.
-
-    Parameters
-    ----------
-    name : str
-        Canonical name of the loss.
-    pairs : Comparisons
-        The pairs.
-    fit : Fit
-        What was reached.
-
-    Raises
-    ------
-    ValueError
-        If some coefficients rank no pair wrongly, or the loss had no minimum.
-    """
+    """Refuse a fit without penalty whose optimum is at infinity."""
     if name not in UNBOUNDED:
         return
     margins, _ = pairs.outcomes(fit.scores)
@@ -49,10 +34,7 @@ def check_finite_optimum(name: str, pairs: Comparisons, fit: Fit) -> None:
 
 
 def _separable(pairs: Comparisons) -> bool:
-    """Return whether some direction ranks a pair rightly and none wrongly, by linear programming.
-
-    Maximise the sum of t over coefficients in a box with 0 <= t <= 1 and t <= D u.
-    """
+    """Return whether some direction ranks a pair rightly and none wrongly."""
     D = np.concatenate([pairs.differences[pairs.won > 0], -pairs.differences[pairs.lost > 0]])
     D = D / max(float(np.abs(D).max()), 1e-300)
     total = D.sum(axis=0)

@@ -76,20 +76,7 @@ class Directions(NamedTuple):
 
 
 def directions(D: np.ndarray, full_rank: bool) -> Directions:
-    """Return coordinates in which a penalised fit is small and, if asked, a free one regular.
-
-    Parameters
-    ----------
-    D : ndarray of shape (m, F)
-        Differences.
-    full_rank : bool
-        Whether directions without data must be left out, as without a penalty.
-
-    Returns
-    -------
-    Directions
-        The features themselves where there are fewer of them than pairs.
-    """
+    """Return coordinates in which a penalised fit is small and, if asked, a free one regular."""
     m, F = D.shape
     if m >= F and not full_rank:
         return Directions(D, None)
@@ -104,24 +91,7 @@ def directions(D: np.ndarray, full_rank: bool) -> Directions:
 
 
 def slope_of(name: str, *, beta: float, label_noise: float, options: dict[str, Any]) -> Slope:
-    """Return a loss of the margin as a function.
-
-    Parameters
-    ----------
-    name : str
-        Canonical name of the loss.
-    beta : float
-        Its strength.
-    label_noise : float
-        Noise of cdpo, robust and exo.
-    options : dict
-        Options of the loss.
-
-    Returns
-    -------
-    callable
-        The loss with its derivatives.
-    """
+    """Return a loss of the margin as a function."""
 
     def slope(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return margin_derivatives(name, d, beta=beta, label_smoothing=label_noise, **options)
@@ -155,20 +125,7 @@ def _smooth_hinge(beta: float, width: float) -> Slope:
 
 
 def both_ways(slope: Slope, pairs: Comparisons) -> Slope:
-    """Return the loss of each distinct pair: of all its outcomes, divided by the total weight.
-
-    Parameters
-    ----------
-    slope : callable
-        Loss of a margin.
-    pairs : Comparisons
-        The pairs.
-
-    Returns
-    -------
-    callable
-        Losses of scores of the pairs, with derivatives in the scores.
-    """
+    """Return the loss of each distinct pair: of all its outcomes, divided by the total weight."""
     total = pairs.weights.sum()
     sign = np.where(pairs.won > 0, 1.0, -1.0)
     weight = np.where(pairs.won > 0, pairs.won, pairs.lost) / total
@@ -189,25 +146,7 @@ def both_ways(slope: Slope, pairs: Comparisons) -> Slope:
 
 
 def convex_slopes(name: str, slope: Slope, beta: float) -> tuple[list[Slope], list[Slope]]:
-    """Return the losses to minimise in turn: the hinge is reached by smooth ones.
-
-    Parameters
-    ----------
-    name : str
-        Canonical name of a convex loss.
-    slope : callable
-        The loss.
-    beta : float
-        Its strength.
-
-    Returns
-    -------
-    coarse : list of callable
-        Losses that end with the one whose Hessian tells what leaving a pair out changes. That of
-        the hinge itself is made of the few pairs at its corner, which change with every pair.
-    fine : list of callable
-        Losses that end with the one that is fitted.
-    """
+    """Return the losses to minimise in turn: the hinge is reached by smooth ones."""
     if name != "hinge":
         return [slope], []
     return tuple([_smooth_hinge(beta, width) for width in widths] for widths in (_COARSE, _FINE))
@@ -223,32 +162,7 @@ def newton(
     factor: Any = None,
     size: float | None = None,
 ) -> Fit:
-    """Minimise the losses in turn, each from the minimum of the one before.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (m, r)
-        Differences in some coordinates.
-    losses : list of callable
-        Loss of each row, weights included, with its derivatives in the margin.
-    alpha : float
-        Penalty of the squared norm.
-    start : ndarray of shape (r,) or None
-        Where to start; 0 by default.
-    max_iter : int
-        Largest number of steps for each loss.
-    tol : float, default=3e-9
-        Largest entry of the gradient at the end, over that at 0.
-    factor : tuple, optional
-        Factor of a Hessian near the start, for the first loss.
-    size : float, optional
-        Largest entry of the gradient at 0, by `gradient_size`.
-
-    Returns
-    -------
-    Fit
-        In the coordinates of Z.
-    """
+    """Minimise the losses in turn, each from the minimum of the one before."""
     u = np.zeros(Z.shape[1]) if start is None else start
     d, steps, converged = Z @ u, 0, True
     size = gradient_size(Z, losses[-1]) if size is None else size
@@ -261,20 +175,7 @@ def newton(
 
 
 def gradient_size(Z: np.ndarray, loss: Slope) -> float:
-    """Return the largest entry of the gradient of a loss at 0, 1 if that is 0.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (m, r)
-        Differences in some coordinates.
-    loss : callable
-        Loss of each row, weights included.
-
-    Returns
-    -------
-    float
-        The size.
-    """
+    """Return the largest entry of the gradient of a loss at 0, 1 if that is 0."""
     return float(np.abs(Z.T @ loss(np.zeros(len(Z)))[1]).max(initial=0.0)) or 1.0
 
 
@@ -288,11 +189,7 @@ def _newton(
     limits: tuple[float, float],
     factor: Any,
 ) -> tuple[np.ndarray, np.ndarray, int, bool, Any]:
-    """Minimise one loss.
-
-    The Hessian is kept as long as it makes the gradient fall fast, and corrected by what the
-    gradients have shown since (BFGS).
-    """
+    """Minimise one loss."""
     value, first, second = loss(d)
     gradient = Z.T @ first + 2 * alpha * u
     fresh, reach, seen = False, np.inf, []
@@ -391,36 +288,7 @@ def _search(
 def leave_one_out(
     Z: np.ndarray, loss: Slope, alpha: float, scores: np.ndarray, factor: Any = None
 ) -> np.ndarray:
-    r"""Return the margin of each pair by the fit without it, after one step of Newton's method.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (m, r)
-        Differences in some coordinates.
-    loss : callable
-        Loss of each row, weights included.
-    alpha : float
-        Penalty.
-    scores : ndarray of shape (m,)
-        Margins of the fit.
-    factor : tuple, optional
-        Factor of the Hessian where a nearby one will do: with many rows a feature.
-
-    Returns
-    -------
-    ndarray of shape (m,)
-        Margins. Those of a pair that alone determines a direction are infinite in the limit of no
-        penalty, and huge here.
-
-    Notes
-    -----
-    With the Hessian H of all rows and :math:`g_i = D_i^\top H^{-1} D_i`, removing row i leaves the
-    gradient :math:`-\ell_i' D_i` and the Hessian :math:`H - \ell_i'' D_i D_i^\top`, so that
-
-    .. math:: d_{-i} = d_i + \frac{\ell_i' g_i}{1 - \ell_i'' g_i},
-
-    exact for the squared loss.
-    """
+    r"""Return the margin of each pair by the fit without it, after one step of Newton's method."""
     if Z.shape[1] == 0:
         return scores
     _, first, second = loss(scores)
@@ -434,26 +302,7 @@ def leave_one_out(
 
 
 def descend(Z: np.ndarray, loss: Slope, alpha: float, start: np.ndarray, max_iter: int) -> Fit:
-    """Find a stationary point of a loss that is not convex by L-BFGS.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (m, r)
-        Differences in some coordinates.
-    loss : callable
-        Loss of each row, weights included.
-    alpha : float
-        Penalty.
-    start : ndarray of shape (r,)
-        Where to start.
-    max_iter : int
-        Bound of the iterations.
-
-    Returns
-    -------
-    Fit
-        In the coordinates of Z.
-    """
+    """Find a stationary point of a loss that is not convex by L-BFGS."""
 
     def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
         value, first, _ = loss(Z @ u)
@@ -468,24 +317,7 @@ def minimise(
     max_iter: int,
     scores: Callable[[np.ndarray], np.ndarray],
 ) -> Fit:
-    """Minimise a smooth objective by L-BFGS.
-
-    Parameters
-    ----------
-    objective : callable
-        Value and gradient.
-    start : ndarray of shape (r,)
-        Where to start.
-    max_iter : int
-        Bound of the iterations, in units of 20.
-    scores : callable
-        Margins at some coordinates.
-
-    Returns
-    -------
-    Fit
-        The stationary point.
-    """
+    """Minimise a smooth objective by L-BFGS."""
     if len(start) == 0:
         return Fit(start, scores(start), 0, True)
     scale = float(np.abs(objective(np.zeros(len(start)))[1]).max()) or 1.0

@@ -15,23 +15,7 @@ from ._theory import model_accuracy, signal_of
 
 
 def keeps_sums(policy: Any) -> bool:
-    """Say what to do where a fit needs more than sums over comparisons.
-
-    Parameters
-    ----------
-    policy : PreferencePolicy
-        Its parameters are read.
-
-    Returns
-    -------
-    bool
-        True.
-
-    Raises
-    ------
-    ValueError
-        If the loss is not ipo, or the penalty or the noise is to be estimated.
-    """
+    """Say what to do where a fit needs more than sums over comparisons."""
     if check_loss(policy.loss) != "ipo":
         raise ValueError(
             f"loss={policy.loss!r} needs all comparisons at once: only loss='ipo' can be fitted "
@@ -50,33 +34,7 @@ def keeps_sums(policy: Any) -> bool:
 def add_comparisons(
     policy: Any, X: Any, y: Any, classes: Any, sample_weight: Any, first: bool
 ) -> dict[str, Any]:
-    """Add comparisons to the sums of a policy.
-
-    Parameters
-    ----------
-    policy : PreferencePolicy
-        Its parameters are read, and its sums unless this is the first call.
-    X : array-like or dask array of shape (n, n_features)
-        Differences of features.
-    y : array-like of shape (n,)
-        Which response is preferred.
-    classes : array-like of shape (2,) or None
-        Both labels.
-    sample_weight : array-like of shape (n,) or None
-        Weights; all 0 adds nothing, but in the first call.
-    first : bool
-        Whether this is the first call.
-
-    Returns
-    -------
-    dict
-        Attributes of the policy.
-
-    Raises
-    ------
-    ValueError
-        If an argument does not go with the calls before.
-    """
+    """Add comparisons to the sums of a policy."""
     X, y = validated(policy, X, y, reset=first)
     classes = _both_classes(policy, classes, y, first)
     read_reference(policy.reference, policy.n_features_in_)
@@ -114,20 +72,7 @@ def _both_classes(policy: Any, classes: Any, y: np.ndarray, first: bool) -> np.n
 
 
 def told_by_moments(estimator: Any, moments: Moments) -> dict[str, Any]:
-    """Return what sums over comparisons tell, without the comparisons.
-
-    Parameters
-    ----------
-    estimator : PreferencePolicy
-        Its parameters are read: the loss is ipo, and the penalty a number.
-    moments : Moments
-        Sums over all comparisons seen.
-
-    Returns
-    -------
-    dict
-        Fitted attributes; nan for what takes the rows.
-    """
+    """Return what sums over comparisons tell, without the comparisons."""
     unit, beta, noise = moments.unit, float(estimator.beta), float(estimator.label_noise)
     alpha = float(estimator.alpha) / unit / unit
     coef = ridge_coefficients(moments, alpha, beta)

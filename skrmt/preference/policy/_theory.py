@@ -54,32 +54,7 @@ class Signal(NamedTuple):
 def accuracy_of_margins(
     margins: np.ndarray, weights: np.ndarray, size: float, noise: float
 ) -> PairAccuracy:
-    r"""Estimate the accuracy on clean pairs from the left-out margins of noisy ones.
-
-    Parameters
-    ----------
-    margins : ndarray of shape (n,)
-        Left-out margins of the comparisons, positive where ranked as observed.
-    weights : ndarray of shape (n,)
-        Their weights.
-    size : float
-        Effective number of distinct pairs.
-    noise : float
-        Share of wrong comparisons, below 1/2.
-
-    Returns
-    -------
-    PairAccuracy
-        The estimate, in [0, 1].
-
-    Notes
-    -----
-    With noise :math:`\epsilon` and :math:`s = 1-2\epsilon` the share A of margins above 0 counts
-    :math:`(A - \epsilon)/s` of right ones, and Gaussian margins of mean m and variance v are seen
-    with mean :math:`sm` and second moment :math:`m^2+v`, giving :math:`\Phi(m/\sqrt v)`. Both are
-    averaged, the count with the weight of its precision against an error of the Gaussian law of
-    0.02. Without noise the count stands alone where skewness and kurtosis reject that law at 1 %.
-    """
+    r"""Estimate the accuracy on clean pairs from the left-out margins of noisy ones."""
     w = weights / weights.sum()
     gap = 1.0 - 2.0 * noise
     right = np.where(margins == 0, 0.5, margins > 0)
@@ -117,20 +92,7 @@ def _far_from_gaussian(z: np.ndarray, w: np.ndarray, size: float) -> bool:
 
 
 def smooth_ratio(margins: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return mean over root mean square of margins along the first axis: what a choice maximises.
-
-    Parameters
-    ----------
-    margins : ndarray of shape (n, ...)
-        Margins.
-    weights : ndarray of shape (n,)
-        Weights.
-
-    Returns
-    -------
-    ndarray
-        The ratio, in [-1, 1], whatever the scale of the margins.
-    """
+    """Return the mean over the root mean square of margins along the first axis."""
     w = weights / weights.sum()
     largest = np.maximum(np.abs(margins).max(axis=0), _TINY)
     scaled = margins / largest
@@ -142,24 +104,7 @@ def smooth_ratio(margins: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def estimate_signal(
     differences: np.ndarray, won: np.ndarray, lost: np.ndarray, size: float, noise: float
 ) -> Signal:
-    """Estimate the squared norm of the mean difference in units of the variance about it.
-
-    Parameters
-    ----------
-    differences : ndarray of shape (m, n_features)
-        Distinct differences.
-    won, lost : ndarray of shape (m,)
-        Weights of both outcomes.
-    size : float
-        Effective number of pairs.
-    noise : float
-        Share of wrong comparisons.
-
-    Returns
-    -------
-    Signal
-        nan with fewer than two pairs.
-    """
+    """Estimate the squared norm of the mean difference in units of the variance about it."""
     weights = won + lost
     total = weights.sum()
     mean = (won - lost) @ differences / total
@@ -168,30 +113,7 @@ def estimate_signal(
 
 
 def signal_of(mean: np.ndarray, energy: float, size: float, noise: float) -> Signal:
-    r"""Estimate the squared norm of the mean difference from two moments.
-
-    Parameters
-    ----------
-    mean : ndarray of shape (n_features,)
-        Mean difference, each turned as the comparison went.
-    energy : float
-        Mean squared norm of a difference.
-    size : float
-        Effective number of pairs.
-    noise : float
-        Share of wrong comparisons.
-
-    Returns
-    -------
-    Signal
-        nan with fewer than two pairs.
-
-    Notes
-    -----
-    :math:`|\bar\Delta|^2 - tr(\hat C)/n` has the expectation :math:`s^2|\mu|^2`, and
-    :math:`tr(C) = F\sigma^2 + (1-s^2)|\mu|^2`. In units of :math:`\sigma^2` the variance of the
-    estimate of M is :math:`[4s^2M(1+(1-s^2)M)/n + 2F/n^2]/s^4`.
-    """
+    r"""Estimate the squared norm of the mean difference from two moments."""
     if size <= 1:
         return Signal(float("nan"), float("nan"), float("nan"))
     n_features = len(mean)
@@ -214,34 +136,7 @@ def noise_is_white(
     noise: float,
     total: np.ndarray | None = None,
 ) -> bool:
-    r"""Test, at 1 %, whether differences vary alike in all directions but that of their mean.
-
-    Parameters
-    ----------
-    differences : ndarray or dask array of shape (m, n_features)
-        Distinct differences.
-    won, lost : ndarray of shape (m,)
-        Weights of both outcomes.
-    signal : Signal
-        From `estimate_signal`.
-    noise : float
-        Share of wrong comparisons.
-    total : ndarray of shape (n_features,), optional
-        Sum of the differences, each turned as the comparison went, where it is known.
-
-    Returns
-    -------
-    bool
-        False too where there is too little to test.
-
-    Notes
-    -----
-    John's test in high dimension: with S the second moments orthogonal to the mean difference in
-    F dimensions, from n rows, :math:`U = tr[(S/\bar s - I)^2]/F` has :math:`nU - F \to N(1, 4)`
-    under white Gaussian noise, whatever F/n. What the estimated direction misses of the mean,
-    a spike of squared norm :math:`M\eta/(s^2M+\eta)`, adds its square times n/F. At most 5000
-    rows are read.
-    """
+    r"""Test, at 1 %, whether differences vary alike in all directions but that of their mean."""
     step = -(-len(differences) // _TESTED)
     rows, weights = differences[::step], (won + lost)[::step]
     size = float(weights.sum() ** 2 / (weights**2).sum())
@@ -280,26 +175,7 @@ def _gram_across(rows: np.ndarray, share: np.ndarray, axis: np.ndarray) -> np.nd
 def model_accuracy(
     signal: Signal, size: float, n_features: int, alpha: float, noise: float
 ) -> tuple[float, float]:
-    """Return the accuracy that theory gives, and its standard error by that of the signal.
-
-    Parameters
-    ----------
-    signal : Signal
-        From `estimate_signal`.
-    size : float
-        Effective number of pairs.
-    n_features : int
-        Number of features.
-    alpha : float
-        Penalty of the squared loss of the same shrinkage, in squared units of the features.
-    noise : float
-        Share of wrong comparisons.
-
-    Returns
-    -------
-    accuracy, std : float
-        nan where the signal is not known.
-    """
+    """Return the accuracy that theory gives, and its standard error by that of the signal."""
     if not np.isfinite(signal.value):
         return float("nan"), float("nan")
     penalty = alpha / signal.variance

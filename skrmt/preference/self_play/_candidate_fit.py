@@ -39,41 +39,13 @@ class Drift(NamedTuple):
 
 
 def log_policy(X: np.ndarray, base: np.ndarray, coef: np.ndarray) -> np.ndarray:
-    """Return log-probabilities proportional to the base times exp(X coef), over the candidates.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, K, F)
-        Features.
-    base : ndarray of shape (n, K)
-        Log-weights, `-inf` for no candidate.
-    coef : ndarray of shape (F,)
-        Coefficients.
-
-    Returns
-    -------
-    ndarray of shape (n, K)
-        Log-probabilities, at most 0.
-    """
+    """Return log-probabilities proportional to the base times exp(X coef), over the candidates."""
     logits = base + X @ coef
     return np.minimum(logits - logsumexp(logits, axis=1, keepdims=True), 0.0)
 
 
 def drift(sets: Candidates, coef: np.ndarray) -> Drift:
-    """Return how far the policy of these coefficients is from the reference.
-
-    Parameters
-    ----------
-    sets : Candidates
-        Candidate sets.
-    coef : ndarray of shape (F,)
-        Coefficients.
-
-    Returns
-    -------
-    Drift
-        Weighted means over the prompts.
-    """
+    """Return how far the policy of these coefficients is from the reference."""
     logs = log_policy(sets.X, sets.log_reference, coef)
     present = np.isfinite(sets.log_reference)
     ratio = np.where(present, logs - np.where(present, sets.log_reference, 0.0), 0.0)
@@ -96,28 +68,7 @@ def fit_candidates(
     options: dict[str, Any],
     max_iter: int,
 ) -> Fit:
-    """Find a stationary point of a loss of single responses, from the reference.
-
-    Parameters
-    ----------
-    name : str
-        Canonical name of the loss.
-    sets : Candidates
-        Candidate sets.
-    alpha : float
-        Penalty.
-    beta : float
-        Strength of the loss.
-    options : dict
-        Options of the loss.
-    max_iter : int
-        Bound of the iterations.
-
-    Returns
-    -------
-    Fit
-        Coefficients and margins.
-    """
+    """Find a stationary point of a loss of single responses, from the reference."""
     rows = np.arange(len(sets.X))
     chosen, rejected = (sets.X[rows, sets.pairs[:, side]] for side in (0, 1))
     share = sets.weights / sets.weights.sum()
@@ -152,34 +103,7 @@ def _references(name: str, sets: Candidates) -> list[np.ndarray | None]:
 def leave_one_out_candidates(
     name: str, sets: Candidates, alpha: float, fit: Fit, *, beta: float, options: dict[str, Any]
 ) -> np.ndarray:
-    r"""Return the margin of each pair by the fit without its prompt, after one Newton step.
-
-    Parameters
-    ----------
-    name : {"sft", "cpo"}
-        The loss.
-    sets : Candidates
-        Candidate sets.
-    alpha : float
-        Penalty.
-    fit : Fit
-        Its minimum.
-    beta : float
-        Strength of the loss.
-    options : dict
-        Options of the loss.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Margins.
-
-    Notes
-    -----
-    The Hessian of a prompt is :math:`B^\top B` with one row for each candidate,
-    :math:`\sqrt{\pi_k}(\phi_k - E_\pi\phi)`, and one for the pair where its margin counts; it is
-    taken out of the whole by the formula of Woodbury.
-    """
+    r"""Return the margin of each pair by the fit without its prompt, after one Newton step."""
     weight = 1.0 if name == "sft" else options.get("weight", 1.0)
     share = sets.weights / sets.weights.sum()
     policy = np.exp(log_policy(sets.X, sets.log_reference, fit.coef))

@@ -92,37 +92,13 @@ class Rounds(NamedTuple):
 
 
 def scheme_name(sampler: str, history: int | str) -> str:
-    """Return the name that theory has for a sampler and a history.
-
-    Parameters
-    ----------
-    sampler : {"reference", "previous"}
-        Whose responses are rejected.
-    history : {1, 2, "all"}
-        Over how many policies the opponent is averaged.
-
-    Returns
-    -------
-    str
-        The scheme.
-    """
+    """Return the name that theory has for a sampler and a history."""
     names = {1: sampler, 2: "last_two", "all": "all"}
     return names[history] + ("_both" if history != 1 and sampler == "reference" else "")
 
 
 def forecast(rules: Rules) -> dict[str, Any]:
-    """Return what theory says of the rounds before they are played.
-
-    Parameters
-    ----------
-    rules : Rules
-        Their settings.
-
-    Returns
-    -------
-    dict
-        `rate_`, `is_stable_` and `stationary_weight_`.
-    """
+    """Return what theory says of the rounds before they are played."""
     settings = (rules.scheme, rules.temperature, rules.mixture_weight)
     rest = self_play_fixed_point(
         rules.scheme,
@@ -139,21 +115,7 @@ def forecast(rules: Rules) -> dict[str, Any]:
 
 
 def advice(rules: Rules, *, trainer: bool = False) -> str:
-    """Say why the rounds will diverge, and which settings would not.
-
-    Parameters
-    ----------
-    rules : Rules
-        Settings that are not stable.
-    trainer : bool, default=False
-        Whether it is a language model that is trained, whose temperature is called beta, and whose
-        opponents cannot be drawn from a geometric mixture.
-
-    Returns
-    -------
-    str
-        The message.
-    """
+    """Say why the rounds will diverge, and which settings would not."""
     weight = rules.mixture_weight
     least = float(self_play_min_temperature(rules.scheme, weight))
     rate = float(self_play_rate(rules.scheme, rules.temperature, weight))
@@ -180,10 +142,7 @@ def advice(rules: Rules, *, trainer: bool = False) -> str:
 
 
 def _stable_weight(temperature: float) -> float | None:
-    """Return a weight of the base, in hundredths, at which sampling from the reference is stable.
-
-    The threshold (1 - a) / (2 - a) lies below the temperature for a > (1 - 2 t) / (1 - t).
-    """
+    """Return a weight of the reference, in hundredths, at which sampling from it is stable."""
     if temperature >= 0.5:
         return None
     edge = (1 - 2 * temperature) / (1 - temperature)
@@ -192,18 +151,7 @@ def _stable_weight(temperature: float) -> float | None:
 
 
 def mean_square(prompts: Prompts) -> float:
-    """Return the mean square of a feature's difference between human responses and candidates.
-
-    Parameters
-    ----------
-    prompts : Prompts
-        Candidates and human responses.
-
-    Returns
-    -------
-    float
-        The mean over prompts, candidates there are, and features; 1 where all are equal.
-    """
+    """Return the mean square of a feature's difference between human responses and candidates."""
     rows = np.arange(len(prompts.X))
     present = prompts.present
     total = 0.0
@@ -221,26 +169,7 @@ def play(
     rng: np.random.RandomState,
     report: Any = None,
 ) -> Rounds:
-    """Play rounds of self-play.
-
-    Parameters
-    ----------
-    prompts : Prompts
-        Candidates and human responses.
-    base : ndarray of shape (F,)
-        Coefficients of the base policy.
-    rules : Rules
-        Settings.
-    rng : RandomState
-        Draws responses, where they are drawn.
-    report : callable, optional
-        Called with the number of each round, its likelihood and its step.
-
-    Returns
-    -------
-    Rounds
-        Their path; shorter where it settles, or where its steps have grown four times running.
-    """
+    """Play rounds of self-play."""
     log_base = log_policy(prompts.X, prompts.offsets, base)
     coefs, policies = [base], [log_base]
     likelihoods, steps = [prompts.likelihood(log_base)], []
@@ -317,11 +246,7 @@ def _best_response(
     anchor: np.ndarray,
     rules: Rules,
 ) -> np.ndarray:
-    r"""Minimise the loss of one round by Newton's method.
-
-    The loss is the mean of :math:`\sum_k q_k\log(1+e^{-\lambda(h_y-h_k)})` with h the log-ratio of
-    the policy to the reference, plus alpha times the squared distance to the anchor.
-    """
+    r"""Minimise the loss of one round by Newton's method."""
     n, K, F = prompts.X.shape
     rows = np.arange(n)
     scale = rules.temperature

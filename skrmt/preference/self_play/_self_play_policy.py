@@ -401,21 +401,7 @@ def _summary(prompts, base, rounds, history):
 
 
 def observed_rate(coefs, history=1):
-    """Return the factor between steps above rounding, nan where there are fewer than two.
-
-    Parameters
-    ----------
-    coefs : ndarray of shape (t + 1, F)
-        Coefficients after each round.
-    history : {1, 2, "all"}, default=1
-        Over how many policies the opponent was averaged.
-
-    Returns
-    -------
-    float
-        Projection of the last step on the one before, over the square of that; for averaged
-        opponents the geometric mean of the ratios of the sizes of the last ten.
-    """
+    """Return the factor between steps above rounding, nan where there are fewer than two."""
     steps = np.diff(coefs, axis=0)
     sizes = np.linalg.norm(steps, axis=1)
     clear = int((np.cumsum(sizes <= 1e-6 * max(float(sizes.max()), 1e-300)) == 0).sum())

@@ -56,20 +56,7 @@ class Path(NamedTuple):
 
 @lru_cache(maxsize=8)
 def occupancy(n: int, cap: int) -> FloatArray:
-    """Return the probabilities that a balls in n cells hit b cells, for a and b up to `cap`.
-
-    Parameters
-    ----------
-    n : int
-        Number of cells.
-    cap : int
-        Largest number of balls, at most n.
-
-    Returns
-    -------
-    ndarray of shape (cap + 1, cap + 1)
-        Lower triangular, read-only.
-    """
+    """Return the probabilities that a balls in n cells hit b cells, for a and b up to `cap`."""
     hit = np.arange(cap + 1) / n
     free = 1 - np.arange(cap) / n
     matrix = np.zeros((cap + 1, cap + 1))
@@ -82,38 +69,14 @@ def occupancy(n: int, cap: int) -> FloatArray:
 
 
 def leaving(n: int, cap: int) -> FloatArray:
-    """Return the probabilities that b balls do not hit b different cells.
-
-    Parameters
-    ----------
-    n : int
-        Number of cells.
-    cap : int
-        Largest number of balls, at most n.
-
-    Returns
-    -------
-    ndarray of shape (cap + 1,)
-        1 - Q[b, b] without cancellation.
-    """
+    """Return the probabilities that b balls do not hit b different cells."""
     logs = np.log1p(-np.arange(cap) / n)
     return np.asarray(np.concatenate([[0.0], -np.expm1(np.cumsum(logs))]), dtype=np.float64)
 
 
 @lru_cache(maxsize=64)
 def path(n: int) -> Path:
-    """Return mean and variance of the number of ancestors of n tokens while it is large.
-
-    Parameters
-    ----------
-    n : int
-        Number of tokens, more than 200.
-
-    Returns
-    -------
-    Path
-        Generation by generation down to the larger of 200 and n/1000.
-    """
+    """Return mean and variance of the number of ancestors of n tokens while it is large."""
     mean, spread, log_q = float(n), 0.0, float(np.log1p(-1 / n))
     double = float(np.log1p(-1 / (n - 1) ** 2))
     means, spreads = [mean], [spread]
@@ -133,29 +96,7 @@ def path(n: int) -> Path:
 
 
 def flow(n: int, start: Path, generation: FloatArray) -> FloatArray:
-    r"""Return the mean number of ancestors past the generations of a path.
-
-    Parameters
-    ----------
-    n : int
-        Number of tokens.
-    start : Path
-        Where it starts: less than n/1000 ancestors.
-    generation : ndarray of shape (k,)
-        Generations from the last of the path on.
-
-    Returns
-    -------
-    ndarray of shape (k,)
-        Means.
-
-    Notes
-    -----
-    In the coalescent :math:`da/d\tau = -\frac12(a^2-a+\mathrm{Var})`, :math:`\tau` generations over
-    n, with a variance of a/3: :math:`a = \frac23/(1-(1-\frac2{3a_0})e^{-\tau/3})`. One generation
-    of :math:`x = a/n \mapsto 1-e^{-x}` moves :math:`2/x+\frac13\ln x` by 1, up to :math:`O(x^2)`:
-    the second term corrects the time.
-    """
+    r"""Return the mean number of ancestors past the generations of a path."""
     first = float(start.means[-1])
     passed = np.asarray(generation - len(start.means), dtype=np.float64)
     mean, steps = np.full_like(passed, first), passed
@@ -176,20 +117,7 @@ def _moments(n: int, generation: int) -> tuple[float, float]:
 
 
 def crossing_law(n: int) -> tuple[int, FloatArray]:
-    """Return the generation from which the exact chain goes on, and the law in it.
-
-    Parameters
-    ----------
-    n : int
-        Number of tokens, more than `EXACT_SIZE`.
-
-    Returns
-    -------
-    generation : int
-        About 200 ancestors are left in it.
-    law : ndarray of shape (301,)
-        Probabilities of 0, ..., 300 ancestors.
-    """
+    """Return the generation from which the exact chain goes on, and the law in it."""
     generation = path(n).crossing
     mean, spread = _moments(n, generation)
     numbers = np.arange(_CAP + 1)
@@ -255,44 +183,14 @@ def _laws(n: int, generations: tuple[int, ...]) -> tuple[AncestorLaw, ...]:
 
 
 def ancestor_laws(n: int, generations: Sequence[int]) -> tuple[AncestorLaw, ...]:
-    """Return the law of the number of generation-1 tokens from which a generation descends.
-
-    Parameters
-    ----------
-    n : int
-        Number of tokens of every generation.
-    generations : sequence of int of shape (k,)
-        Generations, 1 or more, in any order.
-
-    Returns
-    -------
-    tuple of k AncestorLaw
-        The laws. In generation 1 it is a mass at n.
-    """
+    """Return the law of the number of generation-1 tokens from which a generation descends."""
     wanted = tuple(sorted({int(m) for m in generations}))
     known = dict(zip(wanted, _laws(n, wanted), strict=True))
     return tuple(known[int(m)] for m in generations)
 
 
 def visits(n: int, law: FloatArray) -> FloatArray:
-    r"""Return how many generations are spent with b ancestors, from a law on.
-
-    Parameters
-    ----------
-    n : int
-        Number of tokens.
-    law : ndarray of shape (cap + 1,)
-        Probabilities of 0, ..., cap ancestors at the start.
-
-    Returns
-    -------
-    ndarray of shape (cap + 1,)
-        Expected numbers; 0 for b of 0 and 1, the absorbing state.
-
-    Notes
-    -----
-    :math:`g_b = (v_b + \sum_{a>b} g_a Q_{ab})/(1-Q_{bb})`.
-    """
+    r"""Return how many generations are spent with b ancestors, from a law on."""
     matrix, left = occupancy(n, len(law) - 1), leaving(n, len(law) - 1)
     total = np.zeros_like(law)
     for b in range(len(law) - 1, 1, -1):

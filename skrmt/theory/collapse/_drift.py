@@ -23,20 +23,7 @@ _MAX_WORK = 3e10
 
 
 def binomial_kernel(n: int, chance: FloatArray) -> FloatArray:
-    """Return binomial probabilities, one row per success probability.
-
-    Parameters
-    ----------
-    n : int
-        Number of draws.
-    chance : ndarray of shape (r,)
-        Success probabilities.
-
-    Returns
-    -------
-    ndarray of shape (r, n + 1)
-        Probabilities of 0, ..., n successes.
-    """
+    """Return binomial probabilities, one row per success probability."""
     y = np.arange(n + 1)
     log_choose = gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)
     logs = xlogy(y, chance[:, None])
@@ -46,18 +33,7 @@ def binomial_kernel(n: int, chance: FloatArray) -> FloatArray:
 
 
 def spread_sum(q: FloatArray) -> float:
-    r"""Return :math:`\sum_i\sqrt{q_i(1-q_i)}`.
-
-    Parameters
-    ----------
-    q : ndarray of shape (s,)
-        Distribution.
-
-    Returns
-    -------
-    float
-        The sum.
-    """
+    r"""Return :math:`\sum_i\sqrt{q_i(1-q_i)}`."""
     return float(np.sqrt(q * (1 - q)).sum())
 
 

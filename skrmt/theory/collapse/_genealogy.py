@@ -36,20 +36,7 @@ class CollapseBounds(NamedTuple):
 
 
 def lost_given(x: FloatArray, law: AncestorLaw) -> FloatArray:
-    """Return E[1 - (1 - x)^A] for a number A of ancestors.
-
-    Parameters
-    ----------
-    x : ndarray of shape (d,)
-        Probabilities.
-    law : AncestorLaw
-        Law of A.
-
-    Returns
-    -------
-    ndarray of shape (d,)
-        The probability that an event of probability x befalls some ancestor.
-    """
+    """Return E[1 - (1 - x)^A] for a number A of ancestors."""
     result = np.empty(x.shape)
     rows = max(1, _BLOCK // len(law.ancestors))
     with np.errstate(divide="ignore"):
@@ -408,10 +395,7 @@ def _collapse_time(values: FloatArray, counts: FloatArray, n: int) -> float:
 
 
 def _dirac_before(top: float, n: int, end: int) -> float:
-    """Return the expected number of collapsed generations before `end`, while ancestors are many.
-
-    Only the largest probability counts: another is at most 1/2, and its power negligible.
-    """
+    """Return the expected number of collapsed generations before `end`, ancestors being many."""
     large, log_top = path(n), np.log(top)
     count = min(len(large.means), end - 1)
     early = np.exp(large.means[:count] * log_top + large.variances[:count] * log_top**2 / 2).sum()

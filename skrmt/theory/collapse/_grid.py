@@ -37,20 +37,7 @@ def _march(end: float, spacing: float) -> FloatArray:
 
 
 def grid(n: int, kink: float | None = None) -> FloatArray:
-    """Return the counts of the grid.
-
-    Parameters
-    ----------
-    n : int
-        Number of tokens, more than 1000.
-    kink : float, default=None
-        Count around which the grid is fine.
-
-    Returns
-    -------
-    ndarray of shape (k,)
-        Increasing, from 0 to n; whole numbers near both.
-    """
+    """Return the counts of the grid."""
     centre = n / 2 if kink is None else kink
     spacing = np.inf if kink is None else 0.3 * np.sqrt(kink * (1 - kink / n))
     left, right = _march(centre, spacing), _march(n - centre, spacing)
@@ -84,22 +71,7 @@ def _gauss(n: int, y: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def transition(n: int, nodes: FloatArray, counts: FloatArray) -> csr_array:
-    """Return the matrix of one generation, from values on the grid to expectations.
-
-    Parameters
-    ----------
-    n : int
-        Number of tokens.
-    nodes : ndarray of shape (k,)
-        The grid.
-    counts : ndarray of shape (r,)
-        Expected counts y of the binomials, from 0 to n.
-
-    Returns
-    -------
-    csr_array of shape (r, k)
-        Row by row the weights of the nodes in E u(Bin(n, y/n)).
-    """
+    """Return the matrix of one generation, from values on the grid to expectations."""
     size, few = len(nodes), np.minimum(counts, n - counts) <= _FEW
     rows, columns, weights = [], [], []
     for side in (counts <= n / 2, counts > n / 2):

@@ -47,21 +47,7 @@ class Mix(NamedTuple):
 
 
 def best_weight(real: FloatArray, n: FloatArray, *, exact: bool = False) -> FloatArray:
-    r"""Return the weight of fresh real tokens that minimises the limiting variance.
-
-    Parameters
-    ----------
-    real, n : ndarray
-        Real and synthetic tokens per generation.
-    exact : bool, default=False
-        Keep the terms of order 1/n.
-
-    Returns
-    -------
-    ndarray
-        The positive root of :math:`\rho w^2 + (k+1-\rho)w - k`, k = N/n, with
-        :math:`\rho = 1-1/n` if exact and 1 otherwise.
-    """
+    r"""Return the weight of fresh real tokens that minimises the limiting variance."""
     lost = 1 / n if exact else np.zeros_like(n)
     linear = 1 + lost * n / real
     return np.asarray(
@@ -72,27 +58,7 @@ def best_weight(real: FloatArray, n: FloatArray, *, exact: bool = False) -> Floa
 def check_mix(
     scheme: Any, n_synthetic: Any, n_real: Any, window: Any, real_weight: Any
 ) -> tuple[str, Mix]:
-    """Check the arguments that describe a scheme.
-
-    Parameters
-    ----------
-    scheme : str
-        Name of the scheme.
-    n_synthetic, n_real, window, real_weight : object
-        What was given, see `diversity`.
-
-    Returns
-    -------
-    scheme : str
-        The name.
-    mix : Mix
-        The numbers.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is missing, not used by the scheme, or out of range.
-    """
+    """Check the arguments that describe a scheme."""
     name = check_choice("scheme", scheme, SCHEMES)
     n = whole_numbers("n_synthetic", n_synthetic, 1)
     uses = {
@@ -150,58 +116,19 @@ def _real_weight(scheme: str, value: Any, real: FloatArray, n: FloatArray) -> Fl
 
 
 def log_power(steps: FloatArray, log_rate: FloatArray) -> FloatArray:
-    """Return steps log_rate, 0 at no step even where the factor per step is 0.
-
-    Parameters
-    ----------
-    steps : ndarray
-        Numbers of steps, possibly infinite; at most 0 means none.
-    log_rate : ndarray
-        Logarithm of the factor per step, at most 0, possibly minus infinity.
-
-    Returns
-    -------
-    ndarray
-        The logarithms of the powers.
-    """
+    """Return steps log_rate, 0 at no step even where the factor per step is 0."""
     still = (steps <= 0) | (log_rate == 0)
     return np.asarray(np.where(still, 1.0, steps) * np.where(still, 0.0, log_rate))
 
 
 def log_keep(n: FloatArray) -> FloatArray:
-    """Return log(1 - 1/n), minus infinity at n = 1.
-
-    Parameters
-    ----------
-    n : ndarray
-        Sample sizes.
-
-    Returns
-    -------
-    ndarray
-        The logarithms.
-    """
+    """Return log(1 - 1/n), minus infinity at n = 1."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log1p(-1 / n), dtype=np.float64)
 
 
 def kappa(steps: FloatArray, n: FloatArray, share: FloatArray) -> FloatArray:
-    r"""Return the drift factor after some generations of partial training.
-
-    Parameters
-    ----------
-    steps : ndarray
-        Generations after the first model, :math:`m-1`.
-    n : ndarray
-        Synthetic tokens.
-    share : ndarray
-        Weight :math:`\alpha` of the synthetic tokens.
-
-    Returns
-    -------
-    ndarray
-        :math:`\kappa = (\alpha^2/n)(1-r^{m-1})/(1-r)` with :math:`r = \alpha^2(1-1/n)`.
-    """
+    r"""Return the drift factor after some generations of partial training."""
     with np.errstate(divide="ignore"):
         log_rate = 2 * np.log(share) + log_keep(n)
     gap = (1 - share) * (1 + share) + share**2 / n
@@ -210,23 +137,7 @@ def kappa(steps: FloatArray, n: FloatArray, share: FloatArray) -> FloatArray:
 
 
 def log_product(m: FloatArray, a: FloatArray, c: FloatArray) -> FloatArray:
-    r"""Return :math:`\sum_{t=1}^{m-1}\log(1-c/(a+t)^2)` for any m, infinity included.
-
-    Parameters
-    ----------
-    m : ndarray
-        Upper end; the sum is empty for m of 1 or less.
-    a : ndarray
-        Shift, at least 0.
-    c : ndarray
-        Numerator, in (0, 1].
-
-    Returns
-    -------
-    ndarray
-        The sums. The first 24 terms are added, the rest follows from the formula of Euler and
-        Maclaurin, whose error is below 1e-14.
-    """
+    r"""Return :math:`\sum_{t=1}^{m-1}\log(1-c/(a+t)^2)` for any m, infinity included."""
     m, a, c = np.broadcast_arrays(m, a, c)
     total = np.zeros(m.shape)
     with np.errstate(divide="ignore"):
@@ -259,24 +170,7 @@ def _end_terms(x: FloatArray, c: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def variance(scheme: str, m: FloatArray, mix: Mix, *, observed: bool) -> Variance:
-    """Return the variance of model m of a scheme.
-
-    Parameters
-    ----------
-    scheme : str
-        Checked name.
-    m : ndarray
-        Checked generations, broadcast with the arrays of `mix`; infinity is the limit.
-    mix : Mix
-        Checked numbers.
-    observed : bool
-        Whether generation 0 is an observed corpus instead of the truth.
-
-    Returns
-    -------
-    Variance
-        Lost and kept.
-    """
+    """Return the variance of model m of a scheme."""
     n, real, weight = mix.n, mix.real, mix.weight
     if scheme in ("full", "window") and mix.window == 1:
         return _from_log(log_power(m, log_keep(n)))

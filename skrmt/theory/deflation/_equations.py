@@ -67,24 +67,7 @@ class StepProblem(NamedTuple):
 def step_problem(
     signal: SpikedSignal, chosen: list[Candidate], gammas: FloatArray | None
 ) -> tuple[StepProblem | None, FloatArray]:
-    """Return the equations of the next step, and where to start.
-
-    Parameters
-    ----------
-    signal : SpikedSignal
-        The signal.
-    chosen : list of Candidate
-        The earlier steps.
-    gammas : ndarray or None
-        Strength of the projection after each step; None for Hotelling deflation.
-
-    Returns
-    -------
-    problem : StepProblem or None
-        The equations; None where the earlier steps contradict one another.
-    starts : ndarray of shape (b, d, n)
-        Vectors to start from.
-    """
+    """Return the equations of the next step, and where to start."""
     done, order, rank = len(chosen), signal.order, signal.rank
     size = rank + done
     axes = np.zeros((order, rank, size))
@@ -123,20 +106,7 @@ def step_problem(
 
 
 def estimates(chosen: list[Candidate], size: int) -> FloatArray:
-    """Return estimates as unit vectors: the projection, and a new axis each.
-
-    Parameters
-    ----------
-    chosen : list of Candidate
-        The steps.
-    size : int
-        Number of coordinates n.
-
-    Returns
-    -------
-    ndarray of shape (i, d, n)
-        The vectors.
-    """
+    """Return estimates as unit vectors: the projection, and a new axis each."""
     order = chosen[0].projections.shape[0] if chosen else 0
     vectors = np.zeros((len(chosen), order, size))
     for k, candidate in enumerate(chosen):
@@ -165,12 +135,7 @@ def _conditional_noise(
     projections: FloatArray,
     is_projected: bool,
 ) -> tuple[FloatArray | None, FloatArray]:
-    r"""Return the noise of least norm that makes the earlier steps critical, and the deflation.
-
-    Step k says that the noise, contracted with its estimate in all modes but m, is
-    :math:`\lambda_ku_k^{(m)}` minus the contraction of its deflated signal. The equations are
-    redundant but consistent; None is returned where they are not.
-    """
+    r"""Return the noise of least norm that makes the earlier steps critical, and the deflation."""
     size, deflated = tensor.shape[0], tensor
     rows, right = [], []
     for k, vectors in enumerate(earlier):
@@ -200,20 +165,7 @@ def _constraints(vectors: FloatArray, mode: int, basis: FloatArray) -> FloatArra
 
 
 def search(problem: StepProblem, starts: FloatArray) -> list[Candidate]:
-    """Solve the equations of one step from many starts.
-
-    Parameters
-    ----------
-    problem : StepProblem
-        The equations.
-    starts : ndarray of shape (b, d, n)
-        Vectors to start from: as they are, and after power iterations on the conditional mean.
-
-    Returns
-    -------
-    list of Candidate
-        The solutions, one a distinct start.
-    """
+    """Solve the equations of one step from many starts."""
     norms = np.linalg.norm(starts, axis=2, keepdims=True)
     raw = starts / np.where(norms > 0, norms, 1.0)
     vectors = raw.copy()
@@ -247,20 +199,7 @@ def _distinct(vectors: FloatArray) -> list[int]:
 
 
 def refine(problem: StepProblem, guesses: list[Candidate]) -> list[Candidate]:
-    """Solve the equations of one step from guesses of the projections and the traces.
-
-    Parameters
-    ----------
-    problem : StepProblem
-        The equations.
-    guesses : list of Candidate
-        Where to start.
-
-    Returns
-    -------
-    list of Candidate
-        The solutions, valid or not.
-    """
+    """Solve the equations of one step from guesses of the projections and the traces."""
     vectors = np.array([guess.projections for guess in guesses])
     traces = np.array([guess.traces for guess in guesses])
     moved = np.full(len(guesses), np.inf)
@@ -314,12 +253,7 @@ def _update(
 def _conclude(
     problem: StepProblem, vectors: FloatArray, traces: FloatArray, is_done: bool
 ) -> Candidate:
-    r"""Return a solution with its value, after Newton's method where the iteration is slow.
-
-    A solution is beyond the bulk where the linearised equations of the traces are stable: the
-    spectral radius of :math:`c_m\pi_{ma}/D_m^2` is below 1, :math:`\pi_{ma}` being the variance
-    of the noise in block (m, a) of the contracted tensor.
-    """
+    r"""Return a solution with its value, after Newton's method where the iteration is slow."""
     if not is_done:
         vectors, traces, is_done = _newton(problem, vectors, traces)
     _, scales, variance = _update(problem, vectors[None], traces[None])

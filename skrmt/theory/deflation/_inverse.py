@@ -189,19 +189,7 @@ def _misfit(limit: DeflationLimit, observed: Observation) -> FloatArray:
 
 
 def match_signs(theory: FloatArray, observed: FloatArray) -> FloatArray:
-    """Return the signs of the estimates that bring their cosines close to observed ones.
-
-    Parameters
-    ----------
-    theory, observed : ndarray of shape (s, s, d)
-        Cosines of the estimates, in theory and in the data.
-
-    Returns
-    -------
-    ndarray of shape (s, d)
-        -1 or 1, an even number of -1 a step, to multiply the theoretical estimates with. Each
-        step is matched to the earlier ones.
-    """
+    """Return the signs of the estimates that bring their cosines close to observed ones."""
     steps, _, order = theory.shape
     patterns = np.array([p for p in product((1.0, -1.0), repeat=order) if np.prod(p) > 0])
     signs = np.ones((steps, order))

@@ -133,24 +133,7 @@ def joint_cp(betas: ArrayLike, grams: ArrayLike, dims: ArrayLike) -> JointLimit:
 def solve_joint(
     betas: FloatArray, grams: FloatArray, share: FloatArray, start: JointState
 ) -> JointState | None:
-    """Solve the equations of the joint fit by sweeps over the modes.
-
-    Parameters
-    ----------
-    betas : ndarray of shape (r,)
-        Norms of the components.
-    grams : ndarray of shape (d, r, r)
-        Their Gram matrices.
-    share : ndarray of shape (d,)
-        Share of each mode.
-    start : JointState
-        Where to start.
-
-    Returns
-    -------
-    JointState or None
-        The solution, None where there is no stable one.
-    """
+    """Solve the equations of the joint fit by sweeps over the modes."""
     state = start
     for _ in range(_MAX_SWEEPS):
         try:

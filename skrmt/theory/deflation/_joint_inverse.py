@@ -174,22 +174,7 @@ def _invert_one(weights: FloatArray, sizes: tuple[int, ...]) -> SignalEstimate:
 def no_estimate(
     order: int, rank: int, shape: tuple[int, ...], residual: float = float("nan")
 ) -> SignalEstimate:
-    """Return the answer where no signal explains what was observed.
-
-    Parameters
-    ----------
-    order, rank : int
-        Number of modes d and of components r.
-    shape : tuple of int
-        Shape of the alignments.
-    residual : float, default=nan
-        Largest misfit.
-
-    Returns
-    -------
-    SignalEstimate
-        NaN all over.
-    """
+    """Return the answer where no signal explains what was observed."""
     norms, grams = np.full(rank, np.nan), np.full((order, rank, rank), np.nan)
     alignments, coefficients = np.full(shape, np.nan), np.full(shape[0], np.nan)
     return SignalEstimate(norms, grams, alignments, norms.copy(), residual, False, coefficients)
@@ -248,27 +233,7 @@ def _misfit_jacobian(
 
 
 def signal_std(grams: FloatArray, sizes: tuple[int, ...]) -> FloatArray:
-    """Return the least standard errors of the norms when the factors are unknown.
-
-    Parameters
-    ----------
-    grams : ndarray of shape (d, r, r)
-        Gram matrices of the components.
-    sizes : tuple of int
-        Sizes of the tensor.
-
-    Returns
-    -------
-    ndarray of shape (r,)
-        Square roots of the Cramer-Rao bounds for white noise of variance 1/N; infinite where the
-        information is singular.
-
-    Notes
-    -----
-    Changes of a factor out of the span of the components are orthogonal to all the others: only
-    the coordinates in the span count, r - 1 free ones of each unit vector. The bounds do not
-    depend on the norms.
-    """
+    """Return the least standard errors of the norms when the factors are unknown."""
     vectors = coordinates(grams).transpose(1, 0, 2)
     columns = [outer(component).ravel() for component in vectors]
     for component in vectors:

@@ -42,55 +42,14 @@ class SpikedSignal(NamedTuple):
 
 
 def check_signal(betas: Any, grams: Any, dims: Any) -> SpikedSignal:
-    """Check a low-rank signal.
-
-    Parameters
-    ----------
-    betas : array-like of shape (r,)
-        Norms of the components, positive.
-    grams : float or array-like of shape (d,), (r, r) or (d, r, r)
-        Common cosine of all pairs, cosine of all pairs in each mode, Gram matrix common to the
-        modes, or Gram matrix of each mode.
-    dims : sequence of int
-        Sizes of the tensor.
-
-    Returns
-    -------
-    SpikedSignal
-        The signal.
-
-    Raises
-    ------
-    ValueError
-        If a shape or a range is wrong or a Gram matrix is none.
-    TypeError
-        If an argument is not numeric.
-    """
+    """Check a low-rank signal."""
     sizes = check_dims(dims)
     norms = check_norms("betas", betas)
     return SpikedSignal(norms, check_grams(grams, len(sizes), len(norms)), sizes, shares(sizes))
 
 
 def check_norms(name: str, norms: Any) -> FloatArray:
-    """Check the norms of components: one or more, positive, with squares that do not overflow.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    norms : array-like of shape (r,)
-        What was given.
-
-    Returns
-    -------
-    ndarray of shape (r,)
-        The norms.
-
-    Raises
-    ------
-    ValueError
-        If one is out of range, or they are no sequence.
-    """
+    """Check the norms of components: one or more, positive, with squares that do not overflow."""
     remedy = "Give one positive norm a component, in units of the noise."
     checked = in_range(name, norms, 0.0, 1e50, "neither", remedy)
     if checked.ndim != 1 or checked.size == 0:
@@ -101,25 +60,7 @@ def check_norms(name: str, norms: Any) -> FloatArray:
 
 
 def check_grams(grams: Any, order: int, rank: int) -> FloatArray:
-    """Return the Gram matrix of each mode.
-
-    Parameters
-    ----------
-    grams : float or array-like of shape (d,), (r, r) or (d, r, r)
-        What was given, see `check_signal`.
-    order, rank : int
-        Number of modes d and of components r.
-
-    Returns
-    -------
-    ndarray of shape (d, r, r)
-        Symmetric positive semi-definite matrices with ones on the diagonal.
-
-    Raises
-    ------
-    ValueError
-        If it is none of these.
-    """
+    """Return the Gram matrix of each mode."""
     given = finite_floats("grams", grams, "They are cosines between components.")
     if given.ndim <= 1 and given.shape in ((), (order,)):
         cosines = np.broadcast_to(given, (order,))[:, None, None]
@@ -154,25 +95,7 @@ def check_grams(grams: Any, order: int, rank: int) -> FloatArray:
 
 
 def check_steps(n_steps: Any, rank: int) -> int:
-    """Return the number of deflation steps, by default the number of components.
-
-    Parameters
-    ----------
-    n_steps : int or None
-        What was given.
-    rank : int
-        Number of components.
-
-    Returns
-    -------
-    int
-        A positive number.
-
-    Raises
-    ------
-    ValueError
-        If it is not an integer of 1 or more.
-    """
+    """Return the number of deflation steps, by default the number of components."""
     if n_steps is None:
         return rank
     steps = as_floats("n_steps", n_steps)
@@ -182,37 +105,14 @@ def check_steps(n_steps: Any, rank: int) -> int:
 
 
 def coordinates(grams: FloatArray) -> FloatArray:
-    """Return vectors with the given Gram matrices.
-
-    Parameters
-    ----------
-    grams : ndarray of shape (d, r, r)
-        Gram matrices.
-
-    Returns
-    -------
-    ndarray of shape (d, r, r)
-        Their symmetric square roots, a smooth function of them; row j of matrix m stands for
-        component j in mode m.
-    """
+    """Return vectors with the given Gram matrices."""
     values, vectors = np.linalg.eigh(grams)
     scaled = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
     return np.asarray(scaled @ vectors.transpose(0, 2, 1), dtype=np.float64)
 
 
 def outer(vectors: FloatArray) -> FloatArray:
-    """Return the rank-one tensor of one vector a mode.
-
-    Parameters
-    ----------
-    vectors : ndarray of shape (d, n)
-        The vectors.
-
-    Returns
-    -------
-    ndarray of shape (n, ..., n)
-        The tensor.
-    """
+    """Return the rank-one tensor of one vector a mode."""
     tensor = vectors[0]
     for vector in vectors[1:]:
         tensor = np.multiply.outer(tensor, vector)
@@ -220,20 +120,7 @@ def outer(vectors: FloatArray) -> FloatArray:
 
 
 def contractions(tensor: FloatArray, vectors: FloatArray) -> FloatArray:
-    """Contract a tensor with all vectors but one, for each mode left out.
-
-    Parameters
-    ----------
-    tensor : ndarray of shape (n, ..., n)
-        The tensor, of order d.
-    vectors : ndarray of shape (b, d, n)
-        Batches of one vector a mode.
-
-    Returns
-    -------
-    ndarray of shape (b, d, n)
-        The vectors left over.
-    """
+    """Contract a tensor with all vectors but one, for each mode left out."""
     order, size = vectors.shape[1:]
     result = np.empty_like(vectors)
     tail = tensor.reshape(1, -1)
@@ -249,18 +136,7 @@ def contractions(tensor: FloatArray, vectors: FloatArray) -> FloatArray:
 
 
 def even_signs(products: FloatArray) -> FloatArray:
-    """Return the signs, with product 1, that make all entries but the last one non-negative.
-
-    Parameters
-    ----------
-    products : ndarray of shape (d,)
-        Inner products, one a mode.
-
-    Returns
-    -------
-    ndarray of shape (d,)
-        -1 or 1.
-    """
+    """Return the signs, with product 1, that make all entries but the last one non-negative."""
     signs = np.where(products < 0, -1.0, 1.0)
     signs[-1] = signs[:-1].prod()
     return signs

@@ -209,24 +209,7 @@ def solve_steps(
     gammas: FloatArray | None = None,
     guesses: list[Candidate] | None = None,
 ) -> list[Candidate]:
-    """Solve the steps one after the other, up to the first one that finds nothing.
-
-    Parameters
-    ----------
-    signal : SpikedSignal
-        The signal.
-    n_steps : int
-        Number of steps.
-    gammas : ndarray of shape (n_steps - 1,), optional
-        Strength of the projection after each step; Hotelling deflation by default.
-    guesses : list of Candidate, optional
-        Solutions for a signal close by, from which alone the steps are started.
-
-    Returns
-    -------
-    list of Candidate
-        The solutions, with signs fixed, at most `n_steps`.
-    """
+    """Solve the steps one after the other, up to the first one that finds nothing."""
     chosen: list[Candidate] = []
     for step in range(n_steps):
         problem, starts = step_problem(signal, chosen, gammas)
@@ -247,22 +230,7 @@ def solve_steps(
 
 
 def summarize(signal: SpikedSignal, chosen: list[Candidate], n_steps: int) -> DeflationLimit:
-    """Return the observable numbers of solved steps.
-
-    Parameters
-    ----------
-    signal : SpikedSignal
-        The signal.
-    chosen : list of Candidate
-        The solutions of the steps.
-    n_steps : int
-        Number of steps asked for, the last ones possibly without a solution.
-
-    Returns
-    -------
-    DeflationLimit
-        The numbers.
-    """
+    """Return the observable numbers of solved steps."""
     found, rank = len(chosen), signal.rank
     values = np.full(n_steps, np.nan)
     values[:found] = [candidate.singular_value for candidate in chosen]

@@ -41,20 +41,7 @@ class TensorLimit(NamedTuple):
 
 
 def contracted(model: Model, view_overlap: float) -> tuple[float, float, float]:
-    """Return what the largest singular triplet of a combination of the views is.
-
-    Parameters
-    ----------
-    model : Model
-        The parameters.
-    view_overlap : float
-        Squared cosine of the weights of the combination with the strengths of the views.
-
-    Returns
-    -------
-    tuple of float
-        One less the overlap of samples, one less that of features, and the eigenvalue.
-    """
+    """Return what the largest singular triplet of a combination of the views is."""
     signal = model.signal * view_overlap
     noise = (1 + model.within * view_overlap) / model.total
     n, p = model.n_samples, model.n_features
@@ -66,40 +53,14 @@ def contracted(model: Model, view_overlap: float) -> tuple[float, float, float]:
 
 
 def accuracy_of(complement: float) -> float:
-    """Return the accuracy at one less an overlap of samples.
-
-    Parameters
-    ----------
-    complement : float
-        1 - q.
-
-    Returns
-    -------
-    float
-        The accuracy.
-    """
+    """Return the accuracy at one less an overlap of samples."""
     return float(ndtr(np.sqrt((1 - complement) / complement))) if complement > 0 else 1.0
 
 
 def nested_limit(
     sample: float, feature: float, view_overlap: float, eigenvalue: float = np.nan
 ) -> NestedLimit:
-    """Return the result of a method from one less its overlaps of samples and features.
-
-    Parameters
-    ----------
-    sample, feature : float
-        One less the overlaps.
-    view_overlap : float
-        That of the views.
-    eigenvalue : float, default=nan
-        The largest one.
-
-    Returns
-    -------
-    NestedLimit
-        The result.
-    """
+    """Return the result of a method from one less its overlaps of samples and features."""
     return NestedLimit(
         1 - sample, 1 - feature, view_overlap, accuracy_of(sample), sample < 1, eigenvalue
     )

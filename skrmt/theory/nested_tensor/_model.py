@@ -105,29 +105,7 @@ def as_model(
     theta: Any = None,
     tau: Any = None,
 ) -> Model:
-    """Check the parameters of the model, in either of their forms.
-
-    Parameters
-    ----------
-    n_samples, n_features, n_views : int
-        Sizes.
-    beta_t, beta_m : float, optional
-        Strengths of the tensor and of the matrix inside it.
-    theta, tau : float, optional
-        Instead of these, their product and the energy of the within-class noise.
-
-    Returns
-    -------
-    Model
-        The parameters.
-
-    Raises
-    ------
-    TypeError
-        If not exactly one of the two forms is given.
-    ValueError
-        If a size is not a positive integer or a strength is negative or not finite.
-    """
+    """Check the parameters of the model, in either of their forms."""
     n = check_size("n_samples", n_samples)
     p = check_size("n_features", n_features)
     m = check_size("n_views", n_views)
@@ -150,20 +128,7 @@ def as_model(
 
 
 def check_size(name: str, value: Any) -> int:
-    """Check a size: an integer of 1 or more.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter.
-    value : int
-        What was given.
-
-    Returns
-    -------
-    int
-        The size.
-    """
+    """Check a size: an integer of 1 or more."""
     size = in_range(name, value, 1, np.inf, "left", "Pass a positive integer.")
     if size.ndim or size != np.floor(size):
         raise ValueError(f"{name} must be one integer, got {value!r}. Pass a positive integer.")
@@ -171,20 +136,7 @@ def check_size(name: str, value: Any) -> int:
 
 
 def strength(name: str, value: Any) -> float:
-    """Check a number of 0 or more.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter.
-    value : float
-        What was given.
-
-    Returns
-    -------
-    float
-        The number.
-    """
+    """Check a number of 0 or more."""
     number = in_range(name, value, 0, np.inf, "left", "Pass a finite number of 0 or more.")
     if number.ndim:
         raise ValueError(f"{name} must be one number, got shape {number.shape}. Pass a scalar.")
@@ -294,18 +246,7 @@ def spike_complements(
     n_samples: FloatArray | float,
     n_features: FloatArray | float,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return one less the overlaps of a spike, without cancellation; 1 below its threshold.
-
-    Parameters
-    ----------
-    signal, noise_variance, n_samples, n_features : float or ndarray
-        As for `matrix_spike`, unchecked.
-
-    Returns
-    -------
-    tuple of ndarray
-        For samples and for features.
-    """
+    """Return one less the overlaps of a spike, without cancellation; 1 below its threshold."""
     t = np.asarray(signal, dtype=np.float64)
     ns, ps = np.asarray(n_samples * noise_variance), np.asarray(n_features * noise_variance)
     with np.errstate(divide="ignore", invalid="ignore"):

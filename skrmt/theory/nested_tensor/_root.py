@@ -20,24 +20,7 @@ _TOLERANCE = 1e-14
 
 
 def largest_overlap(residual: Callable[[FloatArray], FloatArray]) -> float:
-    """Return one less the largest root of a function that is positive near overlap 1.
-
-    Parameters
-    ----------
-    residual : callable
-        A continuous, vectorised function of the complement u = 1 - q of the overlap, positive
-        for tiny u.
-
-    Returns
-    -------
-    float
-        The smallest u at which it changes sign; 1 if there is none.
-
-    Notes
-    -----
-    The function is evaluated on a grid, dense in u towards 0 and in q towards 0, and about its
-    smallest value, where a narrow pair of roots is born; Brent's method in log u follows.
-    """
+    """Return one less the largest root of a function that is positive near overlap 1."""
     values = residual(_GRID)
     first = int(np.argmax(values <= 0))
     high = _GRID[first]

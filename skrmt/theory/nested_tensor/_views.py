@@ -180,22 +180,7 @@ def _weights(weights: str | ArrayLike, p: FloatArray, t: FloatArray, s: FloatArr
 def weighted_spike(
     n: float, widths: FloatArray, signals: FloatArray, noises: FloatArray
 ) -> tuple[float, float]:
-    """Return one less the overlap of samples of concatenated blocks, and the eigenvalue.
-
-    Parameters
-    ----------
-    n : float
-        Number of rows.
-    widths : ndarray of shape (m,)
-        Columns of the blocks.
-    signals, noises : ndarray of shape (m,)
-        Squared singular value and noise variance of each, weights included.
-
-    Returns
-    -------
-    tuple of float
-        1 - q_y, 1 below the threshold, and the largest eigenvalue or the edge of the bulk.
-    """
+    """Return one less the overlap of samples of concatenated blocks, and the eigenvalue."""
     scale = n * noises.max()
     low, high = np.log(1e-15), np.log1p(-1e-12)
 

@@ -199,22 +199,7 @@ def _upward_crossing(
 
 
 def argmax_accuracy(means: FloatArray, covariances: FloatArray, priors: FloatArray) -> float:
-    """Return the probability that the largest of K Gaussian scores is that of the true class.
-
-    Parameters
-    ----------
-    means : ndarray of shape (K, K)
-        Row a: mean of the K scores in class a.
-    covariances : ndarray of shape (K, K, K)
-        Covariances of the scores in each class.
-    priors : ndarray of shape (K,)
-        Class probabilities.
-
-    Returns
-    -------
-    float
-        The accuracy; ties are split.
-    """
+    """Return the probability that the largest of K Gaussian scores is that of the true class."""
     n_classes = len(priors)
     accuracy = 0.0
     for label in range(n_classes):
@@ -226,27 +211,7 @@ def argmax_accuracy(means: FloatArray, covariances: FloatArray, priors: FloatArr
 
 
 def positive_orthant(mean: FloatArray, covariance: FloatArray) -> float:
-    r"""Return the probability that all the entries of a Gaussian vector are positive.
-
-    Parameters
-    ----------
-    mean : ndarray of shape (m,)
-        Mean.
-    covariance : ndarray of shape (m, m)
-        Covariance, possibly singular.
-
-    Returns
-    -------
-    float
-        The probability: exact for m = 1, error about 1e-7 for m = 2, 1e-5 for m = 3 to 9, and
-        5e-4 for m = 100.
-
-    Notes
-    -----
-    Genz's separation of variables: with :math:`z = \mathrm{mean} + L\xi` the conditions are
-    imposed one after another, and the m - 1 remaining uniform integrals are taken on a fixed
-    rank-one lattice, folded by the baker's map. Nothing is random.
-    """
+    r"""Return the probability that all the entries of a Gaussian vector are positive."""
     size = len(mean)
     factor = _cholesky(covariance)
     n_points = 1 if size == 1 else int(np.clip(_MAX_WORK // size**2, *_N_POINTS))

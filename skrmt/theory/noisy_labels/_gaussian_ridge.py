@@ -185,18 +185,7 @@ def ridge_problem(
     targets: Any,
     fit_intercept: bool,
 ) -> RidgeProblem:
-    """Check the arguments of `gaussian_mixture_ridge`, the penalty excepted.
-
-    Parameters
-    ----------
-    means, covariances, priors, noise_matrix, n_samples, targets, fit_intercept
-        As there.
-
-    Returns
-    -------
-    RidgeProblem
-        The problem, in the basis of its covariances.
-    """
+    """Check the arguments of `gaussian_mixture_ridge`, the penalty excepted."""
     mu = finite_floats("means", means, "Give one mean per class.")
     if mu.ndim != 2 or len(mu) < 2 or mu.shape[1] == 0:
         raise ValueError(
@@ -270,27 +259,7 @@ def _check_penalty(problem: RidgeProblem, alpha: Any) -> float:
 
 
 def solve_ridge(problem: RidgeProblem, alpha: float) -> GaussianRidgeResult:
-    """Solve a checked problem for one penalty.
-
-    Parameters
-    ----------
-    problem : RidgeProblem
-        The problem.
-    alpha : float
-        The penalty, possibly infinite.
-
-    Returns
-    -------
-    GaussianRidgeResult
-        The result.
-
-    Notes
-    -----
-    At alpha = inf the resolvent times alpha is the identity and delta is 0; the score is
-    multiplied by alpha, so that it no longer feeds back into the residuals (`feedback` = 0). The
-    intercept then keeps the training mean of the score at the mean target, which costs a term
-    E[tr(C_a)/n (t_a - E t)] where the covariances differ.
-    """
+    """Solve a checked problem for one penalty."""
     mu, family, pi, n, target_means, moments, _, flat = problem
     feedback = float(np.isfinite(alpha))
     if feedback:

@@ -49,20 +49,7 @@ class LabelMoments(NamedTuple):
 
 
 def check_labels(prior: Any, noise_rates: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Check and broadcast the three numbers that describe noisy binary labels.
-
-    Parameters
-    ----------
-    prior : array-like
-        Probability of the positive class.
-    noise_rates : pair of array-like
-        Noise rates in class order.
-
-    Returns
-    -------
-    prior, negative, positive : ndarray
-        The prior and the two rates, of one shape.
-    """
+    """Check and broadcast the three numbers that describe noisy binary labels."""
     negative, positive = check_noise_rates(noise_rates)
     pi, neg, pos = broadcast(
         **{
@@ -77,20 +64,7 @@ def check_labels(prior: Any, noise_rates: Any) -> tuple[FloatArray, FloatArray, 
 def label_moments(
     prior: FloatArray, negative: FloatArray, positive: FloatArray, shift: FloatArray
 ) -> LabelMoments:
-    """Compute the moments of `t = observed label + shift`.
-
-    Parameters
-    ----------
-    prior, negative, positive : ndarray
-        Probability of the positive class and the two noise rates.
-    shift : ndarray
-        The shift d.
-
-    Returns
-    -------
-    LabelMoments
-        The moments.
-    """
+    """Compute the moments of `t = observed label + shift`."""
     mistakes = prior * positive + (1 - prior) * negative
     signal = 1 - 2 * mistakes + (2 * prior - 1) * shift
     kept_positive, kept_negative = prior * (1 - positive), (1 - prior) * (1 - negative)
@@ -344,21 +318,5 @@ def _best_quality(prior: FloatArray, negative: FloatArray, positive: FloatArray)
 
 
 def check_shift(shift: Any) -> FloatArray:
-    """Check a shift of the targets: finite.
-
-    Parameters
-    ----------
-    shift : array-like
-        What was given.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-
-    Raises
-    ------
-    ValueError
-        If an entry is not finite.
-    """
+    """Check a shift of the targets: finite."""
     return finite_floats("shift", shift, "Take optimal_shift(prior, noise_rates).")

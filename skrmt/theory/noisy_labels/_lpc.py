@@ -320,36 +320,14 @@ def intercept_ridge(
 
 
 def check_aspect_ratio(aspect_ratio: Any) -> FloatArray:
-    """Check p/n: positive and finite.
-
-    Parameters
-    ----------
-    aspect_ratio : array-like
-        What was given.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-    """
+    """Check p/n: positive and finite."""
     return in_range(
         "aspect_ratio", aspect_ratio, 0.0, np.inf, "neither", "It is n_features / n_samples."
     )
 
 
 def check_mean_norm(mean_norm: Any) -> FloatArray:
-    """Check the norm of the class means: not negative, and finite once squared.
-
-    Parameters
-    ----------
-    mean_norm : array-like
-        What was given.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-    """
+    """Check the norm of the class means: not negative, and finite once squared."""
     remedy = "It is the norm of half the difference of the class means over the noise sd."
     return in_range("mean_norm", mean_norm, 0.0, 1e75, "both", remedy)
 

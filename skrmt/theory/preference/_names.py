@@ -31,27 +31,7 @@ _CANONICAL = {name: name for name in ALIASES} | {
 
 
 def canonical_loss(loss: Any, allowed: tuple[str, ...] = tuple(ALIASES)) -> str:
-    """Return the canonical name of a loss.
-
-    Parameters
-    ----------
-    loss : str
-        A name or alias; case does not matter, and a hyphen is an underscore.
-    allowed : tuple of str, default=all of them
-        Canonical names that the caller knows.
-
-    Returns
-    -------
-    str
-        The canonical name.
-
-    Raises
-    ------
-    TypeError
-        If `loss` is not a string.
-    ValueError
-        If it names no loss, or one that the caller does not know.
-    """
+    """Return the canonical name of a loss."""
     if not isinstance(loss, str):
         raise TypeError(f"loss must be the name of a loss, got {loss!r}. Give a string.")
     name = _CANONICAL.get(loss.lower().replace("-", "_"))

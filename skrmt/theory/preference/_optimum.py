@@ -152,27 +152,7 @@ class Tilt(NamedTuple):
 
 
 def tilted(reward: FloatArray, beta: FloatOrArray, log_reference: FloatArray) -> Tilt:
-    """Return the reference times exp(reward / beta), its log partition function and divergence.
-
-    Parameters
-    ----------
-    reward : ndarray of shape (..., n_candidates)
-        Finite rewards.
-    beta : float or ndarray
-        What divides them.
-    log_reference : ndarray of shape (..., n_candidates)
-        Normalised log-probabilities, `-inf` allowed.
-
-    Returns
-    -------
-    Tilt
-        Exact for tiny ratios and safe from overflow for large ones.
-
-    Raises
-    ------
-    ValueError
-        If the ratio of reward and beta is no finite number.
-    """
+    """Return the reference times exp(reward / beta), its log partition function and divergence."""
     with np.errstate(over="ignore"):
         score = reward / beta
     if not np.isfinite(score).all():
@@ -357,32 +337,7 @@ def check_candidates(
     ndim: tuple[int, ...] | None = None,
     fewest: int = 1,
 ) -> tuple[list[FloatArray], FloatArray]:
-    """Check rewards and reference over candidates, and normalise the reference.
-
-    Parameters
-    ----------
-    rewards : dict of array-like of shape (..., n_candidates)
-        The rewards under the names of their parameters.
-    log_reference : array-like of shape (..., n_candidates)
-        Log-probabilities up to a constant, `-inf` for a candidate that does not exist.
-    ndim : tuple of int, optional
-        Numbers of dimensions allowed after broadcasting; any by default.
-    fewest : int, default=1
-        Smallest number of existing candidates in a row.
-
-    Returns
-    -------
-    rewards : list of ndarray
-        Broadcast rewards, 0 where the candidate does not exist.
-    log_reference : ndarray
-        The normalised reference, of the same shape.
-
-    Raises
-    ------
-    ValueError
-        If a reward of an existing candidate is not finite, candidates are missing, or the shapes
-        do not fit.
-    """
+    """Check rewards and reference over candidates, and normalise the reference."""
     numbers = {name: as_floats(name, value) for name, value in rewards.items()}
     base = as_floats("log_reference", log_reference)
     *values, base = broadcast(**numbers, log_reference=base)
@@ -403,27 +358,7 @@ def check_candidates(
 
 
 def normalize_log(name: str, log_weights: FloatArray, fewest: int = 1) -> FloatArray:
-    """Return log-weights as log-probabilities over the last axis.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    log_weights : ndarray of shape (..., n_candidates)
-        Logarithms up to a constant, `-inf` allowed.
-    fewest : int, default=1
-        Smallest number of finite entries in a row.
-
-    Returns
-    -------
-    ndarray
-        Log-probabilities.
-
-    Raises
-    ------
-    ValueError
-        If an entry is NaN or +inf, or a row has too few finite ones.
-    """
+    """Return log-weights as log-probabilities over the last axis."""
     if not (log_weights < np.inf).all():
         raise ValueError(
             f"{name} must hold logarithms of probabilities, got a NaN or +inf. Use -inf for "

@@ -11,24 +11,7 @@ _ROUNDING = 1e-8
 
 
 def check_count(name: str, value: Any, low: int, remedy: str) -> FloatArray:
-    """Return whole numbers of at least `low` as floats.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    value : array-like
-        What was given.
-    low : int
-        The smallest number allowed.
-    remedy : str
-        What the number is; closes the message.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-    """
+    """Return whole numbers of at least `low` as floats."""
     count = in_range(name, value, low, np.inf, "left", remedy)
     whole = np.isfinite(count) & (count == np.floor(count))
     if not whole.all():
@@ -37,22 +20,7 @@ def check_count(name: str, value: Any, low: int, remedy: str) -> FloatArray:
 
 
 def check_symmetric(name: str, value: Any, remedy: str) -> FloatArray:
-    """Return a finite symmetric matrix, made symmetric to the last bit.
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    value : array-like
-        What was given.
-    remedy : str
-        What to do about a wrong shape; closes the message.
-
-    Returns
-    -------
-    ndarray of shape (n, n)
-        The matrix.
-    """
+    """Return a finite symmetric matrix, made symmetric to the last bit."""
     matrix = finite_floats(name, value, "Remove NaN and infinite entries.")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
         raise ValueError(f"{name} must be a square matrix, got shape {matrix.shape}. {remedy}")
@@ -66,20 +34,7 @@ def check_symmetric(name: str, value: Any, remedy: str) -> FloatArray:
 
 
 def check_covariance(name: str, value: Any) -> FloatArray:
-    """Return variances (one axis) or a positive semi-definite covariance (two axes).
-
-    Parameters
-    ----------
-    name : str
-        Name of the parameter, for the message.
-    value : array-like of shape (p,) or (p, p)
-        What was given.
-
-    Returns
-    -------
-    ndarray of shape (p,) or (p, p)
-        The numbers.
-    """
+    """Return variances (one axis) or a positive semi-definite covariance (two axes)."""
     remedy = "Give a covariance (p, p), or the variances (p,) of independent features."
     array = finite_floats(name, value, "Remove NaN and infinite entries.")
     if array.ndim not in (1, 2) or array.size == 0:
@@ -95,20 +50,7 @@ def check_covariance(name: str, value: Any) -> FloatArray:
 
 
 def check_cross(value: Any, cov_x: FloatArray, cov_y: FloatArray) -> FloatArray:
-    """Return the cross-covariance as a matrix, checked against the two covariances.
-
-    Parameters
-    ----------
-    value : array-like of shape (p, q), or (r,) with r <= min(p, q), or None
-        What was given: a matrix, its diagonal, or nothing for zero.
-    cov_x, cov_y : ndarray
-        From `check_covariance`.
-
-    Returns
-    -------
-    ndarray of shape (p, q)
-        The matrix.
-    """
+    """Return the cross-covariance as a matrix, checked against the two covariances."""
     p, q = len(cov_x), len(cov_y)
     given = finite_floats(
         "cross", np.zeros((p, q)) if value is None else value, "Remove NaN and infinite entries."

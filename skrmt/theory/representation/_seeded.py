@@ -206,22 +206,7 @@ def _required_seeds(accuracy: float, rho: float, n_queries: float, k: float) -> 
 
 
 def mean_chance(mean: FloatArray, spread: FloatArray, n_queries: float, k: float) -> FloatArray:
-    """Return the chance that a Gaussian true score is among the k best of n_queries.
-
-    Parameters
-    ----------
-    mean, spread : ndarray of shape (r,)
-        Mean and standard deviation of the true score, in units of the spread of wrong scores.
-    n_queries : float
-        Number of candidates, the true match included.
-    k : float
-        How many are looked at.
-
-    Returns
-    -------
-    ndarray of shape (r,)
-        The chances.
-    """
+    """Return the chance that a Gaussian true score is among the k best of n_queries."""
     if k >= n_queries:
         return np.ones_like(mean)
     found = np.empty_like(mean)
@@ -244,20 +229,7 @@ def _blocks(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
 
 
 def rival_rule(n_queries: float, k: float) -> tuple[FloatArray, FloatArray]:
-    """Return nodes and weights for the k-th largest of n_queries - 1 standard normal variables.
-
-    Parameters
-    ----------
-    n_queries : float
-        Number of candidates, more than k.
-    k : float
-        The rank.
-
-    Returns
-    -------
-    nodes, weights : ndarray of shape (n_nodes,)
-        A trapezoidal rule; the weights sum to 1.
-    """
+    """Return nodes and weights for the k-th largest of n_queries - 1 standard normal variables."""
     high = -ndtri(betaincinv(k, n_queries - k, _TAIL))
     low = ndtri(betaincinv(n_queries - k, k, _TAIL))
     nodes = np.linspace(low, high, _ORDER_NODES)
@@ -267,26 +239,7 @@ def rival_rule(n_queries: float, k: float) -> tuple[FloatArray, FloatArray]:
 
 
 def chi_rule(dof: float, n_nodes: int) -> tuple[FloatArray, FloatArray]:
-    """Return nodes and weights of a quadrature for a chi variable.
-
-    Parameters
-    ----------
-    dof : float
-        Degrees of freedom, at least 1, not necessarily whole.
-    n_nodes : int
-        Number of nodes of the Gauss-Legendre rule.
-
-    Returns
-    -------
-    nodes, weights : ndarray of shape (n_nodes,)
-        The rule; the weights sum to 1.
-
-    Notes
-    -----
-    The density r^(dof - 1) exp(-r^2 / 2) lies below exp(-w^2 / 2) above its mode and below
-    exp(-w^2) below it, w the distance. Near 0 the rule is in the square root of r, where a power
-    that is not whole does no harm.
-    """
+    """Return nodes and weights of a quadrature for a chi variable."""
     t, weights = np.polynomial.legendre.leggauss(n_nodes)
     mode = np.sqrt(dof - 1)
     low, high = -6.5, 9.0

@@ -178,11 +178,7 @@ def _chi_square_rule(degrees: float) -> tuple[FloatArray, FloatArray]:
 
 
 def _gauss_weights(nodes: FloatArray, diagonal: FloatArray, side: FloatArray) -> FloatArray:
-    """Return one over the sum of the squared orthonormal polynomials, at each node.
-
-    First entries of eigenvectors are the same but for rounding of 1e-16 of the largest, which
-    large moments in the tail magnify beyond any bound.
-    """
+    """Return one over the sum of the squared orthonormal polynomials, at each node."""
     last, now, squares, log_scale = np.zeros_like(nodes), *np.ones((2, nodes.size)), 0.0 * nodes
     for k in range(side.size):
         before = side[k - 1] if k else 0.0

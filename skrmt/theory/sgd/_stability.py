@@ -10,23 +10,7 @@ from .._checks import FloatArray, FloatOrArray, broadcast, in_range, unwrap
 
 
 def check_eigenvalues(eigenvalues: Any) -> FloatArray:
-    """Check the eigenvalues of a second moment.
-
-    Parameters
-    ----------
-    eigenvalues : array-like
-        What was given.
-
-    Returns
-    -------
-    ndarray of shape (p,)
-        The numbers: 0 or more, finite, not all 0.
-
-    Raises
-    ------
-    ValueError
-        If they are anything else.
-    """
+    """Check the eigenvalues of a second moment."""
     remedy = "They are eigenvalues of E[x x']; clip rounding errors at 0."
     array = in_range("eigenvalues", eigenvalues, 0, np.inf, "left", remedy)
     if array.ndim != 1 or not array.size:
@@ -39,34 +23,12 @@ def check_eigenvalues(eigenvalues: Any) -> FloatArray:
 
 
 def check_batch_size(batch_size: Any) -> FloatArray:
-    """Check batch sizes: 1 or more, infinity for the whole gradient.
-
-    Parameters
-    ----------
-    batch_size : array-like
-        What was given.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-    """
+    """Check batch sizes: 1 or more, infinity for the whole gradient."""
     return in_range("batch_size", batch_size, 1, np.inf, "both", "It is a number of rows.")
 
 
 def check_noise_variance(noise_variance: Any) -> FloatArray:
-    """Check the variance of the noise: 0 or more.
-
-    Parameters
-    ----------
-    noise_variance : array-like
-        What was given.
-
-    Returns
-    -------
-    ndarray
-        The numbers.
-    """
+    """Check the variance of the noise: 0 or more."""
     return in_range("noise_variance", noise_variance, 0, np.inf, "left", "It is a variance.")
 
 

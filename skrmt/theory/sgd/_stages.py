@@ -147,20 +147,7 @@ class Stage:
 
 
 def schedule_factors(schedule: str, n_steps: int) -> FloatArray:
-    """Return the rate of each step over the largest one.
-
-    Parameters
-    ----------
-    schedule : {"constant", "cosine", "linear", "warmup"}
-        Name.
-    n_steps : int
-        Number of steps.
-
-    Returns
-    -------
-    ndarray of shape (n_steps,)
-        The factors.
-    """
+    """Return the rate of each step over the largest one."""
     time = np.arange(n_steps)
     if schedule == "cosine":
         return np.asarray((1 + np.cos(np.pi * time / n_steps)) / 2)
@@ -172,25 +159,7 @@ def schedule_factors(schedule: str, n_steps: int) -> FloatArray:
 
 
 def as_stages(stages: Any) -> list[Stage]:
-    """Return a list of stages, of which tuples and dicts are made.
-
-    Parameters
-    ----------
-    stages : Stage, or sequence of Stage, tuple or dict
-        What was given; tuples and dicts hold the arguments of `Stage`.
-
-    Returns
-    -------
-    list of Stage
-        The stages.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    TypeError
-        If one is something else.
-    """
+    """Return a list of stages, of which tuples and dicts are made."""
     if isinstance(stages, Stage):
         return [stages]
     if isinstance(stages, str) or not isinstance(stages, Sequence):

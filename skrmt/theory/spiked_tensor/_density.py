@@ -127,11 +127,7 @@ def _newton(
 def _newton_step(
     transforms: NDArray[np.complex128], z: NDArray[np.complex128], share: FloatArray
 ) -> NDArray[np.complex128]:
-    """Return the step of Newton's method for :math:`g_m + c_m/(z+g-g_m) = 0`.
-
-    The Jacobian is diagonal plus rank one: Sherman and Morrison's formula. Near an atom one of
-    the weights tends to 1, and its difference from 1 is taken without cancellation.
-    """
+    """Return the step of Newton's method for :math:`g_m + c_m/(z+g-g_m) = 0`."""
     image = _map(transforms, z, share)
     gap = transforms - image
     slope = image**2 / share

@@ -29,23 +29,7 @@ class RankOneLimit(NamedTuple):
 
 
 def check_dims(dims: Any) -> tuple[int, ...]:
-    """Check the sizes of a tensor: three or more integers, each of 2 or more.
-
-    Parameters
-    ----------
-    dims : sequence of int
-        What was given.
-
-    Returns
-    -------
-    tuple of int
-        The sizes.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three, or one is not an integer of 2 or more.
-    """
+    """Check the sizes of a tensor: three or more integers, each of 2 or more."""
     sizes = as_floats("dims", dims)
     if sizes.ndim != 1 or sizes.size < 3:
         raise ValueError(
@@ -62,93 +46,30 @@ def check_dims(dims: Any) -> tuple[int, ...]:
 
 
 def shares(sizes: tuple[int, ...]) -> FloatArray:
-    """Return the share of each mode in the sum of the sizes.
-
-    Parameters
-    ----------
-    sizes : tuple of int
-        Checked sizes.
-
-    Returns
-    -------
-    ndarray of shape (d,)
-        c, which sums to 1.
-    """
+    """Return the share of each mode in the sum of the sizes."""
     counts = np.asarray(sizes, dtype=np.float64)
     return np.asarray(counts / counts.sum(), dtype=np.float64)
 
 
 def square_roots(h: FloatArray, share: FloatArray) -> FloatArray:
-    r"""Return :math:`s_m = \sqrt{h^2+4c_m}` without overflow.
-
-    Parameters
-    ----------
-    h : ndarray of shape (...)
-        Parameter, positive.
-    share : ndarray of shape (d,)
-        Share of each mode.
-
-    Returns
-    -------
-    ndarray of shape (..., d)
-        The square roots.
-    """
+    r"""Return :math:`s_m = \sqrt{h^2+4c_m}` without overflow."""
     return np.hypot(h[..., None], 2 * np.sqrt(share))
 
 
 def singular_value_at(h: FloatArray, share: FloatArray) -> FloatArray:
-    r"""Return :math:`\lambda(h) = h + \sum_m 2c_m/(h+s_m)`.
-
-    Parameters
-    ----------
-    h : ndarray of shape (...)
-        Parameter, positive.
-    share : ndarray of shape (d,)
-        Share of each mode.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        The singular value.
-    """
+    r"""Return :math:`\lambda(h) = h + \sum_m 2c_m/(h+s_m)`."""
     tails = 2 * share / (h[..., None] + square_roots(h, share))
     return np.asarray(h + tails.sum(axis=-1), dtype=np.float64)
 
 
 def alignments_at(h: FloatArray, share: FloatArray) -> FloatArray:
-    r"""Return :math:`q_m(h) = \sqrt{2h/(h+s_m)}`.
-
-    Parameters
-    ----------
-    h : ndarray of shape (...)
-        Parameter, positive.
-    share : ndarray of shape (d,)
-        Share of each mode.
-
-    Returns
-    -------
-    ndarray of shape (..., d)
-        The alignments.
-    """
+    r"""Return :math:`q_m(h) = \sqrt{2h/(h+s_m)}`."""
     ratio = 2 / (1 + square_roots(h, share) / h[..., None])
     return np.asarray(np.sqrt(ratio), dtype=np.float64)
 
 
 def signal_at(h: FloatArray, share: FloatArray) -> FloatArray:
-    r"""Return :math:`\beta(h) = h / \prod_m q_m`.
-
-    Parameters
-    ----------
-    h : ndarray of shape (...)
-        Parameter, positive.
-    share : ndarray of shape (d,)
-        Share of each mode.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        The signal.
-    """
+    r"""Return :math:`\beta(h) = h / \prod_m q_m`."""
     return np.asarray(h / alignments_at(h, share).prod(axis=-1), dtype=np.float64)
 
 
@@ -165,23 +86,7 @@ def _signal_slope(h: FloatArray, share: FloatArray) -> FloatArray:
 
 @lru_cache(maxsize=256)
 def edge_parameter(sizes: tuple[int, ...]) -> float:
-    r"""Return :math:`h_s`, the minimiser of both :math:`\lambda(h)` and :math:`\beta(h)`.
-
-    Parameters
-    ----------
-    sizes : tuple of int
-        Checked sizes.
-
-    Returns
-    -------
-    float
-        The root of :math:`\sum_m h/\sqrt{h^2+4c_m} = d-2`.
-
-    Notes
-    -----
-    With all :math:`c_m = c` the root is :math:`\sqrt{c}(d-2)/\sqrt{d-1}`, increasing in c: the
-    smallest and the largest share bracket it.
-    """
+    r"""Return :math:`h_s`, the minimiser of both :math:`\lambda(h)` and :math:`\beta(h)`."""
     share, order = shares(sizes), len(sizes)
     cubic = (order - 2) / np.sqrt(order - 1)
     low, high = (

@@ -31,18 +31,7 @@ class Pruning(NamedTuple):
 
 
 def pruning(label_noise: FloatArray, correct: FloatArray, wrong: FloatArray) -> Pruning:
-    """Return the share kept, ``phi (1 - eps) + rho eps``, and the contrast of the rest.
-
-    Parameters
-    ----------
-    label_noise, correct, wrong : ndarray
-        Label noise before pruning, and the probabilities phi and rho of keeping.
-
-    Returns
-    -------
-    Pruning
-        The share kept and its contrast.
-    """
+    """Return the share kept, ``phi (1 - eps) + rho eps``, and the contrast of the rest."""
     right, bad = correct * (1.0 - label_noise), wrong * label_noise
     kept = right + bad
     contrast = np.divide(right - bad, kept, out=np.zeros_like(kept), where=kept > 0)
@@ -328,22 +317,7 @@ def _limit(theta: FloatArray, norm: FloatArray, eta: FloatArray) -> FloatArray:
 
 
 def shrinkage(eta: FloatArray, g: FloatArray, norm: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return ``x / |mu|`` and q of the closed form.
-
-    Parameters
-    ----------
-    eta : ndarray
-        Features a kept row.
-    g : ndarray
-        Penalty per kept row; infinite entries give 0 and 0.
-    norm : ndarray
-        Norm of the mean.
-
-    Returns
-    -------
-    tuple of ndarray
-        Both.
-    """
+    """Return ``x / |mu|`` and q of the closed form."""
     finite = np.isfinite(g)
     g = np.where(finite, g, 1.0)
     b = 1.0 + g - eta
