@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,3 +70,29 @@ def unbanded(score: Any, **conditions: Any) -> Forecast:
     score = np.asarray(score, dtype=float)
     nowhere = np.full(score.shape, np.nan)
     return Forecast(score, nowhere, nowhere.copy(), conditions)
+
+
+def first_reaching(
+    score_at: Callable[[np.ndarray], np.ndarray],
+    target: float,
+    low: float,
+    high: float = 1e9,
+) -> float:
+    """Return the smallest amount in [low, high] at which a score reaches its target, or inf.
+
+    `score_at` maps amounts of shape (m,) to scores of shape (m,), nan where nothing can be said.
+    A grid of 64 amounts, geometric, is refined until it is finer than one part in a million. The
+    result is nan where no score of the grid is a number.
+    """
+    for _ in range(6):
+        amounts = np.geomspace(low, high, 64)
+        scores = np.asarray(score_at(amounts), dtype=float)
+        if np.isnan(scores).all():
+            return float("nan")
+        reached = np.flatnonzero(scores >= target)
+        if len(reached) == 0:
+            return float("inf")
+        if reached[0] == 0 or high / low < 1 + 1e-6:
+            return float(amounts[reached[0]])
+        low, high = amounts[reached[0] - 1], amounts[reached[0]]
+    return float(high)

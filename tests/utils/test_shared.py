@@ -10,7 +10,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import cross_validate
 
 from skrmt.utils import Forecast
-from skrmt.utils._forecast import unbanded
+from skrmt.utils._forecast import first_reaching, unbanded
 from skrmt.utils._intervals import normal_interval, wilson_interval
 from skrmt.utils._random import fresh_random_state, random_generator, random_seed
 from skrmt.utils._regimes import regime
@@ -103,3 +103,11 @@ def test_a_forecast_is_a_table():
 )
 def test_the_first_regime_that_applies_is_reported(conditions, expected):
     assert regime(**conditions) == expected
+
+
+def test_the_amount_at_which_a_score_is_reached():
+    found = first_reaching(lambda n: 1 - 1 / n, 0.9, 1.0)
+    assert found == pytest.approx(10, rel=1e-5)
+    assert first_reaching(lambda n: 0.5 - 1 / n, 0.9, 1.0) == np.inf
+    assert first_reaching(lambda n: n / n, 0.9, 2.0) == 2.0
+    assert np.isnan(first_reaching(lambda n: n * np.nan, 0.9, 2.0))
