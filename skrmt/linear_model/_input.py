@@ -10,13 +10,15 @@ from sklearn.utils.extmath import safe_sparse_dot
 from ..linalg import as_device, is_torch, to_numpy
 from ..utils._checks import check_array_like_on_device
 from ..utils._dask import check_dask, is_dask, map_blocks, to_local
+from ..utils._labels import refuse_missing_labels
+from ..utils._scaling import moderate_unit
 from ..utils._sklearn_compat import _check_n_features, validate_data
 
 _GRID = np.logspace(-4, 3, 29)
 _SMALLEST_ALPHA = 1e-8
 
 
-def as_input(estimator, X, y):
+def check_training_data(estimator, X, y):
     """Check the data of a fit."""
     if is_torch(y):
         y = to_numpy(y)
@@ -35,6 +37,7 @@ def as_input(estimator, X, y):
         X = _dask_input(estimator, X)
     if y is None:
         raise ValueError("y is None: this classifier requires y to be passed, one label a row.")
+    refuse_missing_labels(y)
     y = np.asarray(y)
     if y.shape != (len(X),):
         raise ValueError(f"y has shape {y.shape}: pass one label a row, shape ({len(X)},).")
@@ -54,27 +57,33 @@ def _dask_input(estimator, X):
     return X if X.shape[0] > X.shape[1] else X.compute()
 
 
-def moderate_scale(X):
-    """Return data whose squares neither overflow nor vanish."""
+def encode_labels(y, weights):
+    """Return the classes of the rows of positive weight, and the codes of all labels."""
+    try:
+        labels, codes = np.unique(y, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"y mixes labels that cannot be sorted together: {error}.") from error
+    present = np.bincount(codes.ravel(), weights, len(labels)) > 0
+    classes = labels[present]
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has only one class, {classes.tolist()[0]!r}, among the rows of positive weight: "
+            "this classifier needs at least two classes. Give rows of another class."
+        )
+    renumbered = np.where(present, np.cumsum(present) - 1, -1)
+    return classes, renumbered[codes.ravel()]
+
+
+def data_unit(X):
+    """Return the power of two by which data of extreme scale are divided, 1 for others."""
     if is_dask(X):
-        largest = max(map_blocks(_largest, X))
-    else:
-        largest = _largest(X.data if sparse.issparse(X) else X)
-    if largest == 0 or 1e-60 < largest < 1e60:
-        return X, 1.0
-    unit = 2.0 ** np.floor(np.log2(largest))
-    return X * (1.0 / unit), float(unit)
+        return moderate_unit(max(map_blocks(_largest, X)))
+    return moderate_unit(_largest(X.data if sparse.issparse(X) else X))
 
 
 def _largest(values):
     """Return the largest modulus, without a copy of the values."""
     return max(float(values.max()), -float(values.min())) if values.shape[0] else 0.0
-
-
-def in_unit(attributes, unit):
-    """Return fitted attributes in the unit of the data."""
-    changed = {name: attributes[name] * unit**2 for name in ("alpha_", "alphas_")}
-    return attributes | changed | {"coef_": attributes["coef_"] / unit}
 
 
 def penalty_grid(alpha, basis, unit):
@@ -145,7 +154,7 @@ def class_probabilities(scores):
     return np.stack([expit(-scores), expit(scores)], axis=1)
 
 
-def return_like(classes, codes):
+def decode_labels(classes, codes):
     """Return the labels of codes, as a tensor where the codes are one and labels are numbers."""
     if is_torch(codes) and classes.dtype.kind in "biuf":
         return codes.new_tensor(classes, dtype=None)[codes]

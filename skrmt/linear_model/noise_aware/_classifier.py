@@ -20,18 +20,18 @@ from ...utils._fit import restore_on_failure
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import Interval, StrOptions, _fit_context
 from .._input import (
-    as_input,
     check_new_data,
+    check_training_data,
     class_probabilities,
-    in_unit,
+    data_unit,
+    decode_labels,
+    encode_labels,
     linear_scores,
-    moderate_scale,
     penalty_grid,
-    return_like,
 )
 from ._accuracy_curve import accuracy_curve
 from ._fit import fit_noise_aware
-from ._options import distinct_rows, encode_labels, label_data
+from ._options import distinct_rows, label_data
 
 _PER_ROW = ("loo_scores_", "label_posterior_", "label_quality_")
 
@@ -263,7 +263,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         NoiseAwareLinearClassifier
             The fitted estimator.
         """
-        X, y = as_input(self, X, y)
+        X, y = check_training_data(self, X, y)
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, observed = encode_labels(y, weights)
         check_classification_targets(y)
@@ -276,15 +276,17 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             _rows("label_distribution", label_distribution, kept),
         )
         rows, repeats = distinct_rows(X if kept.all() else take_rows(X, kept), data)
-        scaled, unit = moderate_scale(rows.X)
+        unit = data_unit(rows.X)
         basis = ridge_basis(
-            scaled,
+            rows.X if unit == 1.0 else rows.X * (1.0 / unit),
             None if np.ptp(rows.data.weights) == 0 else rows.data.weights,
             fit_intercept=self._uses_intercept(),
         )
         alphas = penalty_grid(self.alpha, basis, unit)
         fitted, more = fit_noise_aware(self, basis, rows.data, alphas)
-        vars(self).update(in_unit(fitted, unit))
+        fitted["coef_"] = fitted["coef_"] / unit
+        fitted |= {name: fitted[name] * unit**2 for name in ("alpha_", "alphas_")}
+        vars(self).update(fitted)
         self._spread_rows(rows.origin)
         if not kept.all():
             self._insert_unweighted(X, observed, kept)
@@ -348,7 +350,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         """
         scores = self.decision_function(X)
         codes = (scores > 0) * 1 if len(self.classes_) == 2 else scores.argmax(1)
-        return return_like(self.classes_, codes)
+        return decode_labels(self.classes_, codes)
 
     def predict_proba(self, X):
         """Compute the probabilities of the true classes.

@@ -45,23 +45,6 @@ class Rows(NamedTuple):
     origin: np.ndarray | None
 
 
-def encode_labels(y, weights):
-    """Return the classes of the rows of positive weight, and the codes of all labels."""
-    try:
-        labels, codes = np.unique(y, return_inverse=True)
-    except TypeError as error:
-        raise TypeError(f"y mixes labels that cannot be sorted together: {error}.") from error
-    present = np.bincount(codes.ravel(), weights, len(labels)) > 0
-    classes = labels[present]
-    if len(classes) < 2:
-        raise ValueError(
-            f"y has only one class, {classes.tolist()[0]!r}, among the rows of positive weight: "
-            "this classifier needs at least two classes. Give rows of another class."
-        )
-    renumbered = np.where(present, np.cumsum(present) - 1, -1)
-    return classes, renumbered[codes.ravel()]
-
-
 def label_data(estimator, observed, weights, sample_noise=None, label_distribution=None):
     """Return what is known of the labels and their noise, and what is odd about it."""
     n_classes = len(estimator.classes_)

@@ -11,8 +11,7 @@ from ...linalg import to_numpy
 from ...utils._checks import check_sample_weight, is_torch
 from ...utils._fit import restore_on_failure
 from ...utils._sklearn_compat import _fit_context
-from .._input import check_new_data, linear_scores, return_like
-from ..noise_aware._options import encode_labels
+from .._input import check_new_data, decode_labels, encode_labels, linear_scores
 from ._base import StagedSGD
 from ._input import checked_data
 from ._theory import predicted_accuracy
@@ -470,7 +469,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         """
         scores = self.decision_function(X)
         codes = (scores > 0) * 1 if len(self.classes_) == 2 else scores.argmax(1)
-        return return_like(self.classes_, codes)
+        return decode_labels(self.classes_, codes)
 
 
 def _class_targets(codes, n_classes):

@@ -16,7 +16,7 @@ from ...utils._dask import to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
 from ...utils._sklearn_compat import StrOptions, _fit_context
-from .._input import check_new_data, class_probabilities, linear_scores, return_like
+from .._input import check_new_data, class_probabilities, decode_labels, linear_scores
 from ._fit import fit_mix
 from ._input import mix_rows
 from ._plan import data_report, optimal_n_synthetic, plan, value_of_sample
@@ -333,7 +333,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         """
         scores = self.decision_function(X)
         codes = (scores > 0) * 1 if len(self.classes_) == 2 else scores.argmax(1)
-        return return_like(self.classes_, codes)
+        return decode_labels(self.classes_, codes)
 
     def predict_proba(self, X):
         """Predict the probabilities of the classes.

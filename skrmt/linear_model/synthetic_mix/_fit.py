@@ -7,7 +7,7 @@ from scipy import sparse
 
 from ...linalg import coefficients, is_torch, loo_scores, loo_squared_error, ridge_basis, to_numpy
 from ...utils._dask import is_dask
-from .._input import moderate_scale
+from .._input import data_unit
 from ._blocks import joined, measure, on_host
 from ._input import RealRows, SourceRows, as_numbers
 from ._loo_accuracy import accuracy_influence, loo_accuracy, score_margins, score_temperature
@@ -51,7 +51,7 @@ def fit_mix(estimator, rows):
     if rows.real is None:
         attributes, more = _fit_synthetic(estimator, rows, given)
         return attributes, messages + more
-    unit = moderate_scale(rows.real.X)[1]
+    unit = data_unit(rows.real.X)
     problem = mix_problem(rows, unit, estimator.fit_intercept, _N_THRESHOLDS)
     alphas = _penalties(estimator.alpha, rows, unit)
     folds = _folds(estimator, rows)
@@ -385,7 +385,7 @@ def _fit_synthetic(estimator, rows, given):
             "There is no real row, and no synthetic row is kept with a positive weight: give real "
             "rows, or keep some synthetic ones."
         )
-    unit = moderate_scale(sources[used[0]].X)[1]
+    unit = data_unit(sources[used[0]].X)
     data = stack([in_units(sources[k].X, unit) for k in used])
     observed = np.concatenate([sources[k].observed for k in used])
     row_weights = np.concatenate([weights[k] * sources[k].weights for k in used])

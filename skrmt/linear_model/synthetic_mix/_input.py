@@ -14,9 +14,9 @@ from ...utils._checks import check_array_like_on_device, check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import validate_data
-from .._input import as_input
+from .._input import check_training_data, encode_labels
 from ..noise_aware._label_models import LabelData
-from ..noise_aware._options import Rows, distinct_rows, encode_labels
+from ..noise_aware._options import Rows, distinct_rows
 from ._blocks import check_container, read_blocks
 
 
@@ -146,9 +146,9 @@ def _input(estimator, X, y, stacked):
     """Check the data of a fit; a Dask array without synthetic rows is read into memory."""
     y = to_local(y)
     if not is_dask(X):
-        return as_input(estimator, X, y)
+        return check_training_data(estimator, X, y)
     if not stacked:
-        return as_input(estimator, to_local(X), y)
+        return check_training_data(estimator, to_local(X), y)
     X = read_blocks(estimator, X, "X", reset=True)
     # The labels are checked as ever, with a column of the right length in place of the rows.
     _, y = check_X_y(np.zeros((len(X), 1)), y, dtype=None)
