@@ -1,11 +1,11 @@
-"""Every kernel on NumPy and on a torch device: time, and the share of the machine's ceiling.
+"""Public kernels and estimators on NumPy and on a torch device: time, and share of the ceiling.
 
     python benchmarks/gpu.py [--device cuda] [--dtype both] [--scale 1] [--quick]
 
 The ceilings are measured in the same run: a large product of two matrices for arithmetic, a large
-copy for memory. Each kernel states the operations and the numbers it cannot do without; its time on
+copy for memory. Each job states the operations and the numbers it cannot do without; its time on
 the device over the longer of the two times that these would take at the ceilings is the share.
-Kernels that iterate make a fixed number of passes, or none is counted that depends on the data.
+Jobs that iterate make a fixed number of passes, or none is counted that depends on the data.
 Where there is no CUDA device, torch runs on the processor.
 """
 
@@ -18,27 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from _table import machine, print_table
 
-from skrmt.cluster._view_products import (
-    combine_views,
-    leading_components,
-    project_views,
-    view_gram,
-    view_means,
-)
+from skrmt.cluster import NestedTensorClustering
 from skrmt.datasets import make_spiked_tensor
 from skrmt.decomposition import TensorDeflation
-from skrmt.decomposition._cp import cp_als
-from skrmt.inspection._phase_cells import (
-    rank_one_cells,
-    ridge_cells,
-    sgd_cells,
-    spiked_matrix_cells,
-)
 from skrmt.linalg import (
-    Components,
     DenseTensor,
     as_device,
     best_rank_one,
+    coefficients,
     deflate_mode,
     get_backend,
     loo_path,
@@ -47,23 +34,16 @@ from skrmt.linalg import (
     ridge_basis,
     to_numpy,
 )
-from skrmt.linear_model.noise_aware._onsager import onsager
-from skrmt.linear_model.synthetic_mix._basis import MixSource, mix_basis
-from skrmt.linear_model.synthetic_mix._path import mix_loo
-from skrmt.linear_model.synthetic_mix._predict_path import predict_path
-from skrmt.matching._faq import faq, top_factors
-from skrmt.matching._kernel_alignment import kernel_alignment, minibatch_cka
-from skrmt.matching._kernels import kernel_matrix
-from skrmt.matching._local_cka import local_cka_scores, local_kernels
+from skrmt.linear_model import NoiseAwareLinearClassifier
+from skrmt.matching import cka, local_cka_scores, quadratic_assignment
 from skrmt.preference import preference_loss
 
 ALPHAS = np.logspace(-3, 3, 29)
 AGREEMENT = {"float32": 1e-3, "float64": 1e-8}
-WEIGHTS = np.array([[0.1], [0.3], [1.0], [3.0]])
 
 
 class Kernel(NamedTuple):
-    """A kernel, its arrays, and what it cannot do without."""
+    """A public function, its arrays, and what it cannot do without."""
 
     name: str
     call: Callable[..., Any]
@@ -80,7 +60,7 @@ def source(dtype):
 
 def kernels(scale, dtype):
     """Yield every kernel with sizes multiplied by a scale."""
-    for group in (ridge_kernels, tensor_kernels, view_kernels, matching_kernels, cell_kernels):
+    for group in (ridge_kernels, tensor_kernels, view_kernels, matching_kernels):
         yield from group(scale, dtype, source(dtype))
 
 
@@ -103,28 +83,18 @@ def ridge_kernels(scale, dtype, draw):
         4.0 * n * p,
     )
     yield Kernel(
-        f"ridge_basis + onsager + predict_path, {n} x {p}",
-        lambda X, y: _memory_and_scores(X, y),
+        f"ridge_basis + coefficients, {n} x {p}",
+        lambda X, y: coefficients(ridge_basis(X), y, 0.1)[0],
         (X, y),
         4.0 * n * p**2 + 9.0 * p**3,
-        7.0 * n * p,
+        4.0 * n * p,
     )
-    m, p = n // 4, p // 2
-    weights = np.array([[0.1], [0.3], [1.0], [3.0]])
     yield Kernel(
-        f"mix_basis + mix_loo, {m} + {n} x {p}, 4 weights, primal form",
-        lambda *given: _mix_scores(*given, weights, "primal"),
-        (X[:m, :p].copy(), y[:m], X[:, :p].copy(), y),
-        2.0 * (n + m) * p**2 + 4 * (9.0 * p**3 + 2.0 * m * p**2),
-        2.0 * (n + 4 * m) * p,
-    )
-    q = max(m // 4, 2)
-    yield Kernel(
-        f"mix_basis + mix_loo, {q} + {n} x {p}, one weight, gram form",
-        lambda *given: _mix_scores(*given, weights[:1], "gram"),
-        (X[:q, :p].copy(), y[:q], X[:, :p].copy(), y),
-        2.0 * n * p**2 + 9.0 * p**3 + len(ALPHAS) * (2.0 * q**2 * p + 2.0 * q**3),
-        2.0 * n * p,
+        f"NoiseAwareLinearClassifier, one penalty, {n} x {p}",
+        _scores_of_rows,
+        (X, y),
+        4.0 * n * p**2 + 9.0 * p**3,
+        4.0 * n * p,
     )
     pairs = int(2e6 * scale)
     logps = [draw(pairs) for _ in range(4)]
@@ -138,18 +108,10 @@ def ridge_kernels(scale, dtype, draw):
         )
 
 
-def _memory_and_scores(X, y):
-    """Return what a fit remembers of its targets beside scores of its rows, at one penalty."""
-    basis = ridge_basis(X)
-    scores = predict_path(basis, y, [0.1], X)[:, 0, 0]
-    return scores - onsager(basis, np.inf, 0.1, y * 0.0 + 1.0)
-
-
-def _mix_scores(X, y, Z, t, weights, form):
-    """Return all leave-one-out scores of a mix."""
-    basis = mix_basis(X, y, [MixSource(Z, t)], form=form)
-    found = [to_numpy(scores).ravel() for _, scores in mix_loo(basis, weights, ALPHAS)]
-    return np.concatenate(found)
+def _scores_of_rows(X, y):
+    """Return the scores of the rows after one pass over their labels."""
+    model = NoiseAwareLinearClassifier(alpha=0.5, noise_rates=0.1, n_relabel=0, random_state=0)
+    return model.fit(X, y).decision_function(X)
 
 
 def _loss(name, *logps):
@@ -179,17 +141,6 @@ def tensor_kernels(scale, dtype, draw):
         sweeps * 2.0 * size,
     )
     yield Kernel(
-        f"cp_als, {side}³, rank {r}, {sweeps} sweeps",
-        lambda T: (
-            cp_als(
-                DenseTensor(T), Components(np.ones(r), start), tol=0.0, max_iter=sweeps
-            ).components.weights
-        ),
-        (T,),
-        sweeps * 4.0 * r * size,
-        sweeps * 2.0 * size,
-    )
-    yield Kernel(
         f"best_rank_one, {side}³ (one Gram matrix, 10 passes counted)",
         lambda T: best_rank_one(DenseTensor(T), enough=4.0, seed=0).values,
         (T,),
@@ -213,130 +164,74 @@ def tensor_kernels(scale, dtype, draw):
 
 
 def view_kernels(scale, dtype, draw):
-    """Yield the kernels of several views."""
+    """Yield the clustering of several views."""
     views = draw(int(4000 * scale), int(500 * scale), 4)
+    views += np.sign(draw(len(views)))[:, None, None] * 4.0 / np.sqrt(views.shape[1], dtype=dtype)
     a, b, c = views.shape
-    yield Kernel(
-        f"two-step of views, {a} x {b} x {c}",
-        _two_step,
-        (views,),
-        2.0 * a * b * (c * c + c) + 2.0 * a * b**2,
-        3.0 * a * b * c,
-    )
-    yield Kernel(
-        f"project_views, {a} x {b} x {c}, 10 directions",
-        lambda V: project_views(V, np.zeros((b, c)), np.eye(b, 10)),
-        (views,),
-        2.0 * a * b * c * 10,
-        1.0 * a * b * c,
-    )
+    for method, passes in (("two_step", 3.0), ("tensor", 5.0)):
+        yield Kernel(
+            f"NestedTensorClustering, {method}, {a} x {b} x {c}",
+            partial(_labels, method),
+            (views,),
+            2.0 * a * b * (c * c + c) + 2.0 * a * b**2,
+            passes * a * b * c,
+        )
 
 
-def _two_step(V):
-    """Return the leading components of combined views."""
-    mean = view_means(V)
-    view_gram(V, mean)
-    return leading_components(combine_views(V, mean, np.ones(V.shape[2])), 10).eigenvalues
+def _labels(method, views):
+    """Return the labels of the samples."""
+    return NestedTensorClustering(method=method, random_state=0).fit(views).labels_
 
 
 def matching_kernels(scale, dtype, draw):
-    """Yield the kernels that compare two sets of features."""
+    """Yield the functions that compare two sets of features."""
     n, p, q = int(3000 * scale), 256, 128
     F, G = draw(n, p), draw(n, q)
     G[:, :64] += F[:, :64]
     for kernel in ("linear", "rbf"):
         yield Kernel(
-            f"kernel_matrix, {kernel}, {n} x {p}",
-            lambda F, kernel=kernel: kernel_matrix(F, kernel=kernel, bandwidth=20.0),
-            (F,),
-            2.0 * n**2 * p,
+            f"CKA of {kernel} kernels, {n} items",
+            partial(cka, kernel=kernel, bandwidth=20.0),
+            (F, G),
+            1.0 * n**2 * (p + q),
             1.0 * n**2,
         )
-    yield Kernel(
-        f"CKA of rbf kernels, {n} items",
-        lambda F, G: kernel_alignment(F, G, kernel="rbf", bandwidths=(20.0, 15.0)).cka,
-        (F, G),
-        1.0 * n**2 * (p + q),
-        1.0 * n**2,
-    )
     rows = 20 * n
+    for batch_size in (None, 512):
+        yield Kernel(
+            f"CKA of features, {rows} items"
+            + (f" in batches of {batch_size}" if batch_size else ""),
+            partial(cka, batch_size=batch_size),
+            (np.tile(F, (20, 1)), np.tile(G, (20, 1))),
+            2.0 * rows * (p * q + p * p + q * q),
+            1.0 * rows * (p + q),
+        )
+    known, queries = int(320 * scale), int(1500 * scale)
     yield Kernel(
-        f"CKA of features, {rows} items",
-        lambda F, G: kernel_alignment(F, G).cka,
-        (np.tile(F, (20, 1)), np.tile(G, (20, 1))),
-        2.0 * rows * (p * q + p * p + q * q),
-        1.0 * rows * (p + q),
-    )
-    yield Kernel(
-        f"minibatch_cka, {rows} items in batches of 512",
-        lambda F, G: minibatch_cka(F, G, 512),
-        (np.tile(F, (20, 1)), np.tile(G, (20, 1))),
-        2.0 * rows * (p * q + p * p + q * q),
-        1.0 * rows * (p + q),
-    )
-    base, queries = int(320 * scale), int(1500 * scale)
-    yield Kernel(
-        f"local CKA, {base} pairs, {queries} queries",
-        lambda B, Q, C, R: local_cka_scores(local_kernels(B, Q), local_kernels(C, R)),
-        (draw(base, 64), draw(queries, 64), draw(base, 48), draw(queries, 48)),
-        2.0 * base * queries**2 + 2.0 * base * (base + queries) * 112,
+        f"local CKA, {known} pairs, {queries} queries",
+        partial(local_cka_scores, bandwidth=10.0),
+        (draw(known, 64), draw(known, 48), draw(queries, 64), draw(queries, 48)),
+        2.0 * known * queries**2 + 2.0 * known * (known + queries) * 112,
         1.0 * queries**2,
     )
     size = int(1000 * scale)
     W = draw(size, size)
     W = W + W.T
     order = np.random.default_rng(1).permutation(size)
-    yield Kernel(
-        f"top_factors of rank 20, {size} items",
-        lambda A: top_factors(A, 20).weights,
-        (W,),
-        9.0 * size**3,
-        1.0 * size**2,
-    )
-    yield Kernel(
-        f"faq, {size} items, 10 steps (assignments on the processor)",
-        lambda A, B: faq(A, B, max_iter=10, tol=0.0).objective,
-        (W, W[order][:, order].copy()),
-        10 * 2.0 * size**3,
-        10 * 4.0 * size**2,
-    )
+    for rank, flops in ((None, 10 * 2.0 * size**3), (20, 18.0 * size**3 + 400.0 * size**2)):
+        yield Kernel(
+            f"quadratic_assignment, {size} items, low_rank={rank} (assignments on the processor)",
+            partial(_objective, rank),
+            (W, W[order][:, order].copy()),
+            flops,
+            10 * 4.0 * size**2,
+        )
 
 
-def cell_kernels(scale, dtype, draw):
-    """Yield the batched kernels of phase diagrams."""
-    cells, rows, features = int(4000 * scale), 120, 60
-    yield Kernel(
-        f"ridge_cells, {cells} x {rows} x {features}",
-        ridge_cells,
-        (draw(cells, rows, features), draw(cells, rows), np.ones(cells, dtype)),
-        cells * (2.0 * rows * features**2 + 2.0 * features**3 / 3),
-        cells * rows * features,
-    )
-    yield Kernel(
-        f"spiked_matrix_cells, {cells} x {rows} x {features}",
-        lambda Y: abs(spiked_matrix_cells(Y)[0]),
-        (draw(cells, rows, features) + 3.0 * np.eye(rows, features, dtype=dtype)[:1],),
-        cells * (2.0 * rows * features**2 + 9.0 * features**3),
-        cells * rows * features,
-    )
-    few, sweeps = max(4, int(400 * scale)), 30
-    spiked = draw(few, 30, 30, 30)
-    spiked[:, 0, 0, 0] += 40.0
-    yield Kernel(
-        f"rank_one_cells, {few} x 30³, {sweeps} sweeps",
-        lambda T: abs(rank_one_cells(T, sweeps)[0]),
-        (spiked,),
-        few * (sweeps * 4.0 * 30**3 + 6.0 * 30**4),
-        few * (sweeps * 2.0 + 3.0) * 30**3,
-    )
-    steps, batch, width = 100, 8, 20
-    yield Kernel(
-        f"sgd_cells, {cells} runs of {steps} steps",
-        sgd_cells,
-        (draw(steps, cells, batch, width), draw(steps, cells, batch), np.full(cells, 0.05, dtype)),
-        steps * cells * 4.0 * batch * width,
-        steps * cells * batch * width,
-    )
+def _objective(rank, A, B):
+    """Return the objective after ten steps."""
+    found = quadratic_assignment(A, B, low_rank=rank, max_iter=10, tol=1e-9, random_state=0)
+    return found.objective
 
 
 def timed(call, arrays, wait, repeats):
@@ -423,7 +318,7 @@ def main():
     for dtype in ("float32", "float64") if arguments.dtype == "both" else (arguments.dtype,):
         arithmetic, memory = ceilings(device, dtype, scale, waiter(device))
         title = (
-            f"Kernels on {device}, {dtype}: ceilings {arithmetic / 1e9:.3g} Gflop/s, "
+            f"Public functions on {device}, {dtype}: ceilings {arithmetic / 1e9:.3g} Gflop/s, "
             f"{memory * np.dtype(dtype).itemsize / 1e9:.3g} GB/s"
         )
         apart = []

@@ -46,7 +46,7 @@ def quiet():
 
 
 def gpu_script():
-    """Import the script that measures kernels on a device, whose kernels are all there are."""
+    """Import the script that measures public functions on a device."""
     import importlib
     import sys
     from pathlib import Path
