@@ -87,7 +87,7 @@ PARAMETERS: dict[str, dict[str, list[Any]]] = {
     },
     "GaussianGenerator": {
         "covariance": ["round", 3],
-        "label_noise": [-0.1, 1.5, NAN, "x"],
+        "noise_rate": [-0.1, 1.5, NAN, "x"],
         "random_state": ["seed"],
     },
     "NestedTensorClustering": {
@@ -506,7 +506,7 @@ DATA: list[tuple[str, Any, str]] = [
     ("display-transition", lambda: inspection.LabelNoiseTransitionDisplay.from_theory(
         -1.0), "mean_norm"),
     ("display-verifier", lambda: inspection.VerifierFrontierDisplay.from_theory(1.5),
-     "label_noise"),
+     "noise_rate"),
     ("display-safe", lambda: inspection.SafeAmountDisplay.from_theory(0, support=5), "n_real"),
     ("display-survival", lambda: inspection.TokenSurvivalDisplay.from_theory(
         [0.5, 0.6], 5, [1]), r"\bp\b"),

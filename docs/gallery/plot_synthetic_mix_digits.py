@@ -40,7 +40,7 @@ def draw(noise, seed, n_synthetic=1000):
     """Return real, synthetic and test pictures, the generator fitted to none of them."""
     order = np.random.default_rng(seed).permutation(len(y_all))
     fit, real, test = order[:400], order[400:450], order[450:]
-    generator = GaussianGenerator(label_noise=noise, random_state=seed)
+    generator = GaussianGenerator(noise_rate=noise, random_state=seed)
     made = generator.fit(X_all[fit], y_all[fit]).sample(n_synthetic)
     return X_all[real], y_all[real], *made, X_all[test], y_all[test]
 
@@ -59,7 +59,7 @@ for i, noise in enumerate(noises):
             pooled.score(X_test, y_test),
             mix.score(X_test, y_test),
             mix.theoretical_accuracy_,
-            mix.label_noise_,
+            mix.noise_rate_,
         )
 means = results.mean(1)
 

@@ -78,7 +78,7 @@ def _synthetic_mix(seed):
     X, y = load_digits(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(y))
     X, y = X[order] / 16.0, y[order]
-    generator = GaussianGenerator(label_noise=0.3, random_state=seed).fit(X[:400], y[:400])
+    generator = GaussianGenerator(noise_rate=0.3, random_state=seed).fit(X[:400], y[:400])
     X_made, y_made = generator.sample(1000)
     real, rest = slice(400, 460), slice(460, None)
     made = {"X_synthetic": X_made, "y_synthetic": y_made}
@@ -90,7 +90,7 @@ def _synthetic_mix(seed):
         for weight in (0.0, 1.0)
     ]
     rows = [
-        ("wrong synthetic labels", _percent(model.label_noise_), "30.0%"),
+        ("wrong synthetic labels", _percent(model.noise_rate_), "30.0%"),
         ("accuracy, real rows only", _percent(model.real_only_accuracy_), _percent(ends[0])),
         ("accuracy, all rows alike", _percent(model.mix_all_accuracy_), _percent(ends[1])),
         (

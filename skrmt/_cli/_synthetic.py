@@ -84,7 +84,7 @@ def synthetic_rows(found):
         ("accuracy with all rows alike", _share(model.mix_all_accuracy_)),
         ("accuracy at the best weight", _share(model.theoretical_accuracy_)),
         ("best weight of a synthetic row", f"{weight:.3g}"),
-        ("synthetic labels that are wrong", _share(model.label_noise_)),
+        ("synthetic labels that are wrong", _share(model.noise_rate_)),
         (
             "real rows that all of them replace",
             _number(model.effective_sample_size_ - model.n_real_),

@@ -10,7 +10,7 @@ from ._paired_encoders import (
     make_paired_encoders,
 )
 from ._spiked_tensor import SpikedTensor, make_spiked_tensor
-from ._synthetic_mix import GaussianGenerator, make_synthetic_mix
+from ._synthetic_mix import GaussianGenerator, SyntheticMix, make_synthetic_mix
 
 _install.check()
 
@@ -20,6 +20,7 @@ __all__ = [
     "NestedViews",
     "PairedEncoders",
     "SpikedTensor",
+    "SyntheticMix",
     "flip_labels",
     "make_correlated_graphs",
     "make_nested_views",

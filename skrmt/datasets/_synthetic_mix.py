@@ -1,18 +1,54 @@
 """Real rows with synthetic ones of imperfect generators, and a generator to make them."""
 
+from __future__ import annotations
+
 import numbers
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.covariance import ledoit_wolf, oas
-from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..utils._checks import check_sample_weight
 from ..utils._fit import restore_on_failure
+from ..utils._random import fresh_random_state
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
 
 _JITTER = 1e-10
+
+
+class SyntheticMix(NamedTuple):
+    """Real rows with right labels, and synthetic ones with partly wrong labels.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, n_features)
+        Real rows, then synthetic ones.
+    y : ndarray of shape (n,)
+        Observed labels.
+    y_clean : ndarray of shape (n,)
+        Right labels.
+    sample_source : ndarray of int of shape (n,)
+        0 for a real row, 1 for a synthetic one.
+    keep : ndarray of bool of shape (n,)
+        Whether the verifier keeps the row; True for real ones.
+    verifier_score : ndarray of shape (n,)
+        Uniform in [0, 1] where `keep` holds, in [-1, 0) elsewhere.
+    X_test : ndarray of shape (n_test, n_features)
+        Further real rows.
+    y_test : ndarray of shape (n_test,)
+        Their labels.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    y_clean: np.ndarray
+    sample_source: np.ndarray
+    keep: np.ndarray
+    verifier_score: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
 
 
 def make_synthetic_mix(
@@ -22,7 +58,7 @@ def make_synthetic_mix(
     *,
     n_classes=2,
     mean_norm=1.5,
-    label_noise=0.2,
+    noise_rate=0.2,
     keep_correct=1.0,
     keep_incorrect=1.0,
     mean_scale=1.0,
@@ -45,7 +81,7 @@ def make_synthetic_mix(
         Norm of the mean of the positive class (the other has the opposite), in standard deviations
         of a real feature; for K > 2 class means are ``s (e_k - 1/K)`` with ``s = sqrt(K)`` times
         it, the simplex whose theory is that of two classes.
-    label_noise : float, default=0.2
+    noise_rate : float, default=0.2
         Probability that a synthetic label is wrong, uniform over the other classes.
     keep_correct, keep_incorrect : float, default=1.0
         Probability that the verifier keeps a right label, and a wrong one.
@@ -62,11 +98,8 @@ def make_synthetic_mix(
 
     Returns
     -------
-    Bunch
-        ``X`` (n_real + n_synthetic, n_features), observed labels ``y``, right ones ``y_clean``,
-        ``sample_source`` (0 real, 1 synthetic), ``keep`` (True on real rows), ``verifier_score``
-        (a score of each row: at least 0 exactly where ``keep`` holds, uniform in [0, 1] there and
-        in [-1, 0) elsewhere), ``X_test`` and ``y_test``.
+    SyntheticMix
+        Rows with their labels, sources and verifier's decisions, and test rows.
 
     Raises
     ------
@@ -97,7 +130,7 @@ def make_synthetic_mix(
     if not isinstance(n_features, numbers.Integral) or n_features < least:
         raise ValueError(f"n_features={n_features!r} must be an integer, at least {least}.")
     rates = {
-        "label_noise": label_noise,
+        "noise_rate": noise_rate,
         "keep_correct": keep_correct,
         "keep_incorrect": keep_incorrect,
     }
@@ -107,7 +140,7 @@ def make_synthetic_mix(
     for name, value in {"mean_norm": mean_norm, "synthetic_variance": synthetic_variance}.items():
         if not (0 <= value < np.inf):
             raise ValueError(f"{name}={value!r} must be finite and not negative.")
-    rng = check_random_state(random_state)
+    rng = fresh_random_state(random_state)
     means = _class_means(n_classes, n_features, mean_norm)
     shift = np.roll(_class_means(n_classes, n_features, mean_orthogonal), n_classes, axis=1)
     real = rng.randint(n_classes, size=n_real)
@@ -115,7 +148,7 @@ def make_synthetic_mix(
     X = means[real] + rng.standard_normal((n_real, n_features))
     generated = mean_scale * means[made] + shift[made]
     generated += np.sqrt(synthetic_variance) * rng.standard_normal((n_synthetic, n_features))
-    wrong = rng.random_sample(n_synthetic) < label_noise
+    wrong = rng.random_sample(n_synthetic) < noise_rate
     others = rng.randint(1, n_classes, size=n_synthetic)
     seen = np.where(wrong, (made + others) % n_classes, made)
     kept = rng.random_sample(n_synthetic) < np.where(wrong, keep_incorrect, keep_correct)
@@ -124,7 +157,7 @@ def make_synthetic_mix(
     test = rng.randint(n_classes, size=n_test)
     X_test = means[test] + rng.standard_normal((n_test, n_features))
     labels = np.array([-1, 1]) if n_classes == 2 else np.arange(n_classes)
-    return Bunch(
+    return SyntheticMix(
         X=np.concatenate([X, generated]),
         y=labels[np.concatenate([real, seen])],
         y_clean=labels[np.concatenate([real, made])],
@@ -155,7 +188,7 @@ def _class_means(n_classes, n_features, norm):
 
 
 class GaussianGenerator(BaseEstimator):
-    """Generator of labelled rows: one Gaussian a class.
+    """Generator of labelled rows: one Gaussian per class.
 
     Parameters
     ----------
@@ -163,7 +196,7 @@ class GaussianGenerator(BaseEstimator):
         Estimate of each class covariance: shrunk to a multiple of the identity by the formulas of
         Ledoit and Wolf, or of Chen et al. ("oas"), or by a given share in [0, 1]; its diagonal; or
         the mean of its diagonal.
-    label_noise : float, default=0.0
+    noise_rate : float, default=0.0
         Share of labels drawn wrong, uniform over the other classes.
     random_state : int, RandomState instance or None, default=None
         Seed of `sample`.
@@ -197,18 +230,18 @@ class GaussianGenerator(BaseEstimator):
     ((100, 3), array([50, 50]))
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "covariance": [
             StrOptions({"ledoit_wolf", "oas", "diagonal", "spherical"}),
             Interval(numbers.Real, 0, 1, closed="both"),
         ],
-        "label_noise": [Interval(numbers.Real, 0, 1, closed="both")],
+        "noise_rate": [Interval(numbers.Real, 0, 1, closed="both")],
         "random_state": ["random_state"],
     }
 
-    def __init__(self, covariance="ledoit_wolf", *, label_noise=0.0, random_state=None):
+    def __init__(self, covariance="ledoit_wolf", *, noise_rate=0.0, random_state=None):
         self.covariance = covariance
-        self.label_noise = label_noise
+        self.noise_rate = noise_rate
         self.random_state = random_state
 
     @restore_on_failure
@@ -277,11 +310,11 @@ class GaussianGenerator(BaseEstimator):
         X : ndarray of shape (n_samples, n_features)
             Rows.
         y : ndarray of shape (n_samples,)
-            Labels, a share `label_noise` of them wrong.
+            Labels, a share `noise_rate` of them wrong.
         """
         check_is_fitted(self)
         _check_counts(n_samples=n_samples)
-        rng = check_random_state(self.random_state if random_state is None else random_state)
+        rng = fresh_random_state(self.random_state if random_state is None else random_state)
         edges = np.round(np.concatenate([[0.0], np.cumsum(self.priors_)]) * n_samples).astype(int)
         codes = np.repeat(np.arange(len(self.classes_)), np.diff(edges))
         X = rng.standard_normal((n_samples, self.n_features_in_))
@@ -290,8 +323,8 @@ class GaussianGenerator(BaseEstimator):
             X[rows] = self.means_[k] + X[rows] @ _root(self.covariances_[k])
         order = rng.permutation(n_samples)
         X, codes = X[order], codes[order]
-        if self.label_noise and len(self.classes_) > 1:
-            wrong = rng.random_sample(n_samples) < self.label_noise
+        if self.noise_rate and len(self.classes_) > 1:
+            wrong = rng.random_sample(n_samples) < self.noise_rate
             step = rng.randint(1, len(self.classes_), size=n_samples)
             codes = np.where(wrong, (codes + step) % len(self.classes_), codes)
         return X, self.classes_[codes]

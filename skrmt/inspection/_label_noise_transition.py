@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..theory.synthetic_mix import (
-    critical_label_noise,
+    critical_noise_rate,
     infinite_sample_accuracy,
     synthetic_only_accuracy,
     verifier_value,
@@ -19,7 +19,7 @@ class LabelNoiseTransitionDisplay:
 
     Parameters
     ----------
-    label_noise : array-like of shape (k,)
+    noise_rate : array-like of shape (k,)
         Shares of wrong labels before pruning.
     accuracies : array-like of shape (r, k)
         Accuracy for each ratio of features to synthetic rows.
@@ -52,8 +52,8 @@ class LabelNoiseTransitionDisplay:
     0.727
     """
 
-    def __init__(self, label_noise, accuracies, ratios, limit, critical):
-        self.label_noise = label_noise
+    def __init__(self, noise_rate, accuracies, ratios, limit, critical):
+        self.noise_rate = noise_rate
         self.accuracies = accuracies
         self.ratios = ratios
         self.limit = limit
@@ -105,11 +105,11 @@ class LabelNoiseTransitionDisplay:
             _FEATURES,
             mean_norm,
             alpha=alpha,
-            label_noise=noise,
+            noise_rate=noise,
             **keep,
         )
         limit = infinite_sample_accuracy(noise, mean_norm, **keep)
-        critical = critical_label_noise(keep_correct, keep_incorrect)
+        critical = critical_noise_rate(keep_correct, keep_incorrect)
         return cls(noise, accuracies, ratios, limit, critical).plot(ax=ax)
 
     def plot(self, ax=None):
@@ -134,11 +134,11 @@ class LabelNoiseTransitionDisplay:
         self.figure_ = self.ax_.figure
         colours = np.resize(_SHADES, len(self.ratios))
         self.lines_ = [
-            self.ax_.plot(self.label_noise, row, color=COLOURS[colour], label=f"p/m = {ratio:g}")[0]
+            self.ax_.plot(self.noise_rate, row, color=COLOURS[colour], label=f"p/m = {ratio:g}")[0]
             for row, ratio, colour in zip(self.accuracies, self.ratios, colours, strict=True)
         ]
         self.lines_ += self.ax_.plot(
-            self.label_noise, self.limit, "--", color=COLOURS["black"], label="infinitely many rows"
+            self.noise_rate, self.limit, "--", color=COLOURS["black"], label="infinitely many rows"
         )
         self.ax_.axvline(self.critical, color=COLOURS["grey"], linestyle=":")
         self.ax_.annotate(
@@ -163,7 +163,7 @@ class VerifierFrontierDisplay:
 
     Parameters
     ----------
-    label_noise : float
+    noise_rate : float
         Share of wrong labels before pruning.
     verifiers : dict, default=None
         Verifiers to mark: names and pairs (keep_correct, keep_incorrect).
@@ -189,17 +189,17 @@ class VerifierFrontierDisplay:
     'Right labels kept'
     """
 
-    def __init__(self, label_noise, *, verifiers=None):
-        self.label_noise = label_noise
+    def __init__(self, noise_rate, *, verifiers=None):
+        self.noise_rate = noise_rate
         self.verifiers = verifiers
 
     @classmethod
-    def from_theory(cls, label_noise, *, verifiers=None, ax=None):
+    def from_theory(cls, noise_rate, *, verifiers=None, ax=None):
         """Draw the theory.
 
         Parameters
         ----------
-        label_noise : float
+        noise_rate : float
             Share of wrong labels before pruning.
         verifiers : dict, default=None
             Verifiers to mark: names and pairs (keep_correct, keep_incorrect).
@@ -218,7 +218,7 @@ class VerifierFrontierDisplay:
         ImportError
             If Matplotlib is not installed.
         """
-        return cls(label_noise, verifiers=verifiers).plot(ax=ax)
+        return cls(noise_rate, verifiers=verifiers).plot(ax=ax)
 
     @classmethod
     def from_estimator(cls, estimator, *, verifiers=None, ax=None):
@@ -247,10 +247,10 @@ class VerifierFrontierDisplay:
         ImportError
             If Matplotlib is not installed.
         """
-        noise, rates = fitted_attributes(estimator, "label_noise_", "keep_rates_")
+        noise, rates = fitted_attributes(estimator, "noise_rate_", "keep_rates_")
         if not np.isfinite(noise):
             raise ValueError(
-                "label_noise_ is nan: the fit had no synthetic rows, or no real ones. Fit both."
+                "noise_rate_ is nan: the fit had no synthetic rows, or no real ones. Fit both."
             )
         marked = {"estimated": tuple(np.nan_to_num(rates))} | (verifiers or {})
         return cls(noise, verifiers=marked).plot(ax=ax)
@@ -274,12 +274,12 @@ class VerifierFrontierDisplay:
             If Matplotlib is not installed.
         """
         rates = np.linspace(0.0, 1.0, 201)
-        value = verifier_value(self.label_noise, rates, rates[:, None])
+        value = verifier_value(self.noise_rate, rates, rates[:, None])
         self.ax_ = new_axes(ax, figsize=(6.0, 5.0))
         self.figure_ = self.ax_.figure
         image = self.ax_.contourf(rates, rates, value, levels=np.linspace(0, 1, 11), cmap="Blues")
         self.figure_.colorbar(image, ax=self.ax_, label="Real rows a generated row is worth")
-        level = verifier_value(self.label_noise, 1.0, 1.0)
+        level = verifier_value(self.noise_rate, 1.0, 1.0)
         self.frontier_ = self.ax_.contour(
             rates, rates, value, levels=[level], colors=COLOURS["vermilion"], linewidths=2
         )
@@ -294,13 +294,13 @@ class VerifierFrontierDisplay:
                 shape,
                 color=COLOURS["orange"],
                 markeredgecolor=COLOURS["black"],
-                label=f"{name} ({verifier_value(self.label_noise, correct, wrong):.2f})",
+                label=f"{name} ({verifier_value(self.noise_rate, correct, wrong):.2f})",
                 clip_on=False,
             )
         self.ax_.set(
             xlabel="Right labels kept",
             ylabel="Wrong labels kept",
-            title=f"{self.label_noise:.0%} of the labels wrong",
+            title=f"{self.noise_rate:.0%} of the labels wrong",
         )
         percent_axis(self.ax_.xaxis)
         percent_axis(self.ax_.yaxis)

@@ -72,7 +72,7 @@ def _mix(x, y, size):
     """Return accuracies of a mix with as many real rows as features, at distance 1.5."""
     made = np.round(x * size)
     norm = draws.SEPARATION
-    return synthetic_mix.isotropic_mix(size, made, size, norm, alpha=1.0, label_noise=y).accuracy
+    return synthetic_mix.isotropic_mix(size, made, size, norm, alpha=1.0, noise_rate=y).accuracy
 
 
 def _preference(x, y, size):

@@ -20,7 +20,7 @@ def test_labels_and_verifier(n_classes):
         40_000,
         12,
         n_classes=n_classes,
-        label_noise=0.3,
+        noise_rate=0.3,
         keep_correct=0.8,
         keep_incorrect=0.25,
         random_state=0,
@@ -79,8 +79,19 @@ def test_moments(n_classes):
 
 def test_draws_are_reproducible():
     one, other = (make_synthetic_mix(20, 30, 6, n_test=5, random_state=3) for _ in range(2))
-    for name, value in one.items():
-        np.testing.assert_array_equal(value, other[name])
+    for value, again in zip(one, other, strict=True):
+        np.testing.assert_array_equal(value, again)
+
+
+def test_draws_without_a_seed_leave_the_global_one_alone():
+    generator = GaussianGenerator().fit(np.eye(4), [0, 1, 0, 1])
+    np.random.seed(0)
+    expected = np.random.random_sample()
+    np.random.seed(0)
+    first, second = (make_synthetic_mix(5, 5, 4).X for _ in range(2))
+    one, other = (generator.sample(5)[0] for _ in range(2))
+    assert np.random.random_sample() == expected
+    assert not np.allclose(first, second) and not np.allclose(one, other)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +101,7 @@ def test_draws_are_reproducible():
         ({"n_test": 1.5}, "n_test"),
         ({"n_classes": 1}, "n_classes"),
         ({"n_features": 2, "n_classes": 3}, "n_features"),
-        ({"label_noise": 1.1}, "label_noise"),
+        ({"noise_rate": 1.1}, "noise_rate"),
         ({"keep_incorrect": -0.1}, "keep_incorrect"),
         ({"mean_norm": -1.0}, "mean_norm"),
         ({"synthetic_variance": np.inf}, "synthetic_variance"),
@@ -148,7 +159,7 @@ def test_generator_weights_are_repetitions():
 
 def test_generator_with_wrong_labels():
     X, y = correlated()
-    generator = clone(GaussianGenerator(label_noise=0.2, random_state=0)).fit(
+    generator = clone(GaussianGenerator(noise_rate=0.2, random_state=0)).fit(
         X + 50 * (y == "b")[:, None], y
     )
     made, labels = generator.sample(20_000)

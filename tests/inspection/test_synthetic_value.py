@@ -20,7 +20,7 @@ pytest.importorskip("matplotlib")
 
 @pytest.fixture(scope="module")
 def fitted():
-    data = make_synthetic_mix(80, 300, 20, label_noise=0.3, keep_incorrect=0.3, random_state=0)
+    data = make_synthetic_mix(80, 300, 20, noise_rate=0.3, keep_incorrect=0.3, random_state=0)
     model = SyntheticMixClassifier(pruning="mask")
     return model.fit(data.X, data.y, sample_source=data.sample_source, keep=data.keep)
 
@@ -52,7 +52,7 @@ def test_bad_displays(fitted):
         SyntheticValueDisplay.from_estimator(SyntheticMixClassifier())
     data = make_synthetic_mix(40, 60, 5, random_state=0)
     plain = SyntheticMixClassifier().fit(data.X[:40], data.y[:40])
-    with pytest.raises(ValueError, match="label_noise_ is nan"):
+    with pytest.raises(ValueError, match="noise_rate_ is nan"):
         VerifierFrontierDisplay.from_estimator(plain)
 
 
@@ -60,7 +60,7 @@ def test_transition_is_the_theory():
     display = LabelNoiseTransitionDisplay.from_theory(1.2, (0.5, 0.05), alpha=2.0)
     assert display.critical == 0.5
     expected = synthetic_only_accuracy(
-        20_000, 1000, 1.2, alpha=2.0, label_noise=np.asarray(display.label_noise)
+        20_000, 1000, 1.2, alpha=2.0, noise_rate=np.asarray(display.noise_rate)
     )
     np.testing.assert_allclose(display.lines_[1].get_ydata(), expected)
     assert len(display.lines_) == 3
@@ -69,7 +69,7 @@ def test_transition_is_the_theory():
 def test_frontier_is_where_pruning_is_worth_nothing(fitted):
     display = VerifierFrontierDisplay.from_estimator(fitted, verifiers={"oracle": (1.0, 0.0)})
     (level,) = display.frontier_.levels
-    assert level == pytest.approx(verifier_value(fitted.label_noise_, 1, 1))
+    assert level == pytest.approx(verifier_value(fitted.noise_rate_, 1, 1))
     labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert any(label.startswith("estimated") for label in labels)
     assert any(label.startswith("oracle") for label in labels)

@@ -56,15 +56,15 @@ def test_mixtures_repeat_with_their_seed_and_only_labels_are_noisy(seed, n, p, r
     np.testing.assert_array_equal(exact[1], exact[2])
 
 
-@pytest.mark.property_of("datasets.make_synthetic_mix")
+@pytest.mark.property_of("datasets.make_synthetic_mix", "datasets.SyntheticMix")
 @given(SEEDS, ROWS, ROWS, FEATURES)
 def test_synthetic_rows_are_counted_and_repeat_with_their_seed(seed, n, m, p):
     data = datasets.make_synthetic_mix(n, m, p, random_state=seed)
     again = datasets.make_synthetic_mix(n, m, p, random_state=seed)
+    assert isinstance(data, datasets.SyntheticMix)
     assert data.X.shape == (n + m, p)
     assert data.sample_source.sum() == m
-    np.testing.assert_array_equal(data.X, again.X)
-    np.testing.assert_array_equal(data.y, again.y)
+    assert same(data, again)
 
 
 @pytest.mark.property_of("datasets.make_spiked_tensor", "datasets.SpikedTensor")

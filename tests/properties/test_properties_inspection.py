@@ -249,7 +249,7 @@ def test_histograms_of_classes_share_the_mass_of_one(seed):
 def test_the_frontier_of_theory_is_the_display_of_its_noise(noise, right, wrong):
     marked = {"mine": (right, wrong)}
     display = inspection.VerifierFrontierDisplay.from_theory(noise, verifiers=marked)
-    assert display.label_noise == noise
+    assert display.noise_rate == noise
     again = inspection.VerifierFrontierDisplay(noise, verifiers=marked).plot()
     np.testing.assert_allclose(drawn(display.figure_), drawn(again.figure_), equal_nan=True)
     plt.close("all")
@@ -328,8 +328,8 @@ def test_curves_of_theory_are_its_functions(noise, rho, right):
     transition = inspection.LabelNoiseTransitionDisplay.from_theory(
         1.0, keep_correct=right, keep_incorrect=0.3
     )
-    assert np.isclose(transition.critical, synthetic_mix.critical_label_noise(right, 0.3))
-    limit = synthetic_mix.infinite_sample_accuracy(transition.label_noise, 1.0, right, 0.3)
+    assert np.isclose(transition.critical, synthetic_mix.critical_noise_rate(right, 0.3))
+    limit = synthetic_mix.infinite_sample_accuracy(transition.noise_rate, 1.0, right, 0.3)
     np.testing.assert_allclose(transition.limit, limit)
     plt.close("all")
 

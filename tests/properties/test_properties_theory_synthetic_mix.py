@@ -33,7 +33,7 @@ def test_a_better_verifier_needs_fewer_rows_and_makes_them_worth_more(n, noise, 
 
 
 @pytest.mark.property_of(
-    "theory.synthetic_mix.critical_label_noise",
+    "theory.synthetic_mix.critical_noise_rate",
     "theory.synthetic_mix.infinite_sample_accuracy",
     "theory.synthetic_mix.synthetic_only_accuracy",
 )
@@ -41,14 +41,14 @@ def test_a_better_verifier_needs_fewer_rows_and_makes_them_worth_more(n, noise, 
 def test_synthetic_rows_teach_below_the_critical_noise_and_mislead_above(
     right, wrong, norm, n, p, alpha, step
 ):
-    critical = synthetic_mix.critical_label_noise(right, wrong)
+    critical = synthetic_mix.critical_noise_rate(right, wrong)
     low, high = max(critical - step, 0.0), min(critical + step, 1.0)
     keep = {"keep_correct": right, "keep_incorrect": wrong}
     for noise, better in [(low, True), (high, False)]:
         if noise != critical:
             limit = synthetic_mix.infinite_sample_accuracy(noise, norm, **keep)
             finite = synthetic_mix.synthetic_only_accuracy(
-                n, p, norm, alpha=alpha, label_noise=noise, **keep
+                n, p, norm, alpha=alpha, noise_rate=noise, **keep
             )
             assert (limit > 0.5) == (finite > 0.5) == better
             assert abs(finite - 0.5) <= abs(limit - 0.5) + 1e-12
@@ -68,16 +68,16 @@ def test_perfect_synthetic_rows_are_real_rows(n_real, n_synthetic, p, norm, alph
 
 @pytest.mark.property_of("theory.synthetic_mix.isotropic_mix")
 @given(ROWS, ROWS, FEATURES, NORMS, PENALTIES, NOISES, st.floats(0.01, 0.05))
-def test_more_label_noise_does_not_help_and_a_batch_is_a_loop(
+def test_more_noise_does_not_help_and_a_batch_is_a_loop(
     n_real, n_synthetic, p, norm, alpha, noise, more
 ):
     noises = [noise, noise + more]
     batch = synthetic_mix.isotropic_mix(
-        n_real, n_synthetic, p, norm, alpha=alpha, label_noise=noises
+        n_real, n_synthetic, p, norm, alpha=alpha, noise_rate=noises
     ).accuracy
     loop = [
         synthetic_mix.isotropic_mix(
-            n_real, n_synthetic, p, norm, alpha=alpha, label_noise=value
+            n_real, n_synthetic, p, norm, alpha=alpha, noise_rate=value
         ).accuracy
         for value in noises
     ]
@@ -91,11 +91,11 @@ def test_more_label_noise_does_not_help_and_a_batch_is_a_loop(
 @given(st.floats(0.05, 2.0), NORMS, PENALTIES, RIGHT, WRONG.filter(lambda wrong: wrong > 0.01))
 def test_the_slope_is_the_derivative_at_the_transition(ratio, norm, alpha, right, wrong):
     keep = {"keep_correct": right, "keep_incorrect": wrong}
-    critical = synthetic_mix.critical_label_noise(right, wrong)
+    critical = synthetic_mix.critical_noise_rate(right, wrong)
     step = 1e-5
     low, high = (
         synthetic_mix.synthetic_only_accuracy(
-            1.0, ratio, norm, alpha=alpha, label_noise=critical + side, **keep
+            1.0, ratio, norm, alpha=alpha, noise_rate=critical + side, **keep
         )
         for side in (-step, step)
     )
@@ -111,10 +111,10 @@ def test_a_generator_of_more_rows_is_no_worse_and_tends_to_the_exact_one(
 ):
     def accuracy(n_generator):
         return synthetic_mix.estimated_generator(
-            n, n_generator, n_syn, p, norm, alpha=alpha, label_noise=noise
+            n, n_generator, n_syn, p, norm, alpha=alpha, noise_rate=noise
         ).accuracy
 
-    exact = synthetic_mix.isotropic_mix(n, n_syn, p, norm, alpha=alpha, label_noise=noise).accuracy
+    exact = synthetic_mix.isotropic_mix(n, n_syn, p, norm, alpha=alpha, noise_rate=noise).accuracy
     assert np.isclose(accuracy(1e9), exact, atol=1e-4)
     assert 0 <= accuracy(500.0) <= 1
 
@@ -131,13 +131,13 @@ def test_groups_have_no_order_and_directions_do_not_matter(n, m, p, norm, alpha,
     mean = norm * direction / np.linalg.norm(direction)
     groups = [
         synthetic_mix.MixtureGroup(n, mean),
-        synthetic_mix.MixtureGroup(m, mean, label_noise=noise),
+        synthetic_mix.MixtureGroup(m, mean, noise_rate=noise),
     ]
     here = synthetic_mix.mixture_ridge(groups, alpha, n + m, mean)
     assert isinstance(here, synthetic_mix.MixtureRidgeResult)
     there = synthetic_mix.mixture_ridge(groups[::-1], alpha, n + m, mean)
     assert np.isclose(here.accuracy, there.accuracy, rtol=1e-9)
-    isotropic = synthetic_mix.isotropic_mix(n, m, p, norm, alpha=alpha, label_noise=noise)
+    isotropic = synthetic_mix.isotropic_mix(n, m, p, norm, alpha=alpha, noise_rate=noise)
     assert np.isclose(here.accuracy, isotropic.accuracy, atol=1e-8)
 
 
@@ -148,7 +148,7 @@ def test_a_spectrum_of_one_value_is_the_isotropic_law(n, m, p, norm, alpha, nois
         [n, m], [1, 1], alpha, n + m, [1.0], [p], [1, 1],
         [np.full((2, 2), norm**2)], [1.0, 1 - 2 * noise],
     )  # fmt: skip
-    isotropic = synthetic_mix.isotropic_mix(n, m, p, norm, alpha=alpha, label_noise=noise)
+    isotropic = synthetic_mix.isotropic_mix(n, m, p, norm, alpha=alpha, noise_rate=noise)
     assert np.isclose(law.accuracy, isotropic.accuracy, atol=1e-9)
 
 
@@ -176,7 +176,7 @@ def test_a_stricter_verifier_keeps_fewer_rows_and_has_no_scale(seed, p, threshol
 
     def moments(threshold, direction):
         return synthetic_mix.pruned_gaussian_moments(
-            mean, 1.0, direction, threshold, label_noise=noise
+            mean, 1.0, direction, threshold, noise_rate=noise
         )
 
     loose, strict = moments(threshold, direction), moments(threshold + 0.2, direction)

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from skrmt.exceptions import TheoryWarning
 from skrmt.theory.synthetic_mix import (
     MixtureGroup,
     break_even_size,
-    critical_label_noise,
+    critical_noise_rate,
     estimated_generator,
     infinite_sample_accuracy,
     isotropic_mix,
@@ -28,13 +27,13 @@ from skrmt.theory.synthetic_mix import (
 P = 200
 KEEP = {"keep_correct": 0.9, "keep_incorrect": 0.2}
 ISOTROPIC = [
-    ((300, 600, 1.0), {"alpha": 1.0, "label_noise": 0.2, **KEEP}, (0.28022, 0.11056, 0.80032)),
-    ((300, 600, 1.0), {"alpha": 0.05, "label_noise": 0.2, **KEEP}, (0.45049, 0.36828, 0.77106)),
+    ((300, 600, 1.0), {"alpha": 1.0, "noise_rate": 0.2, **KEEP}, (0.28022, 0.11056, 0.80032)),
+    ((300, 600, 1.0), {"alpha": 0.05, "noise_rate": 0.2, **KEEP}, (0.45049, 0.36828, 0.77106)),
     (
         (300, 600, 1.5),
         {
             "alpha": 0.1,
-            "label_noise": 0.3,
+            "noise_rate": 0.3,
             "keep_correct": 0.8,
             "keep_incorrect": 0.1,
             "mean_scale": 0.7,
@@ -45,34 +44,34 @@ ISOTROPIC = [
     ),
     (
         (300, 600, 1.5),
-        {"alpha": 0.1, "label_noise": 0.3, "weight": 0.4},
+        {"alpha": 0.1, "noise_rate": 0.3, "weight": 0.4},
         (0.45868, 0.21023, 0.84144),
     ),
     (
         (0, 800, 1.0),
-        {"alpha": 1.0, "label_noise": 0.1, "keep_correct": 0.8, "keep_incorrect": 0.3},
+        {"alpha": 1.0, "noise_rate": 0.1, "keep_correct": 0.8, "keep_incorrect": 0.3},
         (0.26024, 0.10364, 0.79056),
     ),
     (
         (0, 800, 1.0),
-        {"alpha": 0.05, "label_noise": 0.1, "keep_correct": 0.5, "keep_incorrect": 0.2},
+        {"alpha": 0.05, "noise_rate": 0.1, "keep_correct": 0.5, "keep_incorrect": 0.2},
         (0.41736, 0.52396, 0.71789),
     ),
     (
         (0, 800, 1.0),
-        {"alpha": 1.0, "label_noise": 0.6, "keep_correct": 0.8, "keep_incorrect": 0.3},
+        {"alpha": 1.0, "noise_rate": 0.6, "keep_correct": 0.8, "keep_incorrect": 0.3},
         (0.06436, 0.04946, 0.61386),
     ),
     (
         (0, 800, 1.0),
-        {"alpha": 1.0, "label_noise": 0.8, "keep_correct": 0.8, "keep_incorrect": 0.3},
+        {"alpha": 1.0, "noise_rate": 0.8, "keep_correct": 0.8, "keep_incorrect": 0.3},
         (-0.04026, 0.04244, 0.42252),
     ),
-    ((300, 600, 1.0), {"alpha": 0.05, "label_noise": 0.2}, (0.35543, 0.30529, 0.73998)),
-    ((300, 600, 1.0), {"alpha": 1.0, "label_noise": 0.0}, (0.32079, 0.13234, 0.81107)),
+    ((300, 600, 1.0), {"alpha": 0.05, "noise_rate": 0.2}, (0.35543, 0.30529, 0.73998)),
+    ((300, 600, 1.0), {"alpha": 1.0, "noise_rate": 0.0}, (0.32079, 0.13234, 0.81107)),
     (
         (300, 600, 1.0),
-        {"alpha": 0.05, "label_noise": 0.2, "keep_correct": 0.5, "keep_incorrect": 0.5},
+        {"alpha": 0.05, "noise_rate": 0.2, "keep_correct": 0.5, "keep_incorrect": 0.5},
         (0.37963, 0.39832, 0.72625),
     ),
     ((300, 600, 1.0), {"alpha": 0.05, "weight": 0.0}, (0.43359, 0.51422, 0.72729)),
@@ -86,7 +85,7 @@ def test_isotropic_values(sizes, options, expected):
 
 
 def test_isotropic_other_dimension():
-    law = isotropic_mix(200, 800, 300, 1.2, alpha=0.01, label_noise=0.4, keep_incorrect=0.0)
+    law = isotropic_mix(200, 800, 300, 1.2, alpha=0.01, noise_rate=0.4, keep_incorrect=0.0)
     np.testing.assert_allclose(law, (0.58399, 0.53276, 0.78817), atol=1.1e-5)
 
 
@@ -102,7 +101,7 @@ def pruned(m, eps, phi, rho):
 def test_general_values():
     mean = 1.5 * np.eye(P)[0]
     kept, error = pruned(600, 0.2, 0.9, 0.2)
-    groups = [MixtureGroup(300, mean, toeplitz(0.5)), MixtureGroup(kept, mean, label_noise=error)]
+    groups = [MixtureGroup(300, mean, toeplitz(0.5)), MixtureGroup(kept, mean, noise_rate=error)]
     law = mixture_ridge(groups, 0.1, 900, mean, toeplitz(0.5))
     np.testing.assert_allclose(law[:3], (0.62719, 0.23032, 0.90437), atol=1.1e-5)
     kept, error = pruned(600, 0.3, 0.7, 0.2)
@@ -122,13 +121,13 @@ def test_general_values():
         (
             (400, 400, 800),
             0.7,
-            {"alpha": 1.0, "label_noise": 0.2, "keep_incorrect": 0.0},
+            {"alpha": 1.0, "noise_rate": 0.2, "keep_incorrect": 0.0},
             (0.18356, 0.09796, 0.72122),
         ),
         (
             (200, 100, 600),
             1.2,
-            {"alpha": 0.1, "label_noise": 0.3, "keep_correct": 0.9, "keep_incorrect": 0.3},
+            {"alpha": 0.1, "noise_rate": 0.3, "keep_correct": 0.9, "keep_incorrect": 0.3},
             (0.56238, 0.46903, 0.79422),
         ),
         (
@@ -136,7 +135,7 @@ def test_general_values():
             1.2,
             {
                 "alpha": 0.1,
-                "label_noise": 0.2,
+                "noise_rate": 0.2,
                 "keep_correct": 0.9,
                 "keep_incorrect": 0.3,
                 "weight": 0.5,
@@ -152,7 +151,7 @@ def test_generator_values(sizes, size, options, expected):
 
 
 def test_generator_of_infinitely_many_rows_is_right():
-    options = {"alpha": 0.3, "label_noise": 0.2, "weight": 0.6, **KEEP}
+    options = {"alpha": 0.3, "noise_rate": 0.2, "weight": 0.6, **KEEP}
     law = estimated_generator(200, 1e9, 500, 150, 1.1, **options)
     np.testing.assert_allclose(law, isotropic_mix(200, 500, 150, 1.1, **options), atol=1e-6)
     none = estimated_generator(200, 50, 500, 150, 1.1, alpha=0.3, weight=0.0)
@@ -182,7 +181,7 @@ def test_generator_of_infinitely_many_rows_is_right():
 def test_threshold_values(direction, tau, cov, rates, expected):
     mean, verifier = 1.2 * np.eye(P)[0], np.zeros(P)
     verifier[[0, 2]] = direction
-    moments = pruned_gaussian_moments(mean, cov, verifier, tau, label_noise=0.35)
+    moments = pruned_gaussian_moments(mean, cov, verifier, tau, noise_rate=0.35)
     np.testing.assert_allclose(moments[:3], rates, atol=1.1e-5)
     group = MixtureGroup(
         900 * moments.keep_rate,
@@ -204,7 +203,7 @@ def test_threshold_moments_by_simulation():
     t = np.where(rng.random(n) < 0.3, -s, s)
     x = s[:, None] * mean + rng.multivariate_normal(np.zeros(3), cov, n)
     kept = t * (x @ v) >= 0.4
-    moments = pruned_gaussian_moments(mean, cov, v, 0.4, label_noise=0.3)
+    moments = pruned_gaussian_moments(mean, cov, v, 0.4, noise_rate=0.3)
     assert abs(kept.mean() - moments.keep_rate) < 4.5 * np.sqrt(0.25 / n)
     z = (t[:, None] * x)[kept]
     np.testing.assert_array_less(
@@ -213,7 +212,7 @@ def test_threshold_moments_by_simulation():
     second = z[:, :, None] * z[:, None, :]
     bound = 4.5 * second.std(0) / np.sqrt(len(z))
     assert (np.abs(second.mean(0) - moments.second_moment) < bound).all()
-    everything = pruned_gaussian_moments(mean, cov, v, -np.inf, label_noise=0.3)
+    everything = pruned_gaussian_moments(mean, cov, v, -np.inf, noise_rate=0.3)
     np.testing.assert_allclose(everything[:3], 1.0)
     np.testing.assert_allclose(everything.cross_moment, 0.4 * mean, atol=1e-12)
 
@@ -225,7 +224,7 @@ def test_closed_form_against_mpmath():
         m, p, mu = rng.integers(20, 900), rng.integers(5, 400), rng.uniform(0.1, 3)
         gamma, eps, phi, rho = 10 ** rng.uniform(-3, 2), *rng.random(3)
         got = synthetic_only_accuracy(
-            m, p, mu, alpha=gamma, label_noise=eps, keep_correct=phi, keep_incorrect=rho
+            m, p, mu, alpha=gamma, noise_rate=eps, keep_correct=phi, keep_incorrect=rho
         )
         kept = mpmath.mpf(phi) * (1 - mpmath.mpf(eps)) + mpmath.mpf(rho) * eps
         theta = (mpmath.mpf(phi) * (1 - mpmath.mpf(eps)) - mpmath.mpf(rho) * eps) / kept
@@ -237,7 +236,7 @@ def test_closed_form_against_mpmath():
         x = kappa * square / (g + kappa + kappa * square)
         v = theta**2 * x**2 / square + q / (1 - q) * (1 - theta**2 * (2 * x - x**2 - x**2 / square))
         assert got == pytest.approx(float(mpmath.ncdf(theta * x / mpmath.sqrt(v))), rel=1e-10)
-        options = {"label_noise": eps, "keep_correct": phi, "keep_incorrect": rho}
+        options = {"noise_rate": eps, "keep_correct": phi, "keep_incorrect": rho}
         general = isotropic_mix(0, m, p, mu, alpha=gamma, **options)
         assert general.accuracy == pytest.approx(got, abs=1e-9)
 
@@ -256,13 +255,13 @@ TRANSITION = {
 def test_transition_table(noise):
     ratios = np.array([1.0, 0.1, 0.01, 0.001])
     got = synthetic_only_accuracy(
-        100 / ratios, 100, 1.0, alpha=1.0, label_noise=noise, keep_correct=0.8, keep_incorrect=0.3
+        100 / ratios, 100, 1.0, alpha=1.0, noise_rate=noise, keep_correct=0.8, keep_incorrect=0.3
     )
     np.testing.assert_allclose(got, TRANSITION[noise], atol=5.1e-5)
 
 
 def test_transition_point_and_slope():
-    critical = critical_label_noise(0.8, 0.3)
+    critical = critical_noise_rate(0.8, 0.3)
     assert critical == pytest.approx(8 / 11)
     keep = {"keep_correct": 0.8, "keep_incorrect": 0.3}
     for ratio, expected in ((1.0, -0.531386), (0.1, -1.61344), (0.01, -5.09568)):
@@ -273,13 +272,13 @@ def test_transition_point_and_slope():
             100,
             1.0,
             alpha=1.0,
-            label_noise=critical + np.array([-1, 1]) * 1e-5,
+            noise_rate=critical + np.array([-1, 1]) * 1e-5,
             **keep,
         )
         assert (high - low) / 2e-5 == pytest.approx(slope, rel=1e-5)
     far = infinite_sample_accuracy([0.2, critical, 0.9], 1.0, 0.8, 0.3)
     np.testing.assert_allclose(far, [norm.cdf(1), 0.5, norm.cdf(-1)], atol=1e-12)
-    near = synthetic_only_accuracy(1e9, 10, 1.0, alpha=1.0, label_noise=0.2, **keep)
+    near = synthetic_only_accuracy(1e9, 10, 1.0, alpha=1.0, noise_rate=0.2, **keep)
     assert near == pytest.approx(norm.cdf(1), abs=1e-6)
 
 
@@ -301,7 +300,7 @@ def test_averaging_limit():
             P,
             1.0,
             alpha=np.inf,
-            label_noise=0.1,
+            noise_rate=0.1,
             weight=best.weights[1],
             mean_scale=0.6,
             mean_orthogonal=0.8,
@@ -311,8 +310,8 @@ def test_averaging_limit():
     worth = 300 + 0.36 * 600
     assert right.weights[1] == pytest.approx(0.6)
     assert right.accuracy == pytest.approx(norm.cdf(1 / np.sqrt(1 + P / worth)))
-    limit = isotropic_mix(300, 600, P, 1.0, alpha=1e7, label_noise=0.1, weight=0.7)
-    ends = isotropic_mix(300, 600, P, 1.0, alpha=np.inf, label_noise=0.1, weight=0.7)
+    limit = isotropic_mix(300, 600, P, 1.0, alpha=1e7, noise_rate=0.1, weight=0.7)
+    ends = isotropic_mix(300, 600, P, 1.0, alpha=np.inf, noise_rate=0.1, weight=0.7)
     assert limit.accuracy == pytest.approx(ends.accuracy, abs=1e-6)
 
 
@@ -335,7 +334,7 @@ def test_verifier_value():
     ],
 )
 def test_best_weight_at_finite_penalties(gamma, error, weight, accuracy):
-    options = {"alpha": gamma, "label_noise": error}
+    options = {"alpha": gamma, "noise_rate": error}
     at = isotropic_mix(300, 600, P, 1.0, weight=weight + np.array([-0.02, 0, 0.02]), **options)
     assert at.accuracy[1] == pytest.approx(accuracy, abs=1.1e-5)
     assert at.accuracy.argmax() == 1
@@ -349,7 +348,7 @@ def test_number_of_rows_has_an_optimum_inside():
         P,
         1.0,
         alpha=1.0,
-        label_noise=0.2,
+        noise_rate=0.2,
         keep_correct=0.9,
         keep_incorrect=0.2,
         mean_scale=0.6,
@@ -431,7 +430,7 @@ def test_simulation_at_new_points(scale):
             *sizes,
             mu,
             alpha=gamma,
-            label_noise=eps,
+            noise_rate=eps,
             keep_correct=phi,
             keep_incorrect=rho,
             weight=weight,
@@ -518,7 +517,7 @@ def test_simplex_reduces_to_two_classes(n_classes):
         p,
         size / np.sqrt(n_classes),
         alpha=0.1,
-        label_noise=noise * n_classes / (n_classes - 1) / 2,
+        noise_rate=noise * n_classes / (n_classes - 1) / 2,
         weight=0.6,
     )
     ratio = scalar.mean / np.sqrt(scalar.variance)
@@ -543,7 +542,7 @@ def test_simplex_accuracy():
 def test_edges():
     assert isotropic_mix(0, 100, 50, 1.0, alpha=1.0, keep_correct=0.0).accuracy == 0.5
     assert synthetic_only_accuracy(100, 50, 1.0, alpha=1.0, keep_correct=0.0) == 0.5
-    assert np.isnan(critical_label_noise(0.0, 0.0))
+    assert np.isnan(critical_noise_rate(0.0, 0.0))
     plain = isotropic_mix(100, 0, 50, 1.0, alpha=1.0)
     ignored = isotropic_mix(100, 300, 50, 1.0, alpha=0.25, weight=0.0)
     np.testing.assert_allclose(plain, ignored, rtol=1e-10)
@@ -558,7 +557,7 @@ def test_edges():
     [
         (lambda: isotropic_mix(10, 10, 50, 1.0, alpha=0.0), "alpha must be positive"),
         (lambda: isotropic_mix(10, 10, 50, 1.0, alpha=-1.0), "alpha"),
-        (lambda: isotropic_mix(10, 10, 50, 1.0, alpha=1, label_noise=1.2), "label_noise"),
+        (lambda: isotropic_mix(10, 10, 50, 1.0, alpha=1, noise_rate=1.2), "noise_rate"),
         (lambda: isotropic_mix(-1, 10, 50, 1.0, alpha=1.0), "n_real"),
         (lambda: mixture_ridge([], 1.0, 10, np.ones(3)), "groups is empty"),
         (lambda: mixture_ridge([MixtureGroup(5, np.ones(2))], 1.0, 10, np.ones(3)), "mean must"),
@@ -576,7 +575,12 @@ def test_bad_arguments(call, message):
         call()
 
 
-def test_warning_at_interpolation():
-    mean = np.eye(60)[0]
-    with pytest.warns(TheoryWarning, match="(?i)raise alpha"):
-        mixture_ridge([MixtureGroup(60, mean)], 1e-14, 60, mean)
+@pytest.mark.parametrize("means", [np.eye(60)[0], np.eye(60)[:3]])
+def test_nothing_is_predicted_at_interpolation(means):
+    groups = [MixtureGroup(60 / len(np.atleast_2d(means)), m) for m in np.atleast_2d(means)]
+    if means.ndim == 2:
+        groups = [g._replace(target_mean=t) for g, t in zip(groups, np.eye(3), strict=True)]
+    near, far = (mixture_ridge(groups, alpha, 60, means) for alpha in (1e-14, 1.0))
+    assert far.reliable and not near.reliable
+    for value, expected in zip(near[:4], far[:4], strict=True):
+        assert np.isnan(value).all() and np.shape(value) == np.shape(expected)

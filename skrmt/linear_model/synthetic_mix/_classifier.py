@@ -107,7 +107,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Standard error of it.
     effective_sample_size_ : float
         Number of real rows that alone would be as good as the mix, by the theory.
-    label_noise_ : float
+    noise_rate_ : float
         Share of wrong labels among synthetic rows before pruning; nan without any.
     keep_rates_ : ndarray of shape (2,)
         Probability that pruning keeps a right label, and a wrong one.
@@ -185,7 +185,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     --------
     >>> from skrmt.datasets import make_synthetic_mix
     >>> from skrmt.linear_model import SyntheticMixClassifier
-    >>> data = make_synthetic_mix(100, 1000, 50, label_noise=0.3, n_test=1000, random_state=0)
+    >>> data = make_synthetic_mix(100, 1000, 50, noise_rate=0.3, n_test=1000, random_state=0)
     >>> model = SyntheticMixClassifier()
     >>> model = model.fit(data.X, data.y, sample_source=data.sample_source)
     >>> low, high = model.theoretical_accuracy_interval_
@@ -420,7 +420,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         --------
         >>> from skrmt.datasets import make_synthetic_mix
         >>> from skrmt.linear_model import SyntheticMixClassifier
-        >>> data = make_synthetic_mix(100, 1000, 50, label_noise=0.3, random_state=0)
+        >>> data = make_synthetic_mix(100, 1000, 50, noise_rate=0.3, random_state=0)
         >>> model = SyntheticMixClassifier()
         >>> model = model.fit(data.X, data.y, sample_source=data.sample_source)
         >>> some, many = model.plan(n_synthetic=[100, 10000], weights=[0.3]).accuracy[:, 0]

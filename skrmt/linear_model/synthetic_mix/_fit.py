@@ -294,7 +294,7 @@ def _diagnose(estimator, rows, problem, search, attributes, unit):
     n_rows = sum(source.weights.sum() for source in rows.sources)
     weight = _mean_weight(search.choice.weights, rows.sources)
     more = {
-        "label_noise_": pooled.label_noise,
+        "noise_rate_": pooled.noise_rate,
         "keep_rates_": np.array([pooled.keep_correct, pooled.keep_incorrect]),
         "generator_shift_": np.array([pooled.mean_scale, pooled.mean_orthogonal]),
         "source_quality_": qualities,
@@ -330,7 +330,7 @@ def _model(rows, real, n_classes, n_features, level, feature, signal, quality):
         float(np.nan_to_num(quality.mean_scale, nan=1.0)),
         float(orthogonal),
         max(float(ratio), 1e-6),
-        float(np.nan_to_num(quality.label_noise)),
+        float(np.nan_to_num(quality.noise_rate)),
         (
             float(np.nan_to_num(quality.keep_correct, nan=1.0)),
             float(np.nan_to_num(quality.keep_incorrect, nan=1.0)),
@@ -413,7 +413,7 @@ def _fit_synthetic(estimator, rows, given):
             scores.reshape(len(scores), -1), observed, row_weights
         ),
         "theoretical_accuracy_interval_": np.array([0.0, 1.0]),
-        "label_noise_": _NAN,
+        "noise_rate_": _NAN,
         "keep_rates_": np.full(2, np.nan),
         "generator_shift_": np.full(2, np.nan),
         "source_quality_": [],

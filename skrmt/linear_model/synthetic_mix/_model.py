@@ -30,7 +30,7 @@ class MixModel(NamedTuple):
         Means of the generator along and across those of the real rows.
     variance : float
         Its variance within classes.
-    label_noise : float
+    noise_rate : float
         Share of wrong synthetic labels before pruning.
     keep_rates : tuple of float
         Probability that pruning leaves a right label, a wrong one.
@@ -45,16 +45,16 @@ class MixModel(NamedTuple):
     mean_scale: float
     mean_orthogonal: float
     variance: float
-    label_noise: float
+    noise_rate: float
     keep_rates: tuple
     offset: float = 0.0
 
     def accuracy(self, n_synthetic, weight, *, n_real=None, keep_rates=None, penalty=None):
         """Return the accuracy at the best penalty, or at a given one."""
         correct, wrong = self.keep_rates if keep_rates is None else keep_rates
-        kept = correct * (1 - self.label_noise) + wrong * self.label_noise
+        kept = correct * (1 - self.noise_rate) + wrong * self.noise_rate
         kept = np.asarray(kept, dtype=float)
-        error = np.divide(wrong * self.label_noise, kept, out=np.zeros_like(kept), where=kept > 0)
+        error = np.divide(wrong * self.noise_rate, kept, out=np.zeros_like(kept), where=kept > 0)
         contrast = 1.0 - error * self.n_classes / (self.n_classes - 1)
         n_real = self.n_real if n_real is None else n_real
         used = np.broadcast_arrays(n_real, kept * n_synthetic, weight, contrast)

@@ -89,8 +89,8 @@ class MixReport(NamedTuple):
             lines += [
                 f"Synthetic source {k}: weight {weight:.3g}, "
                 f"{source.n_kept} of {source.n_rows} rows kept",
-                f"  wrong labels            {source.label_noise:.1%}  "
-                f"(standard error {source.label_noise_std:.1%})",
+                f"  wrong labels            {source.noise_rate:.1%}  "
+                f"(standard error {source.noise_rate_std:.1%})",
                 f"  verifier keeps          {source.keep_correct:.0%} of the right labels, "
                 f"{source.keep_incorrect:.0%} of the wrong ones",
                 f"  class means             {source.mean_scale:.2f} times the real ones, "
@@ -186,15 +186,15 @@ def _advice(estimator, known):
 def _source_advice(k, source, n_classes):
     """Return what to do about a source."""
     lines = []
-    if source.label_noise > 0.25:
+    if source.noise_rate > 0.25:
         lines.append(
-            f"Source {k}: {source.label_noise:.0%} of the labels look wrong; a verifier would "
+            f"Source {k}: {source.noise_rate:.0%} of the labels look wrong; a verifier would "
             "raise the value of its rows."
         )
     if source.n_kept < source.n_rows and np.isfinite(source.keep_incorrect):
-        before = (1 - source.label_noise * n_classes / (n_classes - 1)) ** 2
+        before = (1 - source.noise_rate * n_classes / (n_classes - 1)) ** 2
         share = source.n_kept / source.n_rows
-        error = source.label_noise * source.keep_incorrect / max(share, 1e-9)
+        error = source.noise_rate * source.keep_incorrect / max(share, 1e-9)
         after = share * (1 - error * n_classes / (n_classes - 1)) ** 2
         verdict = "pays" if after > before else "discards more than it gains"
         lines.append(

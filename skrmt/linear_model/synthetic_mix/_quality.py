@@ -24,7 +24,7 @@ class SourceQuality(NamedTuple):
     ----------
     n_rows, n_kept : int
         Rows given, and left by pruning.
-    label_noise, label_noise_std : float
+    noise_rate, noise_rate_std : float
         Share of wrong labels before pruning, and its standard error.
     keep_correct, keep_incorrect : float
         Probability that pruning leaves a right label, a wrong one.
@@ -39,8 +39,8 @@ class SourceQuality(NamedTuple):
 
     n_rows: int
     n_kept: int
-    label_noise: float
-    label_noise_std: float
+    noise_rate: float
+    noise_rate_std: float
     keep_correct: float
     keep_incorrect: float
     mean_scale: float

@@ -7,7 +7,7 @@ wrong one with `keep_incorrect`. Rows and features are both large. Penalties `al
 points and signed: below 1/2 where labels mislead.
 
 - `isotropic_mix`: isotropic classes; `mixture_ridge`: any groups, covariances, classes.
-- `synthetic_only_accuracy`, `infinite_sample_accuracy`, `critical_label_noise`,
+- `synthetic_only_accuracy`, `infinite_sample_accuracy`, `critical_noise_rate`,
   `transition_slope`: no real rows, and the transition in the label noise.
 - `estimated_generator`: a generator fitted to rows of its own.
 - `pruned_gaussian_moments`: a verifier that thresholds a score.
@@ -21,7 +21,7 @@ References
 
 from ._groups import MixtureGroup, MixtureRidgeResult, mixture_ridge
 from ._isotropic import (
-    critical_label_noise,
+    critical_noise_rate,
     infinite_sample_accuracy,
     isotropic_mix,
     synthetic_only_accuracy,
@@ -45,7 +45,7 @@ __all__ = [
     "MixtureRidgeResult",
     "PrunedMoments",
     "break_even_size",
-    "critical_label_noise",
+    "critical_noise_rate",
     "estimated_generator",
     "infinite_sample_accuracy",
     "isotropic_mix",

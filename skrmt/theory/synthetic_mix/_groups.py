@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,13 +10,14 @@ from numpy.typing import ArrayLike
 from scipy.linalg import lapack
 from scipy.special import ndtr
 
-from ...exceptions import TheoryWarning
 from .._checks import FloatArray, FloatOrArray, finite_floats, in_range
 from ..noisy_labels._decision import argmax_accuracy
 
 _SWEEPS = 10_000
 _TOLERANCE = 1e-12
-_CONDITION = 1e-6
+_LARGEST_CONDITION = 1e6
+"""Of the system of the variances, which is singular at interpolation. The next term in 1/n is larger
+by this factor over n: beyond it, the leading term means nothing for less than a million rows."""
 
 
 class MixtureGroup(NamedTuple):
@@ -33,7 +33,7 @@ class MixtureGroup(NamedTuple):
         Covariance within classes: a variance, a diagonal, a matrix.
     weight : float, default=1.0
         Weight in the loss.
-    label_noise : float, default=0.0
+    noise_rate : float, default=0.0
         Share of wrong labels among the rows used, for two symmetric classes.
     target_mean : float or array-like of shape (q,), optional
         Mean target of the rows, all of one class: the group is then that class.
@@ -49,7 +49,7 @@ class MixtureGroup(NamedTuple):
     mean: ArrayLike
     covariance: ArrayLike = 1.0
     weight: float = 1.0
-    label_noise: float = 0.0
+    noise_rate: float = 0.0
     target_mean: ArrayLike | None = None
     target_moment: ArrayLike | None = None
     cross_moment: ArrayLike | None = None
@@ -69,12 +69,16 @@ class MixtureRidgeResult(NamedTuple):
         Accuracy on right labels of the sign, or of the largest score.
     risk : float
         Expected squared error of the score, targets -1/+1 or one-hot.
+    reliable : bool
+        False close to interpolation, where variances diverge, and where the fixed point has not
+        converged; every other field is then nan. Raise alpha.
     """
 
     mean: FloatOrArray
     variance: FloatOrArray
     accuracy: float
     risk: float
+    reliable: bool = True
 
 
 class _Components(NamedTuple):
@@ -127,7 +131,8 @@ def mixture_ridge(
     Returns
     -------
     MixtureRidgeResult
-        The law, the accuracy (signed: below chance where labels mislead) and the risk.
+        The law, the accuracy (signed: below chance where labels mislead) and the risk; nan where
+        `reliable` is False.
 
     Raises
     ------
@@ -135,11 +140,6 @@ def mixture_ridge(
         If a shape or a range is wrong.
     TypeError
         If an argument is not numeric.
-
-    Warns
-    -----
-    TheoryWarning
-        Close to interpolation, where variances diverge, or if the fixed point does not converge.
 
     Notes
     -----
@@ -158,7 +158,7 @@ def mixture_ridge(
     :math:`d_{0a} = \mathrm{tr}(C_aA^{-1}MA^{-1})/N` and :math:`L_a` the population loss of
     :math:`\bar w` on group a. A pruned row has the weight 0: pruning enters :math:`n_a` alone,
     never :math:`\delta_a`. For an intercept append a constant feature (10 times the size of the
-    others), without variance. Diagonal covariances cost O(p) a sweep, matrices O(p^3).
+    others), without variance. Diagonal covariances cost O(p) per sweep, matrices O(p^3).
 
     References
     ----------
@@ -170,7 +170,7 @@ def mixture_ridge(
     >>> import numpy as np
     >>> from skrmt.theory.synthetic_mix import MixtureGroup, mixture_ridge
     >>> mean = np.eye(200)[0]
-    >>> groups = [MixtureGroup(300, mean), MixtureGroup(456, mean, label_noise=0.04 / 0.76)]
+    >>> groups = [MixtureGroup(300, mean), MixtureGroup(456, mean, noise_rate=0.04 / 0.76)]
     >>> result = mixture_ridge(groups, 1.0, 900, mean)
     >>> round(result.accuracy, 4)
     0.8003
@@ -187,13 +187,13 @@ def mixture_ridge(
         )
     ridge = _form("penalty", 0.0 if penalty is None else penalty, test_means.shape[1], dense)
     ridge = ridge + gamma * (np.eye(len(ridge)) if dense else 1.0)
-    delta, inverse = _fixed_point(parts, ridge, size, dense)
+    delta, inverse, converged = _fixed_point(parts, ridge, size, dense)
     kappa = parts.share * parts.weight / (1.0 + parts.weight * delta)
     wbar = _mean_classifier(parts, kappa, ridge, offset, dense)
     tests = _test_covariances(covariance, len(test_means), test_means.shape[1], dense)
-    spreads = _score_covariances(parts, kappa, inverse, wbar, tests, size)
-    scores = test_means @ wbar
-    return _result(scores, spreads, symmetric, weights)
+    spreads, regular = _score_covariances(parts, kappa, inverse, wbar, tests, size)
+    result = _result(test_means @ wbar, spreads, symmetric, weights)
+    return result if converged and regular else _unreliable(result)
 
 
 def _test_points(mean: Any, priors: Any) -> tuple[FloatArray, bool, FloatArray]:
@@ -212,7 +212,7 @@ def _test_points(mean: Any, priors: Any) -> tuple[FloatArray, bool, FloatArray]:
 
 
 def _needs_matrices(groups: Any, covariance: Any, penalty: Any) -> bool:
-    """Tell whether any matrix is not diagonal."""
+    """Return whether any matrix is not diagonal."""
     forms = [group.covariance for group in groups] + [covariance]
     forms += [] if penalty is None else [penalty]
     return any(np.ndim(form) >= 2 for form in forms) or any(
@@ -274,8 +274,8 @@ def _components(groups: Any, size: float, p: int, dense: bool) -> _Components:
 def _target_moments(index: int, group: Any, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return E[x t^T], (p, q), and E[t t^T], (q, q), of a group."""
     if group.target_mean is None:
-        name = f"groups[{index}].label_noise"
-        noise = float(in_range(name, group.label_noise, 0.0, 1.0, "both", "A share."))
+        name = f"groups[{index}].noise_rate"
+        noise = float(in_range(name, group.noise_rate, 0.0, 1.0, "both", "A share."))
         target, default = np.array([1.0 - 2.0 * noise]), np.ones((1, 1))
     else:
         target = np.atleast_1d(np.asarray(group.target_mean, dtype=float))
@@ -289,8 +289,8 @@ def _target_moments(index: int, group: Any, mean: FloatArray) -> tuple[FloatArra
 
 def _fixed_point(
     parts: _Components, ridge: FloatArray, size: float, dense: bool
-) -> tuple[FloatArray, FloatArray]:
-    """Return delta (G,) and the inverse of A."""
+) -> tuple[FloatArray, FloatArray, bool]:
+    """Return delta (G,), the inverse of A, and whether the iteration has converged."""
     delta = np.ones(len(parts.share))
     for _ in range(_SWEEPS):
         kappa = parts.share * parts.weight / (1.0 + parts.weight * delta)
@@ -300,14 +300,8 @@ def _fixed_point(
         close = np.abs(traces - delta).max() <= _TOLERANCE * np.abs(traces).max()
         delta = traces
         if close:
-            return delta, inverse
-    warnings.warn(
-        f"The fixed point has not converged in {_SWEEPS} sweeps: raise alpha, or move the number "
-        "of rows used away from that of features.",
-        TheoryWarning,
-        stacklevel=4,
-    )
-    return delta, inverse
+            return delta, inverse, True
+    return delta, inverse, False
 
 
 def _inverse(matrix: FloatArray) -> FloatArray:
@@ -344,11 +338,11 @@ def _mean_classifier(
 
 
 def _test_covariances(covariance: Any, n_classes: int, p: int, dense: bool) -> list[FloatArray]:
-    """Return one covariance a class of test points, or one for all."""
+    """Return one covariance per class of test points, or one for all."""
     if np.ndim(covariance) == 3:
         if len(np.asarray(covariance)) != n_classes:
             raise ValueError(
-                f"covariance must have one matrix a class, {n_classes}, got {np.shape(covariance)}."
+                f"covariance must have one matrix per class, {n_classes}, got {np.shape(covariance)}."
             )
         return [_form("covariance", matrix, p, dense) for matrix in np.asarray(covariance)]
     return [_form("covariance", covariance, p, dense)]
@@ -361,19 +355,12 @@ def _score_covariances(
     wbar: FloatArray,
     tests: list[FloatArray],
     size: float,
-) -> FloatArray:
-    """Return E[w_k^T M w_l] for each test covariance, (t, q, q)."""
+) -> tuple[FloatArray, bool]:
+    """Return E[w_k^T M w_l] for each test covariance, (t, q, q), and whether they mean anything."""
     products = [_times(c, inverse) for c in parts.covariances]
     mixing = np.array([[_trace(a, b) for b in products] for a in products]) / size
     second = kappa**2 / parts.share
     system = np.eye(len(kappa)) - mixing * second
-    if np.linalg.cond(system) > 1.0 / _CONDITION:
-        warnings.warn(
-            "The rows used are about as many as the features and alpha is tiny: the variance "
-            "diverges there, and the prediction is unreliable. Raise alpha.",
-            TheoryWarning,
-            stacklevel=4,
-        )
     losses = np.array([_loss(parts, a, wbar) for a in range(len(kappa))])
     spreads = []
     for test in tests:
@@ -381,7 +368,13 @@ def _score_covariances(
         start = np.array([_trace(product, shape) for product in products]) / size
         factor = second * np.linalg.solve(system, start)
         spreads.append(wbar.T @ _times(test, wbar) + np.tensordot(factor, losses, axes=1))
-    return np.array(spreads)
+    return np.array(spreads), True
+
+
+def _unreliable(result: MixtureRidgeResult) -> MixtureRidgeResult:
+    """Return a result of the same shape that says nothing."""
+    mean, variance = np.multiply(result.mean, np.nan), np.multiply(result.variance, np.nan)
+    return MixtureRidgeResult(mean, variance, np.nan, np.nan, reliable=False)
 
 
 def _loss(parts: _Components, a: int, wbar: FloatArray) -> FloatArray:
@@ -426,7 +419,7 @@ def _result(
     if n_scores != n_classes:
         raise ValueError(
             f"mean has {n_classes} classes but the targets of groups have {n_scores} columns: give "
-            "one column a class, or scalar targets for two classes."
+            "one column per class, or scalar targets for two classes."
         )
     errors = ((np.eye(n_classes) - scores) ** 2).sum(1) + np.trace(spreads, axis1=1, axis2=2)
     accuracy = argmax_accuracy(scores, spreads.copy(), priors)

@@ -30,9 +30,9 @@ class Pruning(NamedTuple):
     contrast: FloatArray
 
 
-def pruning(label_noise: FloatArray, correct: FloatArray, wrong: FloatArray) -> Pruning:
+def pruning(noise_rate: FloatArray, correct: FloatArray, wrong: FloatArray) -> Pruning:
     """Return the share kept, ``phi (1 - eps) + rho eps``, and the contrast of the rest."""
-    right, bad = correct * (1.0 - label_noise), wrong * label_noise
+    right, bad = correct * (1.0 - noise_rate), wrong * noise_rate
     kept = right + bad
     contrast = np.divide(right - bad, kept, out=np.zeros_like(kept), where=kept > 0)
     return Pruning(kept, contrast)
@@ -45,7 +45,7 @@ def isotropic_mix(
     mean_norm: ArrayLike,
     *,
     alpha: ArrayLike,
-    label_noise: ArrayLike = 0.0,
+    noise_rate: ArrayLike = 0.0,
     keep_correct: ArrayLike = 1.0,
     keep_incorrect: ArrayLike = 1.0,
     weight: ArrayLike = 1.0,
@@ -66,7 +66,7 @@ def isotropic_mix(
     alpha : float or array-like
         Penalty per row of ``N = n_real + n_synthetic``. At ``np.inf`` mean and variance are those
         of the limit of alpha times the score; 0 where more rows are kept than features.
-    label_noise : float or array-like, default=0.0
+    noise_rate : float or array-like, default=0.0
         Share of wrong synthetic labels before pruning.
     keep_correct, keep_incorrect : float or array-like, default=1.0
         Probability that the verifier keeps a right label, and a wrong one.
@@ -108,7 +108,7 @@ def isotropic_mix(
     Examples
     --------
     >>> from skrmt.theory.synthetic_mix import isotropic_mix
-    >>> law = isotropic_mix(300, 600, 200, 1.0, alpha=1.0, label_noise=0.2, keep_correct=0.9,
+    >>> law = isotropic_mix(300, 600, 200, 1.0, alpha=1.0, noise_rate=0.2, keep_correct=0.9,
     ...                     keep_incorrect=0.2)
     >>> round(law.mean, 5), round(law.variance, 5), round(law.accuracy, 5)
     (0.28022, 0.11056, 0.80032)
@@ -119,7 +119,7 @@ def isotropic_mix(
         n_features=in_range("n_features", n_features, 0.0, np.inf, "neither", "A number."),
         mean_norm=in_range("mean_norm", mean_norm, 0.0, np.inf, "left", "It is a norm."),
         alpha=in_range("alpha", alpha, 0.0, np.inf, "both", "It is a ridge penalty."),
-        label_noise=in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE),
+        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", _RATE),
         keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
         keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),
         weight=in_range("weight", weight, 0.0, np.inf, "left", "It is a loss weight."),
@@ -234,7 +234,7 @@ def synthetic_only_accuracy(
     mean_norm: ArrayLike,
     *,
     alpha: ArrayLike,
-    label_noise: ArrayLike = 0.0,
+    noise_rate: ArrayLike = 0.0,
     keep_correct: ArrayLike = 1.0,
     keep_incorrect: ArrayLike = 1.0,
 ) -> FloatOrArray:
@@ -250,7 +250,7 @@ def synthetic_only_accuracy(
         Norm of the mean, the right one.
     alpha : float or array-like
         Penalty per row, positive; ``np.inf`` allowed.
-    label_noise, keep_correct, keep_incorrect : float or array-like
+    noise_rate, keep_correct, keep_incorrect : float or array-like
         As in `isotropic_mix`.
 
     Returns
@@ -283,7 +283,7 @@ def synthetic_only_accuracy(
     Examples
     --------
     >>> from skrmt.theory.synthetic_mix import synthetic_only_accuracy
-    >>> round(synthetic_only_accuracy(1000, 100, 1.0, alpha=1.0, label_noise=0.4,
+    >>> round(synthetic_only_accuracy(1000, 100, 1.0, alpha=1.0, noise_rate=0.4,
     ...                               keep_correct=0.8, keep_incorrect=0.3), 4)
     0.7749
     """
@@ -292,7 +292,7 @@ def synthetic_only_accuracy(
         n_features=in_range("n_features", n_features, 0.0, np.inf, "neither", "A number."),
         mean_norm=in_range("mean_norm", mean_norm, 0.0, np.inf, "left", "It is a norm."),
         alpha=in_range("alpha", alpha, 0.0, np.inf, "right", "It is a ridge penalty."),
-        label_noise=in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE),
+        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", _RATE),
         keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
         keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),
     )
@@ -331,7 +331,7 @@ def shrinkage(eta: FloatArray, g: FloatArray, norm: FloatArray) -> tuple[FloatAr
     return np.where(finite, ratio, 0.0), np.where(finite, q, 0.0)
 
 
-def critical_label_noise(keep_correct: ArrayLike, keep_incorrect: ArrayLike) -> FloatOrArray:
+def critical_noise_rate(keep_correct: ArrayLike, keep_incorrect: ArrayLike) -> FloatOrArray:
     r"""Return the label noise at which synthetic rows alone stop teaching, and begin to mislead.
 
     Parameters
@@ -346,8 +346,8 @@ def critical_label_noise(keep_correct: ArrayLike, keep_incorrect: ArrayLike) -> 
 
     Examples
     --------
-    >>> from skrmt.theory.synthetic_mix import critical_label_noise
-    >>> round(critical_label_noise(0.8, 0.3), 6)
+    >>> from skrmt.theory.synthetic_mix import critical_noise_rate
+    >>> round(critical_noise_rate(0.8, 0.3), 6)
     0.727273
     """
     correct, wrong = broadcast(
@@ -371,7 +371,7 @@ def transition_slope(
     Parameters
     ----------
     ratio : float or array-like
-        Features a synthetic row before pruning, p/m.
+        Features per synthetic row before pruning, p/m.
     mean_norm : float or array-like
         Norm of the mean.
     alpha : float or array-like
@@ -414,7 +414,7 @@ def transition_slope(
 
 
 def infinite_sample_accuracy(
-    label_noise: ArrayLike,
+    noise_rate: ArrayLike,
     mean_norm: ArrayLike,
     keep_correct: ArrayLike = 1.0,
     keep_incorrect: ArrayLike = 1.0,
@@ -423,7 +423,7 @@ def infinite_sample_accuracy(
 
     Parameters
     ----------
-    label_noise : float or array-like
+    noise_rate : float or array-like
         Share of wrong labels before pruning.
     mean_norm : float or array-like
         Norm of the mean.
@@ -447,7 +447,7 @@ def infinite_sample_accuracy(
     array([0.8413, 0.1587])
     """
     noise, norm, correct, wrong = broadcast(
-        label_noise=in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE),
+        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", _RATE),
         mean_norm=in_range("mean_norm", mean_norm, 0.0, np.inf, "left", "It is a norm."),
         keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
         keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),

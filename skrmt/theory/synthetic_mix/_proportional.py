@@ -56,7 +56,7 @@ def proportional_mix(
     n_total : array-like of shape (...)
         N, the unit of the penalty.
     spectrum : array-like of shape (b,)
-        Eigenvalues of C, one a bin.
+        Eigenvalues of C, one per bin.
     multiplicity : array-like of shape (b,)
         Number of features in each bin.
     scales : array-like of shape (..., G)
@@ -79,7 +79,7 @@ def proportional_mix(
         g(\delta) = \sum_k \frac{c_k\omega_k\sigma_k}{1+\omega_k\sigma_k\delta},
 
     whose residual is monotone in :math:`\log\delta`: it is bracketed and bisected with Newton
-    steps. A cell costs O(b) an iteration and O(b G^2 + G^3) at the end.
+    steps. A cell costs O(b) per iteration and O(b G^2 + G^3) at the end.
 
     References
     ----------

@@ -57,13 +57,13 @@ class PrunedMoments(NamedTuple):
 
 
 def verifier_value(
-    label_noise: ArrayLike, keep_correct: ArrayLike, keep_incorrect: ArrayLike
+    noise_rate: ArrayLike, keep_correct: ArrayLike, keep_incorrect: ArrayLike
 ) -> FloatOrArray:
     r"""Return how many real rows a generated row is worth behind a verifier.
 
     Parameters
     ----------
-    label_noise : float or array-like
+    noise_rate : float or array-like
         Share of wrong labels before pruning.
     keep_correct, keep_incorrect : float or array-like
         Probability that the verifier keeps a right label, and a wrong one.
@@ -83,7 +83,7 @@ def verifier_value(
     (0.8, 0.36)
     """
     noise, correct, wrong = broadcast(
-        label_noise=in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE),
+        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", _RATE),
         keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
         keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),
     )
@@ -93,7 +93,7 @@ def verifier_value(
 
 def break_even_size(
     n_real: ArrayLike,
-    label_noise: ArrayLike,
+    noise_rate: ArrayLike,
     keep_correct: ArrayLike = 1.0,
     keep_incorrect: ArrayLike = 1.0,
 ) -> FloatOrArray:
@@ -103,7 +103,7 @@ def break_even_size(
     ----------
     n_real : float or array-like
         Real rows.
-    label_noise, keep_correct, keep_incorrect : float or array-like
+    noise_rate, keep_correct, keep_incorrect : float or array-like
         As in `verifier_value`.
 
     Returns
@@ -125,7 +125,7 @@ def break_even_size(
     """
     size, noise, correct, wrong = broadcast(
         n_real=in_range("n_real", n_real, 0.0, np.inf, "left", _ROWS),
-        label_noise=in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE),
+        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", _RATE),
         keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
         keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),
     )
@@ -143,7 +143,7 @@ def break_even_size(
 def optimal_averaging_weights(
     n_samples: ArrayLike,
     means: ArrayLike,
-    label_errors: ArrayLike,
+    noise_rates: ArrayLike,
     mean: ArrayLike,
     covariances: ArrayLike | list[Any] = 1.0,
     covariance: ArrayLike = 1.0,
@@ -156,7 +156,7 @@ def optimal_averaging_weights(
         Rows of each group, positive.
     means : array-like of shape (G, p)
         Mean of the rows of each group times their true class.
-    label_errors : array-like of shape (G,)
+    noise_rates : array-like of shape (G,)
         Share of wrong labels in each.
     mean : array-like of shape (p,)
         Mean of the test points times their class.
@@ -200,12 +200,12 @@ def optimal_averaging_weights(
     """
     sizes = np.atleast_1d(in_range("n_samples", n_samples, 0.0, np.inf, "neither", _ROWS))
     target = finite_floats("mean", mean, "Give one mean.")
-    centres = np.atleast_2d(finite_floats("means", means, "Give one mean a group."))
-    errors = np.atleast_1d(in_range("label_errors", label_errors, 0.0, 1.0, "both", _RATE))
+    centres = np.atleast_2d(finite_floats("means", means, "Give one mean per group."))
+    errors = np.atleast_1d(in_range("noise_rates", noise_rates, 0.0, 1.0, "both", _RATE))
     if centres.shape != (len(sizes), len(target)) or errors.shape != sizes.shape:
         raise ValueError(
-            f"n_samples, means and label_errors have shapes {sizes.shape}, {centres.shape} and "
-            f"{errors.shape}: give one entry a group, and means of {len(target)} features."
+            f"n_samples, means and noise_rates have shapes {sizes.shape}, {centres.shape} and "
+            f"{errors.shape}: give one entry per group, and means of {len(target)} features."
         )
     forms = _group_covariances(covariances, len(sizes))
     test = np.asarray(covariance, dtype=float)
@@ -224,7 +224,7 @@ def optimal_averaging_weights(
 
 
 def _group_covariances(covariances: Any, n_groups: int) -> list[FloatArray]:
-    """Return one covariance a group."""
+    """Return one covariance per group."""
     if isinstance(covariances, (list, tuple)) or np.ndim(covariances) > 0:
         if len(covariances) != n_groups:
             raise ValueError(
@@ -256,7 +256,7 @@ def pruned_gaussian_moments(
     direction: ArrayLike,
     threshold: float,
     *,
-    label_noise: float = 0.0,
+    noise_rate: float = 0.0,
 ) -> PrunedMoments:
     r"""Return the moments of synthetic rows whose labelled score reaches a threshold.
 
@@ -271,7 +271,7 @@ def pruned_gaussian_moments(
     threshold : float
         Smallest score kept, label times the product of direction and row; ``-np.inf`` keeps every
         row.
-    label_noise : float, default=0.0
+    noise_rate : float, default=0.0
         Share of wrong labels before pruning.
 
     Returns
@@ -301,7 +301,7 @@ def pruned_gaussian_moments(
     >>> import numpy as np
     >>> from skrmt.theory.synthetic_mix import pruned_gaussian_moments
     >>> mean, verifier = 1.2 * np.eye(3)[0], np.array([0.8, 0.0, 0.6])
-    >>> moments = pruned_gaussian_moments(mean, 1.0, verifier, 0.0, label_noise=0.35)
+    >>> moments = pruned_gaussian_moments(mean, 1.0, verifier, 0.0, noise_rate=0.35)
     >>> round(moments.keep_rate, 5), round(moments.keep_correct, 5)
     (0.59944, 0.83147)
     """
@@ -311,7 +311,7 @@ def pruned_gaussian_moments(
         raise ValueError(f"mean and direction have shapes {mu.shape} and {v.shape}: give (p,).")
     form = finite_floats("covariance", covariance, "Give a variance, a diagonal or a matrix.")
     matrix = form if form.ndim == 2 else np.diag(np.broadcast_to(form, mu.shape))
-    noise = float(in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE))
+    noise = float(in_range("noise_rate", noise_rate, 0.0, 1.0, "both", _RATE))
     cut = float(in_range("threshold", threshold, -np.inf, np.inf, "left", "Give a number."))
     spread = matrix @ v
     variance = float(v @ spread)
@@ -351,7 +351,7 @@ def estimated_generator(
     mean_norm: float,
     *,
     alpha: float,
-    label_noise: float = 0.0,
+    noise_rate: float = 0.0,
     keep_correct: float = 1.0,
     keep_incorrect: float = 1.0,
     weight: float = 1.0,
@@ -373,7 +373,7 @@ def estimated_generator(
         Norm of the mean; real classes have the covariance I.
     alpha : float
         Penalty per row of ``n_real + n_synthetic``, positive.
-    label_noise : float, default=0.0
+    noise_rate : float, default=0.0
         As in `isotropic_mix`, like the next three.
     keep_correct, keep_incorrect : float, default=1.0
         Probability that the verifier keeps a right label, and a wrong one.
@@ -411,7 +411,7 @@ def estimated_generator(
     Examples
     --------
     >>> from skrmt.theory.synthetic_mix import estimated_generator
-    >>> law = estimated_generator(400, 400, 800, 200, 0.7, alpha=1.0, label_noise=0.2,
+    >>> law = estimated_generator(400, 400, 800, 200, 0.7, alpha=1.0, noise_rate=0.2,
     ...                           keep_incorrect=0.0)
     >>> round(law.accuracy, 5)
     0.72122
@@ -422,7 +422,7 @@ def estimated_generator(
     p = float(in_range("n_features", n_features, 0.0, np.inf, "neither", "A number."))
     norm = float(in_range("mean_norm", mean_norm, 0.0, np.inf, "left", "It is a norm."))
     gamma = float(in_range("alpha", alpha, 0.0, np.inf, "neither", "It is a ridge penalty."))
-    noise = in_range("label_noise", label_noise, 0.0, 1.0, "both", _RATE)
+    noise = in_range("noise_rate", noise_rate, 0.0, 1.0, "both", _RATE)
     correct = in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE)
     wrong = in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE)
     omega = float(in_range("weight", weight, 0.0, np.inf, "left", "It is a loss weight."))

@@ -15,9 +15,9 @@ from skrmt.linear_model import SyntheticMixClassifier
 from skrmt.theory.synthetic_mix import isotropic_mix
 
 SETTINGS = [
-    {"label_noise": 0.3, "keep_correct": 0.85, "keep_incorrect": 0.25, "mean_scale": 0.8},
-    {"label_noise": 0.2, "mean_orthogonal": 0.6},
-    {"label_noise": 0.45, "n_classes": 3, "mean_norm": 1.2},
+    {"noise_rate": 0.3, "keep_correct": 0.85, "keep_incorrect": 0.25, "mean_scale": 0.8},
+    {"noise_rate": 0.2, "mean_orthogonal": 0.6},
+    {"noise_rate": 0.45, "n_classes": 3, "mean_norm": 1.2},
 ]
 
 
@@ -55,10 +55,10 @@ def test_claims_are_right_on_average(setting):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_unknowns_are_estimated(setting):
     models, _ = fits(setting, 25)
-    noise = column(models, "label_noise_")
+    noise = column(models, "noise_rate_")
     n_classes = setting.get("n_classes", 2)
     # Variance ratios stand for the unknown spread of synthetic scores: within 0.02.
-    assert abs(noise.mean() - setting["label_noise"]) < 4 * noise.std() / 5 + 0.02
+    assert abs(noise.mean() - setting["noise_rate"]) < 4 * noise.std() / 5 + 0.02
     rates = column(models, "keep_rates_")
     expected = [setting.get("keep_correct", 1.0), setting.get("keep_incorrect", 1.0)]
     assert (np.abs(rates.mean(0) - expected) < 4 * rates.std(0) / 5 + 0.03).all()
@@ -87,9 +87,9 @@ def test_weighted_rows_have_the_effective_size():
 
 
 def test_bad_labels_are_left_out_and_good_ones_used():
-    bad, _ = fits({"label_noise": 0.5}, 5)
+    bad, _ = fits({"noise_rate": 0.5}, 5)
     assert np.median(column(bad, "synthetic_weight_")) < 0.1
-    good, truths = fits({"label_noise": 0.1}, 8, n_real=60)
+    good, truths = fits({"noise_rate": 0.1}, 8, n_real=60)
     assert np.median(column(good, "synthetic_weight_")) > 0.1
     data = make_synthetic_mix(60, 0, 60, mean_norm=1.5, n_test=4000, random_state=0)
     alone = SyntheticMixClassifier().fit(data.X, data.y).score(data.X_test, data.y_test)
@@ -98,13 +98,13 @@ def test_bad_labels_are_left_out_and_good_ones_used():
 
 
 def test_plan_follows_the_truth():
-    setting = {"label_noise": 0.3, "mean_norm": 1.5}
+    setting = {"noise_rate": 0.3, "mean_norm": 1.5}
     models, _ = fits(setting, 12)
     planned = np.mean([m.plan([200, 800, 8000], [0.0, 0.4]).accuracy for m in models], axis=0)
     spread = np.std([m.plan([800], [0.4]).accuracy for m in models])
     for i, m in enumerate((200, 800, 8000)):
         alphas = np.geomspace(1e-3, 1e2, 30)
-        truth = isotropic_mix(150, m, 60, 1.5, alpha=alphas, label_noise=0.3, weight=0.4)
+        truth = isotropic_mix(150, m, 60, 1.5, alpha=alphas, noise_rate=0.3, weight=0.4)
         assert abs(planned[i, 1] - truth.accuracy.max()) < 4 * spread / np.sqrt(12) + 0.01
     alone = isotropic_mix(150, 0, 60, 1.5, alpha=np.geomspace(1e-3, 1e2, 30)).accuracy.max()
     np.testing.assert_allclose(planned[:, 0], alone, atol=4 * spread / np.sqrt(12) + 0.01)
@@ -130,7 +130,7 @@ def test_plan_shapes_and_frames():
 
 
 def test_value_of_a_sample():
-    models, _ = fits({"label_noise": 0.2}, 20, n_real=60, n_synthetic=300)
+    models, _ = fits({"noise_rate": 0.2}, 20, n_real=60, n_synthetic=300)
     values = np.array([model.value_of_sample() for model in models])
     # Theory for right means at the best penalty: (1 - 2 * 0.2)^2 = 0.36 real rows each.
     assert 0.1 < np.median(values) < 0.9
