@@ -16,8 +16,8 @@ from ..noisy_labels._decision import argmax_accuracy
 _SWEEPS = 10_000
 _TOLERANCE = 1e-12
 _LARGEST_CONDITION = 1e6
-"""Of the system of the variances, which is singular at interpolation. The next term in 1/n is larger
-by this factor over n: beyond it, the leading term means nothing for less than a million rows."""
+"""Of the system of the variances, which is singular at interpolation. The next term in 1/n is
+larger by this factor over n: beyond it the leading one means nothing below a million rows."""
 
 
 class MixtureGroup(NamedTuple):
@@ -342,7 +342,8 @@ def _test_covariances(covariance: Any, n_classes: int, p: int, dense: bool) -> l
     if np.ndim(covariance) == 3:
         if len(np.asarray(covariance)) != n_classes:
             raise ValueError(
-                f"covariance must have one matrix per class, {n_classes}, got {np.shape(covariance)}."
+                f"covariance must have {n_classes} matrices, one per class, got shape "
+                f"{np.shape(covariance)}."
             )
         return [_form("covariance", matrix, p, dense) for matrix in np.asarray(covariance)]
     return [_form("covariance", covariance, p, dense)]
