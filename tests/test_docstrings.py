@@ -12,8 +12,7 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
-from numpydoc.docscrape import ClassDoc, FunctionDoc
+from numpydoc.docscrape import ClassDoc
 from numpydoc.validate import validate
 
 from skrmt.utils._discovery import public_modules
@@ -68,17 +67,28 @@ def errors(name: str, ignored: frozenset[str] = frozenset()) -> list[str]:
     return [f"{name}: {code} {text}" for code, text in found if code in CODES - ignored]
 
 
-@pytest.mark.parametrize("name", list(public_objects()))
-def test_docstring(name):
-    obj = public_objects()[name]
-    no_parameters = is_named_tuple(obj) or issubclass_of(obj, BaseException)
-    ignored = {code for code in CODES if code.startswith("PR")} if no_parameters else set()
-    assert errors(name, frozenset(ignored)) == []
+def nothing(problems: list[str]) -> None:
+    """Fail with a list, a line for each entry."""
+    assert not problems, "\n" + "\n".join(problems)
 
 
-@pytest.mark.parametrize("name", public_methods())
-def test_docstring_of_methods(name):
-    assert errors(name) == []
+def functions_and_classes() -> dict[str, object]:
+    """Return the public objects that are no results."""
+    return {name: obj for name, obj in public_objects().items() if not is_named_tuple(obj)}
+
+
+def test_docstrings_are_complete():
+    problems = []
+    for name, obj in public_objects().items():
+        no_parameters = is_named_tuple(obj) or issubclass_of(obj, BaseException)
+        ignored = {code for code in CODES if code.startswith("PR")} if no_parameters else set()
+        problems += errors(name, frozenset(ignored))
+    assert len(public_objects()) > 200
+    nothing(problems)
+
+
+def test_docstrings_of_methods_are_complete():
+    nothing([problem for name in public_methods() for problem in errors(name)])
 
 
 def issubclass_of(obj: object, base: type) -> bool:
@@ -86,45 +96,46 @@ def issubclass_of(obj: object, base: type) -> bool:
     return inspect.isclass(obj) and issubclass(obj, base)
 
 
-def sections(obj: object) -> ClassDoc | FunctionDoc:
-    """Return the parsed docstring."""
-    return ClassDoc(obj) if inspect.isclass(obj) else FunctionDoc(obj)
+def test_every_function_and_class_has_an_example():
+    nothing(
+        [
+            f"{name} has no example"
+            for name, obj in functions_and_classes().items()
+            if not re.search(r"^Examples\n-+\n(.*\n)*?>>> ", inspect.getdoc(obj) or "", re.M)
+        ]
+    )
 
 
-@pytest.mark.parametrize("name", list(public_objects()))
-def test_example(name):
-    obj = public_objects()[name]
-    if is_named_tuple(obj):
-        return
-    assert ">>>" in "\n".join(sections(obj)["Examples"]), f"{name} has no example"
+def test_named_tuples_document_each_field():
+    problems = []
+    for name, obj in public_objects().items():
+        if is_named_tuple(obj):
+            doc = ClassDoc(obj, config={"show_class_members": False})
+            documented = {
+                part.strip()
+                for section in ("Attributes", "Parameters")
+                for parameter in doc[section]
+                for part in parameter.name.split(",")
+            }
+            problems += [f"{name}.{field}" for field in obj._fields if field not in documented]
+    nothing(problems)
 
 
-@pytest.mark.parametrize("name", list(public_objects()))
-def test_named_tuples_document_each_field(name):
-    obj = public_objects()[name]
-    if not is_named_tuple(obj):
-        return
-    doc = ClassDoc(obj, config={"show_class_members": False})
-    documented = {
-        part.strip()
-        for section in ("Attributes", "Parameters")
-        for parameter in doc[section]
-        for part in parameter.name.split(",")
-    }
-    assert set(obj._fields) <= documented
-
-
-@pytest.mark.parametrize("name", public_modules())
-def test_public_functions_of_a_module_are_listed(name):
+def test_public_functions_of_a_module_are_listed():
     """What a public module defines without an underscore is in its `__all__`."""
-    module = importlib.import_module(name)
-    assert module.__doc__
-    defined = {
-        member
-        for member, obj in vars(module).items()
-        if not member.startswith("_") and getattr(obj, "__module__", None) == name
-    }
-    assert defined <= set(module.__all__)
+    problems = []
+    for name in public_modules():
+        module = importlib.import_module(name)
+        if not module.__doc__:
+            problems.append(f"{name} has no docstring")
+        problems += [
+            f"{name}.{member} is not in __all__"
+            for member, obj in vars(module).items()
+            if not member.startswith("_")
+            and getattr(obj, "__module__", None) == name
+            and member not in module.__all__
+        ]
+    nothing(problems)
 
 
 def test_the_validation_sees_a_missing_parameter(monkeypatch):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,10 +85,12 @@ def relative_name(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-def imports(path: Path, root: Path = ROOT) -> Iterator[Import]:
-    """Yield what a file imports, with relative names resolved."""
+@functools.cache
+def imports(path: Path) -> tuple[Import, ...]:
+    """Return what a file imports, with relative names resolved."""
+    root = ROOT if path.is_relative_to(ROOT) else PACKAGE.parent
     package = path.relative_to(root).parent.parts
-    yield from _walk(ast.parse(path.read_bytes()), package, False)
+    return tuple(_walk(ast.parse(path.read_bytes()), package, False))
 
 
 def _walk(node: ast.AST, package: tuple[str, ...], in_function: bool) -> Iterator[Import]:
@@ -132,51 +136,153 @@ def forbidden(path: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative_name)
-def test_layers(path):
-    assert forbidden(path) == []
+def private_parts(found: Import) -> list[str]:
+    """Return the parts of a dotted name that are private."""
+    return [part for part in [*found.module.split("."), found.name] if part.startswith("_")]
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative_name)
-def test_heavy_packages_only_inside_functions(path):
+def nothing(problems: list[str]) -> None:
+    """Fail with a list, a line for each entry."""
+    assert not problems, "\n" + "\n".join(problems)
+
+
+def test_layers():
+    nothing([problem for path in FILES for problem in forbidden(path)])
+
+
+def test_heavy_packages_only_inside_functions():
     heavy = [
         f"{relative_name(path)}:{found.line} imports {found.top} when it is imported"
+        for path in FILES
         for found in imports(path)
         if found.top in HEAVY and not found.in_function
     ]
-    assert heavy == []
+    nothing(heavy)
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative_name)
-def test_private_scikit_learn_only_in_one_file(path):
-    if relative_name(path) == "utils/_sklearn_compat.py":
-        return
+def test_private_scikit_learn_only_in_one_file():
     private = [
         f"{relative_name(path)}:{found.line} imports {found.module}.{found.name}"
+        for path in FILES
+        if relative_name(path) != "utils/_sklearn_compat.py"
         for found in imports(path)
-        if found.top == "sklearn"
-        and any(part.startswith("_") for part in [*found.module.split("."), found.name])
+        if found.top == "sklearn" and private_parts(found)
     ]
-    assert private == []
+    nothing(private)
 
 
-def test_public_code_uses_public_names():
-    folders = [ROOT / "benchmarks", ROOT / "docs"]
-    built = {"_build", "auto_examples"}
+def folder(found: Import) -> str:
+    """Return the folder of the package from which something is imported, "" for its root."""
+    place = PACKAGE
+    for part in [*found.module.split("."), found.name][1:]:
+        if not (place / part).is_dir() or not part:
+            break
+        place /= part
+    return place.relative_to(PACKAGE).as_posix().removeprefix(".")
+
+
+def arrows() -> dict[str, set[str]]:
+    """Return which folder imports which others when it is imported.
+
+    What an `__init__.py` re-exports from its own subfolders is no arrow.
+    """
+    graph: dict[str, set[str]] = {}
+    for path in FILES:
+        here = path.parent.relative_to(PACKAGE).as_posix().removeprefix(".")
+        targets = {
+            folder(found)
+            for found in imports(path)
+            if found.module.split(".")[0] == "skrmt" and not found.in_function
+        }
+        if path.name == "__init__.py":
+            targets = {target for target in targets if not target.startswith(f"{here}/")}
+        graph.setdefault(here, set()).update(targets - {here, ""})
+    return graph
+
+
+@pytest.mark.xfail(reason="policy and self_play import each other")
+def test_no_cycle_between_folders():
+    graph = arrows()
+    assert len(graph) > 20
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def test_public_code_and_the_command_line_use_public_names():
+    folders = [ROOT / "benchmarks", ROOT / "docs", PACKAGE / "_cli"]
+    left_out = {"_build", "auto_examples"}
     files = [
         path
-        for folder in folders
-        for path in folder.rglob("*.py")
-        if not built & set(path.relative_to(ROOT).parts)
+        for place in folders
+        for path in place.rglob("*.py")
+        if not left_out & set(path.relative_to(ROOT).parts)
     ]
     private = [
         f"{path.relative_to(ROOT)}:{found.line} imports {found.module}.{found.name}"
         for path in files
         for found in imports(path)
         if found.module.split(".")[0] == "skrmt"
-        and any(part.startswith("_") for part in [*found.module.split("."), found.name])
+        and private_parts(found)
+        and not (
+            PACKAGE in path.parents and {"_cli", "_install", "_optional"} & {*private_parts(found)}
+        )
     ]
-    assert private == []
+    nothing(private)
+
+
+SEEN_FROM = {
+    "dask": {"linear_model", "preference", "cluster"},
+    "gpu": set(),
+    "properties": set(),
+}
+"""Folder of tests: the subjects whose kernels they may import, if not the one of its name."""
+
+
+def kernels(path: Path) -> set[str]:
+    """Return the subpackages whose private modules a test may import from."""
+    parts = path.relative_to(ROOT / "tests").parts
+    shared = {"utils", "linalg", "_install"}
+    if len(parts) == 1:
+        return shared
+    if parts[0] == "cli":
+        return shared | {"_cli", "__main__"}
+    return shared | SEEN_FROM.get(parts[0], {parts[0]})
+
+
+def is_record(found: Import) -> bool:
+    """Tell whether a name of a private module is a NamedTuple."""
+    member = getattr(importlib.import_module(found.module), found.name, None)
+    return isinstance(member, type) and issubclass(member, tuple) and hasattr(member, "_fields")
+
+
+def improper(path: Path) -> list[str]:
+    """Return the private names that a test imports and should not."""
+    return [
+        f"{path.relative_to(ROOT)}:{found.line} imports {found.module}.{found.name}"
+        for found in imports(path)
+        if found.module.split(".")[0] == "skrmt"
+        and any(part not in {"__main__", "_install"} for part in private_parts(found))
+        and (
+            found.top.split(".")[1] not in kernels(path)
+            or (found.name.startswith("_") and not is_module(found) and not compat(found))
+            or is_record(found)
+        )
+    ]
+
+
+def is_module(found: Import) -> bool:
+    """Tell whether a name is a module, which a test needs whole to replace a part of it."""
+    return (ROOT / Path(*found.module.split(".")) / f"{found.name}.py").is_file()
+
+
+def compat(found: Import) -> bool:
+    """Tell whether the name is scikit-learn's own."""
+    return found.module == "skrmt.utils._sklearn_compat"
+
+
+@pytest.mark.xfail(reason="some still build records of private modules")
+def test_tests_import_public_names_and_the_kernels_of_their_subject():
+    files = sorted((ROOT / "tests").rglob("*.py"))
+    nothing([problem for path in files for problem in improper(path)])
 
 
 def test_names_of_modules():
@@ -186,19 +292,26 @@ def test_names_of_modules():
     public = {
         name
         for name in names
-        if name.count("/") and not name.startswith("theory/") and "/_" not in name
+        if name.count("/")
+        and not name.endswith("/__init__.py")
+        and not name.rpartition("/")[2].startswith("_")
     }
-    assert public <= {"utils/testing.py"}
+    assert public == {"utils/testing.py"}
 
 
-@pytest.mark.parametrize("name", public_subpackages())
-def test_subpackage_declares_its_names_and_checks_the_installation(name):
-    module = importlib.import_module(name)
-    assert sorted(set(module.__all__)) == sorted(module.__all__)
-    assert [public for public in module.__all__ if not hasattr(module, public)] == []
-    source = ast.parse(Path(module.__file__).read_bytes())
-    called = {ast.unparse(node.value) for node in source.body if isinstance(node, ast.Expr)}
-    assert called & {"check()", "_install.check()"}
+def test_subpackages_declare_their_names_and_check_the_installation():
+    problems = []
+    for name in public_subpackages():
+        module = importlib.import_module(name)
+        missing = [public for public in module.__all__ if not hasattr(module, public)]
+        problems += [f"{name}.{public} is not there" for public in missing]
+        if len(set(module.__all__)) < len(module.__all__):
+            problems.append(f"{name}.__all__ names something twice")
+        source = ast.parse(Path(module.__file__).read_bytes())
+        called = {ast.unparse(node.value) for node in source.body if isinstance(node, ast.Expr)}
+        if not called & {"check()", "_install.check()"}:
+            problems.append(f"{name} does not check the installation")
+    nothing(problems)
 
 
 def run_python(code: str) -> str:
@@ -230,30 +343,31 @@ print(sorted({HEAVY!r} & set(sys.modules) - loaded), state.changed(before, state
     assert run_python(code) == "[] []"
 
 
-@pytest.mark.parametrize(
-    ("where", "code", "broken"),
-    [
-        ("theory/sgd.py", "import sklearn", True),
-        ("theory/sgd.py", "from ..linalg import ridge_basis", True),
-        ("theory/sgd.py", "from . import _fixed_point\nimport numpy as np", False),
-        ("linalg/_cp.py", "def f():\n    import tensorly", True),
-        ("linalg/_backend.py", "def f():\n    import tensorly", False),
-        ("linear_model/_x.py", "from ..cluster import Y", True),
-        ("linear_model/_x.py", "from .. import datasets", True),
-        ("linear_model/_x.py", "from ..model_selection import X\nimport sklearn", False),
-        ("datasets/_x.py", "from ..model_selection import X", True),
-        ("inspection/_x.py", "from ..linear_model import X", True),
-        ("model_selection/_x.py", "from ..linear_model import X", True),
-        ("utils/_x.py", "import sklearn.base", True),
-        ("preference/_trainer.py", "def f():\n    import torch", False),
-        ("preference/_losses.py", "def f():\n    import torch", True),
-        ("__main__.py", "def f():\n    import pandas", False),
-    ],
-)
-def test_the_rules_see_what_they_should(tmp_path, monkeypatch, where, code, broken):
-    path = tmp_path / "skrmt" / where
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(code)
+RULES = [
+    ("theory/sgd.py", "import sklearn", True),
+    ("theory/sgd.py", "from ..linalg import ridge_basis", True),
+    ("theory/sgd.py", "from . import _fixed_point\nimport numpy as np", False),
+    ("linalg/_cp.py", "def f():\n    import tensorly", True),
+    ("linalg/_backend.py", "def f():\n    import tensorly", False),
+    ("linear_model/_x.py", "from ..cluster import Y", True),
+    ("linear_model/_x.py", "from .. import datasets", True),
+    ("linear_model/_x.py", "from ..model_selection import X\nimport sklearn", False),
+    ("datasets/_x.py", "from ..model_selection import X", True),
+    ("inspection/_x.py", "from ..linear_model import X", True),
+    ("model_selection/_x.py", "from ..linear_model import X", True),
+    ("utils/_x.py", "import sklearn.base", True),
+    ("preference/_trainer.py", "def f():\n    import torch", False),
+    ("preference/_losses.py", "def f():\n    import torch", True),
+    ("__main__.py", "def f():\n    import pandas", False),
+]
+"""A file, its source, and whether it breaks a rule."""
+
+
+def test_the_rules_see_what_they_should(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "PACKAGE", tmp_path / "skrmt")
-    monkeypatch.setattr(imports, "__defaults__", (tmp_path,))
-    assert bool(forbidden(path)) == broken
+    for where, code, broken in RULES:
+        path = tmp_path / "skrmt" / where
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code)
+        imports.cache_clear()
+        assert bool(forbidden(path)) == broken, (where, code)

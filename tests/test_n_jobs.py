@@ -176,7 +176,7 @@ def serial():
     return result
 
 
-@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+@pytest.mark.parametrize("backend", ["threading", "loky"])
 @pytest.mark.parametrize("name", CASES)
 def test_the_result_does_not_depend_on_jobs(name, backend, serial):
     options = {"inner_max_num_threads": 1} if backend == "loky" else {}

@@ -310,10 +310,6 @@ def test_heavier_tails_are_less_normal(seed, n):
     assert normality_test(noise**3, np.ones(n)) < 1e-3
 
 
-@pytest.mark.property_of(
-    "estimation.class_geometry", "estimation.ClassGeometry", "estimation.generator_shift",
-    "estimation.leak_pvalue",
-)  # fmt: skip
 @given(SEEDS, st.floats(0.3, 3.0), st.floats(-3, 3))
 def test_class_geometry_ignores_the_origin_and_shows_a_larger_scale(seed, scale, shift):
     rng = np.random.default_rng(seed)
