@@ -499,7 +499,7 @@ DATA: list[tuple[str, Any, str]] = [
     ("display-tensor", lambda: inspection.TensorPhaseDiagramDisplay.from_theory((5,)), "dims"),
     ("display-views", lambda: inspection.ViewPhaseDiagramDisplay.from_theory(
         n_samples=9, n_features=9, n_views=9, method="x"), "method"),
-    ("display-seeds", lambda: inspection.SeedAccuracyDisplay.from_theory(
+    ("display-seeds", lambda: inspection.KnownPairsDisplay.from_theory(
         [2.0], n_queries=10), "rho"),
     ("display-floor", lambda: inspection.NoiseFloorDisplay.from_theory([-1.0], 0.25),
      "eigenvalues"),

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 
-from skrmt.inspection import CKAMatrixDisplay, ScoreMatrixDisplay, SeedAccuracyDisplay
+from skrmt.inspection import CKAMatrixDisplay, KnownPairsDisplay, ScoreMatrixDisplay
 from skrmt.matching import EncoderMatcher, cka_matrix
 
 images = load_digits().images
@@ -105,5 +105,5 @@ for m in sizes:
 model = EncoderMatcher(random_state=0).fit(X[:80], Y[:80])
 accuracies = np.linspace(0.02, 0.6, 40)
 seeds = [model.required_seeds(accuracy, n_queries=200) for accuracy in accuracies]
-SeedAccuracyDisplay(seeds, {"correlated features": accuracies}, points=(sizes, measured)).plot()
+KnownPairsDisplay(seeds, {"correlated features": accuracies}, points=(sizes, measured)).plot()
 plt.show()

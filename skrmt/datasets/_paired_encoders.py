@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import check_random_state
+
+from ..utils._random import fresh_random_state
 
 
 class PairedEncoders(NamedTuple):
@@ -18,7 +19,7 @@ class PairedEncoders(NamedTuple):
     Y : ndarray of shape (n, q)
         Embeddings by the second, in the same order.
     latent : ndarray of shape (n, k)
-        What both see.
+        Latent variables that both see.
     """
 
     X: np.ndarray
@@ -110,7 +111,7 @@ def make_paired_encoders(
     noise = np.broadcast_to(np.asarray(noise_std, dtype=float), (2,))
     if not (np.isfinite(noise) & (noise >= 0)).all():
         raise ValueError(f"noise_std must hold numbers of 0 or more, got {noise_std!r}.")
-    rng = check_random_state(_fresh(random_state))
+    rng = fresh_random_state(random_state)
     latent = rng.standard_normal((n_samples, n_latent))
     sides = []
     for width, spread, bent in zip(
@@ -160,7 +161,7 @@ def make_correlated_graphs(n_items=200, correlation=0.7, *, random_state=None):
         raise ValueError(f"n_items must be a whole number of 1 or more, got {n_items!r}.")
     if not -1 <= correlation <= 1:
         raise ValueError(f"correlation must be in [-1, 1], got {correlation!r}.")
-    rng = check_random_state(_fresh(random_state))
+    rng = fresh_random_state(random_state)
 
     def wigner():
         G = rng.standard_normal((n_items, n_items))
@@ -171,10 +172,3 @@ def make_correlated_graphs(n_items=200, correlation=0.7, *, random_state=None):
     order = rng.permutation(n_items)
     indices = np.argsort(order)
     return CorrelatedGraphs(A, B[np.ix_(order, order)], indices)
-
-
-def _fresh(random_state):
-    """Return a source of randomness that leaves the global one alone."""
-    if random_state is not None:
-        return random_state
-    return np.random.RandomState(np.random.SeedSequence().generate_state(4))

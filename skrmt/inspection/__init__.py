@@ -8,7 +8,7 @@ from ._accuracy_path import AccuracyPathDisplay
 from ._collapse import CollapseForecastDisplay, SafeAmountDisplay, TokenSurvivalDisplay
 from ._factor_alignment import FactorAlignmentDisplay
 from ._label_noise_transition import LabelNoiseTransitionDisplay, VerifierFrontierDisplay
-from ._matching import CKAMatrixDisplay, ScoreMatrixDisplay, SeedAccuracyDisplay
+from ._matching import CKAMatrixDisplay, KnownPairsDisplay, ScoreMatrixDisplay
 from ._noise_sensitivity import NoiseSensitivityDisplay
 from ._phase_diagram import PhaseDiagramDisplay
 from ._preference import (
@@ -42,7 +42,7 @@ __all__ = [
     "ScoreDistributionDisplay",
     "SelfPlayConvergenceDisplay",
     "ScoreMatrixDisplay",
-    "SeedAccuracyDisplay",
+    "KnownPairsDisplay",
     "StagedLossDisplay",
     "SyntheticValueDisplay",
     "TensorPhaseDiagramDisplay",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..theory.representation import seeded_accuracy
+from ..theory.representation import similarity_accuracy
 from ._display import COLOURS, as_points, draw_points, new_axes, percent_axis, tidy
 
 _FEW_CELLS = 15
@@ -118,12 +118,12 @@ class CKAMatrixDisplay:
                 self.ax_.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
 
 
-class SeedAccuracyDisplay:
+class KnownPairsDisplay:
     """Accuracy of the nearest neighbour against the number of known pairs.
 
     Parameters
     ----------
-    n_seeds : array-like of shape (s,)
+    n_pairs : array-like of shape (s,)
         Numbers of known pairs.
     accuracies : dict of str to array-like of shape (s,)
         Predicted accuracies by name.
@@ -141,23 +141,23 @@ class SeedAccuracyDisplay:
 
     See Also
     --------
-    skrmt.theory.representation.seeded_accuracy : The accuracies.
+    skrmt.theory.representation.similarity_accuracy : The accuracies.
 
     Examples
     --------
-    >>> from skrmt.inspection import SeedAccuracyDisplay
-    >>> display = SeedAccuracyDisplay.from_theory([0.3, 0.6], n_queries=500)
+    >>> from skrmt.inspection import KnownPairsDisplay
+    >>> display = KnownPairsDisplay.from_theory([0.3, 0.6], n_queries=500)
     >>> sorted(display.lines_)
     ['correlation 0.3', 'correlation 0.6']
     """
 
-    def __init__(self, n_seeds, accuracies, *, points=None):
-        self.n_seeds = n_seeds
+    def __init__(self, n_pairs, accuracies, *, points=None):
+        self.n_pairs = n_pairs
         self.accuracies = accuracies
         self.points = points
 
     @classmethod
-    def from_theory(cls, correlations, *, n_queries, n_seeds=None, points=None, ax=None):
+    def from_theory(cls, correlations, *, n_queries, n_pairs=None, points=None, ax=None):
         """Draw the model of correlated similarities to known pairs.
 
         Parameters
@@ -166,7 +166,7 @@ class SeedAccuracyDisplay:
             Correlations of the similarities of a pair to a known pair.
         n_queries : int
             Number of candidates.
-        n_seeds : array-like of int of shape (s,), default=None
+        n_pairs : array-like of int of shape (s,), default=None
             Numbers of known pairs; 2 to 1000 by default.
         points : tuple of (array-like, array-like), default=None
             Measured accuracies.
@@ -175,7 +175,7 @@ class SeedAccuracyDisplay:
 
         Returns
         -------
-        SeedAccuracyDisplay
+        KnownPairsDisplay
             The display, drawn.
 
         Raises
@@ -185,12 +185,12 @@ class SeedAccuracyDisplay:
         ImportError
             If Matplotlib is not installed.
         """
-        seeds = np.unique(np.geomspace(2, 1000, 60).round()) if n_seeds is None else n_seeds
+        pairs = np.unique(np.geomspace(2, 1000, 60).round()) if n_pairs is None else n_pairs
         curves = {
-            f"correlation {rho:g}": seeded_accuracy(rho, np.asarray(seeds, float), n_queries)
+            f"correlation {rho:g}": similarity_accuracy(rho, np.asarray(pairs, float), n_queries)
             for rho in np.atleast_1d(correlations)
         }
-        return cls(seeds, curves, points=points).plot(ax=ax)
+        return cls(pairs, curves, points=points).plot(ax=ax)
 
     def plot(self, ax=None):
         """Draw the curves and the points.
@@ -202,7 +202,7 @@ class SeedAccuracyDisplay:
 
         Returns
         -------
-        SeedAccuracyDisplay
+        KnownPairsDisplay
             The display.
 
         Raises
@@ -218,7 +218,7 @@ class SeedAccuracyDisplay:
         self.lines_ = {}
         for (label, curve), colour in zip(self.accuracies.items(), names, strict=False):
             (self.lines_[label],) = self.ax_.plot(
-                self.n_seeds, curve, color=COLOURS[colour], label=label, linewidth=1.8
+                self.n_pairs, curve, color=COLOURS[colour], label=label, linewidth=1.8
             )
         if self.points is not None:
             positions, values = as_points(self.points, "points")

@@ -7,9 +7,9 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from skrmt.datasets import make_paired_encoders
-from skrmt.inspection import CKAMatrixDisplay, ScoreMatrixDisplay, SeedAccuracyDisplay
+from skrmt.inspection import CKAMatrixDisplay, KnownPairsDisplay, ScoreMatrixDisplay
 from skrmt.matching import EncoderMatcher, cka_matrix
-from skrmt.theory.representation import seeded_accuracy
+from skrmt.theory.representation import similarity_accuracy
 
 pytest.importorskip("matplotlib")
 
@@ -27,11 +27,11 @@ def test_table_crosses_out_what_is_chance(rng):
 
 def test_curves_are_those_of_theory():
     points = ([10, 100], [[0.1, 0.2], [0.8, 0.9]])
-    display = SeedAccuracyDisplay.from_theory(
-        0.5, n_queries=200, n_seeds=[10, 40, 100], points=points
+    display = KnownPairsDisplay.from_theory(
+        0.5, n_queries=200, n_pairs=[10, 40, 100], points=points
     )
     curve = display.lines_["correlation 0.5"].get_ydata()
-    assert curve[1] == seeded_accuracy(0.5, 40, 200)
+    assert curve[1] == similarity_accuracy(0.5, 40, 200)
     assert len(display.ax_.containers) == 1
 
 

@@ -84,7 +84,7 @@ def score_matrix(rng):
     return (scores, [0, 1, 3, 2], range(4)), {}, [scores]
 
 
-def seed_accuracy(rng):
+def known_pairs(rng):
     curves = {"correlation 0.5": shares(rng, 6)}
     return (np.arange(1, 7) * 10, curves), {}, list(curves.values())
 
@@ -150,7 +150,7 @@ BUILDERS = {
     "SafeAmountDisplay": safe_amount,
     "SafetyUtilityDisplay": safety_utility,
     "ScoreMatrixDisplay": score_matrix,
-    "SeedAccuracyDisplay": seed_accuracy,
+    "KnownPairsDisplay": known_pairs,
     "SelfPlayConvergenceDisplay": self_play,
     "StagedLossDisplay": staged_loss,
     "SyntheticValueDisplay": synthetic_value,
@@ -196,7 +196,7 @@ def drawn(figure):
     "inspection.SafeAmountDisplay",
     "inspection.SafetyUtilityDisplay",
     "inspection.ScoreMatrixDisplay",
-    "inspection.SeedAccuracyDisplay",
+    "inspection.KnownPairsDisplay",
     "inspection.SelfPlayConvergenceDisplay",
     "inspection.StagedLossDisplay",
     "inspection.SyntheticValueDisplay",
@@ -308,7 +308,7 @@ def test_phase_diagrams_are_theory_point_by_point(length, beta_t):
 
 @pytest.mark.property_of(
     "inspection.NoiseFloorDisplay",
-    "inspection.SeedAccuracyDisplay",
+    "inspection.KnownPairsDisplay",
     "inspection.LabelNoiseTransitionDisplay",
 )
 @settings(max_examples=3)
@@ -320,10 +320,10 @@ def test_curves_of_theory_are_its_functions(noise, rho, right):
     ).floors
     expected = [sgd.noise_floor(np.ones(5), noise, rate, 4) for rate in rates]
     np.testing.assert_allclose(floors[4], expected)
-    seeds = inspection.SeedAccuracyDisplay.from_theory([rho], n_queries=100)
+    drawn = inspection.KnownPairsDisplay.from_theory([rho], n_queries=100)
     np.testing.assert_allclose(
-        next(iter(seeds.accuracies.values())),
-        representation.seeded_accuracy(rho, seeds.n_seeds, 100),
+        next(iter(drawn.accuracies.values())),
+        representation.similarity_accuracy(rho, drawn.n_pairs, 100),
     )
     transition = inspection.LabelNoiseTransitionDisplay.from_theory(
         1.0, keep_correct=right, keep_incorrect=0.3

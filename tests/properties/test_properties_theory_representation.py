@@ -120,39 +120,39 @@ def test_information_adds_up_and_grows_with_each_correlation(rho, more):
     )
 
 
-@pytest.mark.property_of("theory.representation.seeded_accuracy")
+@pytest.mark.property_of("theory.representation.similarity_accuracy")
 @given(CORRELATIONS, st.integers(1, 400), st.integers(2, 500), st.integers(1, 5))
-def test_seeds_help_rivals_harm_and_no_correlation_is_chance(rho, seeds, queries, k):
+def test_known_pairs_help_rivals_harm_and_no_correlation_is_chance(rho, pairs, queries, k):
     k = min(k, queries)
-    here = representation.seeded_accuracy(rho, seeds, queries, k=k)
+    here = representation.similarity_accuracy(rho, pairs, queries, k=k)
     assert k / queries - 1e-9 <= here <= 1
-    assert representation.seeded_accuracy(rho, seeds + 5, queries, k=k) >= here - 1e-9
-    assert representation.seeded_accuracy(rho, seeds, queries + 5, k=k) <= here + 1e-9
-    assert np.isclose(representation.seeded_accuracy(0.0, seeds, queries, k=k), k / queries)
+    assert representation.similarity_accuracy(rho, pairs + 5, queries, k=k) >= here - 1e-9
+    assert representation.similarity_accuracy(rho, pairs, queries + 5, k=k) <= here + 1e-9
+    assert np.isclose(representation.similarity_accuracy(0.0, pairs, queries, k=k), k / queries)
 
 
 @pytest.mark.property_of(
-    "theory.representation.required_seeds", "theory.representation.seeded_accuracy"
+    "theory.representation.required_pairs", "theory.representation.similarity_accuracy"
 )
 @settings(max_examples=10)
 @given(st.floats(0.3, 0.97), st.floats(0.2, 0.9), st.integers(20, 500))
-def test_required_seeds_are_the_fewest_that_suffice(accuracy, rho, queries):
-    seeds = representation.required_seeds(accuracy, rho, queries)
-    assert representation.seeded_accuracy(rho, seeds, queries) >= accuracy - 1e-9
-    if seeds > 1:
-        assert representation.seeded_accuracy(rho, seeds - 1, queries) < accuracy
+def test_required_pairs_are_the_fewest_that_suffice(accuracy, rho, queries):
+    pairs = representation.required_pairs(accuracy, rho, queries)
+    assert representation.similarity_accuracy(rho, pairs, queries) >= accuracy - 1e-9
+    if pairs > 1:
+        assert representation.similarity_accuracy(rho, pairs - 1, queries) < accuracy
 
 
 @pytest.mark.property_of("theory.representation.white_bilinear_accuracy")
 @given(CORRELATIONS, st.integers(5, 200), st.integers(5, 500), st.integers(2, 300))
-def test_white_features_match_better_with_more_seeds_and_correlation(rho, p, seeds, queries):
-    def accuracy(rho, seeds, queries):
-        return representation.white_bilinear_accuracy(rho, p, seeds, queries)
+def test_white_features_match_better_with_more_known_pairs_and_correlation(rho, p, pairs, queries):
+    def accuracy(rho, pairs, queries):
+        return representation.white_bilinear_accuracy(rho, p, pairs, queries)
 
-    here = accuracy(rho, seeds, queries)
+    here = accuracy(rho, pairs, queries)
     assert 1 / queries - 1e-9 <= here <= 1
-    assert accuracy(rho, seeds + 10, queries) >= here - 1e-9
-    assert accuracy(min(rho + 0.04, 1), seeds, queries) >= here - 1e-9
-    assert accuracy(rho, seeds, queries + 10) <= here + 1e-9
-    batch = representation.white_bilinear_accuracy([rho, 0.5], p, [seeds, 50], queries)
+    assert accuracy(rho, pairs + 10, queries) >= here - 1e-9
+    assert accuracy(min(rho + 0.04, 1), pairs, queries) >= here - 1e-9
+    assert accuracy(rho, pairs, queries + 10) <= here + 1e-9
+    batch = representation.white_bilinear_accuracy([rho, 0.5], p, [pairs, 50], queries)
     assert np.isclose(batch[0], here, rtol=1e-9)

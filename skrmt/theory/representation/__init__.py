@@ -7,7 +7,7 @@ symmetric matrices of similarities, and CKA compares them after centring.
   rows are unrelated.
 - `expected_cka`, `effective_dimension`: what CKA of related Gaussian embeddings shows, and why the
   biased one is large without any relation.
-- `seeded_accuracy`, `required_seeds`: how often the nearest neighbour by similarities to known
+- `similarity_accuracy`, `required_pairs`: how often the nearest neighbour by similarities to known
   pairs is the right one, and how many known pairs a wanted accuracy takes.
 - `bilinear_accuracy`, `white_bilinear_accuracy`: the same for a bilinear score, given and learned.
 - `mutual_information`, `recoverable_size`: how many pairs can be told apart at all.
@@ -26,7 +26,7 @@ from ._null import (
     moments_of_invariants,
     permutation_moments,
 )
-from ._seeded import required_seeds, seeded_accuracy
+from ._similarity import required_pairs, similarity_accuracy
 
 __all__ = [
     "BilinearAccuracy",
@@ -40,7 +40,7 @@ __all__ = [
     "mutual_information",
     "permutation_moments",
     "recoverable_size",
-    "required_seeds",
-    "seeded_accuracy",
+    "required_pairs",
+    "similarity_accuracy",
     "white_bilinear_accuracy",
 ]

@@ -8,13 +8,15 @@ from scipy.interpolate import CubicSpline
 
 from .._checks import FloatArray, FloatOrArray, broadcast, finite_floats, unwrap
 from ._checks import check_count, check_covariance, check_cross, dense
-from ._seeded import check_queries, check_rho, check_top, chi_rule, mean_chance
+from ._similarity import check_queries, check_rho, check_top, chi_rule, mean_chance
 
+# A conditional variance this far below 0, relative to that of the score, is rounding.
 _ROUNDING = 1e-8
 # The chance of a true score as a function of its mean; outside it is 0 or 1 to rounding.
 _MEANS = np.linspace(-14.0, 22.0, 1201)
 _NOISE = np.linspace(-8.0, 8.0, 65)
 _NOISE_WEIGHTS = np.exp(-(_NOISE**2) / 2) / np.sum(np.exp(-(_NOISE**2) / 2))
+# Orders that leave an error of 1e-5, measured against integrals in the tests.
 _LENGTHS = 48
 _COSINES = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 1201))
 
@@ -139,11 +141,11 @@ def bilinear_accuracy(
 def white_bilinear_accuracy(
     rho: ArrayLike,
     n_features: ArrayLike,
-    n_seeds: ArrayLike,
+    n_pairs: ArrayLike,
     n_queries: ArrayLike,
     k: ArrayLike = 1,
 ) -> FloatOrArray:
-    r"""Return how often a bilinear score learned from seeds finds the match of white features.
+    r"""Return how often a bilinear score of white features, learned from pairs, finds the match.
 
     All arguments broadcast against one another.
 
@@ -153,7 +155,7 @@ def white_bilinear_accuracy(
         Correlation of each feature of x with the same feature of y, in [-1, 1].
     n_features : array-like of int
         Number d of features on each side, at least 2.
-    n_seeds : array-like of int
+    n_pairs : array-like of int
         Number m of known pairs, at least 2.
     n_queries : array-like of int
         Number N of candidates, the true match included.
@@ -175,7 +177,7 @@ def white_bilinear_accuracy(
     See Also
     --------
     bilinear_accuracy : For any covariances and a given matrix of the score.
-    seeded_accuracy : Similarities to seeds that are independent of one another.
+    similarity_accuracy : Similarities to known pairs that are independent of one another.
 
     Notes
     -----
@@ -189,8 +191,9 @@ def white_bilinear_accuracy(
               \cos\theta = \frac{G}{\sqrt{G^2+|g|^2}},
 
     with R of law chi of d degrees of freedom. In large dimension :math:`\cos\theta` is close to
-    :math:`\rho\sqrt{m/(\rho^2m+d)}`. With many seeds it tends to 1, and the accuracy to that of
-    `seeded_accuracy` with d seeds. Computed by quadrature to about 1e-5.
+    :math:`\rho\sqrt{m/(\rho^2m+d)}`. With many known pairs it tends to 1, and the
+    accuracy to that of `similarity_accuracy` with d known pairs. Computed by quadrature to about
+    1e-5.
 
     References
     ----------
@@ -202,26 +205,26 @@ def white_bilinear_accuracy(
     >>> white_bilinear_accuracy([0.8, 0.6], [50, 100], [100, 320], [200, 500]).round(4)
     array([0.9522, 0.9183])
     """
-    correlation, width, seeds, size, top = broadcast(
+    correlation, width, pairs, size, top = broadcast(
         rho=check_rho(rho),
         n_features=check_count("n_features", n_features, 2, "It is the number of features."),
-        n_seeds=check_count("n_seeds", n_seeds, 2, "It is the number of known pairs."),
+        n_pairs=check_count("n_pairs", n_pairs, 2, "It is the number of known pairs."),
         n_queries=check_queries(n_queries),
         k=check_count("k", k, 1, "It is how many candidates are looked at."),
     )
     check_top(top, size)
-    points = np.nditer([correlation, width, seeds, size, top])
+    points = np.nditer([correlation, width, pairs, size, top])
     values = [_white_accuracy(*(float(value) for value in point)) for point in points]
     return unwrap(np.reshape(values, correlation.shape))
 
 
-def _white_accuracy(rho: float, width: float, seeds: float, size: float, top: float) -> float:
+def _white_accuracy(rho: float, width: float, pairs: float, size: float, top: float) -> float:
     """Average over the direction learned, then over the length of the query."""
     if top >= size:
         return 1.0
     spread = np.sqrt((1 - rho) * (1 + rho))
     chances = CubicSpline(_MEANS, mean_chance(_MEANS, np.full_like(_MEANS, spread), size, top))
-    known, known_weights = chi_rule(seeds - 1, _LENGTHS)
+    known, known_weights = chi_rule(pairs - 1, _LENGTHS)
     noise, noise_weights = chi_rule(width - 1, _LENGTHS)
     length, length_weights = chi_rule(width, _LENGTHS)
     means = np.clip(rho * length * _COSINES[:, None], _MEANS[0], _MEANS[-1])

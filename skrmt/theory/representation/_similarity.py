@@ -12,6 +12,7 @@ from ._checks import check_count
 # The trapezoidal rule is exact to rounding where the integrand is analytic and decays.
 _NORMAL_NODES = np.linspace(-9.0, 9.0, 301)
 _NORMAL_WEIGHTS = np.exp(-(_NORMAL_NODES**2) / 2) / np.sum(np.exp(-(_NORMAL_NODES**2) / 2))
+# Orders and tail that leave an error of 1e-10, measured against integrals in the tests.
 _ORDER_NODES = 240
 _CHI_NODES = 160
 _TAIL = 1e-18
@@ -22,10 +23,10 @@ _BLOCK = 1 << 19
 _MANY = 1e13
 
 
-def seeded_accuracy(
-    rho: ArrayLike, n_seeds: ArrayLike, n_queries: ArrayLike, k: ArrayLike = 1
+def similarity_accuracy(
+    rho: ArrayLike, n_pairs: ArrayLike, n_queries: ArrayLike, k: ArrayLike = 1
 ) -> FloatOrArray:
-    r"""Return how often a query's true match is among its k best by similarities to seeds.
+    r"""Return how often a query's true match is among its k best by similarities to known pairs.
 
     All arguments broadcast against one another.
 
@@ -33,9 +34,9 @@ def seeded_accuracy(
     ----------
     rho : array-like
         Correlation of the similarities of a true pair to a seed, in [-1, 1].
-    n_seeds : array-like
+    n_pairs : array-like
         Number m of known pairs, at least 1; may be an effective number that is not whole, where
-        similarities to different seeds are correlated.
+        similarities to different known pairs are correlated.
     n_queries : array-like of int
         Number N of candidates, the true match included.
     k : array-like of int, default=1
@@ -55,13 +56,13 @@ def seeded_accuracy(
 
     See Also
     --------
-    required_seeds : The number of seeds that a wanted accuracy takes.
-    white_bilinear_accuracy : The same for features instead of similarities to seeds.
+    required_pairs : The number of known pairs that a wanted accuracy takes.
+    white_bilinear_accuracy : The same for features instead of similarities to known pairs.
 
     Notes
     -----
-    Model: the similarities of query i to the m seeds are :math:`k_i\sim N(0, I_m)` on one side and
-    :math:`l_i = \rho k_i + \sqrt{1-\rho^2}\,z_i` on the other, and the score of a pair is
+    Model: the similarities of query i to the m known pairs are :math:`k_i\sim N(0, I_m)` on one
+    side and :math:`l_i = \rho k_i + \sqrt{1-\rho^2}\,z_i` on the other, and the score of a pair is
     :math:`k_i\cdot l_j`. Divided by :math:`R = |k_i|`, wrong scores are standard normal, and the
     true one is :math:`u = \rho R + \sqrt{1-\rho^2}\,Z` with R of law chi with m degrees of
     freedom and Z standard normal, so that
@@ -69,7 +70,7 @@ def seeded_accuracy(
     .. math:: P = E\,P\bigl(\mathrm{Binomial}(N-1, \Phi(-u)) \le k-1\bigr),
               \qquad P = E\,\Phi(u)^{N-1}\ \text{for}\ k=1.
 
-    One query is almost surely right from about :math:`2\log N/\rho^2` seeds on, all N from about
+    One query is almost surely right from about :math:`2\log N/\rho^2` pairs on, all N from about
     :math:`8\log N/\rho^2` on, and all N by one-to-one assignment from about
     :math:`4\log N/\rho^2` on, for small :math:`\rho`. Computed by quadrature to 1e-10.
 
@@ -79,30 +80,30 @@ def seeded_accuracy(
 
     Examples
     --------
-    >>> from skrmt.theory.representation import seeded_accuracy
-    >>> round(seeded_accuracy(0.5, 40, 200), 4)
+    >>> from skrmt.theory.representation import similarity_accuracy
+    >>> round(similarity_accuracy(0.5, 40, 200), 4)
     0.6545
-    >>> seeded_accuracy(0.3, 200, 500, k=[1, 5]).round(4)
+    >>> similarity_accuracy(0.3, 200, 500, k=[1, 5]).round(4)
     array([0.8747, 0.9708])
     """
-    correlation, seeds, size, top = broadcast(
+    correlation, pairs, size, top = broadcast(
         rho=check_rho(rho),
-        n_seeds=in_range(
-            "n_seeds", n_seeds, 1.0, np.inf, "left", "It is the number of known pairs."
+        n_pairs=in_range(
+            "n_pairs", n_pairs, 1.0, np.inf, "left", "It is the number of known pairs."
         ),
         n_queries=check_queries(n_queries),
         k=check_count("k", k, 1, "It is how many candidates are looked at."),
     )
     check_top(top, size)
-    points = np.nditer([correlation, seeds, size, top])
-    values = [_seeded_accuracy(*(float(value) for value in point)) for point in points]
+    points = np.nditer([correlation, pairs, size, top])
+    values = [_similarity_accuracy(*(float(value) for value in point)) for point in points]
     return unwrap(np.reshape(values, correlation.shape))
 
 
-def required_seeds(
+def required_pairs(
     accuracy: ArrayLike, rho: ArrayLike, n_queries: ArrayLike, k: ArrayLike = 1
 ) -> FloatOrArray:
-    r"""Return the smallest number of seeds at which the nearest neighbours are right often enough.
+    r"""Return the smallest number of known pairs that makes nearest neighbours right often enough.
 
     All arguments broadcast against one another.
 
@@ -120,8 +121,8 @@ def required_seeds(
     Returns
     -------
     float or ndarray
-        A whole number of seeds, at least 1; `inf` where no number suffices, that is for `rho` of 0
-        or less, and where the number exceeds the largest float.
+        A whole number of known pairs, at least 1; `inf` where no number suffices, that is for `rho`
+        of 0 or less, and where the number exceeds the largest float.
 
     Raises
     ------
@@ -132,13 +133,13 @@ def required_seeds(
 
     See Also
     --------
-    seeded_accuracy : The accuracy at a number of seeds, and its model.
+    similarity_accuracy : The accuracy at a number of known pairs, and its model.
 
     Notes
     -----
     :math:`\min\{s : A_k(\rho, s) \geq A\}` with A the wanted accuracy and :math:`A_k` that of
-    `seeded_accuracy`, which increases with the number of seeds for positive `rho`; found by
-    bisection. The seeds are independent ones: where similarities to different seeds are
+    `similarity_accuracy`, which increases with the number of known pairs for positive `rho`; found
+    by bisection. The pairs are independent ones: where similarities to different known pairs are
     correlated, the number is an effective one, and more pairs are needed.
 
     References
@@ -147,10 +148,10 @@ def required_seeds(
 
     Examples
     --------
-    >>> from skrmt.theory.representation import required_seeds, seeded_accuracy
-    >>> required_seeds(0.9, 0.5, 200)
+    >>> from skrmt.theory.representation import required_pairs, similarity_accuracy
+    >>> required_pairs(0.9, 0.5, 200)
     67.0
-    >>> seeded_accuracy(0.5, [66, 67], 200).round(4)
+    >>> similarity_accuracy(0.5, [66, 67], 200).round(4)
     array([0.8993, 0.9044])
     """
     wanted, correlation, size, top = broadcast(
@@ -163,44 +164,44 @@ def required_seeds(
     )
     check_top(top, size)
     points = np.nditer([wanted, correlation, size, top])
-    values = [_required_seeds(*(float(value) for value in point)) for point in points]
+    values = [_required_pairs(*(float(value) for value in point)) for point in points]
     return unwrap(np.reshape(values, wanted.shape))
 
 
-def _seeded_accuracy(rho: float, n_seeds: float, n_queries: float, k: float) -> float:
+def _similarity_accuracy(rho: float, n_pairs: float, n_queries: float, k: float) -> float:
     """Average the tail of the true score over the best wrong score that it has to beat."""
     if k >= n_queries:
         return 1.0
     rival, weights = rival_rule(n_queries, k)
     spread = np.sqrt((1 - rho) * (1 + rho))
     if spread >= _LITTLE_NOISE:
-        lengths, chi_weights = chi_rule(n_seeds, _CHI_NODES)
+        lengths, chi_weights = chi_rule(n_pairs, _CHI_NODES)
         tail = ndtr((rho * lengths - rival[:, None]) / spread) @ chi_weights
     else:
-        tail = _tail_of_length(rho, spread, n_seeds, rival)
+        tail = _tail_of_length(rho, spread, n_pairs, rival)
     return float(min(weights @ tail, 1.0))
 
 
-def _tail_of_length(rho: float, spread: float, n_seeds: float, rival: FloatArray) -> FloatArray:
+def _tail_of_length(rho: float, spread: float, n_pairs: float, rival: FloatArray) -> FloatArray:
     """Return P(rho R + spread Z > rival) from the exact law of R, averaged over Z."""
     least = (rival[:, None] - spread * _NORMAL_NODES) / rho
     half_square = np.maximum(least, 0.0) ** 2 / 2
     law = gammaincc if rho > 0 else gammainc
-    return np.asarray(law(n_seeds / 2, half_square) @ _NORMAL_WEIGHTS)
+    return np.asarray(law(n_pairs / 2, half_square) @ _NORMAL_WEIGHTS)
 
 
-def _required_seeds(accuracy: float, rho: float, n_queries: float, k: float) -> float:
+def _required_pairs(accuracy: float, rho: float, n_queries: float, k: float) -> float:
     """Bracket by doubling and bisect between whole numbers."""
-    if _seeded_accuracy(rho, 1.0, n_queries, k) >= accuracy:
+    if _similarity_accuracy(rho, 1.0, n_queries, k) >= accuracy:
         return 1.0
     if rho <= 0:
         return np.inf
     low, high = 1.0, 2.0
-    while _seeded_accuracy(rho, high, n_queries, k) < accuracy:
+    while _similarity_accuracy(rho, high, n_queries, k) < accuracy:
         low, high = high, 2 * high
     while high - low > max(1.0, 4e-16 * high):
         middle = np.floor((low + high) / 2)
-        enough = _seeded_accuracy(rho, middle, n_queries, k) >= accuracy
+        enough = _similarity_accuracy(rho, middle, n_queries, k) >= accuracy
         low, high = (low, middle) if enough else (middle, high)
     return high
 

@@ -1,4 +1,4 @@
-"""Accuracy of nearest neighbours by seeds and by bilinear scores, against integrals and draws."""
+"""Accuracy of nearest neighbours by known pairs or bilinear scores: integrals and draws."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from scipy.stats import chi
 
 from skrmt.theory.representation import (
     bilinear_accuracy,
-    required_seeds,
-    seeded_accuracy,
+    required_pairs,
+    similarity_accuracy,
     white_bilinear_accuracy,
 )
 
@@ -40,7 +40,7 @@ def integral(rho, m, n, k):
 
 
 def draws(rho, m, n, repeats, rng):
-    """Ranks of the true match in the model of similarities to seeds."""
+    """Ranks of the true match in the model of similarities to known pairs."""
     ranks = []
     for _ in range(repeats):
         left = rng.standard_normal((n, m))
@@ -61,67 +61,67 @@ def mean_and_error(values):
 
 @pytest.mark.parametrize(("rho", "m", "n", "first", "fifth"), TABLE)
 def test_reference_table(rho, m, n, first, fifth):
-    np.testing.assert_allclose(seeded_accuracy(rho, m, n, k=[1, 5]), [first, fifth], atol=6e-5)
+    np.testing.assert_allclose(similarity_accuracy(rho, m, n, k=[1, 5]), [first, fifth], atol=6e-5)
 
 
 @pytest.mark.parametrize(
     "point", [(0.5, 6, 20, 1), (0.99, 3.5, 8, 2), (1.0, 4, 12, 3), (-0.3, 5, 4, 1), (0.4, 1, 6, 5)]
 )
 def test_accuracy_against_the_integral(point):
-    assert seeded_accuracy(*point) == pytest.approx(integral(*point), rel=1e-9, abs=1e-10)
+    assert similarity_accuracy(*point) == pytest.approx(integral(*point), rel=1e-9, abs=1e-10)
 
 
 @pytest.mark.parametrize("k", [1, 3, 60])
 def test_accuracy_against_draws(k, rng):
     ranks = draws(0.5, 20, 120, 40, rng)
     mean, error = mean_and_error(np.mean(ranks < k, axis=1))
-    assert abs(seeded_accuracy(0.5, 20, 120, k) - mean) < 4 * error
+    assert abs(similarity_accuracy(0.5, 20, 120, k) - mean) < 4 * error
 
 
 def test_chance_without_correlation():
     n, k = np.array([2, 50, 10**6]), np.array([1, 7, 1000])
-    np.testing.assert_allclose(seeded_accuracy(0.0, 12.5, n, k), k / n, rtol=1e-9)
+    np.testing.assert_allclose(similarity_accuracy(0.0, 12.5, n, k), k / n, rtol=1e-9)
 
 
 def test_both_rules_for_the_length_agree():
     """Correlations on the two sides of the change of rule, where the accuracy is smooth."""
     rho = np.sqrt(1 - np.array([0.2997, 0.2999, 0.3001, 0.3003]) ** 2)
-    values = seeded_accuracy(rho, 3, 50)
+    values = similarity_accuracy(rho, 3, 50)
     assert np.abs(np.diff(values, 3)).max() < 1e-9
 
 
 def test_limits():
-    assert seeded_accuracy(0.2, 3, 4, 4) == 1.0
-    assert seeded_accuracy(0.2, 3, 1) == 1.0
-    assert seeded_accuracy(0.5, 1e7, 10**6) == pytest.approx(1.0, abs=1e-15)
-    assert seeded_accuracy(-0.9, 1e4, 10) == 0.0
-    large = seeded_accuracy([1e-3, 1e-7], [1e7, 1e15], 100)
+    assert similarity_accuracy(0.2, 3, 4, 4) == 1.0
+    assert similarity_accuracy(0.2, 3, 1) == 1.0
+    assert similarity_accuracy(0.5, 1e7, 10**6) == pytest.approx(1.0, abs=1e-15)
+    assert similarity_accuracy(-0.9, 1e4, 10) == 0.0
+    large = similarity_accuracy([1e-3, 1e-7], [1e7, 1e15], 100)
     np.testing.assert_allclose(large[0], large[1], rtol=1e-5)
 
 
-def test_accuracy_increases_with_seeds_and_correlation():
+def test_accuracy_increases_with_known_pairs_and_correlation():
     rho, m = np.linspace(0.05, 1, 12)[:, None], np.array([1, 2, 5, 20, 80])
-    values = seeded_accuracy(rho, m, 30)
+    values = similarity_accuracy(rho, m, 30)
     assert values.shape == (12, 5)
     assert (np.diff(values, axis=0) > -1e-12).all()
     assert (np.diff(values, axis=1) > -1e-12).all()
 
 
 @pytest.mark.parametrize(("accuracy", "rho", "n", "k"), [(0.9, 0.5, 200, 1), (0.5, 0.2, 50, 3)])
-def test_required_seeds_is_the_first_that_suffices(accuracy, rho, n, k):
-    seeds = required_seeds(accuracy, rho, n, k)
-    assert seeds == int(seeds)
-    before, after = seeded_accuracy(rho, [seeds - 1, seeds], n, k)
+def test_required_pairs_is_the_first_that_suffices(accuracy, rho, n, k):
+    pairs = required_pairs(accuracy, rho, n, k)
+    assert pairs == int(pairs)
+    before, after = similarity_accuracy(rho, [pairs - 1, pairs], n, k)
     assert before < accuracy <= after
 
 
-def test_required_seeds_where_one_or_none_suffices():
+def test_required_pairs_where_one_or_none_suffices():
     np.testing.assert_array_equal(
-        required_seeds([0.4, 0.6, 0.6], [0.0, 0.0, -0.5], 2), [1.0, np.inf, np.inf]
+        required_pairs([0.4, 0.6, 0.6], [0.0, 0.0, -0.5], 2), [1.0, np.inf, np.inf]
     )
-    assert required_seeds(0.1, 0.5, 2) == 1.0
-    assert required_seeds(0.9, 1e-6, 100) == pytest.approx(
-        required_seeds(0.9, 1e-4, 100) * 1e4, rel=1e-4
+    assert required_pairs(0.1, 0.5, 2) == 1.0
+    assert required_pairs(0.9, 1e-6, 100) == pytest.approx(
+        required_pairs(0.9, 1e-4, 100) * 1e4, rel=1e-4
     )
 
 
@@ -208,9 +208,9 @@ def test_white_features_at_larger_sizes(rho, d, m, n, value, rng):
 
 
 def test_white_features_known_exactly():
-    """With very many seeds the direction is right, and features are as good as seeds."""
+    """With very many known pairs the direction is right, and features are as good as those."""
     assert white_bilinear_accuracy(0.5, 30, 10**7, 100) == pytest.approx(
-        seeded_accuracy(0.5, 30, 100), abs=2e-5
+        similarity_accuracy(0.5, 30, 100), abs=2e-5
     )
     np.testing.assert_allclose(
         white_bilinear_accuracy(0.0, 4, 4, [9, 20]), [1 / 9, 0.05], rtol=1e-6
@@ -221,17 +221,17 @@ def test_white_features_known_exactly():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: seeded_accuracy(1.2, 3, 4), r"rho must lie in \[-1, 1\], got 1.2"),
-        (lambda: seeded_accuracy(0.5, 0, 4), r"n_seeds must lie in \[1, inf\), got 0"),
-        (lambda: seeded_accuracy(0.5, np.inf, 4), "n_seeds must lie in"),
-        (lambda: seeded_accuracy(0.5, 3, 4.5), "n_queries must be a whole number, got 4.5"),
-        (lambda: seeded_accuracy(0.5, 3, 4, 5), "k must be at most n_queries, got k=5 of 4"),
-        (lambda: seeded_accuracy([0.5, 0.1], [1, 2, 3], 4), "do not broadcast"),
-        (lambda: required_seeds(1.0, 0.5, 4), r"accuracy must lie in \(0, 1\), got 1"),
-        (lambda: required_seeds(0.5, np.nan, 4), "rho must lie in"),
-        (lambda: required_seeds(0.5, 0.5, 0), r"n_queries must lie in \[1, inf\), got 0"),
+        (lambda: similarity_accuracy(1.2, 3, 4), r"rho must lie in \[-1, 1\], got 1.2"),
+        (lambda: similarity_accuracy(0.5, 0, 4), r"n_pairs must lie in \[1, inf\), got 0"),
+        (lambda: similarity_accuracy(0.5, np.inf, 4), "n_pairs must lie in"),
+        (lambda: similarity_accuracy(0.5, 3, 4.5), "n_queries must be a whole number, got 4.5"),
+        (lambda: similarity_accuracy(0.5, 3, 4, 5), "k must be at most n_queries, got k=5 of 4"),
+        (lambda: similarity_accuracy([0.5, 0.1], [1, 2, 3], 4), "do not broadcast"),
+        (lambda: required_pairs(1.0, 0.5, 4), r"accuracy must lie in \(0, 1\), got 1"),
+        (lambda: required_pairs(0.5, np.nan, 4), "rho must lie in"),
+        (lambda: required_pairs(0.5, 0.5, 0), r"n_queries must lie in \[1, inf\), got 0"),
         (lambda: white_bilinear_accuracy(0.5, 1, 9, 9), r"n_features must lie in \[2, inf\)"),
-        (lambda: white_bilinear_accuracy(0.5, 9, 1, 9), r"n_seeds must lie in \[2, inf\)"),
+        (lambda: white_bilinear_accuracy(0.5, 9, 1, 9), r"n_pairs must lie in \[2, inf\)"),
     ],
 )
 def test_bad_numbers(call, message):
