@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from skrmt.exceptions import TheoryWarning
 from skrmt.preference import PreferencePolicy, SelfPlayPolicy
-from skrmt.theory.preference import self_play_fixed_point, self_play_min_temperature
+from skrmt.theory.preference import self_play_fixed_point, self_play_min_beta
 
 
 def pairs(n, p, signal, *, noise=0.0, spread=0.0, seed=0):
@@ -130,7 +130,7 @@ def claim_rows(draws):
         found = []
         for seed in range(draws):
             X, y, mean, scale = pairs(n, p, signal, noise=noise, spread=spread, seed=seed)
-            policy = PreferencePolicy(loss, label_noise=noise).fit(X, y)
+            policy = PreferencePolicy(loss, noise_rate=noise).fit(X, y)
             real = realised(policy, mean, scale)
             low, high = policy.theoretical_accuracy_interval_
             found.append(
@@ -182,7 +182,7 @@ def stability_rows():
     human = np.log(np.arange(1, 6) / 15)
     y = np.repeat(np.arange(5), np.arange(1, 6))
     X = np.tile(np.eye(5)[None], (15, 1, 1))
-    base = human + 0.01 * np.random.default_rng(0).standard_normal(5)
+    reference = human + 0.01 * np.random.default_rng(0).standard_normal(5)
     for sampler, history, weight in (
         ("previous", 1, 0.0),
         ("previous", 1, 0.3),
@@ -192,24 +192,24 @@ def stability_rows():
     ):
         scheme = sampler if history == 1 else "last_two"
         scheme += "_both" if history == 2 and sampler == "reference" else ""
-        edge = self_play_min_temperature(scheme, weight)
+        edge = self_play_min_beta(scheme, weight)
         errors = []
-        for temperature in (0.94 * edge, 1.06 * edge):
+        for beta in (0.94 * edge, 1.06 * edge):
             rest = self_play_fixed_point(
-                scheme, human, base, temperature=temperature, mixture_weight=weight
+                scheme, human, reference, beta=beta, mixture_weight=weight
             ).log_policy
             policy = SelfPlayPolicy(
-                temperature,
+                beta,
                 mixture_weight=weight,
                 sampler=sampler,
                 history=history,
                 n_rounds=100,
-                base=base,
+                reference=reference,
                 alpha=0.0,
                 tol=0.0,
             ).fit(X, y)
             end = np.log(policy.predict_proba(np.eye(5)[None])[0])
-            errors.append(np.abs(end - rest).max() / np.abs(base - rest).max())
+            errors.append(np.abs(end - rest).max() / np.abs(reference - rest).max())
         yield sampler, history, weight, f"{edge:.3f}", *(f"{error:.1e}" for error in errors)
 
 
@@ -253,7 +253,7 @@ def main():
         header = (
             "sampler",
             "history",
-            "weight of the base",
+            "weight of the reference",
             "threshold",
             "error over start, 6 % below",
             "6 % above",

@@ -118,7 +118,7 @@ PARAMETERS: dict[str, dict[str, list[Any]]] = {
     "PreferencePolicy": {
         "loss": ["dpo2", None, 3],
         "beta": [0.0, -1.0, NAN, "x"],
-        "label_noise": [0.5, -0.1, NAN],
+        "noise_rate": [0.5, -0.1, NAN],
         "alpha": [-1.0, NAN, "best"],
         "max_iter": [0, 1.5],
         "loss_options": [3],
@@ -128,7 +128,7 @@ PARAMETERS: dict[str, dict[str, list[Any]]] = {
         "safety_weights": [[-0.1], [1.5], [NAN], "x"],
     },
     "SelfPlayPolicy": {
-        "temperature": [0.0, -1.0, NAN, "x"],
+        "beta": [0.0, -1.0, NAN, "x"],
         "mixture_weight": [-0.1, 1.5, NAN],
         "sampler": ["human", 3],
         "history": [0, "none", 1.5],
@@ -461,7 +461,7 @@ DATA: list[tuple[str, Any, str]] = [
     ("loss-option", lambda: preference.PreferencePolicy(
         loss_options={"no_such_option": 1}).fit(X2, Y2), "loss_options.*'no_such_option'"),
     ("policy-base", lambda: fitted("SelfPlayPolicy").fit(
-        PROMPTS, CHOICES, log_base=np.zeros((3, 3))), "log_base.*shape"),
+        PROMPTS, CHOICES, log_reference=np.zeros((3, 3))), "log_reference.*shape"),
     ("rank-width", lambda: fitted("PreferencePolicy").rank(X2[:, :2]), r"candidates|features"),
     ("views-mask", lambda: cluster.NestedTensorClustering().fit(X3, mask=np.ones((2, 2), bool)),
      "mask"),

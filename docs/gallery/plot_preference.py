@@ -3,7 +3,7 @@ Preference losses and self-play
 ===============================
 
 Which loss, which penalty, and will self-play converge? On features of the responses all of it can be
-computed, and told before the first test pair. Here the truth is known, so that it can be checked.
+predicted, before the first test pair. Here the truth is known, so that it can be checked.
 """
 
 # %%
@@ -43,8 +43,8 @@ PreferenceLossDisplay.from_functions(
 plt.show()
 
 # %%
-# What is told, and what comes true
-# ---------------------------------
+# Predicted and measured accuracy
+# -------------------------------
 # Differences of features with white noise, one comparison in five wrong. The penalty does little harm when
 # it is too large; under correlated noise that is no longer so.
 
@@ -60,7 +60,7 @@ def draw(n, p, signal, noise, spread, seed):
     return D, mean * scale, scale
 
 
-def came_true(policy, mean, scale):
+def measured(policy, mean, scale):
     """Return the accuracy on fresh pairs."""
     return ndtr(policy.coef_ @ mean / np.linalg.norm(policy.coef_ * scale))
 
@@ -68,18 +68,18 @@ def came_true(policy, mean, scale):
 alphas = np.logspace(-3, 2, 11)
 fig, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
 for ax, spread in zip(axes, (0.0, 1.0), strict=True):
-    told, true = np.empty((2, 6, len(alphas)))
+    predicted, fresh = np.empty((2, 6, len(alphas)))
     for seed in range(6):
         D, mean, scale = draw(800, 100, 2.0, 0.2, spread, seed)
         for k, alpha in enumerate(alphas):
-            policy = PreferencePolicy("ipo", alpha=alpha, label_noise=0.2)
+            policy = PreferencePolicy("ipo", alpha=alpha, noise_rate=0.2)
             policy.fit_pairs(D, np.zeros_like(D))
-            told[seed, k] = policy.theoretical_accuracy_
-            true[seed, k] = came_true(policy, mean, scale)
-    ax.plot(alphas, told.mean(axis=0), "o-", color="#0072B2", label="told")
-    ax.plot(alphas, true.mean(axis=0), "x--", color="#D55E00", label="came true")
+            predicted[seed, k] = policy.theoretical_accuracy_
+            fresh[seed, k] = measured(policy, mean, scale)
+    ax.plot(alphas, predicted.mean(axis=0), "o-", color="#0072B2", label="predicted")
+    ax.plot(alphas, fresh.mean(axis=0), "x--", color="#D55E00", label="measured on fresh pairs")
     if spread == 0:
-        theory = pairwise_accuracy(2.0, 800, 100, alpha=alphas, label_noise=0.2)
+        theory = pairwise_accuracy(2.0, 800, 100, alpha=alphas, noise_rate=0.2)
         ax.plot(alphas, theory, color="#222222", lw=1, label="theory at the true signal")
     ax.set(
         xscale="log", xlabel="Penalty", title="white noise" if spread == 0 else "correlated noise"
@@ -91,17 +91,17 @@ plt.show()
 # %%
 # Self-play
 # ---------
-# At temperature 2 a round halves the error; at 0.7 the policy swings about its rest. Below one half the
-# rounds diverge: theory says so before the first one, and drawing rejected responses from a mixture with the
-# base makes them converge.
+# At beta 2 a round halves the error; at 0.7 the policy swings about its rest. Below one half the
+# rounds diverge, as theory predicts before the first one, and drawing rejected responses from a mixture
+# with the reference makes them converge.
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((2000, 5, 6))
 y = (X @ rng.standard_normal(6) * 0.6 + rng.gumbel(size=(2000, 5))).argmax(axis=1)
 fits = {
-    "temperature 2": SelfPlayPolicy(2.0, n_rounds=25),
-    "temperature 0.7": SelfPlayPolicy(0.7, n_rounds=25),
-    "temperature 0.4, weight of the base 0.6": SelfPlayPolicy(0.4, mixture_weight=0.6, n_rounds=25),
+    "beta 2": SelfPlayPolicy(2.0, n_rounds=25),
+    "beta 0.7": SelfPlayPolicy(0.7, n_rounds=25),
+    "beta 0.4, weight of the reference 0.6": SelfPlayPolicy(0.4, mixture_weight=0.6, n_rounds=25),
 }
 fig, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
 for ax, (title, policy) in zip(axes, fits.items(), strict=True):

@@ -220,7 +220,7 @@ def _preference(seed):
         order = np.where(rng.random(6000) < 0.5, 1.0, -1.0)
         wrong = np.where(rng.random(6000) < noise, -1.0, 1.0)
         X, y = order[:, None] * pairs, order * wrong > 0
-        policy = PreferencePolicy("ipo", label_noise=noise).fit(X[:1000], y[:1000])
+        policy = PreferencePolicy("ipo", noise_rate=noise).fit(X[:1000], y[:1000])
         real = (np.sign(X[1000:] @ policy.coef_.ravel()) == order[1000:]).mean()
         rows.append(
             (
@@ -245,17 +245,17 @@ def _self_play(seed):
     logits = X @ rng.standard_normal(6)
     y = (logits + rng.gumbel(size=logits.shape)).argmax(1)
     rows = []
-    for temperature in (1.5, 3.0):
-        policy = SelfPlayPolicy(temperature, mixture_weight=0.2, sampler="previous", n_rounds=20)
+    for beta in (1.5, 3.0):
+        policy = SelfPlayPolicy(beta, mixture_weight=0.2, sampler="previous", n_rounds=20)
         policy.fit(X, y)
         steps = np.linalg.norm(np.diff(policy.coef_path_, axis=0), axis=1)
         known = steps > 1e-9 * steps[0]
         measured = (steps[1:] / np.maximum(steps[:-1], 1e-300))[known[1:]][:6].mean()
         stable = "converges" if policy.is_stable_ else "diverges"
         came = "converges" if steps[-1] < steps[0] else "diverges"
-        rows.append((f"temperature {temperature}", stable, came))
+        rows.append((f"beta {beta}", stable, came))
         rows.append(("  rate a round", f"{abs(policy.rate_):.3f}", f"{measured:.3f}"))
-    text = "Self-play from 300 human choices, at two temperatures: does it settle, and how fast?"
+    text = "Self-play from 300 human choices, at two values of beta: does it settle, and how fast?"
     return Told(text, rows, lambda: SelfPlayConvergenceDisplay.from_estimator(policy).figure_)
 
 

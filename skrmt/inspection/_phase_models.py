@@ -80,7 +80,7 @@ def _preference(x, y, size):
     square = draws.SEPARATION**2
     cells = zip(np.round(x * size), y, strict=True)
     return np.array(
-        [preference.pairwise_accuracy(square, n, size, alpha=1.0, label_noise=e) for n, e in cells]
+        [preference.pairwise_accuracy(square, n, size, alpha=1.0, noise_rate=e) for n, e in cells]
     )
 
 
@@ -210,7 +210,7 @@ SUBJECTS = {
     ),
     "self-play": Subject(
         "Self-play from the previous policy",
-        ("Temperature", "Weight of the base policy"),
+        ("Beta", "Weight of the reference policy"),
         ((0.2, 3.0), (0.0, 0.9)),
         "Distance from rest, a round over the one before",
         _self_play,

@@ -6,21 +6,20 @@ torch and accelerate are imported when a function needs them.
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..exceptions import TheoryWarning
 from ..theory.preference._names import canonical_loss
 from ..utils._optional import import_optional
+from ..utils._warnings import warn
 from .losses._formulas import LOSSES
 from .losses._inputs import read_beta, read_number
 from .losses._losses import preference_loss
 from .losses._spin import spin_loss
-from .self_play._fit import Rules, advice, forecast
+from .self_play._fit import DIVERGES, Rules, predict_rounds
 
 _IGNORED = -100
 
@@ -233,9 +232,10 @@ class SelfPlayTrainer:
     loss : str, default="dpo"
         Loss of `train_pairs`.
     beta : float, default=1.0
-        Strength of the pull to the reference; the temperature of self-play.
+        Strength of the pull to the reference, of the log-ratios in self-play.
     mixture_weight : float, default=0.0
-        Weight of the base in the reference of self-play, in [0, 1].
+        Weight of the model as given, the reference, in its mixture with the previous one to which
+        self-play compares, in [0, 1].
     history : {1, 2, "all"}, default=1
         Over how many of the last policies the opponent of self-play is averaged; so many copies of
         the model are kept.
@@ -270,11 +270,15 @@ class SelfPlayTrainer:
     log_ : TrainingLog
         Losses and margins of the steps of the last training.
     rate_ : float
-        Factor by which theory says that a round of self-play, solved exactly, multiplies the error.
+        Predicted factor by which a round of self-play, solved exactly, multiplies the error.
     is_stable_ : bool
         Whether such rounds converge.
     stationary_weight_ : float
-        Weight of the base where they rest.
+        Weight of the reference where they rest.
+    min_beta_ : float
+        The `beta` above which such rounds converge.
+    stable_settings_ : list of dict
+        Other settings with which they converge at this `beta`.
 
     See Also
     --------
@@ -407,23 +411,23 @@ class SelfPlayTrainer:
         """
         torch = import_optional("torch", "hf")
         self._check()
-        told = self._forecast()
+        self._predict_rounds()
         runner = _Runner(self, torch)
-        base = _frozen(self.model)
-        policies, logs = [base], []
+        reference = _frozen(self.model)
+        policies, logs = [reference], []
         rng = np.random.RandomState(self.random_state)
         for number in range(self.n_rounds):
             used = policies if self.history == "all" else policies[-int(self.history) :]
             drawn = self._draw(used, prompts, rng)
             previous = self._score(torch, policies[-1], prompts, responses, drawn)
-            first = self._score(torch, base, prompts, responses, drawn)
+            first = self._score(torch, reference, prompts, responses, drawn)
 
             def losses(pair: list[Any], rows: Any, previous=previous, first=first) -> Any:
                 given = [side[rows].to(pair[0].device) for side in (*previous, *first)]
                 return spin_loss(
                     *pair,
                     *given,
-                    temperature=self.beta,
+                    beta=self.beta,
                     reference="geometric",
                     mixture_weight=self.mixture_weight,
                 )
@@ -434,23 +438,29 @@ class SelfPlayTrainer:
             if self.history != "all":
                 policies = policies[-int(self.history) :]
         runner.finish()
-        vars(self).update(told)
         self.log_ = _join(logs)
         return self.log_
 
-    def _forecast(self) -> dict[str, Any]:
-        """Return what theory says of the rounds, and warn where they diverge."""
+    def _predict_rounds(self) -> None:
+        """Predict the rounds, and warn if they diverge."""
         settings = (float(self.beta), float(self.mixture_weight), "previous", self.history)
         rules = Rules(*settings, alpha=0.0, n_rounds=int(self.n_rounds), n_draws=1, tol=0.0)
-        told = forecast(rules)
-        if not told["is_stable_"]:
-            warnings.warn(advice(rules, trainer=True), TheoryWarning, stacklevel=3)
-        return told
+        theory = predict_rounds(rules, samplers=("previous",))
+        self.rate_, self.is_stable_ = theory.rate, theory.is_stable
+        self.stationary_weight_, self.min_beta_ = theory.stationary_weight, theory.min_beta
+        self.stable_settings_ = [
+            {name: value for name, value in setting.items() if name != "sampler"}
+            for setting in theory.stable_settings
+        ]
+        if not theory.is_stable:
+            warn(DIVERGES)
 
     def _check(self) -> None:
         """Refuse settings that cannot be used."""
         read_beta(self.beta)
-        read_number("mixture_weight", self.mixture_weight, 0.0, 1.0, "both", "It weighs the base.")
+        read_number(
+            "mixture_weight", self.mixture_weight, 0.0, 1.0, "both", "It weighs the reference."
+        )
         if self.history not in (1, 2, "all"):
             raise ValueError(f"history={self.history!r} is not known: use 1, 2 or 'all'.")
         if self.engine not in ("auto", "accelerate", "torch"):

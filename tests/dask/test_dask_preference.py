@@ -63,7 +63,7 @@ def test_the_fit_is_that_in_memory(scheduler, scale):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"alpha": 0.2}, {"alpha": 0.0}, {"label_noise": 0.1}, {"beta": 0.3}, {"loss": "IPO"}],
+    [{"alpha": 0.2}, {"alpha": 0.0}, {"noise_rate": 0.1}, {"beta": 0.3}, {"loss": "IPO"}],
     ids=str,
 )
 def test_parameters(parameters):
@@ -102,8 +102,8 @@ def test_repeated_pairs_are_merged_as_in_memory(scheduler):
     weights = rng.integers(0, 3, len(X)).astype(float)
     blocks = da.from_array(X, chunks=(123, F)), y, da.from_array(weights, chunks=50)
     policy = check_same(PreferencePolicy("ipo"), (X, y, weights), blocks)
-    assert 0.05 < policy.label_noise_ < 0.2
-    check_same(PreferencePolicy("ipo", label_noise="estimate"), (X, y, weights), blocks)
+    assert 0.05 < policy.noise_rate_ < 0.2
+    check_same(PreferencePolicy("ipo", noise_rate="estimate"), (X, y, weights), blocks)
 
 
 def test_few_distinct_pairs():
@@ -117,7 +117,7 @@ def test_pairs_of_responses_with_cycles(scheduler):
     chosen, rejected = compared()
     blocks = da.from_array(chosen, chunks=(400, F)), da.from_array(rejected, chunks=(311, 5))
     policy = check_same(PreferencePolicy("ipo"), (chosen, rejected), blocks, fit="fit_pairs")
-    assert 0.05 < policy.label_noise_ < 0.15
+    assert 0.05 < policy.noise_rate_ < 0.15
 
 
 def test_unknown_chunk_sizes():
@@ -175,9 +175,9 @@ def test_other_losses_are_refused(loss, message):
     X, y = pairs(50)
     blocks = da.from_array(X, chunks=(20, F))
     with pytest.raises(ValueError, match=message):
-        PreferencePolicy(loss, label_noise=0.1).fit(blocks, y)
+        PreferencePolicy(loss, noise_rate=0.1).fit(blocks, y)
     with pytest.raises(ValueError, match="compute"):
-        PreferencePolicy(loss, label_noise=0.1).fit_pairs(blocks, blocks + 1)
+        PreferencePolicy(loss, noise_rate=0.1).fit_pairs(blocks, blocks + 1)
 
 
 def test_mistakes():

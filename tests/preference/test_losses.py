@@ -227,7 +227,7 @@ def test_minimum_is_the_population_margin(name, p):
         return (p * ahead + (1 - p) * preference_loss(name, r, c, zero, zero, **settings))[0]
 
     found = minimize(expected, [0.1, -0.1], method="Nelder-Mead", options={"xatol": 1e-9}).x
-    first = population_margin(name, p, beta=0.6, label_noise=0.1)
+    first = population_margin(name, p, beta=0.6, noise_rate=0.1)
     if name in ("sppo", "bco", "nca"):
         second = population_margin(name, 1 - p, beta=0.6)
         np.testing.assert_allclose(found, [first, second], atol=2e-5)

@@ -122,32 +122,32 @@ def test_one_response_is_refused():
 
 
 def rounds(rng, n_policies=3, n=6):
-    """Return log-probabilities of human and generated responses: policy, previous, base."""
+    """Return log-probabilities of human and generated responses: policy, previous, reference."""
     return -5 * rng.random((2, n)), -5 * rng.random((2, n_policies, n)), -5 * rng.random((2, n))
 
 
 def test_spin_is_dpo_with_the_previous_policy(rng, backend):
-    policy, previous, base = rounds(rng)
+    policy, previous, reference = rounds(rng)
     arrays = [backend.asarray(x) for x in (*policy, *previous[:, -1])]
     expected = preference_loss("dpo", *policy, *previous[:, -1], beta=0.8)
-    found = spin_loss(*arrays, temperature=0.8)
+    found = spin_loss(*arrays, beta=0.8)
     assert backend.is_native(found)
     np.testing.assert_allclose(backend.to_numpy(found), expected, rtol=1e-13)
-    same = spin_loss(*arrays, *base, temperature=0.8, reference="geometric")
+    same = spin_loss(*arrays, *reference, beta=0.8, reference="geometric")
     np.testing.assert_allclose(backend.to_numpy(same), expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("history", [1, 2, "all"])
 def test_spin_references(rng, backend, history):
-    policy, previous, base = rounds(rng)
+    policy, previous, reference = rounds(rng)
     count = 3 if history == "all" else history
     average = np.log(np.exp(previous[:, -count:]).mean(axis=1))
     for weight in (0.0, 0.3, 1.0):
-        mixture = (1 - weight) * average + weight * base
-        arrays = [backend.asarray(x) for x in (*policy, *previous, *base)]
+        mixture = (1 - weight) * average + weight * reference
+        arrays = [backend.asarray(x) for x in (*policy, *previous, *reference)]
         found = spin_loss(
             *arrays,
-            temperature=1.7,
+            beta=1.7,
             reference="geometric",
             mixture_weight=weight,
             history=history,
@@ -159,13 +159,13 @@ def test_spin_references(rng, backend, history):
 
 def test_spin_gradient_torch(rng):
     torch = pytest.importorskip("torch")
-    policy, previous, base = rounds(rng)
+    policy, previous, reference = rounds(rng)
     tensors = [torch.tensor(row, requires_grad=True) for row in policy]
     settings = {"reference": "geometric", "mixture_weight": 0.4, "history": 2}
-    spin_loss(*tensors, *previous, *base, reduction="sum", **settings).backward()
+    spin_loss(*tensors, *previous, *reference, reduction="sum", **settings).backward()
     h = 1e-6
-    up = spin_loss(policy[0] + h, policy[1], *previous, *base, **settings)
-    down = spin_loss(policy[0] - h, policy[1], *previous, *base, **settings)
+    up = spin_loss(policy[0] + h, policy[1], *previous, *reference, **settings)
+    down = spin_loss(policy[0] - h, policy[1], *previous, *reference, **settings)
     np.testing.assert_allclose(tensors[0].grad, (up - down) / (2 * h), rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(tensors[1].grad, -tensors[0].grad, rtol=1e-14)
     single = [tensor.detach().float() for tensor in tensors]
@@ -182,7 +182,7 @@ def test_spin_gradient_torch(rng):
     ],
 )
 def test_minimum_of_the_loss_is_the_exact_round(rng, scheme, settings, history):
-    human, base = rng.dirichlet(np.ones(4)), log_softmax(rng.standard_normal(4))
+    human, reference = rng.dirichlet(np.ones(4)), log_softmax(rng.standard_normal(4))
     iterates = log_softmax(rng.standard_normal((2, 4)), axis=1)
     opponent = np.exp(iterates[-1:] if scheme == "previous" else iterates).mean(axis=0)
     first, second = (index.ravel() for index in np.indices((4, 4)))
@@ -196,9 +196,9 @@ def test_minimum_of_the_loss_is_the_exact_round(rng, scheme, settings, history):
             policy[second],
             previous[:, first],
             previous[:, second],
-            base[first],
-            base[second],
-            temperature=1.3,
+            reference[first],
+            reference[second],
+            beta=1.3,
             **settings,
         )
         return weights @ losses
@@ -209,8 +209,8 @@ def test_minimum_of_the_loss_is_the_exact_round(rng, scheme, settings, history):
         scheme,
         given,
         np.log(human),
-        base,
-        temperature=1.3,
+        reference,
+        beta=1.3,
         mixture_weight=settings.get("mixture_weight", 0.0),
     )
     # A minimiser is located to the square root of the accuracy of the minimum.
@@ -220,15 +220,15 @@ def test_minimum_of_the_loss_is_the_exact_round(rng, scheme, settings, history):
 @pytest.mark.parametrize(
     ("changes", "error", "match"),
     [
-        ({"temperature": 0.0}, ValueError, "temperature must lie in"),
+        ({"beta": 0.0}, ValueError, "beta must lie in"),
         ({"reference": "mixture"}, ValueError, "reference='mixture' is not known"),
         ({"reference": "geometric", "mixture_weight": 1.2}, ValueError, "mixture_weight must lie"),
-        ({"mixture_weight": 0.3}, ValueError, "which has no base"),
+        ({"mixture_weight": 0.3}, ValueError, "which has no mixture"),
         ({"history": 0}, ValueError, "history must be 1 or more"),
         ({"history": 1.5}, TypeError, "history must be an integer"),
         ({"history": "two"}, TypeError, "history must be an integer"),
         ({"history": 2}, ValueError, "history=2 needs"),
-        ({"reference": "geometric", "mixture_weight": 0.3}, ValueError, "base_human_logps must"),
+        ({"reference": "geometric", "mixture_weight": 0.3}, ValueError, "ref_human_logps must"),
         ({"reduction": "max"}, ValueError, "reduction='max'"),
     ],
 )

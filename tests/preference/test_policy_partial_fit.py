@@ -101,7 +101,7 @@ def test_what_takes_the_rows_is_nan_and_said_once():
     assert np.isnan(policy.theoretical_accuracy_)
     assert np.isnan(policy.theoretical_accuracy_interval_).all()
     assert not policy.model_fit_
-    assert policy.loo_margins_.shape == (0,)
+    assert policy.held_out_scores_.shape == (0,)
 
 
 def test_the_model_accuracy_holds_for_white_noise():
@@ -162,7 +162,7 @@ def test_a_failed_call_changes_nothing_and_pickles_go_on():
     [
         ({"loss": "dpo"}, "only loss='ipo'"),
         ({"loss": "ipo"}, "give alpha as a number"),
-        ({"loss": "ipo", "alpha": 0.1, "label_noise": "estimate"}, "give label_noise as a number"),
+        ({"loss": "ipo", "alpha": 0.1, "noise_rate": "estimate"}, "give noise_rate as a number"),
     ],
 )
 def test_what_sums_cannot_fit_has_no_partial_fit(parameters, remedy):

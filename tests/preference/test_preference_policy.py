@@ -102,7 +102,7 @@ def test_the_gradient_of_the_objective_vanishes(name):
     D, _, order = differences(n=60, F=3)
     beta, alpha, noise = 0.8, 0.05, 0.1
     policy = quiet(
-        PreferencePolicy(name, beta=beta, alpha=alpha, label_noise=noise), D * order[:, None], order
+        PreferencePolicy(name, beta=beta, alpha=alpha, noise_rate=noise), D * order[:, None], order
     )
     lengths = {"chosen_lengths": 1, "rejected_lengths": 1}
     extra = lengths if name in ("sigmoid_norm", "simpo") else {}
@@ -174,7 +174,7 @@ def test_leave_one_out_of_ipo_is_exact():
     X = D * order[:, None]
     policy = PreferencePolicy("ipo", alpha=0.1).fit(X, order)
     refits = [leave_out(policy, X, order, i, 60).coef_ @ D[i] for i in range(60)]
-    assert_allclose(policy.loo_margins_, refits, rtol=1e-8, atol=1e-10)
+    assert_allclose(policy.held_out_scores_, refits, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", [*CONVEX, "hinge"])
@@ -182,14 +182,14 @@ def test_leave_one_out_of_convex_losses_is_one_newton_step(name):
     """The step leaves an error of second order in the change of the margin."""
     D, _, order = differences(n=100, F=8)
     X = D * order[:, None]
-    policy = PreferencePolicy(name, alpha=0.05, label_noise=0.05).fit(X, order)
+    policy = PreferencePolicy(name, alpha=0.05, noise_rate=0.05).fit(X, order)
     refits = np.array([leave_out(policy, X, order, i, 100).coef_ @ D[i] for i in range(100)])
     change = np.abs(refits - D @ policy.coef_)
-    error = np.abs(policy.loo_margins_ - refits)
+    error = np.abs(policy.held_out_scores_ - refits)
     # Rows that enter or leave the corner of the hinge are beyond one step.
     limit = 0.7 if name == "hinge" else 0.12
     assert error.mean() < limit * change.mean()
-    assert abs(np.mean(policy.loo_margins_ > 0) - np.mean(refits > 0)) <= 0.02
+    assert abs(np.mean(policy.held_out_scores_ > 0) - np.mean(refits > 0)) <= 0.02
     if name != "hinge":
         assert np.all(error < 0.5 * change + 1e-6)
 
@@ -202,7 +202,7 @@ def test_leave_one_out_of_convex_losses_of_candidate_sets(name):
     D = X[rows, y[:, 0]] - X[rows, y[:, 1]]
     refits = [leave_out(policy, X, y, i, 60, log_reference=base).coef_ @ D[i] for i in range(60)]
     change = np.abs(np.array(refits) - D @ policy.coef_)
-    assert np.abs(policy.loo_margins_ - refits).mean() < 0.12 * change.mean()
+    assert np.abs(policy.held_out_scores_ - refits).mean() < 0.12 * change.mean()
 
 
 @pytest.mark.parametrize(("name", "noise"), [("ipo", 0.0), ("ipo", 0.2), ("dpo", 0.1)])
@@ -211,7 +211,7 @@ def test_the_accuracy_is_told_on_data_of_the_model(name, noise):
     errors, inside = [], 0
     for seed in range(20):
         D, mu, order = differences(n=1500, F=40, signal=2.0, noise=noise, seed=seed)
-        policy = PreferencePolicy(name, label_noise=noise).fit(D * order[:, None], order)
+        policy = PreferencePolicy(name, noise_rate=noise).fit(D * order[:, None], order)
         real = ndtr(policy.coef_ @ mu / np.linalg.norm(policy.coef_))
         errors.append(policy.theoretical_accuracy_ - real)
         low, high = policy.theoretical_accuracy_interval_
@@ -257,8 +257,8 @@ def test_a_contradicted_pair_is_left_out_whole():
     policy = PreferencePolicy("ipo", alpha=0.1).fit(X, flipped)
     kept = np.r_[1:80, 81:100]
     refit = PreferencePolicy("ipo", alpha=0.1 * 100 / 98).fit(X[kept], flipped[kept])
-    assert_allclose(policy.loo_margins_[0], refit.coef_ @ D[0], rtol=1e-8)
-    assert_allclose(policy.loo_margins_[80], -refit.coef_ @ D[0], rtol=1e-8)
+    assert_allclose(policy.held_out_scores_[0], refit.coef_ @ D[0], rtol=1e-8)
+    assert_allclose(policy.held_out_scores_[80], -refit.coef_ @ D[0], rtol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["dpo", "ipo", "hinge"])
@@ -274,7 +274,7 @@ def test_weights_are_repeats(name):
         "theoretical_accuracy_",
         "theoretical_accuracy_interval_",
         "model_accuracy_",
-        "label_noise_",
+        "noise_rate_",
         "margin_",
     ):
         assert_allclose(
@@ -292,7 +292,7 @@ def test_repeated_comparisons_tell_the_noise(noise):
     # q = 2 e (1 - e), d e / d q = 1 / (2 (1 - 2 e)).
     q = 2 * noise * (1 - noise)
     error = np.sqrt(q * (1 - q) / 1500) / (2 * (1 - 2 * noise))
-    assert abs(policy.label_noise_ - noise) < 4 * error
+    assert abs(policy.noise_rate_ - noise) < 4 * error
     told = policy.theoretical_accuracy_
     clean = np.mean((D @ policy.coef_ > 0) == score)
     assert abs(told - clean) < 0.02
@@ -309,7 +309,7 @@ def test_cycles_tell_the_noise():
         items[np.where(first, a, b)], items[np.where(first, b, a)]
     )
     # 34 220 triangles share 1770 comparisons: the noise itself has the error .0085.
-    assert abs(policy.label_noise_ - noise) < 4 * np.sqrt(noise * (1 - noise) / 1770)
+    assert abs(policy.noise_rate_ - noise) < 4 * np.sqrt(noise * (1 - noise) / 1770)
     assert not np.isnan(policy.theoretical_accuracy_)
 
 
@@ -317,7 +317,7 @@ def test_a_response_compared_with_all_others_costs_no_memory():
     rng = np.random.default_rng(0)
     chosen = 0.3 + rng.standard_normal((20_000, 2))
     policy = PreferencePolicy("ipo", alpha=0.1).fit_pairs(chosen, np.zeros_like(chosen))
-    assert policy.label_noise_ == 0
+    assert policy.noise_rate_ == 0
 
 
 def test_rows_of_equal_keys_are_told_apart():
@@ -331,21 +331,21 @@ def test_rows_of_equal_keys_are_told_apart():
     kept = (np.abs(X - X[0]).max(axis=1) > 0) & (np.abs(X + X[0]).max(axis=1) > 0)
     weight = len(X) / kept.sum()
     refit = PreferencePolicy("ipo", alpha=0.1 * weight).fit(X[kept], y[kept])
-    assert_allclose(policy.loo_margins_[0], refit.coef_ @ D[0], rtol=1e-8)
+    assert_allclose(policy.held_out_scores_[0], refit.coef_ @ D[0], rtol=1e-8)
 
 
 def test_too_large_a_noise_is_questioned():
     D, _, order = differences(n=300, F=5, signal=4.0)
     with pytest.warns(TheoryWarning, match="must be smaller"):
-        PreferencePolicy("ipo", label_noise=0.4).fit(D * order[:, None], order)
+        PreferencePolicy("ipo", noise_rate=0.4).fit(D * order[:, None], order)
 
 
 def test_noise_of_the_loss_can_be_estimated():
     rng = np.random.default_rng(0)
     D = np.repeat(0.8 + rng.standard_normal((300, 4)), 2, axis=0)
     y = (D.sum(axis=1) > 0) ^ (rng.random(600) < 0.2)
-    policy = PreferencePolicy("robust", label_noise="estimate", alpha=0.1).fit(D, y)
-    known = PreferencePolicy("robust", label_noise=policy.label_noise_, alpha=0.1).fit(D, y)
+    policy = PreferencePolicy("robust", noise_rate="estimate", alpha=0.1).fit(D, y)
+    known = PreferencePolicy("robust", noise_rate=policy.noise_rate_, alpha=0.1).fit(D, y)
     assert_allclose(policy.coef_, known.coef_)
     assert_allclose(policy.predict_proba(D), known.predict_proba(D))
 
@@ -452,7 +452,7 @@ def test_more_features_than_pairs():
 def test_losses_that_are_not_convex_say_so_once(name):
     D, _, order = differences()
     with pytest.warns(TheoryWarning, match="not convex") as caught:
-        policy = PreferencePolicy(name, label_noise=0.1).fit(D * order[:, None], order)
+        policy = PreferencePolicy(name, noise_rate=0.1).fit(D * order[:, None], order)
     assert len(caught) == 1
     assert np.isnan(policy.theoretical_accuracy_)
     assert np.mean(D @ policy.coef_ > 0) > 0.8
@@ -476,9 +476,9 @@ def test_separable_pairs_without_penalty(name, F):
     D, _, order = differences(n=40, F=F)
     D[:, 0] = np.abs(D[:, 0])
     with pytest.raises(ValueError, match="infinite"):
-        PreferencePolicy(name, alpha=0.0, label_noise=0.1).fit(D * order[:, None], order)
+        PreferencePolicy(name, alpha=0.0, noise_rate=0.1).fit(D * order[:, None], order)
     for finite in ("ipo", "cdpo"):
-        policy = PreferencePolicy(finite, alpha=0.0, label_noise=0.1).fit(D * order[:, None], order)
+        policy = PreferencePolicy(finite, alpha=0.0, noise_rate=0.1).fit(D * order[:, None], order)
         assert np.isfinite(policy.coef_).all()
 
 
@@ -504,14 +504,14 @@ def test_no_penalty_where_the_optimum_is_finite():
     [
         ({"beta": 0.0}, "beta"),
         ({"beta": -1.0}, "beta"),
-        ({"label_noise": 0.5}, "label_noise"),
-        ({"label_noise": -0.1}, "label_noise"),
-        ({"label_noise": "guess"}, "label_noise"),
+        ({"noise_rate": 0.5}, "noise_rate"),
+        ({"noise_rate": -0.1}, "noise_rate"),
+        ({"noise_rate": "guess"}, "noise_rate"),
         ({"alpha": -1e-3}, "alpha"),
         ({"alpha": "best"}, "alpha"),
         ({"loss": "wrong"}, "wrong"),
         ({"loss": "nca"}, "candidate sets"),
-        ({"loss": "exo"}, "label_noise"),
+        ({"loss": "exo"}, "noise_rate"),
         ({"loss": "hinge", "alpha": 0.0}, "hinge"),
         ({"reference": [1.0]}, "reference"),
         ({"max_iter": 0}, "max_iter"),

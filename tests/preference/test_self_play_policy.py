@@ -42,66 +42,62 @@ def logs(policy):
 
 
 @pytest.mark.parametrize("sampler", ["reference", "previous"])
-@pytest.mark.parametrize(("temperature", "weight"), [(1.0, 0.0), (2.0, 0.3), (0.8, 0.5)])
-def test_one_round_is_the_map_of_the_theory(sampler, temperature, weight):
+@pytest.mark.parametrize(("beta", "weight"), [(1.0, 0.0), (2.0, 0.3), (0.8, 0.5)])
+def test_one_round_is_the_map_of_the_theory(sampler, beta, weight):
     X, y = free_policy()
     policy = SelfPlayPolicy(
-        temperature,
+        beta,
         mixture_weight=weight,
         sampler=sampler,
         n_rounds=1,
-        base=START,
+        reference=START,
         alpha=1e-12,
     ).fit(X, y)
-    expected = self_play_map(
-        sampler, START, HUMAN, START, temperature=temperature, mixture_weight=weight
-    )
+    expected = self_play_map(sampler, START, HUMAN, START, beta=beta, mixture_weight=weight)
     assert_allclose(logs(policy), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("sampler", ["reference", "previous"])
-@pytest.mark.parametrize(("temperature", "weight"), [(2.0, 0.0), (2.0, 0.3), (0.8, 0.5)])
-def test_rounds_rest_at_the_fixed_point(sampler, temperature, weight):
+@pytest.mark.parametrize(("beta", "weight"), [(2.0, 0.0), (2.0, 0.3), (0.8, 0.5)])
+def test_rounds_rest_at_the_fixed_point(sampler, beta, weight):
     X, y = free_policy()
     policy = SelfPlayPolicy(
-        temperature,
+        beta,
         mixture_weight=weight,
         sampler=sampler,
         n_rounds=100,
-        base=START,
+        reference=START,
         alpha=1e-12,
     ).fit(X, y)
-    rest = self_play_fixed_point(
-        sampler, HUMAN, START, temperature=temperature, mixture_weight=weight
-    )
+    rest = self_play_fixed_point(sampler, HUMAN, START, beta=beta, mixture_weight=weight)
     assert policy.converged_
-    assert policy.stationary_weight_ == pytest.approx(rest.base_weight)
+    assert policy.stationary_weight_ == pytest.approx(rest.reference_weight)
     assert_allclose(logs(policy), rest.log_policy, atol=1e-5)
     assert policy.observed_rate_ == pytest.approx(policy.rate_, abs=2e-3)
 
 
-def error_after(sampler, history, temperature, weight, n_rounds):
+def error_after(sampler, history, beta, weight, n_rounds):
     """Return the largest error of log p after some rounds from a start near the fixed point."""
     X, y = free_policy()
     scheme = {1: sampler, 2: "last_two", "all": "all"}[history]
     scheme += "_both" if history != 1 and sampler == "reference" else ""
     rng = np.random.default_rng(0)
-    base = HUMAN + 0.01 * rng.standard_normal(5)
+    reference = HUMAN + 0.01 * rng.standard_normal(5)
     rest = self_play_fixed_point(
-        scheme, HUMAN, base, temperature=temperature, mixture_weight=weight
+        scheme, HUMAN, reference, beta=beta, mixture_weight=weight
     ).log_policy
     policy = SelfPlayPolicy(
-        temperature,
+        beta,
         mixture_weight=weight,
         sampler=sampler,
         history=history,
         n_rounds=n_rounds,
-        base=base,
+        reference=reference,
         alpha=0.0,
         tol=0.0,
     )
     policy.fit(X, y)
-    return np.abs(logs(policy) - rest).max(), np.abs(base - rest).max()
+    return np.abs(logs(policy) - rest).max(), np.abs(reference - rest).max()
 
 
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
@@ -132,9 +128,9 @@ def test_all_policies_converge_below_the_threshold_of_one():
 def test_the_rate_is_that_of_the_theory_near_the_point_of_rest():
     """Log-linear policy, humans described by it; two draws' noise leaves a tenth."""
     X, y = human_choices(n=2000)
-    for temperature in (2.0, 0.7):
-        policy = SelfPlayPolicy(temperature).fit(X, y)
-        assert policy.rate_ == self_play_rate("reference", temperature)
+    for beta in (2.0, 0.7):
+        policy = SelfPlayPolicy(beta).fit(X, y)
+        assert policy.rate_ == self_play_rate("reference", beta)
         assert policy.observed_rate_ == pytest.approx(policy.rate_, abs=0.1)
 
 
@@ -152,15 +148,15 @@ def test_the_point_of_rest_is_the_fit_of_largest_likelihood(sampler):
 
 def test_a_round_minimises_the_public_loss():
     X, y = human_choices(n=60)
-    temperature, weight = 0.8, 0.4
-    base = np.array([0.3, -0.2, 0.1, 0.0])
+    beta, weight = 0.8, 0.4
+    reference = np.array([0.3, -0.2, 0.1, 0.0])
     two = SelfPlayPolicy(
-        temperature, mixture_weight=weight, n_rounds=2, base=base, alpha=1e-3, tol=0.0
+        beta, mixture_weight=weight, n_rounds=2, reference=reference, alpha=1e-3, tol=0.0
     ).fit(X, y)
     previous = two.coef_path_[1]
     rows = np.arange(60)
     penalty = 1e-3 * np.mean((X - X[rows, y][:, None]) ** 2)
-    anchor = (1 - weight) * previous + weight * base
+    anchor = (1 - weight) * previous + weight * reference
     opponent = np.exp(X @ anchor)
     opponent /= opponent.sum(axis=1, keepdims=True)
 
@@ -173,8 +169,8 @@ def test_a_round_minimises_the_public_loss():
         losses = spin_loss(
             *table(coef),
             *table(previous),
-            *table(base),
-            temperature=temperature,
+            *table(reference),
+            beta=beta,
             reference="geometric",
             mixture_weight=weight,
         )
@@ -184,24 +180,26 @@ def test_a_round_minimises_the_public_loss():
     assert_allclose(two.coef_, best.x, atol=1e-5)
 
 
-def test_kl_regularisation_keeps_near_the_base():
+def test_kl_regularisation_keeps_near_the_reference():
     X, y = human_choices()
     distances = [
-        SelfPlayPolicy(2.0, mixture_weight=w).fit(X, y).kl_to_base_ for w in (0.0, 0.3, 0.9, 1.0)
+        SelfPlayPolicy(2.0, mixture_weight=w).fit(X, y).kl_to_reference_
+        for w in (0.0, 0.3, 0.9, 1.0)
     ]
     assert np.all(np.diff(distances) < 0)
 
 
 def test_divergence_is_announced_with_settings_that_work():
     X, y = human_choices()
-    with pytest.warns(TheoryWarning, match="0.5") as caught:
+    with pytest.warns(TheoryWarning, match="stable_settings_") as caught:
         policy = SelfPlayPolicy(0.35, n_rounds=30).fit(X, y)
     assert len(caught) == 1
+    assert caught[0].filename == __file__
     assert not policy.is_stable_
     assert not policy.converged_
-    message = str(caught[0].message)
-    assert "history=2" in message and "mixture_weight=0.47" in message
-    for parameters in ({"history": 2}, {"mixture_weight": 0.47}, {"history": "all"}):
+    assert policy.min_beta_ == 0.5
+    assert {"sampler": "reference", "mixture_weight": 0.47} in policy.stable_settings_
+    for parameters in policy.stable_settings_:
         assert SelfPlayPolicy(0.35, n_rounds=3, **parameters).fit(X, y).is_stable_
 
 
@@ -234,14 +232,14 @@ def test_masked_candidates_and_weights():
     weighted = SelfPlayPolicy().fit(X, y, sample_weight=count)
     repeated = SelfPlayPolicy().fit(np.repeat(X, count, axis=0), np.repeat(y, count))
     assert_allclose(weighted.coef_, repeated.coef_, rtol=1e-6)
-    assert_allclose(weighted.kl_to_base_, repeated.kl_to_base_, rtol=1e-6)
+    assert_allclose(weighted.kl_to_reference_, repeated.kl_to_reference_, rtol=1e-6)
 
 
-def test_a_shared_base_shifts_the_policy():
+def test_a_shared_log_reference_shifts_the_policy():
     X, y = human_choices(n=200)
     offsets = np.random.default_rng(0).standard_normal(X.shape[:2])
-    policy = SelfPlayPolicy().fit(X, y, log_base=offsets)
-    probabilities = policy.predict_proba(X, log_base=offsets)
+    policy = SelfPlayPolicy().fit(X, y, log_reference=offsets)
+    probabilities = policy.predict_proba(X, log_reference=offsets)
     gap = X[np.arange(200), y].mean(axis=0) - (probabilities[..., None] * X).sum(1).mean(axis=0)
     assert_allclose(gap, 0, atol=1e-5)
 
@@ -269,7 +267,7 @@ def test_rounds_can_be_printed(capsys):
 @pytest.mark.parametrize(
     ("parameters", "match"),
     [
-        ({"temperature": 0.0}, "temperature"),
+        ({"beta": 0.0}, "beta"),
         ({"mixture_weight": 1.1}, "mixture_weight"),
         ({"mixture_weight": -0.1}, "mixture_weight"),
         ({"sampler": "both"}, "sampler"),
@@ -278,7 +276,7 @@ def test_rounds_can_be_printed(capsys):
         ({"history": "none"}, "history"),
         ({"n_rounds": 0}, "n_rounds"),
         ({"n_draws": 0}, "n_draws"),
-        ({"base": [1.0]}, "base"),
+        ({"reference": [1.0]}, "reference"),
         ({"alpha": -1.0}, "alpha"),
     ],
 )
@@ -297,4 +295,4 @@ def test_data_are_checked():
     with pytest.raises(ValueError, match="one index a prompt"):
         SelfPlayPolicy().fit(X, np.column_stack([y, y]))
     with pytest.raises(ValueError, match="does not exist"):
-        SelfPlayPolicy().fit(X, y, log_base=np.where(np.arange(5) == y[:, None], -np.inf, 0.0))
+        SelfPlayPolicy().fit(X, y, log_reference=np.where(np.arange(5) == y[:, None], -np.inf, 0.0))

@@ -81,11 +81,11 @@ def test_listwise_losses_have_no_order_of_responses_and_ignore_masked_ones(name,
 
 @pytest.mark.property_of("preference.spin_loss", "preference.preference_loss")
 @given(SEEDS, st.floats(0.05, 3.0))
-def test_self_play_is_dpo_against_the_previous_policy(seed, temperature):
+def test_self_play_is_dpo_against_the_previous_policy(seed, beta):
     human, generated, *previous = log_probabilities(seed)
     np.testing.assert_allclose(
-        preference.spin_loss(human, generated, *previous, temperature=temperature),
-        preference.preference_loss("dpo", human, generated, *previous, beta=temperature),
+        preference.spin_loss(human, generated, *previous, beta=beta),
+        preference.preference_loss("dpo", human, generated, *previous, beta=beta),
         rtol=1e-9,
     )
 
@@ -112,13 +112,13 @@ def test_policies_swap_signs_with_their_pairs_and_turn_with_their_features(seed,
 @pytest.mark.property_of("preference.SelfPlayPolicy")
 @settings(max_examples=5)
 @given(SEEDS, st.floats(0.8, 4.0))
-def test_self_play_ends_at_the_same_place_whatever_the_order_of_candidates(seed, temperature):
+def test_self_play_ends_at_the_same_place_whatever_the_order_of_candidates(seed, beta):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((40, 4, 2))
     y = (X @ [1.0, -0.5] + rng.gumbel(size=(40, 4))).argmax(axis=1)
-    here = preference.SelfPlayPolicy(temperature, alpha=1e-2, n_rounds=100).fit(X, y)
+    here = preference.SelfPlayPolicy(beta, alpha=1e-2, n_rounds=100).fit(X, y)
     order = rng.permutation(4)
-    there = preference.SelfPlayPolicy(temperature, alpha=1e-2, n_rounds=100).fit(
+    there = preference.SelfPlayPolicy(beta, alpha=1e-2, n_rounds=100).fit(
         X[:, order], np.argsort(order)[y]
     )
     np.testing.assert_allclose(there.coef_, here.coef_, atol=1e-5)

@@ -53,7 +53,7 @@ def test_a_larger_penalty_costs_reward_and_a_batch_is_a_loop(seed, beta, factor)
 )  # fmt: skip
 def test_ranking_grows_with_signal_and_falls_with_noise(signal, n, p, alpha, noise, more):
     def accuracy(signal, alpha, noise):
-        return preference.pairwise_accuracy(signal, n, p, alpha=alpha, label_noise=noise)
+        return preference.pairwise_accuracy(signal, n, p, alpha=alpha, noise_rate=noise)
 
     here = accuracy(signal, alpha, noise)
     assert 0.5 <= here <= 1
@@ -97,13 +97,13 @@ def test_more_weight_on_safety_buys_safety_for_utility(seed, beta):
     "theory.preference.self_play_map",
 )
 @given(SCHEMES, SEEDS, st.floats(0.6, 4.0), st.floats(0.0, 0.8))
-def test_a_round_of_self_play_leaves_its_fixed_point_alone(scheme, seed, temperature, weight):
-    human, base = log_policy(seed), log_policy(seed + 1)
+def test_a_round_of_self_play_leaves_its_fixed_point_alone(scheme, seed, beta, weight):
+    human, reference = log_policy(seed), log_policy(seed + 1)
     mixture = 0.0 if scheme == "spin" else weight
-    law = {"temperature": temperature, "mixture_weight": mixture}
-    rest = preference.self_play_fixed_point(scheme, human, base, **law)
+    law = {"beta": beta, "mixture_weight": mixture}
+    rest = preference.self_play_fixed_point(scheme, human, reference, **law)
     assert isinstance(rest, preference.SelfPlayFixedPoint)
-    again = preference.self_play_map(scheme, rest.log_policy, human, base, **law)
+    again = preference.self_play_map(scheme, rest.log_policy, human, reference, **law)
     np.testing.assert_allclose(again, rest.log_policy, atol=1e-9)
     assert np.isclose(np.exp(again).sum(), 1)
     assert np.isclose(np.exp(rest.log_policy).sum(), 1)
@@ -112,29 +112,29 @@ def test_a_round_of_self_play_leaves_its_fixed_point_alone(scheme, seed, tempera
 @pytest.mark.property_of(
     "theory.preference.self_play_rate",
     "theory.preference.self_play_stable",
-    "theory.preference.self_play_min_temperature",
+    "theory.preference.self_play_min_beta",
 )
 @given(SCHEMES, st.floats(0.05, 4.0), st.floats(0.0, 0.9))
-def test_self_play_is_stable_where_its_rate_is_below_one(scheme, temperature, weight):
+def test_self_play_is_stable_where_its_rate_is_below_one(scheme, beta, weight):
     mixture = 0.0 if scheme == "spin" else weight
-    rate = preference.self_play_rate(scheme, temperature, mixture)
-    stable = preference.self_play_stable(scheme, temperature, mixture)
+    rate = preference.self_play_rate(scheme, beta, mixture)
+    stable = preference.self_play_stable(scheme, beta, mixture)
     assert stable == (abs(rate) < 1)
-    least = preference.self_play_min_temperature(scheme, mixture)
+    least = preference.self_play_min_beta(scheme, mixture)
     assert preference.self_play_stable(scheme, least * 1.0001, mixture)
-    assert stable == (temperature > least)
+    assert stable == (beta > least)
 
 
 @pytest.mark.property_of("theory.preference.self_play_rate", "theory.preference.self_play_map")
 @given(SCHEMES, SEEDS, st.floats(0.6, 4.0), st.floats(0.0, 0.8))
-def test_a_small_error_shrinks_at_the_rate(scheme, seed, temperature, weight):
+def test_a_small_error_shrinks_at_the_rate(scheme, seed, beta, weight):
     mixture = 0.0 if scheme == "spin" else weight
-    law = {"temperature": temperature, "mixture_weight": mixture}
-    human, base = log_policy(seed), log_policy(seed + 1)
-    rest = preference.self_play_fixed_point(scheme, human, base, **law).log_policy
+    law = {"beta": beta, "mixture_weight": mixture}
+    human, reference = log_policy(seed), log_policy(seed + 1)
+    rest = preference.self_play_fixed_point(scheme, human, reference, **law).log_policy
     error = 1e-5 * np.array([1.0, -1.0, 0.5, 0.0, -0.5])
-    after = preference.self_play_map(scheme, rest + error, human, base, **law) - rest
-    rate = preference.self_play_rate(scheme, temperature, mixture)
+    after = preference.self_play_map(scheme, rest + error, human, reference, **law) - rest
+    rate = preference.self_play_rate(scheme, beta, mixture)
     np.testing.assert_allclose(
         after - after.mean(), rate * (error - error.mean()), atol=1e-8 * max(1, abs(rate))
     )

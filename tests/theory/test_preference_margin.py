@@ -50,7 +50,7 @@ def loss(name, d, beta, noise):
 
 @pytest.mark.parametrize(("name", "p", "beta", "noise", "value"), TABLE)
 def test_tabulated_margins(name, p, beta, noise, value):
-    found = population_margin(name, p, beta=beta, label_noise=noise)
+    found = population_margin(name, p, beta=beta, noise_rate=noise)
     assert isinstance(found, float)
     assert found == pytest.approx(value, abs=6e-8)
 
@@ -65,7 +65,7 @@ def test_margin_minimises_the_expected_loss(name, p):
         method="bounded",
         options={"xatol": 1e-9},
     )
-    theory = population_margin(name, p, beta=beta, label_noise=noise)
+    theory = population_margin(name, p, beta=beta, noise_rate=noise)
     # A minimum is located to the square root of the accuracy of its value.
     assert theory == pytest.approx(found.x, abs=1e-6)
 
@@ -100,7 +100,7 @@ def test_margins_to_fifty_digits(p):
         if 0.05 < exact < 0.95:
             expected["robust"] = mpmath.log((exact - noise) / (1 - noise - exact)) / beta
         for name, value in expected.items():
-            found = population_margin(name, float(p), beta=0.3, label_noise=0.05)
+            found = population_margin(name, float(p), beta=0.3, noise_rate=0.05)
             assert found == pytest.approx(float(value), rel=1e-10), name
 
 
@@ -108,18 +108,18 @@ def test_robust_undoes_the_noise_and_the_others_see_it():
     clean, noise = 0.83, 0.2
     observed = (1 - noise) * clean + noise * (1 - clean)
     margin = population_margin("dpo", clean, beta=0.5)
-    robust = population_margin("robust", observed, beta=0.5, label_noise=noise)
+    robust = population_margin("robust", observed, beta=0.5, noise_rate=noise)
     assert robust == pytest.approx(margin, rel=1e-12)
     assert population_margin("dpo", observed, beta=0.5) < margin
 
 
 def test_certain_preferences():
     assert population_margin("dpo", [0.0, 0.5, 1.0], beta=2).tolist() == [-np.inf, 0.0, np.inf]
-    robust = population_margin("robust", [0.0, 0.1, 0.95, 1], beta=1, label_noise=0.1)
+    robust = population_margin("robust", [0.0, 0.1, 0.95, 1], beta=1, noise_rate=0.1)
     assert robust.tolist() == [-np.inf, -np.inf, np.inf, np.inf]
     assert population_margin("hinge", 0.5, beta=1.0) == 0.0
     assert population_margin("nca", 1.0, beta=2.0) == pytest.approx(np.log(2) / 2)
-    assert np.isfinite(population_margin("cdpo", [0.0, 1.0], beta=1.0, label_noise=0.1)).all()
+    assert np.isfinite(population_margin("cdpo", [0.0, 1.0], beta=1.0, noise_rate=0.1)).all()
 
 
 def test_names_and_broadcasting():
@@ -136,7 +136,7 @@ def test_names_and_broadcasting():
         (("dpo", float("nan"), 1.0, 0.0), "p must lie in"),
         (("dpo", 0.5, 0.0, 0.0), "beta must lie in"),
         (("dpo", 0.5, float("inf"), 0.0), "beta must lie in"),
-        (("dpo", 0.5, 1.0, 0.5), "label_noise must lie in"),
+        (("dpo", 0.5, 1.0, 0.5), "noise_rate must lie in"),
         (("exo", 0.5, 1.0, 0.0), "above 0"),
         (("kto", 0.5, 1.0, 0.0), "not known here"),
         (("nothing", 0.5, 1.0, 0.0), "'nothing' is not known"),
@@ -146,7 +146,7 @@ def test_names_and_broadcasting():
 def test_refused_margins(arguments, match):
     name, p, beta, noise = arguments
     with pytest.raises(ValueError, match=match):
-        population_margin(name, p, beta=beta, label_noise=noise)
+        population_margin(name, p, beta=beta, noise_rate=noise)
 
 
 def test_refused_types():
@@ -158,7 +158,7 @@ def test_refused_types():
 
 @pytest.mark.parametrize(("signal", "n_features", "n_pairs", "alpha", "noise", "value"), ACCURACIES)
 def test_tabulated_accuracies(signal, n_features, n_pairs, alpha, noise, value):
-    found = pairwise_accuracy(signal, n_pairs, n_features, alpha=alpha, label_noise=noise)
+    found = pairwise_accuracy(signal, n_pairs, n_features, alpha=alpha, noise_rate=noise)
     assert isinstance(found, float)
     assert found == pytest.approx(value, abs=1e-8)
 
@@ -181,15 +181,15 @@ def test_accuracy_to_fifty_digits(rng):
     for _ in range(30):
         signal, eta = 10 ** rng.uniform(-3, 2), 10 ** rng.uniform(-2, 2)
         alpha, noise = 10 ** rng.uniform(-6, 4), rng.uniform(0, 0.49)
-        found = pairwise_accuracy(signal, 1000, 1000 * eta, alpha=alpha, label_noise=noise)
+        found = pairwise_accuracy(signal, 1000, 1000 * eta, alpha=alpha, noise_rate=noise)
         expected = exact_accuracy(signal, 1000 * eta / 1000, alpha, noise)
         assert found == pytest.approx(expected, rel=1e-10)
 
 
 def test_limits_of_the_accuracy():
-    mean = pairwise_accuracy(2.0, 400, 200, alpha=np.inf, label_noise=0.2)
+    mean = pairwise_accuracy(2.0, 400, 200, alpha=np.inf, noise_rate=0.2)
     assert mean == pytest.approx(norm.cdf(1.2 / np.sqrt(0.72 + 0.5)), rel=1e-12)
-    path = pairwise_accuracy(2.0, 400, 200, alpha=np.logspace(-4, 4, 30), label_noise=0.2)
+    path = pairwise_accuracy(2.0, 400, 200, alpha=np.logspace(-4, 4, 30), noise_rate=0.2)
     assert (np.diff(path) > 0).all()
     assert path[-1] < mean
     assert pairwise_accuracy(0.0, 400, 200, alpha=1.0) == 0.5
@@ -222,7 +222,7 @@ def test_accuracy_against_draws(rng, signal, n_features, n_pairs, alpha, noise, 
         ({"n_pairs": 0}, "n_pairs must lie in"),
         ({"n_features": 0}, "n_features must lie in"),
         ({"alpha": -0.1}, "alpha must lie in"),
-        ({"label_noise": 0.5}, "label_noise must lie in"),
+        ({"noise_rate": 0.5}, "noise_rate must lie in"),
         ({"signal": [1.0, 2.0], "alpha": [1.0, 2.0, 3.0]}, "do not broadcast"),
     ],
 )

@@ -17,10 +17,10 @@ def spin_loss(
     generated_logps: Any,
     previous_human_logps: Any,
     previous_generated_logps: Any,
-    base_human_logps: Any = None,
-    base_generated_logps: Any = None,
+    ref_human_logps: Any = None,
+    ref_generated_logps: Any = None,
     *,
-    temperature: float = 1.0,
+    beta: float = 1.0,
     reference: str = "previous",
     mixture_weight: float = 0.0,
     history: int | str = 1,
@@ -36,16 +36,17 @@ def spin_loss(
     previous_human_logps, previous_generated_logps : array-like or torch tensor
         The same under the previous policy, of shape (n_pairs,), or under several earlier ones, of
         shape (n_policies, n_pairs), the most recent last.
-    base_human_logps, base_generated_logps : array-like or torch tensor, optional
-        The same under the base policy, of shape (n_pairs,); needed where `mixture_weight` is not 0.
-    temperature : float, default=1.0
-        The factor :math:`\lambda` of the log-ratios (TRL's beta), positive. Below 1/2 the rounds of
+    ref_human_logps, ref_generated_logps : array-like or torch tensor, optional
+        The same under the reference policy, of shape (n_pairs,); needed where `mixture_weight` is
+        not 0.
+    beta : float, default=1.0
+        Factor :math:`\beta` of the log-ratios, positive. Below 1/2 the rounds of
         plain self-play do not converge.
     reference : {"previous", "geometric"}, default="previous"
-        What the policy is compared with: the previous policy (SPIN), or its geometric mixture with
-        the base (alpha-SPIN).
+        What the loss compares to: the previous policy (SPIN), or its geometric mixture with
+        the reference policy (alpha-SPIN).
     mixture_weight : float, default=0.0
-        Weight :math:`\alpha` of the base in the geometric mixture, in [0, 1].
+        Weight :math:`\alpha` of the reference policy in the geometric mixture, in [0, 1].
     history : int or "all", default=1
         Over how many of the last policies the opponent is averaged in the reference (fictitious
         play); "all" for all that are given. To draw the generated responses from an average while
@@ -73,18 +74,18 @@ def spin_loss(
 
     Notes
     -----
-    With r the reference,
+    With r the policy compared with,
 
     .. math::
 
         \ell = \log\bigl(1+e^{-u}\bigr), \qquad
-        u = \lambda\log\frac{p(y)}{r(y)} - \lambda\log\frac{p(y')}{r(y')}.
+        u = \beta\log\frac{p(y)}{r(y)} - \beta\log\frac{p(y')}{r(y')}.
 
     "previous": :math:`r = q`, the average :math:`\frac1h\sum_j p_{t-j}` of the last policies (the
     previous one for h = 1); "geometric": :math:`\log r = (1-\alpha)\log q + \alpha\log b`, whose
     normaliser depends on the prompt only and cancels. The penalty that this stands for is
-    :math:`\lambda[(1-\alpha)KL(p\|q)+\alpha KL(p\|b)]`. At :math:`\alpha=1` the reference is the
-    base, as in DPO.
+    :math:`\beta[(1-\alpha)KL(p\|q)+\alpha KL(p\|b)]`. At :math:`\alpha=1` it is the
+    reference policy alone, as in DPO.
 
     References
     ----------
@@ -94,18 +95,16 @@ def spin_loss(
     Examples
     --------
     >>> from skrmt.preference import spin_loss
-    >>> spin_loss([-9.0], [-8.0], [-10.0], [-7.0], temperature=0.5)
+    >>> spin_loss([-9.0], [-8.0], [-10.0], [-7.0], beta=0.5)
     array([0.31326169])
     >>> spin_loss(
     ...     [-9.0], [-8.0], [-10.0], [-7.0], [-11.0], [-9.0],
-    ...     temperature=0.5, reference="geometric", mixture_weight=0.5,
+    ...     beta=0.5, reference="geometric", mixture_weight=0.5,
     ... )
     array([0.38687101])
     """
     check_reduction(reduction)
-    scale = read_number(
-        "temperature", temperature, 0.0, np.inf, remedy="It multiplies the log-ratios."
-    )
+    scale = read_number("beta", beta, 0.0, np.inf, remedy="It multiplies the log-ratios.")
     weight = _read_weight(reference, mixture_weight)
     count = _read_history(history)
     pair = ("human", "generated")
@@ -114,7 +113,7 @@ def spin_loss(
         previous_human_logps=previous_human_logps,
         previous_generated_logps=previous_generated_logps,
     )
-    base = _read_base(base_human_logps, base_generated_logps, weight)
+    anchor = _read_reference_policy(ref_human_logps, ref_generated_logps, weight)
     wanted = {f"{side}_logps": policies.arrays[f"{side}_logps"] for side in pair}
     bk = previous.backend
     for side in pair:
@@ -122,7 +121,7 @@ def spin_loss(
         wanted[f"previous_{side}_logps"] = _average(
             bk, stack, count, len(tuple(wanted["human_logps"].shape))
         )
-    operands = read_arrays(**wanted, **base)
+    operands = read_arrays(**wanted, **anchor)
     margin = _log_ratio(operands.arrays, "human", weight) - _log_ratio(
         operands.arrays, "generated", weight
     )
@@ -134,23 +133,23 @@ def _log_ratio(arrays: dict[str, Array], side: str, weight: float) -> Array:
     """Return the log-ratio of the policy to the reference, up to what depends on the prompt."""
     reference = arrays[f"previous_{side}_logps"]
     if weight:
-        reference = (1 - weight) * reference + weight * arrays[f"base_{side}_logps"]
+        reference = (1 - weight) * reference + weight * arrays[f"ref_{side}_logps"]
     return arrays[f"{side}_logps"] - reference
 
 
 def _read_weight(reference: Any, mixture_weight: Any) -> float:
-    """Return the weight of the base, 0 without one."""
+    """Return the weight of the reference policy, 0 without one."""
     if reference not in _REFERENCES:
         raise ValueError(
             f"reference={reference!r} is not known. Use one of {', '.join(_REFERENCES)}."
         )
     weight = read_number(
-        "mixture_weight", mixture_weight, 0.0, 1.0, "both", "It weighs the base policy."
+        "mixture_weight", mixture_weight, 0.0, 1.0, "both", "It weighs the reference."
     )
     if weight and reference == "previous":
         raise ValueError(
-            f"mixture_weight={mixture_weight!r} with reference='previous', which has no base. Use "
-            "reference='geometric'."
+            f"mixture_weight={mixture_weight!r} with reference='previous', which has no mixture. "
+            "Use reference='geometric'."
         )
     return weight
 
@@ -166,18 +165,18 @@ def _read_history(history: Any) -> int | None:
     return int(history)
 
 
-def _read_base(human: Any, generated: Any, weight: float) -> dict[str, Any]:
-    """Return the arrays of the base where they are needed."""
-    base = {"base_human_logps": human, "base_generated_logps": generated}
+def _read_reference_policy(human: Any, generated: Any, weight: float) -> dict[str, Any]:
+    """Return the arrays of the reference policy where they are needed."""
+    arrays = {"ref_human_logps": human, "ref_generated_logps": generated}
     if not weight:
         return {}
-    for name, value in base.items():
+    for name, value in arrays.items():
         if value is None:
             raise ValueError(
                 f"{name} must be given with mixture_weight={weight:g}, got None. Give the "
-                "log-probabilities under the base policy."
+                "log-probabilities under the reference policy."
             )
-    return base
+    return arrays
 
 
 def _average(bk: Any, stack: Array, count: int | None, ndim: int) -> Array:

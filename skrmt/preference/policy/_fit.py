@@ -101,12 +101,12 @@ class Choice(NamedTuple):
 def read_setting(estimator: Any, estimate: NoiseEstimate, unit: float) -> Setting:
     """Check the parameters of a policy against one another."""
     name = check_loss(estimator.loss)
-    noise = estimator.label_noise
+    noise = estimator.noise_rate
     if isinstance(noise, str):
         noise = 0.0 if np.isnan(estimate.rate) else estimate.rate
     if name == "exo" and not noise > 0:
         raise ValueError(
-            f"label_noise={estimator.label_noise!r} with loss='exo', which needs it above 0: its "
+            f"noise_rate={estimator.noise_rate!r} with loss='exo', which needs it above 0: its "
             "target is log((1 - noise) / noise). Use 1e-3 for instance."
         )
     alpha = None if isinstance(estimator.alpha, str) else float(estimator.alpha) / unit / unit
@@ -135,7 +135,7 @@ def fit_policy(estimator: Any, problem: Problem) -> tuple[dict[str, Any], list[s
         if problem.sets is None:
             raise ValueError(
                 f"loss={estimator.loss!r} reads the probability of each response, which pairs do "
-                "not tell: give candidate sets, X of shape (n_prompts, n_candidates, n_features) "
+                "not determine: give candidate sets, X of shape (n_prompts, n_candidates, n_features) "
                 "and y of shape (n_prompts, 2); or use a loss of the margin, "
                 f"{', '.join(OF_MARGIN)}."
             )
@@ -155,7 +155,7 @@ def fit_policy(estimator: Any, problem: Problem) -> tuple[dict[str, Any], list[s
         "coef_": choice.fit.coef / unit,
         "alpha_": choice.alpha * unit * unit,
         "alphas_": choice.alphas * unit * unit,
-        "label_noise_": setting.noise if np.isnan(estimate.rate) else estimate.rate,
+        "noise_rate_": setting.noise if np.isnan(estimate.rate) else estimate.rate,
         "chosen_logratio_": moved.chosen,
         "rejected_logratio_": moved.rejected,
         "kl_to_reference_": moved.kl,
@@ -250,7 +250,7 @@ def _curvature(name: str, slope: Slope, pairs: Comparisons, setting: Setting, sc
 def _fit_convex(pairs: Comparisons, setting: Setting) -> Choice:
     """Fit a convex loss by Newton's method, the penalty by approximate leave-one-out."""
     name, beta = setting.name, setting.beta
-    slope = slope_of(name, beta=beta, label_noise=setting.noise, options=setting.options)
+    slope = slope_of(name, beta=beta, noise_rate=setting.noise, options=setting.options)
     coarse, fine = (
         [both_ways(part, pairs) for part in parts] for parts in convex_slopes(name, slope, beta)
     )
@@ -312,9 +312,9 @@ def _borrowed_alpha(pairs: Comparisons, setting: Setting, curvature: float) -> f
 def _fit_other(pairs: Comparisons, setting: Setting) -> Choice:
     """Fit a loss of the margin that is not convex, from where that of dpo is least."""
     slope = slope_of(
-        setting.name, beta=setting.beta, label_noise=setting.noise, options=setting.options
+        setting.name, beta=setting.beta, noise_rate=setting.noise, options=setting.options
     )
-    convex = slope_of("dpo", beta=setting.beta, label_noise=0.0, options={})
+    convex = slope_of("dpo", beta=setting.beta, noise_rate=0.0, options={})
     space = directions(pairs.differences, setting.alpha == 0)
     alpha = _borrowed_alpha(pairs, setting, setting.beta**2 / 4)
     start = newton(space.Z, [both_ways(convex, pairs)], alpha, None, setting.max_iter).coef
@@ -364,7 +364,7 @@ def _theory(
         "theoretical_accuracy_interval_": np.array([_NAN, _NAN]),
         "model_accuracy_": _NAN,
         "model_fit_": False,
-        "loo_margins_": np.full(len(pairs.row), _NAN),
+        "held_out_scores_": np.full(len(pairs.row), _NAN),
     }
     if choice.left_out is None:
         kind = "has corners" if setting.name == "slic" else "is not convex"
@@ -375,12 +375,12 @@ def _theory(
         ]
     if setting.name in NORMALISED:
         margins, weights = choice.left_out, problem.sets.weights
-        attributes["loo_margins_"] = choice.left_out
+        attributes["held_out_scores_"] = choice.left_out
         size = float(weights.sum() ** 2 / (weights**2).sum())
     else:
         margins, weights = pairs.outcomes(choice.left_out)
         rows = choice.left_out[pairs.row] * pairs.sign
-        attributes["loo_margins_"] = np.where(pairs.row >= 0, rows, _NAN)
+        attributes["held_out_scores_"] = np.where(pairs.row >= 0, rows, _NAN)
     if size < 2:
         return attributes, ["One pair says nothing of others: theoretical_accuracy_ is nan."]
     told = accuracy_of_margins(margins, weights, size, noise)
@@ -424,7 +424,7 @@ def _too_much_agreement(
     if agree - 1 + noise < 4 * np.sqrt(noise * (1 - noise) / size) or noise == 0:
         return []
     return [
-        f"label_noise={noise:.3g} leaves at most {1 - noise:.3g} of the comparisons right, but "
+        f"noise_rate={noise:.3g} leaves at most {1 - noise:.3g} of the comparisons right, but "
         f"fits without them rank {agree:.3g} as observed: the share of wrong ones must be smaller, "
         "and theoretical_accuracy_ is too large."
     ]

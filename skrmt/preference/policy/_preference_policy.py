@@ -54,7 +54,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         "kto", "sft", "cpo", "orpo" and "slic" need candidate sets.
     beta : float, default=1.0
         Strength of the pull to the reference, positive.
-    label_noise : float or "estimate", default=0.0
+    noise_rate : float or "estimate", default=0.0
         Share of the comparisons that went the wrong way, in [0, 1/2). The losses cdpo, robust and
         exo read it (exo needs it above 0); what the policy tells of its accuracy is for right
         comparisons, whatever the loss. "estimate" takes what repeated and cyclic comparisons tell,
@@ -99,10 +99,10 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Estimated squared norm of the mean difference over the variance about it, an entry.
     signal_std_ : float
         Standard error of it.
-    label_noise_ : float
+    noise_rate_ : float
         Share of wrong comparisons: from repeated comparisons and from cycles of three responses
         where 20 or more of them could contradict each other, else the parameter.
-    loo_margins_ : ndarray of shape (n,)
+    held_out_scores_ : ndarray of shape (n,)
         Left-out margin of each comparison, positive where it is ranked as observed. Empty after
         `partial_fit`.
     margin_ : float
@@ -130,7 +130,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     -----
     TheoryWarning
         Once: for losses that are not convex, pairs of identical features, more agreement than
-        `label_noise` allows, or what `partial_fit` cannot tell.
+        `noise_rate` allows, or what `partial_fit` cannot tell.
 
     See Also
     --------
@@ -179,7 +179,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     _parameter_constraints = {
         "loss": [str],
         "beta": [Interval(numbers.Real, 0, None, closed="neither")],
-        "label_noise": [
+        "noise_rate": [
             StrOptions({"estimate"}),
             Interval(numbers.Real, 0, 0.5, closed="left"),
         ],
@@ -194,7 +194,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         loss="dpo",
         *,
         beta=1.0,
-        label_noise=0.0,
+        noise_rate=0.0,
         alpha="auto",
         reference=None,
         loss_options=None,
@@ -202,7 +202,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     ):
         self.loss = loss
         self.beta = beta
-        self.label_noise = label_noise
+        self.noise_rate = noise_rate
         self.alpha = alpha
         self.reference = reference
         self.loss_options = loss_options
@@ -277,7 +277,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Fit the policy to further differences, exactly as if all had come at once.
 
-        Only for ``loss="ipo"`` with `alpha` and `label_noise` given as numbers: the fit is then
+        Only for ``loss="ipo"`` with `alpha` and `noise_rate` given as numbers: the fit is then
         that of sums over the comparisons, of which no row is kept. Comparisons of the same pair
         count as independent in `signal_` and `model_accuracy_`, which `fit` merges.
 
@@ -464,7 +464,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     def _loss_noise(self):
         """Return the noise that the loss was given."""
-        return self.label_noise_ if isinstance(self.label_noise, str) else self.label_noise
+        return self.noise_rate_ if isinstance(self.noise_rate, str) else self.noise_rate
 
     def rank(self, candidates):
         """Rank candidates by their reward.

@@ -90,11 +90,11 @@ def directions(D: np.ndarray, full_rank: bool) -> Directions:
     return Directions(vectors[:, kept] * roots, (vectors[:, kept] / roots).T @ D)
 
 
-def slope_of(name: str, *, beta: float, label_noise: float, options: dict[str, Any]) -> Slope:
+def slope_of(name: str, *, beta: float, noise_rate: float, options: dict[str, Any]) -> Slope:
     """Return a loss of the margin as a function."""
 
     def slope(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return margin_derivatives(name, d, beta=beta, label_smoothing=label_noise, **options)
+        return margin_derivatives(name, d, beta=beta, label_smoothing=noise_rate, **options)
 
     slope(np.zeros(1))
     return slope if name != "dpo" else _logistic(beta)

@@ -21,8 +21,8 @@ def keeps_sums(policy: Any) -> bool:
             f"loss={policy.loss!r} needs all comparisons at once: only loss='ipo' can be fitted "
             "part by part. Use it, or fit."
         )
-    if isinstance(policy.alpha, str) or isinstance(policy.label_noise, str):
-        name = "alpha" if isinstance(policy.alpha, str) else "label_noise"
+    if isinstance(policy.alpha, str) or isinstance(policy.noise_rate, str):
+        name = "alpha" if isinstance(policy.alpha, str) else "noise_rate"
         raise ValueError(
             f"{name}={getattr(policy, name)!r} is told by the comparisons all at once, of which "
             f"partial_fit keeps sums: give {name} as a number, from a fit to a part of them for "
@@ -73,7 +73,7 @@ def _both_classes(policy: Any, classes: Any, y: np.ndarray, first: bool) -> np.n
 
 def told_by_moments(estimator: Any, moments: Moments) -> dict[str, Any]:
     """Return what sums over comparisons tell, without the comparisons."""
-    unit, beta, noise = moments.unit, float(estimator.beta), float(estimator.label_noise)
+    unit, beta, noise = moments.unit, float(estimator.beta), float(estimator.noise_rate)
     alpha = float(estimator.alpha) / unit / unit
     coef = ridge_coefficients(moments, alpha, beta)
     size = moments.n_effective
@@ -85,14 +85,14 @@ def told_by_moments(estimator: Any, moments: Moments) -> dict[str, Any]:
         "coef_": coef / unit,
         "alpha_": float(estimator.alpha),
         "alphas_": np.array([float(estimator.alpha)]),
-        "label_noise_": noise,
+        "noise_rate_": noise,
         "signal_": signal.value,
         "signal_std_": signal.std,
         "theoretical_accuracy_": np.nan,
         "theoretical_accuracy_interval_": np.array([np.nan, np.nan]),
         "model_accuracy_": model,
         "model_fit_": False,
-        "loo_margins_": np.empty(0),
+        "held_out_scores_": np.empty(0),
         "margin_": moments.mean_margin(coef),
         "chosen_logratio_": np.nan,
         "rejected_logratio_": np.nan,

@@ -181,9 +181,7 @@ def model_accuracy(
     penalty = alpha / signal.variance
 
     def at(strength: float) -> float:
-        return float(
-            pairwise_accuracy(strength, size, n_features, alpha=penalty, label_noise=noise)
-        )
+        return float(pairwise_accuracy(strength, size, n_features, alpha=penalty, noise_rate=noise))
 
     low, high = at(max(signal.value - signal.std, 0.0)), at(signal.value + signal.std)
     return at(signal.value), (high - low) / 2

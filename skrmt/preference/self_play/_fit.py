@@ -10,11 +10,12 @@ from scipy.special import expit, logsumexp
 
 from ...theory.preference import (
     self_play_fixed_point,
-    self_play_min_temperature,
+    self_play_min_beta,
     self_play_rate,
     self_play_stable,
 )
-from ._candidate_fit import log_policy
+from ..policy._input import Candidates
+from ._candidate_fit import Drift, drift, log_policy
 
 _TOL = 1e-10
 _NEWTON = 60
@@ -55,7 +56,7 @@ class Prompts(NamedTuple):
 class Rules(NamedTuple):
     """Settings of the rounds."""
 
-    temperature: float
+    beta: float
     mixture_weight: float
     sampler: str
     history: int | str
@@ -76,7 +77,7 @@ class Rounds(NamedTuple):
     Attributes
     ----------
     coefs : ndarray of shape (t + 1, F)
-        Coefficients, those of the base first.
+        Coefficients, those of the reference first.
     likelihoods : ndarray of shape (t + 1,)
         Mean log-likelihood of the human responses.
     settled : bool
@@ -97,55 +98,75 @@ def scheme_name(sampler: str, history: int | str) -> str:
     return names[history] + ("_both" if history != 1 and sampler == "reference" else "")
 
 
-def forecast(rules: Rules) -> dict[str, Any]:
-    """Return what theory says of the rounds before they are played."""
-    settings = (rules.scheme, rules.temperature, rules.mixture_weight)
-    rest = self_play_fixed_point(
-        rules.scheme,
-        np.zeros(2),
-        np.zeros(2),
-        temperature=rules.temperature,
-        mixture_weight=rules.mixture_weight,
+DIVERGES = (
+    "Self-play diverges at these settings: `beta` is not above `min_beta_`, and each round "
+    "multiplies the error by `rate_`. Raise beta (1 is the fastest), or use one of "
+    "`stable_settings_`."
+)
+
+
+class RoundsTheory(NamedTuple):
+    """What theory predicts of rounds before they are played.
+
+    Attributes
+    ----------
+    rate : float
+        Factor by which a round multiplies the error.
+    is_stable : bool
+        Whether the rounds converge.
+    min_beta : float
+        The `beta` above which they do.
+    stationary_weight : float
+        Weight of the reference policy where they rest.
+    stable_settings : list of dict
+        Other settings with which they converge at this `beta`.
+    """
+
+    rate: float
+    is_stable: bool
+    min_beta: float
+    stationary_weight: float
+    stable_settings: list[dict[str, Any]]
+
+
+def predict_rounds(
+    rules: Rules, samplers: tuple[str, ...] = ("reference", "previous")
+) -> RoundsTheory:
+    """Predict the rounds, and which settings of some samplers would be stable."""
+    scheme, beta, weight = rules.scheme, rules.beta, rules.mixture_weight
+    anywhere = np.zeros(2)
+    rest = self_play_fixed_point(scheme, anywhere, anywhere, beta=beta, mixture_weight=weight)
+    return RoundsTheory(
+        float(self_play_rate(scheme, beta, weight)),
+        bool(self_play_stable(scheme, beta, weight)),
+        float(self_play_min_beta(scheme, weight)),
+        float(rest.reference_weight),
+        _stable_settings(rules, samplers),
     )
-    return {
-        "rate_": float(self_play_rate(*settings)),
-        "is_stable_": bool(self_play_stable(*settings)),
-        "stationary_weight_": float(rest.base_weight),
-    }
 
 
-def advice(rules: Rules, *, trainer: bool = False) -> str:
-    """Say why the rounds will diverge, and which settings would not."""
-    weight = rules.mixture_weight
-    least = float(self_play_min_temperature(rules.scheme, weight))
-    rate = float(self_play_rate(rules.scheme, rules.temperature, weight))
-    others = []
-    for sampler, history in (("reference", 1), ("reference", 2), ("previous", 2)):
-        if trainer and sampler == "reference":
-            continue
-        found = self_play_stable(scheme_name(sampler, history), rules.temperature, weight)
-        if found and (sampler, history) != (rules.sampler, rules.history):
-            source = "" if trainer else f"sampler={sampler!r} with "
-            others.append(f"{source}history={history}")
-    wanted = _stable_weight(rules.temperature)
-    if not trainer and wanted is not None and wanted > weight:
-        others.append(f"sampler='reference' with mixture_weight={wanted:.2f}")
-    others.append("history='all', which is slow")
-    name = "beta" if trainer else "temperature"
-    sampler = "" if trainer else f"sampler={rules.sampler!r}, "
-    return (
-        f"{name}={rules.temperature:g} is not above {least:.3g}, where self-play with "
-        f"{sampler}history={rules.history!r} and mixture_weight={weight:g} "
-        f"becomes stable: each round multiplies the error by {rate:.3g}. Take a {name} above "
-        f"{least:.3g} (1 is the fastest), or {'; or '.join(others)}."
-    )
+def _stable_settings(rules: Rules, samplers: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return other settings at which self-play with this beta converges."""
+    settings: list[dict[str, Any]] = [
+        {"sampler": sampler, "history": history}
+        for sampler, history in (("reference", 1), ("reference", 2), ("previous", 2))
+        if sampler in samplers
+        and (sampler, history) != (rules.sampler, rules.history)
+        and self_play_stable(scheme_name(sampler, history), rules.beta, rules.mixture_weight)
+    ]
+    wanted = _stable_weight(rules.beta)
+    if "reference" in samplers and wanted is not None and wanted > rules.mixture_weight:
+        settings.append({"sampler": "reference", "mixture_weight": wanted})
+    if rules.history != "all":
+        settings.append({"history": "all"})
+    return settings
 
 
-def _stable_weight(temperature: float) -> float | None:
+def _stable_weight(beta: float) -> float | None:
     """Return a weight of the reference, in hundredths, at which sampling from it is stable."""
-    if temperature >= 0.5:
+    if beta >= 0.5:
         return None
-    edge = (1 - 2 * temperature) / (1 - temperature)
+    edge = (1 - 2 * beta) / (1 - beta)
     weight = np.floor(100 * edge + 1.5) / 100
     return float(weight) if weight < 1 else None
 
@@ -164,22 +185,22 @@ def mean_square(prompts: Prompts) -> float:
 
 def play(
     prompts: Prompts,
-    base: np.ndarray,
+    reference: np.ndarray,
     rules: Rules,
     rng: np.random.RandomState,
     report: Any = None,
 ) -> Rounds:
     """Play rounds of self-play."""
-    log_base = log_policy(prompts.X, prompts.offsets, base)
-    coefs, policies = [base], [log_base]
-    likelihoods, steps = [prompts.likelihood(log_base)], []
+    log_b = log_policy(prompts.X, prompts.offsets, reference)
+    coefs, policies = [reference], [log_b]
+    likelihoods, steps = [prompts.likelihood(log_b)], []
     settled = diverged = False
     # Averages of policies swing widely even where they converge.
     telling = rules.history == 1 or not self_play_stable(
-        rules.scheme, rules.temperature, rules.mixture_weight
+        rules.scheme, rules.beta, rules.mixture_weight
     )
     for number in range(rules.n_rounds):
-        coef = _round(prompts, coefs, policies, base, rules, rng)
+        coef = _round(prompts, coefs, policies, reference, rules, rng)
         step = float(np.abs(coef - coefs[-1]).max())
         coefs.append(coef)
         policies.append(log_policy(prompts.X, prompts.offsets, coef))
@@ -203,7 +224,7 @@ def _round(
     prompts: Prompts,
     coefs: list[np.ndarray],
     policies: list[np.ndarray],
-    base: np.ndarray,
+    reference: np.ndarray,
     rules: Rules,
     rng: np.random.RandomState,
 ) -> np.ndarray:
@@ -211,22 +232,22 @@ def _round(
     used = policies if rules.history == "all" else policies[-int(rules.history) :]
     average = used[0] if len(used) == 1 else logsumexp(used, axis=0) - np.log(len(used))
     share = rules.mixture_weight
-    anchor = (1 - share) * coefs[-1] + share * base
+    anchor = (1 - share) * coefs[-1] + share * reference
     if rules.sampler == "reference" and len(used) > 1:
-        log_base = log_policy(prompts.X, prompts.offsets, base)
-        reference = np.where(
+        log_b = log_policy(prompts.X, prompts.offsets, reference)
+        mixture = np.where(
             prompts.present,
             (1 - share) * np.where(prompts.present, average, 0.0)
-            + share * np.where(prompts.present, log_base, 0.0),
+            + share * np.where(prompts.present, log_b, 0.0),
             -np.inf,
         )
     else:
-        reference = prompts.offsets + prompts.X @ anchor
-    opponent = average if rules.sampler == "previous" else reference
+        mixture = prompts.offsets + prompts.X @ anchor
+    opponent = average if rules.sampler == "previous" else mixture
     opponent = np.exp(opponent - logsumexp(opponent, axis=1, keepdims=True))
     if rules.n_draws is not None:
         opponent = _draw(opponent, rules.n_draws, rng)
-    return _best_response(prompts, opponent, reference, anchor, rules)
+    return _best_response(prompts, opponent, mixture, anchor, rules)
 
 
 def _draw(policy: np.ndarray, n_draws: int, rng: np.random.RandomState) -> np.ndarray:
@@ -242,16 +263,16 @@ def _draw(policy: np.ndarray, n_draws: int, rng: np.random.RandomState) -> np.nd
 def _best_response(
     prompts: Prompts,
     opponent: np.ndarray,
-    reference: np.ndarray,
+    mixture: np.ndarray,
     anchor: np.ndarray,
     rules: Rules,
 ) -> np.ndarray:
     r"""Minimise the loss of one round by Newton's method."""
     n, K, F = prompts.X.shape
     rows = np.arange(n)
-    scale = rules.temperature
+    scale = rules.beta
     present = prompts.present
-    known = np.where(present, prompts.offsets, 0.0) - np.where(present, reference, 0.0)
+    known = np.where(present, prompts.offsets, 0.0) - np.where(present, mixture, 0.0)
     known = known[rows, prompts.human][:, None] - known
     weight = prompts.weights[:, None] * np.where(present, opponent, 0.0)
     weight[rows, prompts.human] = 0.0
@@ -324,3 +345,30 @@ def _shorten(objective, margins, theta, z, value, move, gradient):
             return length, trial, trial_z, reached
         length *= 0.5
     return 0.0, theta, z, value
+
+
+def distance_moved(prompts: Prompts, start: np.ndarray, coef: np.ndarray) -> Drift:
+    """Return how far a policy is from the one at the start: of the human responses, and of others.
+
+    What is rejected is a response drawn from the policy at the start.
+    """
+    sides = np.column_stack([prompts.human, prompts.human])
+    log_start = log_policy(prompts.X, prompts.offsets, start)
+    moved = drift(Candidates(prompts.X, log_start, sides, prompts.weights), coef - start)
+    logs = log_policy(prompts.X, prompts.offsets, coef)
+    ratio = np.where(prompts.present, logs - np.where(prompts.present, log_start, 0.0), 0.0)
+    drawn = (np.where(prompts.present, np.exp(log_start), 0.0) * ratio).sum(axis=1)
+    return moved._replace(rejected=float(prompts.weights @ drawn))
+
+
+def observed_rate(coefs: np.ndarray, history: int | str = 1) -> float:
+    """Return the factor between steps above rounding, nan if there are fewer than two."""
+    steps = np.diff(coefs, axis=0)
+    sizes = np.linalg.norm(steps, axis=1)
+    clear = int((np.cumsum(sizes <= 1e-6 * max(float(sizes.max()), 1e-300)) == 0).sum())
+    if clear < 2:
+        return float("nan")
+    if history == 1:
+        return float(steps[clear - 1] @ steps[clear - 2] / sizes[clear - 2] ** 2)
+    span = min(10, clear - 1)
+    return float((sizes[clear - 1] / sizes[clear - 1 - span]) ** (1 / span))

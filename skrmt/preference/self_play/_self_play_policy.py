@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ...exceptions import TheoryWarning
 from ...utils._checks import check_sample_weight
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
+from ...utils._random import fresh_random_state
 from ...utils._sklearn_compat import Interval, Options, StrOptions, _fit_context
+from ...utils._warnings import warn
 from ..policy._input import (
-    Candidates,
     as_host,
     feature_unit,
     output_dtype,
@@ -25,71 +23,92 @@ from ..policy._input import (
     read_indices,
     read_reference,
 )
-from ._candidate_fit import drift, log_policy
-from ._fit import Prompts, Rules, advice, forecast, mean_square, play
+from ._candidate_fit import log_policy
+from ._fit import (
+    DIVERGES,
+    Prompts,
+    Rules,
+    distance_moved,
+    mean_square,
+    observed_rate,
+    play,
+    predict_rounds,
+)
+
+_STEPS_GREW = (
+    "The steps of the last rounds grew, though theory for policies that can express anything "
+    "predicts that they shrink: raise beta or alpha, or set sampler='reference'."
+)
 
 
 class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
-    r"""Log-linear policy fitted by self-play, which says beforehand whether the rounds converge.
+    r"""Log-linear policy fitted by self-play, with a prediction of whether the rounds converge.
 
-    Each round teaches the policy to tell human responses from those of an opponent, its own past:
-    SPIN, its regularised form alpha-SPIN, and fictitious play. Theory gives the factor by which a
-    round multiplies the error and the policy at which the rounds come to rest; settings that
-    diverge are named before the first round, with others that do not.
+    Each round teaches the policy to discriminate human responses from those of an opponent, its own
+    past: SPIN, its regularised form alpha-SPIN, and fictitious play. Theory predicts the factor by
+    which a round multiplies the error and the policy at which the rounds come to rest; a warning
+    names settings that diverge before the first round, with others that do not.
 
     Parameters
     ----------
-    temperature : float, default=1.0
-        Factor :math:`\lambda` of the log-ratios in the loss (TRL's beta), positive. Rounds of plain
-        self-play converge above 1/2, fastest at 1.
+    beta : float, default=1.0
+        Factor :math:`\beta` of the log-ratios in the loss, positive: the strength of the pull to
+        the policy that the loss compares to. Rounds of plain self-play converge above 1/2, fastest
+        at 1.
     mixture_weight : float, default=0.0
-        Weight of the base in the reference, a geometric mixture of it with the previous policy, in
-        [0, 1].
+        Weight of the reference in its geometric mixture with the previous policy, to which the loss
+        compares, in [0, 1].
     sampler : {"reference", "previous"}, default="reference"
-        Whose responses are rejected: those of the reference, or of the previous policies. The
-        first widens the range of stable temperatures.
+        Whose responses are rejected: those of the mixture with the reference, or of the previous
+        policies. The first widens the range of stable values of `beta`.
     history : {1, 2, "all"}, default=1
         Over how many policies the opponent is averaged (fictitious play).
     n_rounds : int, default=50
         Largest number of rounds.
     n_draws : int, default=None
         Responses drawn from the opponent for each prompt; None for exact expectations.
-    base : array-like of shape (n_features,), default=None
-        Coefficients of the base policy; None for zeros.
+    reference : array-like of shape (n_features,), default=None
+        Coefficients of the reference policy, where the rounds start; None for zeros.
     alpha : float, default=1e-6
-        Penalty of the squared distance to the reference in each round, for the mean loss of a
+        Penalty of the squared distance to the mixture in each round, for the mean loss of a
         prompt and features whose difference from the human response has mean square 1; it does not
         move the point of rest.
     tol : float, default=1e-8
         Rounds stop when no coefficient moves by more than this fraction of the largest.
     verbose : int, default=0
-        1 prints a line a round.
+        1 prints a line per round.
     random_state : int, RandomState instance or None, default=None
         Seed of the draws.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
-        Coefficients of the policy, those of the base included.
+        Coefficients of the policy, those of the reference included.
     coef_path_ : ndarray of shape (n_rounds + 1, n_features)
-        Coefficients after each round, those of the base first.
+        Coefficients after each round, those of the reference first.
     log_likelihood_path_ : ndarray of shape (n_rounds + 1,)
         Mean log-probability of the human responses.
     rate_ : float
-        Factor by which theory says that a round multiplies the error, negative where it
-        oscillates; 1 for `history="all"`, which is slower than any factor.
+        Predicted factor by which a round multiplies the error, negative where it oscillates;
+         1 for `history="all"`, which is slower than any factor.
     observed_rate_ : float
-        The same as seen in the steps that rounding leaves: ratio of the last two, with its sign;
-        for averaged opponents the mean factor of the sizes of the last ten. nan with one step.
+        The same, measured on the steps above rounding: ratio of the last two, with its sign; for
+        averaged opponents the mean factor of the sizes of the last ten. nan with one step.
     is_stable_ : bool
-        Whether theory says that the rounds converge.
+        Whether the rounds are predicted to converge.
+    min_beta_ : float
+        The `beta` above which they are, at the other settings.
+    stable_settings_ : list of dict
+        Other values of `sampler`, `history` and `mixture_weight` at which rounds with this `beta`
+        converge.
     stationary_weight_ : float
-        Weight w of the base where the rounds rest: the policy is proportional to
+        Weight w of the reference b where the rounds rest: the policy is proportional to
         :math:`b^w d^{1-w}` with d the human one; negative where it overshoots that.
     chosen_logratio_, rejected_logratio_ : float
-        Mean log-ratio of policy to base of the human responses, and of one drawn from the base.
-    kl_to_base_ : float
-        Mean divergence from the base over the candidates, in nats.
+        Mean log-ratio of policy to reference of the human responses, and of one drawn from the
+        reference.
+    kl_to_reference_ : float
+        Mean divergence from the reference over the candidates, in nats.
     converged_ : bool
         Whether the coefficients came to rest.
     n_iter_ : int
@@ -105,7 +124,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
     Warns
     -----
     TheoryWarning
-        Before the first round, where theory says that the rounds diverge.
+        Before the first round, where theory predicts that the rounds diverge.
 
     See Also
     --------
@@ -114,19 +133,19 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
 
     Notes
     -----
-    With previous policy :math:`p_t`, base b, reference :math:`r\propto p_t^{1-a}b^a` and opponent q
-    a round minimises
+    With previous policy :math:`p_t`, reference b, mixture :math:`r\propto p_t^{1-a}b^a` and
+    opponent q a round minimises
 
     .. math::
 
-        \frac1n\sum_i\sum_k q(k|i)\log\bigl(1+e^{-\lambda(h(y_i)-h(k))}\bigr), \qquad
+        \frac1n\sum_i\sum_k q(k|i)\log\bigl(1+e^{-\beta(h(y_i)-h(k))}\bigr), \qquad
         h = \log\frac{p}{r},
 
     a convex problem, by Newton's method. On a policy that can express anything this maps
-    :math:`p_t` to :math:`r(d/q)^{1/\lambda}`, from which rates and thresholds follow. The
+    :math:`p_t` to :math:`r(d/q)^{1/\beta}`, from which rates and thresholds follow. The
     log-linear policy rests where the mean features of policy and humans agree, at its fit of
     largest likelihood, and its rounds behave as predicted near it as far as that fit describes the
-    humans. Where the opponent averages several policies their mixture is the reference too, with
+    humans. Where the opponent averages several policies, so does r with
     `sampler="reference"`.
 
     References
@@ -141,7 +160,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((500, 5, 3))
     >>> y = (X @ [1.0, -1.0, 0.5] + rng.gumbel(size=(500, 5))).argmax(axis=1)
-    >>> policy = SelfPlayPolicy(temperature=2.0).fit(X, y)
+    >>> policy = SelfPlayPolicy(beta=2.0).fit(X, y)
     >>> policy.rate_, policy.converged_
     (0.5, True)
     >>> bool(np.abs(policy.coef_ - [1.0, -1.0, 0.5]).max() < 0.2)
@@ -149,13 +168,13 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
-        "temperature": [Interval(numbers.Real, 0, None, closed="neither")],
+        "beta": [Interval(numbers.Real, 0, None, closed="neither")],
         "mixture_weight": [Interval(numbers.Real, 0, 1, closed="both")],
         "sampler": [StrOptions({"reference", "previous"})],
         "history": [StrOptions({"all"}), Options(numbers.Integral, {1, 2})],
         "n_rounds": [Interval(numbers.Integral, 1, None, closed="left")],
         "n_draws": [Interval(numbers.Integral, 1, None, closed="left"), None],
-        "base": ["array-like", None],
+        "reference": ["array-like", None],
         "alpha": [Interval(numbers.Real, 0, None, closed="left")],
         "tol": [Interval(numbers.Real, 0, None, closed="left")],
         "verbose": ["verbose"],
@@ -164,26 +183,26 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
 
     def __init__(
         self,
-        temperature=1.0,
+        beta=1.0,
         *,
         mixture_weight=0.0,
         sampler="reference",
         history=1,
         n_rounds=50,
         n_draws=None,
-        base=None,
+        reference=None,
         alpha=1e-6,
         tol=1e-8,
         verbose=0,
         random_state=None,
     ):
-        self.temperature = temperature
+        self.beta = beta
         self.mixture_weight = mixture_weight
         self.sampler = sampler
         self.history = history
         self.n_rounds = n_rounds
         self.n_draws = n_draws
-        self.base = base
+        self.reference = reference
         self.alpha = alpha
         self.tol = tol
         self.verbose = verbose
@@ -191,7 +210,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, log_base=None, mask=None):
+    def fit(self, X, y, sample_weight=None, *, log_reference=None, mask=None):
         """Play rounds of self-play.
 
         Parameters
@@ -202,7 +221,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
             Index of the human response to each prompt.
         sample_weight : array-like of shape (n_prompts,), default=None
             Weights of the prompts.
-        log_base : array-like of shape (n_prompts, n_candidates), default=None
+        log_reference : array-like of shape (n_prompts, n_candidates), default=None
             Log-probabilities that every policy shares, up to a constant a prompt; `-inf` for a
             candidate that does not exist.
         mask : array-like of bool of shape (n_prompts, n_candidates), default=None
@@ -213,42 +232,39 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         SelfPlayPolicy
             The fitted policy.
         """
-        X, offsets = read_candidates(X, mask, log_base, name="log_base")
+        X, offsets = read_candidates(X, mask, log_reference)
         human = _read_human(y, offsets)
         weights = check_sample_weight(as_host(sample_weight), len(X))
-        base = read_reference(self.base, X.shape[2], "base")
+        reference = read_reference(self.reference, X.shape[2])
         rules = self._rules()
-        told = forecast(rules)
-        if not told["is_stable_"]:
-            warnings.warn(advice(rules), TheoryWarning, stacklevel=3)
+        theory = predict_rounds(rules)
+        self.rate_, self.is_stable_ = theory.rate, theory.is_stable
+        self.min_beta_, self.stable_settings_ = theory.min_beta, theory.stable_settings
+        self.stationary_weight_ = theory.stationary_weight
+        if not theory.is_stable:
+            warn(DIVERGES)
         unit = feature_unit(X)
         prompts = Prompts(X / unit, offsets, human, weights / weights.sum())
-        base = base * unit
+        start = reference * unit
         rules = rules._replace(alpha=rules.alpha * mean_square(prompts))
-        rng = check_random_state(self._seed())
-        rounds = play(prompts, base, rules, rng, _print_round if self.verbose else None)
-        vars(self).update(told | _summary(prompts, base, rounds, self.history))
-        self.coef_, self.coef_path_ = self.coef_ / unit, self.coef_path_ / unit
-        if rounds.diverged and told["is_stable_"]:
-            warnings.warn(
-                f"The steps of the last rounds grew, up to {self.n_iter_} rounds, though theory "
-                "for policies that can express anything has them shrink: raise temperature or "
-                "alpha, or take sampler='reference'.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+        rng = fresh_random_state(self.random_state)
+        rounds = play(prompts, start, rules, rng, _print_round if self.verbose else None)
+        self.coef_, self.coef_path_ = rounds.coefs[-1] / unit, rounds.coefs / unit
+        self.log_likelihood_path_ = rounds.likelihoods
+        self.observed_rate_ = observed_rate(rounds.coefs, self.history)
+        moved = distance_moved(prompts, start, rounds.coefs[-1])
+        self.chosen_logratio_, self.rejected_logratio_ = moved.chosen, moved.rejected
+        self.kl_to_reference_ = moved.kl
+        self.converged_, self.n_iter_ = bool(rounds.settled), len(rounds.coefs) - 1
+        self.n_features_in_ = X.shape[2]
+        if rounds.diverged and theory.is_stable:
+            warn(_STEPS_GREW, ConvergenceWarning)
         return self
-
-    def _seed(self):
-        """Return a seed that leaves NumPy's global state alone."""
-        if self.random_state is None:
-            return np.random.RandomState(np.random.SeedSequence().generate_state(4))
-        return self.random_state
 
     def _rules(self):
         """Return the settings of the rounds."""
         return Rules(
-            float(self.temperature),
+            float(self.beta),
             float(self.mixture_weight),
             self.sampler,
             self.history if isinstance(self.history, str) else int(self.history),
@@ -259,7 +275,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         )
 
     def decision_function(self, X):
-        """Compute the logits of candidates, up to a constant a prompt and what the base adds.
+        """Compute the logits of candidates, up to a constant per prompt and `log_reference`.
 
         Parameters
         ----------
@@ -293,14 +309,14 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         """
         return self.decision_function(X).argmax(axis=-1)
 
-    def predict_proba(self, X, *, log_base=None, mask=None):
+    def predict_proba(self, X, *, log_reference=None, mask=None):
         """Compute the probabilities of candidates.
 
         Parameters
         ----------
         X : array-like of shape (n_prompts, n_candidates, n_features)
             Features of the candidates.
-        log_base : array-like of shape (n_prompts, n_candidates), default=None
+        log_reference : array-like of shape (n_prompts, n_candidates), default=None
             As in `fit`.
         mask : array-like of bool of shape (n_prompts, n_candidates), default=None
             As in `fit`.
@@ -311,7 +327,9 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
             The policy.
         """
         check_is_fitted(self)
-        features, offsets = read_candidates(X, mask, log_base, self.n_features_in_, name="log_base")
+        features, offsets = read_candidates(
+            X, mask, log_reference, self.n_features_in_, name="log_reference"
+        )
         probabilities = np.exp(log_policy(features, offsets, self.coef_))
         return probabilities.astype(output_dtype(X), copy=False)
 
@@ -374,40 +392,3 @@ def _read_human(y, offsets):
 def _print_round(number, likelihood, step):
     """Print one line about a round."""
     print(f"round {number}: log-likelihood {likelihood:.6g}, largest step {step:.3g}")
-
-
-def _summary(prompts, base, rounds, history):
-    """Return the fitted attributes that the rounds tell."""
-    coef = rounds.coefs[-1]
-    start = log_policy(prompts.X, prompts.offsets, base)
-    pairs = np.column_stack([prompts.human, prompts.human])
-    moved = drift(Candidates(prompts.X, start, pairs, prompts.weights), coef - base)
-    logs = log_policy(prompts.X, prompts.offsets, coef)
-    present = prompts.present
-    ratio = np.where(present, logs - np.where(present, start, 0.0), 0.0)
-    drawn = prompts.weights @ (np.where(present, np.exp(start), 0.0) * ratio).sum(axis=1)
-    return {
-        "coef_": coef,
-        "coef_path_": rounds.coefs,
-        "log_likelihood_path_": rounds.likelihoods,
-        "observed_rate_": observed_rate(rounds.coefs, history),
-        "chosen_logratio_": moved.chosen,
-        "rejected_logratio_": float(drawn),
-        "kl_to_base_": moved.kl,
-        "converged_": bool(rounds.settled),
-        "n_iter_": len(rounds.coefs) - 1,
-        "n_features_in_": prompts.X.shape[2],
-    }
-
-
-def observed_rate(coefs, history=1):
-    """Return the factor between steps above rounding, nan where there are fewer than two."""
-    steps = np.diff(coefs, axis=0)
-    sizes = np.linalg.norm(steps, axis=1)
-    clear = int((np.cumsum(sizes <= 1e-6 * max(float(sizes.max()), 1e-300)) == 0).sum())
-    if clear < 2:
-        return float("nan")
-    if history == 1:
-        return float(steps[clear - 1] @ steps[clear - 2] / sizes[clear - 2] ** 2)
-    span = min(10, clear - 1)
-    return float((sizes[clear - 1] / sizes[clear - 1 - span]) ** (1 / span))

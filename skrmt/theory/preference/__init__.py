@@ -10,7 +10,7 @@ candidates on the last axis.
 - `safety_utility_curve`: two rewards, one traded for the other.
 - `self_play_map`, `self_play_fixed_point`: one round of SPIN, alpha-SPIN or fictitious play, and
   where it rests.
-- `self_play_rate`, `self_play_stable`, `self_play_min_temperature`: whether and how fast it gets
+- `self_play_rate`, `self_play_stable`, `self_play_min_beta`: whether and how fast it gets
   there.
 
 References
@@ -25,7 +25,7 @@ from ._self_play import (
     SelfPlayFixedPoint,
     self_play_fixed_point,
     self_play_map,
-    self_play_min_temperature,
+    self_play_min_beta,
     self_play_rate,
     self_play_stable,
 )
@@ -40,7 +40,7 @@ __all__ = [
     "safety_utility_curve",
     "self_play_fixed_point",
     "self_play_map",
-    "self_play_min_temperature",
+    "self_play_min_beta",
     "self_play_rate",
     "self_play_stable",
 ]

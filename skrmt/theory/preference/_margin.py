@@ -12,7 +12,7 @@ from ._names import canonical_loss
 
 
 def population_margin(
-    loss: str, p: ArrayLike, *, beta: ArrayLike, label_noise: ArrayLike = 0.0
+    loss: str, p: ArrayLike, *, beta: ArrayLike, noise_rate: ArrayLike = 0.0
 ) -> FloatOrArray:
     r"""Return what a preference loss converges to at a preference probability.
 
@@ -29,7 +29,7 @@ def population_margin(
         the response is the chosen one of its pair.
     beta : array-like
         Strength :math:`\beta` of the pull to the reference, positive.
-    label_noise : array-like, default=0.0
+    noise_rate : array-like, default=0.0
         The loss's own :math:`\epsilon`, in [0, 1/2), for cdpo, robust and exo (there above 0);
         the other losses have none and ignore it.
 
@@ -83,24 +83,24 @@ def population_margin(
     >>> from skrmt.theory.preference import population_margin
     >>> round(population_margin("dpo", 0.8, beta=0.5), 6)
     2.772589
-    >>> population_margin("robust", [0.05, 0.8], beta=0.5, label_noise=0.1).round(6)
+    >>> population_margin("robust", [0.05, 0.8], beta=0.5, noise_rate=0.1).round(6)
     array([   -inf, 3.89182])
     """
     name = canonical_loss(loss, tuple(_SCALED_MARGINS))
     probability = in_range("p", p, 0.0, 1.0, remedy="It is the probability of a preference.")
     scale = in_range("beta", beta, 0.0, np.inf, "neither", "It weighs the reference.")
-    noise = _check_label_noise(label_noise, positive=name == "exo")
-    probability, scale, noise = broadcast(p=probability, beta=scale, label_noise=noise)
+    noise = _check_noise_rate(noise_rate, positive=name == "exo")
+    probability, scale, noise = broadcast(p=probability, beta=scale, noise_rate=noise)
     with np.errstate(divide="ignore"):
         return unwrap(_SCALED_MARGINS[name](probability, noise) / scale)
 
 
-def _check_label_noise(label_noise: Any, positive: bool = False) -> FloatArray:
+def _check_noise_rate(noise_rate: Any, positive: bool = False) -> FloatArray:
     """Check a fraction of preferences turned over, below 1/2."""
     remedy = "At 1/2 the preferences say nothing; above it, swap them."
     if positive:
         remedy = "This loss needs it above 0: its target is log((1 - noise) / noise)."
-    return in_range("label_noise", label_noise, 0.0, 0.5, "neither" if positive else "left", remedy)
+    return in_range("noise_rate", noise_rate, 0.0, 0.5, "neither" if positive else "left", remedy)
 
 
 def _log_odds(favour: FloatArray, against: FloatArray, difference: FloatArray) -> FloatArray:
@@ -158,7 +158,7 @@ def pairwise_accuracy(
     n_features: ArrayLike,
     *,
     alpha: ArrayLike,
-    label_noise: ArrayLike = 0.0,
+    noise_rate: ArrayLike = 0.0,
 ) -> FloatOrArray:
     r"""Return the fraction of fresh pairs that a linear policy fitted by IPO ranks rightly.
 
@@ -176,7 +176,7 @@ def pairwise_accuracy(
     alpha : array-like
         Penalty :math:`\gamma` per pair, in the units of the variance, from 0 to `inf` (limits from
         inside).
-    label_noise : array-like, default=0.0
+    noise_rate : array-like, default=0.0
         Fraction :math:`\epsilon` of the training pairs given in the wrong order, in [0, 1/2).
 
     Returns
@@ -225,7 +225,7 @@ def pairwise_accuracy(
     >>> from skrmt.theory.preference import pairwise_accuracy
     >>> round(pairwise_accuracy(2.0, 400, 100, alpha=0.1), 6)
     0.884017
-    >>> pairwise_accuracy(2.0, 400, 200, alpha=[1.0, float("inf")], label_noise=0.2).round(6)
+    >>> pairwise_accuracy(2.0, 400, 200, alpha=[1.0, float("inf")], noise_rate=0.2).round(6)
     array([0.788513, 0.861355])
     """
     size = "It is a count of one or more."
@@ -238,6 +238,6 @@ def pairwise_accuracy(
         n_pairs=pairs,
         n_features=features,
         alpha=penalty,
-        label_noise=_check_label_noise(label_noise),
+        noise_rate=_check_noise_rate(noise_rate),
     )
     return lpc(features / pairs, penalty, np.sqrt(strength), noise_rates=(noise, noise)).accuracy

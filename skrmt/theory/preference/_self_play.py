@@ -11,10 +11,10 @@ from ._optimum import normalize_log
 
 
 class Scheme(NamedTuple):
-    """How the opponent and the reference of a round are made."""
+    """How a round makes its opponent, and the policy r to which the loss compares."""
 
     sampler: str
-    """Whose responses are rejected: those of the "previous" policies, or of the "reference"."""
+    """Whose responses are rejected: those of the "previous" policies, or of r, the "reference"."""
     history: int | None
     """Over how many iterates the opponent is averaged; None for all."""
 
@@ -37,13 +37,13 @@ class SelfPlayFixedPoint(NamedTuple):
     ----------
     log_policy : ndarray of shape (..., n_candidates)
         Log-probabilities of the policy that one more round leaves as it is.
-    base_weight : float
-        Its weight w of the base: the policy is proportional to base^w human^(1 - w). Negative where
-        it overshoots the human policy.
+    reference_weight : float
+        Its weight w of the reference policy: the point of rest is proportional to reference^w
+        human^(1 - w). Negative where it overshoots the human policy.
     """
 
     log_policy: FloatArray
-    base_weight: float
+    reference_weight: float
 
 
 def _scheme(scheme: Any) -> Scheme:
@@ -57,20 +57,18 @@ def _scheme(scheme: Any) -> Scheme:
 
 
 def _check_settings(
-    scheme: Any, temperature: Any, mixture_weight: Any
+    scheme: Any, beta: Any, mixture_weight: Any
 ) -> tuple[Scheme, FloatArray, FloatArray]:
     """Check what every function of self-play is given."""
     found = _scheme(scheme)
-    scale = in_range(
-        "temperature", temperature, 0.0, np.inf, "neither", "It multiplies the log-ratios."
-    )
-    weight = in_range("mixture_weight", mixture_weight, 0.0, 1.0, remedy="It weighs the base.")
+    scale = in_range("beta", beta, 0.0, np.inf, "neither", "It multiplies the log-ratios.")
+    weight = in_range("mixture_weight", mixture_weight, 0.0, 1.0, remedy="It weighs the reference.")
     if scheme.lower() == "spin" and (weight != 0).any():
         raise ValueError(
-            f"mixture_weight={mixture_weight!r} with scheme='spin', which has no base. Use "
+            f"mixture_weight={mixture_weight!r} with scheme='spin', which has no reference. Use "
             "scheme='previous' or 'reference'."
         )
-    scale, weight = broadcast(temperature=scale, mixture_weight=weight)
+    scale, weight = broadcast(beta=scale, mixture_weight=weight)
     return found, scale, weight
 
 
@@ -78,9 +76,9 @@ def self_play_map(
     scheme: str,
     log_policy: ArrayLike,
     log_human: ArrayLike,
-    log_base: ArrayLike | None = None,
+    log_reference: ArrayLike | None = None,
     *,
-    temperature: float,
+    beta: float,
     mixture_weight: float = 0.0,
 ) -> FloatArray:
     r"""Return the policy after one round of self-play solved exactly.
@@ -88,27 +86,28 @@ def self_play_map(
     Parameters
     ----------
     scheme : str
-        Who the opponent is, and what the reference of the loss:
+        Who the opponent is, and to which policy r the loss compares:
 
         - "spin": both are the previous policy;
-        - "previous": the opponent is the previous policy, the reference its geometric mixture with
-          the base;
+        - "previous": the opponent is the previous policy, r its geometric mixture with the
+          reference policy;
         - "reference": both are this geometric mixture;
         - "last_two", "all": the opponent is the average of the last two policies, or of all
-          (fictitious play), the reference as in "previous";
-        - "last_two_both", "all_both": both are the geometric mixture of this average with the base.
+          (fictitious play), r as in "previous";
+        - "last_two_both", "all_both": both are the geometric mixture of this average with the
+          reference policy.
     log_policy : array-like of shape (..., n_candidates)
         Log-probabilities of the previous policy, finite. For the schemes of several policies:
         of shape (n_policies, ..., n_candidates), the most recent one last; "last_two" reads the
         last two, or the only one.
     log_human : array-like of shape (..., n_candidates)
         Log-probabilities of the human responses; `-inf` for one that does not occur.
-    log_base : array-like of shape (..., n_candidates), optional
-        Log-probabilities of the base policy, finite; needed where `mixture_weight` is not 0.
-    temperature : float
-        The factor :math:`\lambda` of the log-ratios in the loss (TRL's beta), positive.
+    log_reference : array-like of shape (..., n_candidates), optional
+        Log-probabilities of the reference policy, finite; needed where `mixture_weight` is not 0.
+    beta : float
+        The factor :math:`\beta` of the log-ratios in the loss (TRL's beta), positive.
     mixture_weight : float, default=0.0
-        Weight :math:`\alpha` of the base in the geometric mixture, in [0, 1].
+        Weight :math:`\alpha` of the reference policy in the geometric mixture, in [0, 1].
 
     Returns
     -------
@@ -130,10 +129,10 @@ def self_play_map(
     Notes
     -----
     A round minimises :math:`E_{y\sim d,\,y'\sim q}\,\log(1+e^{-(h(y)-h(y'))})` over
-    :math:`h = \lambda\log(p/r)`, with human policy d, opponent q and reference r. Without
+    :math:`h = \beta\log(p/r)`, with human policy d and opponent q. Without
     restriction on p the minimum is at :math:`h = \log(d/q)` + constant, hence
 
-    .. math:: p_{t+1} \propto r_t\,(d/q_t)^{1/\lambda},
+    .. math:: p_{t+1} \propto r_t\,(d/q_t)^{1/\beta},
 
     with :math:`r_t \propto p_t^{1-\alpha}b^\alpha`. All inputs are normalised over the candidates
     first.
@@ -149,16 +148,16 @@ def self_play_map(
     >>> from skrmt.theory.preference import self_play_map
     >>> human = np.log(np.arange(1, 6) / 15)
     >>> start = 1.5 * np.log(np.arange(5, 0, -1))
-    >>> np.exp(self_play_map("spin", start, human, temperature=2.0)).round(4)
+    >>> np.exp(self_play_map("spin", start, human, beta=2.0)).round(4)
     array([0.198 , 0.2368, 0.2337, 0.1991, 0.1324])
     """
-    found, scale, weight = _check_settings(scheme, temperature, mixture_weight)
-    strength, share = _as_number("temperature", scale), _as_number("mixture_weight", weight)
+    found, scale, weight = _check_settings(scheme, beta, mixture_weight)
+    strength, share = _as_number("beta", scale), _as_number("mixture_weight", weight)
     policies = _check_policies(log_policy, found)
-    human, base = _check_human_and_base(log_human, log_base, share, policies.shape[1:])
+    human, log_b = _check_policies_given(log_human, log_reference, share, policies.shape[1:])
     average = logsumexp(policies, axis=0) - np.log(len(policies))
     anchor = policies[-1] if found.sampler == "previous" else average
-    reference = anchor if base is None else (1 - share) * anchor + share * base
+    reference = anchor if log_b is None else (1 - share) * anchor + share * log_b
     opponent = average if found.sampler == "previous" else _normalized(reference)
     return _normalized(reference + (human - opponent) / strength)
 
@@ -166,9 +165,9 @@ def self_play_map(
 def self_play_fixed_point(
     scheme: str,
     log_human: ArrayLike,
-    log_base: ArrayLike | None = None,
+    log_reference: ArrayLike | None = None,
     *,
-    temperature: float,
+    beta: float,
     mixture_weight: float = 0.0,
 ) -> SelfPlayFixedPoint:
     r"""Return the policy at which self-play rests, stable or not.
@@ -179,19 +178,19 @@ def self_play_fixed_point(
         Who the opponent is, see `self_play_map`.
     log_human : array-like of shape (..., n_candidates)
         Log-probabilities of the human responses; `-inf` for one that does not occur.
-    log_base : array-like of shape (..., n_candidates), optional
-        Log-probabilities of the base policy, finite; needed where `mixture_weight` is not 0.
-    temperature : float
-        The factor :math:`\lambda` of the log-ratios in the loss, positive.
+    log_reference : array-like of shape (..., n_candidates), optional
+        Log-probabilities of the reference policy, finite; needed where `mixture_weight` is not 0.
+    beta : float
+        The factor :math:`\beta` of the log-ratios in the loss, positive.
     mixture_weight : float, default=0.0
-        Weight :math:`\alpha` of the base in the geometric mixture, in [0, 1].
+        Weight :math:`\alpha` of the reference policy in the geometric mixture, in [0, 1].
 
     Returns
     -------
     log_policy : ndarray of shape (..., n_candidates)
         Log-probabilities of the fixed point.
-    base_weight : float
-        Its weight of the base, w.
+    reference_weight : float
+        Its weight of the reference policy, w.
 
     Raises
     ------
@@ -206,17 +205,17 @@ def self_play_fixed_point(
 
     Notes
     -----
-    With human policy d and base b it is proportional to :math:`b^w d^{1-w}`,
+    With human policy d and reference policy b it is proportional to :math:`b^w d^{1-w}`,
 
     .. math::
 
-        w = \frac{\alpha\lambda}{1+\alpha\lambda} \text{ (opponent: previous policies)}, \qquad
-        w = \frac{c\alpha}{1-c(1-\alpha)},\ c = 1 - \frac1\lambda
-        \text{ (opponent: reference)},
+        w = \frac{\alpha\beta}{1+\alpha\beta} \text{ (opponent: previous policies)}, \qquad
+        w = \frac{c\alpha}{1-c(1-\alpha)},\ c = 1 - \frac1\beta
+        \text{ (opponent: the mixture)},
 
-    however many policies the opponent averages, as they are all equal there. Without a base
-    (:math:`\alpha=0`) it is d, and so it is for every :math:`\alpha` where :math:`\lambda=1` and
-    the opponent is the reference.
+    however many policies the opponent averages, as they are all equal there. Without a reference
+    policy (:math:`\alpha=0`) it is d, as it is for every :math:`\alpha` where :math:`\beta=1` and
+    the opponent is the mixture.
 
     References
     ----------
@@ -226,42 +225,40 @@ def self_play_fixed_point(
     --------
     >>> import numpy as np
     >>> from skrmt.theory.preference import self_play_fixed_point
-    >>> human, base = np.log(np.arange(1, 6) / 15), np.zeros(5)
-    >>> rest = self_play_fixed_point("previous", human, base, temperature=2, mixture_weight=0.3)
-    >>> round(rest.base_weight, 4)
+    >>> human, reference = np.log(np.arange(1, 6) / 15), np.zeros(5)
+    >>> rest = self_play_fixed_point("previous", human, reference, beta=2, mixture_weight=0.3)
+    >>> round(rest.reference_weight, 4)
     0.375
     >>> np.exp(rest.log_policy).round(4)
     array([0.1037, 0.1599, 0.2061, 0.2467, 0.2836])
     """
-    found, scale, weight = _check_settings(scheme, temperature, mixture_weight)
-    strength, share = _as_number("temperature", scale), _as_number("mixture_weight", weight)
-    human, base = _check_human_and_base(log_human, log_base, share, None)
+    found, scale, weight = _check_settings(scheme, beta, mixture_weight)
+    strength, share = _as_number("beta", scale), _as_number("mixture_weight", weight)
+    human, log_b = _check_policies_given(log_human, log_reference, share, None)
     if found.sampler == "previous":
-        base_weight = share * strength / (1 + share * strength)
+        reference_weight = share * strength / (1 + share * strength)
     else:
-        base_weight = share * (strength - 1) / (1 - share + share * strength)
-    if base is None:
+        reference_weight = share * (strength - 1) / (1 - share + share * strength)
+    if log_b is None:
         return SelfPlayFixedPoint(human, 0.0)
     return SelfPlayFixedPoint(
-        _normalized(base_weight * base + (1 - base_weight) * human), base_weight
+        _normalized(reference_weight * log_b + (1 - reference_weight) * human), reference_weight
     )
 
 
-def self_play_rate(
-    scheme: str, temperature: ArrayLike, mixture_weight: ArrayLike = 0.0
-) -> FloatOrArray:
+def self_play_rate(scheme: str, beta: ArrayLike, mixture_weight: ArrayLike = 0.0) -> FloatOrArray:
     r"""Return the factor by which a round of self-play multiplies a small error.
 
-    Temperature and mixture weight broadcast against one another.
+    Beta and the mixture weight broadcast against one another.
 
     Parameters
     ----------
     scheme : str
         Who the opponent is, see `self_play_map`.
-    temperature : array-like
-        The factor :math:`\lambda` of the log-ratios in the loss, positive.
+    beta : array-like
+        The factor :math:`\beta` of the log-ratios in the loss, positive.
     mixture_weight : array-like, default=0.0
-        Weight :math:`\alpha` of the base in the geometric mixture, in [0, 1].
+        Weight :math:`\alpha` of the reference policy in the geometric mixture, in [0, 1].
 
     Returns
     -------
@@ -284,14 +281,15 @@ def self_play_rate(
 
     Notes
     -----
-    With :math:`c=1-1/\lambda` and :math:`k = 1/(2\lambda)`:
+    With :math:`c=1-1/\beta` and :math:`k = 1/(2\beta)`:
 
-    - spin: c; previous: :math:`1-\alpha-1/\lambda`; reference: :math:`(1-\alpha)c`;
+    - spin: c; previous: :math:`1-\alpha-1/\beta`; reference: :math:`(1-\alpha)c`;
     - last_two: roots of :math:`z^2-(1-\alpha-k)z+k` (modulus :math:`\sqrt k` where complex);
     - last_two_both: roots of :math:`z^2-(z+1)(1-\alpha)c/2`;
     - all: where :math:`\alpha=0` the error oscillates under an envelope :math:`t^{-1/4}`, otherwise
-      it falls as :math:`t^{-1-1/(\alpha\lambda)}`;
-    - all_both: it falls as :math:`t^{-1+(1-\alpha)c}`: :math:`t^{-1/\lambda}` without a base.
+      it falls as :math:`t^{-1-1/(\alpha\beta)}`;
+    - all_both: it falls as :math:`t^{-1+(1-\alpha)c}`: :math:`t^{-1/\beta}` without a reference
+      policy.
 
     The factors of one opponent hold at any distance, as the map is linear in :math:`\log p`; the
     others near the fixed point, where averages of probabilities are averages of logarithms.
@@ -309,7 +307,7 @@ def self_play_rate(
     >>> self_play_rate("reference", [0.8, 2.0], [0.5, 0.3]).round(6)
     array([-0.125,  0.35 ])
     """
-    found, scale, weight = _check_settings(scheme, temperature, mixture_weight)
+    found, scale, weight = _check_settings(scheme, beta, mixture_weight)
     if found.sampler == "reference":
         factor = (1 - weight) * (1 - 1 / scale)
         if found.history is None:
@@ -330,20 +328,20 @@ def _radius(recent: FloatArray, older: FloatArray) -> FloatArray:
     return np.where(discriminant >= 0, real, np.sqrt(np.maximum(-older, 0.0)))
 
 
-def self_play_min_temperature(scheme: str, mixture_weight: ArrayLike = 0.0) -> FloatOrArray:
-    r"""Return the temperature above which self-play is stable.
+def self_play_min_beta(scheme: str, mixture_weight: ArrayLike = 0.0) -> FloatOrArray:
+    r"""Return the beta above which self-play is stable.
 
     Parameters
     ----------
     scheme : str
         Who the opponent is, see `self_play_map`.
     mixture_weight : array-like, default=0.0
-        Weight :math:`\alpha` of the base in the geometric mixture, in [0, 1].
+        Weight :math:`\alpha` of the reference policy in the geometric mixture, in [0, 1].
 
     Returns
     -------
     float or ndarray
-        The threshold, where self-play is not stable yet; 0 where every temperature is.
+        The threshold, where self-play is not stable yet; 0 where every beta is.
 
     Raises
     ------
@@ -354,11 +352,11 @@ def self_play_min_temperature(scheme: str, mixture_weight: ArrayLike = 0.0) -> F
 
     See Also
     --------
-    self_play_stable : Compares a temperature with it.
+    self_play_stable : Compares a beta with it.
 
     Notes
     -----
-    Sampling the opponent from the reference widens the stable range, sampling it from the previous
+    Sampling the opponent from the mixture widens the stable range, sampling it from the previous
     policy narrows it:
 
     - spin: 1/2; previous: :math:`1/(2-\alpha)`; reference: :math:`(1-\alpha)/(2-\alpha)`;
@@ -371,10 +369,10 @@ def self_play_min_temperature(scheme: str, mixture_weight: ArrayLike = 0.0) -> F
 
     Examples
     --------
-    >>> from skrmt.theory.preference import self_play_min_temperature
-    >>> self_play_min_temperature("spin")
+    >>> from skrmt.theory.preference import self_play_min_beta
+    >>> self_play_min_beta("spin")
     0.5
-    >>> self_play_min_temperature("reference", [0.0, 0.3]).round(6)
+    >>> self_play_min_beta("reference", [0.0, 0.3]).round(6)
     array([0.5     , 0.411765])
     """
     found, _, weight = _check_settings(scheme, 1.0, mixture_weight)
@@ -382,7 +380,7 @@ def self_play_min_temperature(scheme: str, mixture_weight: ArrayLike = 0.0) -> F
 
 
 def _threshold(scheme: Scheme, weight: FloatArray) -> FloatArray:
-    """Return the temperature above which the roots lie inside the unit circle."""
+    """Return the beta above which the roots lie inside the unit circle."""
     if scheme.history is None:
         return np.zeros_like(weight)
     if scheme.sampler == "reference":
@@ -391,25 +389,25 @@ def _threshold(scheme: Scheme, weight: FloatArray) -> FloatArray:
 
 
 def self_play_stable(
-    scheme: str, temperature: ArrayLike, mixture_weight: ArrayLike = 0.0
+    scheme: str, beta: ArrayLike, mixture_weight: ArrayLike = 0.0
 ) -> bool | np.ndarray:
     r"""Return whether self-play returns to its fixed point after a small error.
 
-    Temperature and mixture weight broadcast against one another.
+    Beta and the mixture weight broadcast against one another.
 
     Parameters
     ----------
     scheme : str
         Who the opponent is, see `self_play_map`.
-    temperature : array-like
+    beta : array-like
         The factor of the log-ratios in the loss, positive.
     mixture_weight : array-like, default=0.0
-        Weight of the base in the geometric mixture, in [0, 1].
+        Weight of the reference policy in the geometric mixture, in [0, 1].
 
     Returns
     -------
     bool or ndarray of bool
-        True where the temperature is above `self_play_min_temperature`. For one opponent the error
+        True where the beta is above `self_play_min_beta`. For one opponent the error
         then shrinks from anywhere; for averaged ones, from the neighbourhood.
 
     Raises
@@ -425,7 +423,7 @@ def self_play_stable(
 
     Notes
     -----
-    It is :math:`\lambda > \lambda_{\min}`, that of `self_play_min_temperature`, above which errors
+    It is :math:`\beta > \beta_{\min}`, that of `self_play_min_beta`, above which errors
     shrink at the rates of `self_play_rate`. It holds for policies that can express anything, each
     round solved exactly. A log-linear policy rests at its fit of largest likelihood, and behaves so
     near it as far as that fit describes the human responses.
@@ -443,7 +441,7 @@ def self_play_stable(
     >>> self_play_stable("previous", [0.56, 0.62], 0.3)
     array([False,  True])
     """
-    found, scale, weight = _check_settings(scheme, temperature, mixture_weight)
+    found, scale, weight = _check_settings(scheme, beta, mixture_weight)
     stable = np.asarray(scale > _threshold(found, weight))
     return bool(stable) if stable.ndim == 0 else stable
 
@@ -485,10 +483,10 @@ def _full_support(name: str, log_weights: FloatArray) -> FloatArray:
     return log_weights
 
 
-def _check_human_and_base(
-    log_human: Any, log_base: Any, share: float, shape: tuple[int, ...] | None
+def _check_policies_given(
+    log_human: Any, log_reference: Any, share: float, shape: tuple[int, ...] | None
 ) -> tuple[FloatArray, FloatArray | None]:
-    """Return the normalised human and base policies, the latter only where it counts."""
+    """Return the normalised human and reference policies, the latter only where it counts."""
     human = as_floats("log_human", log_human)
     if human.ndim == 0 or human.shape[-1] < 2:
         raise ValueError(
@@ -497,15 +495,15 @@ def _check_human_and_base(
         )
     arrays = {"log_human": human}
     if share:
-        if log_base is None:
+        if log_reference is None:
             raise ValueError(
-                f"log_base must be given with mixture_weight={share:g}, got None. Give the "
-                "log-probabilities of the base policy."
+                f"log_reference must be given with mixture_weight={share:g}, got None. Give the "
+                "log-probabilities of the reference policy."
             )
-        arrays["log_base"] = as_floats("log_base", log_base)
+        arrays["log_reference"] = as_floats("log_reference", log_reference)
     if shape is not None:
         arrays["log_policy"] = np.zeros(shape)
     arrays = dict(zip(arrays, broadcast(**arrays), strict=True))
     human = normalize_log("log_human", arrays["log_human"])
-    base = _full_support("log_base", arrays["log_base"]) if share else None
-    return human, base
+    log_b = _full_support("log_reference", arrays["log_reference"]) if share else None
+    return human, log_b
