@@ -3,6 +3,7 @@
 from .. import _install
 from ._backend import as_device, get_backend, is_torch, to_numpy
 from ._dense_tensor import Components, DenseTensor, no_components
+from ._group_path import group_path
 from ._power_sweeps import RankOne, power_sweeps
 from ._rank_one import best_rank_one, deflate_mode
 from ._ridge_basis import RidgeBasis, ridge_basis
@@ -21,6 +22,7 @@ __all__ = [
     "coefficients",
     "deflate_mode",
     "get_backend",
+    "group_path",
     "is_torch",
     "loo_path",
     "loo_scores",
