@@ -2,54 +2,186 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ...linalg import to_numpy
+from ...theory.sgd import critical_batch_size
 from ...utils._checks import check_sample_weight, is_torch
+from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
-from ...utils._sklearn_compat import _fit_context
+from ...utils._intervals import wilson_interval
+from ...utils._merging import COPIES
+from ...utils._random import random_entropy
+from ...utils._regimes import regime
+from ...utils._sklearn_compat import Interval, _fit_context
+from ...utils._warnings import warn, warn_first
 from .._input import check_new_data, decode_labels, encode_labels, linear_scores
-from ._base import StagedSGD
-from ._input import checked_data
+from ._documentation import documented
+from ._fit import Schedule, checked_stages, progress_reporter, spike_watch
+from ._input import checked_data, staged_rows
+from ._run import Batches, run
+from ._stream import new_stream, stream_steps
 from ._theory import predicted_accuracy
 
+_FEWEST_ROWS = 10
+"""Effective rows below which nothing is predicted: leave-one-out residuals of fewer vary by more
+than what they predict."""
 
+_TOO_FEW_ROWS = (
+    "There are fewer than 10 effective rows, `n_effective_samples_`: neither loss nor accuracy is "
+    "predicted, and `regime_` is 'too_few_rows'."
+)
+_FAR_FROM_GAUSSIAN = (
+    "The critical learning rate of these rows, `critical_learning_rate_`, differs by more than a "
+    "factor of 2 from that of Gaussian features of the same covariance: rows of large norm limit "
+    "the rate."
+)
+_TOO_FAST = (
+    "A learning rate is above the critical one, `critical_learning_rate_` for the first stage: the "
+    "mean loss diverges if its stage is long. Lower it, or give it with relative=True; strict=True "
+    "makes this an error that names both."
+)
+
+
+class StagedSGD(DocLinkMixin, BaseEstimator):
+    """What regressor and classifier share: parameters, the steps, their prediction, streams."""
+
+    _parameter_constraints: dict = {
+        "stages": "no_validation",
+        "detect_spikes": ["boolean"],
+        "rollback": ["boolean"],
+        "max_rollbacks": [Interval(numbers.Integral, 0, None, closed="left")],
+        "snapshot_every": [Interval(numbers.Integral, 1, None, closed="left")],
+        "fit_intercept": ["boolean"],
+        "strict": ["boolean"],
+        "device": [str, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        stages="auto",
+        *,
+        detect_spikes=True,
+        rollback=True,
+        max_rollbacks=5,
+        snapshot_every=100,
+        fit_intercept=True,
+        strict=False,
+        device=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self.stages = stages
+        self.detect_spikes = detect_spikes
+        self.rollback = rollback
+        self.max_rollbacks = max_rollbacks
+        self.snapshot_every = snapshot_every
+        self.fit_intercept = fit_intercept
+        self.strict = strict
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _fit_rows(self, X, targets, sample_weight, sample_source):
+        """Fit to targets of shape (n, K); return the prediction, and the rows of the last stage."""
+        rows = staged_rows(X, targets, sample_weight, sample_source)
+        schedule = Schedule(rows, checked_stages(self.stages), bool(self.fit_intercept))
+        self._warn(rows, schedule)
+        prediction, moments = schedule.predict(robust=self.detect_spikes)
+        most = self.max_rollbacks if self.rollback else 0
+        watch = spike_watch(prediction, moments, most) if self.detect_spikes else None
+        seed = random_entropy(self.random_state)
+        batches = Batches(rows.X, rows.targets, schedule.steps, seed, schedule.fresh)
+        bounds = np.cumsum([0, *(len(step.rates) for step in schedule.steps)])
+        scale, area = rows.target_unit**2, rows.unit**2
+        report = progress_reporter(type(self).__name__, self.verbose, bounds[-1], scale)
+        course = run(batches, watch, snapshot_every=self.snapshot_every, report=report)
+
+        last, lam = schedule.steps[-1].moments, schedule.steps[0].moments.eigenvalues
+        weights = to_numpy(course.weights).reshape(X.shape[1], -1).T
+        shift = last.target_mean - weights.astype(float) @ last.mean
+        self.coef_ = (weights * (rows.target_unit / rows.unit)).astype(weights.dtype)
+        self.intercept_ = (rows.target_unit * shift).astype(weights.dtype)
+        self.loss_curve_ = scale * course.losses
+        self.spikes_, self.rollbacks_ = course.spikes, course.rollbacks
+        self.stage_bounds_, self.n_iter_ = bounds, int(bounds[-1])
+        self.critical_learning_rate_ = float(schedule.critical[0] / area)
+        self.critical_batch_size_ = critical_batch_size(lam) if lam.size else np.nan
+        self.tail_index_ = schedule.tail_index()
+        self.n_effective_samples_ = rows.n_effective
+        claimed = scale if rows.n_effective >= _FEWEST_ROWS else np.nan
+        self.theoretical_loss_curve_ = claimed * prediction.risks[:-1]
+        self.theoretical_risk_ = float(claimed * prediction.risks[-1])
+        self.noise_floor_ = float(claimed * prediction.floor)
+        self._stream = new_stream(X.shape[1], targets.shape[1], self.n_iter_)
+        if self.fit_intercept:
+            self._stream = self._stream._replace(
+                weight=float(check_sample_weight(sample_weight, len(targets)).sum()),
+                mean=rows.unit * last.mean,
+                target_mean=rows.target_unit * last.target_mean,
+            )
+        return prediction, moments[-1]
+
+    def _warn(self, rows, schedule):
+        """Warn of rates that are too high, and of what makes predictions weak."""
+        fast = schedule.too_fast()
+        if fast is not None and self.strict:
+            raise ValueError(
+                f"the learning rate {fast[1]:.4g} of stage {fast[0]} is above the critical one, "
+                f"{fast[2]:.4g}: the mean loss diverges if the stage is long. Lower it, or give "
+                "it with relative=True."
+            )
+        if fast is not None:
+            warn(_TOO_FAST, ConvergenceWarning)
+        few, far = rows.n_effective < _FEWEST_ROWS, schedule.far_from_gaussian()
+        causes = [(few, _TOO_FEW_ROWS), (far, _FAR_FROM_GAUSSIAN), (rows.copies, COPIES)]
+        warn_first([message for applies, message in causes if applies])
+
+    def _more_rows(self, X, targets, sample_weight):
+        """Take one pass over further rows, in the order given."""
+        weights = check_sample_weight(sample_weight, len(targets))
+        n_features, n_targets = X.shape[1], targets.shape[1]
+        coef = np.zeros((n_targets, n_features))
+        losses = np.zeros(0)
+        stream = new_stream(n_features, n_targets, 0)
+        if hasattr(self, "coef_"):
+            coef, losses, stream = np.atleast_2d(self.coef_), self.loss_curve_, self._stream
+        stages = checked_stages(self.stages)
+        stream, coef, new = stream_steps(
+            stages, bool(self.fit_intercept), stream, X, targets, weights, coef
+        )
+        shift = stream.target_mean - coef.astype(float) @ stream.mean
+        coef = coef.astype(str(X.dtype).rpartition(".")[2])
+        self._stream = stream
+        self.coef_, self.intercept_ = coef, shift.astype(coef.dtype)
+        self.loss_curve_ = np.concatenate([losses, new])
+        self.n_iter_ = len(self.loss_curve_)
+        self.stage_bounds_ = np.array([0, self.n_iter_])
+        self.spikes_, self.rollbacks_ = [], []
+        self.critical_learning_rate_ = float(next(iter(stream.critical.values()), np.nan))
+        self.theoretical_loss_curve_ = np.full(self.n_iter_, np.nan)
+        self.theoretical_risk_ = self.noise_floor_ = np.nan
+        self.critical_batch_size_ = self.tail_index_ = self.n_effective_samples_ = np.nan
+        # Nothing is predicted, so no theory holds or fails.
+        vars(self).pop("regime_", None)
+
+
+@documented
 class StagedSGDRegressor(RegressorMixin, StagedSGD):
     r"""Least squares by stochastic gradient descent in stages, whose loss curve is known ahead.
 
     Each stage has its own steps, batch size, learning rates and mixture of sources. The mean loss
     of every step is predicted from second and fourth moments of the rows before the first one.
 
-    Parameters
-    ----------
-    stages : "auto" or list of Stage, default="auto"
-        The schedule. "auto" is one pass in batches of a hundredth of the rows, from 1 to 32, with
-        cosine decay from half the critical rate to 0.
-    detect_spikes : bool, default=True
-        Whether losses are compared with the predicted ones.
-    rollback : bool, default=True
-        Whether a spike makes the fit go back to a snapshot before it and leave out its batches.
-    max_rollbacks : int, default=5
-        Most rollbacks.
-    snapshot_every : int, default=100
-        Steps between snapshots of the weights.
-    snapshot_dir : path-like, default=None
-        Folder for snapshots. A fit that crashed is continued, with the same result, by a fit of
-        the same data with the same parameters; without a seed, its seed is found there. The
-        file is deleted at the end.
-    fit_intercept : bool, default=True
-        Whether features and targets are centred, by the means of each stage.
-    strict : bool, default=False
-        Whether a rate above the critical one is an error.
-    device : str, default=None
-        Torch device ("cpu", "cuda", "cuda:1") on which NumPy input is computed.
-    verbose : int, default=0
-        1 prints ten lines on progress, 2 one a snapshot.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the batches.
+    {parameters}
 
     Attributes
     ----------
@@ -60,44 +192,12 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
     loss_curve_ : ndarray of shape (T,)
         Half the mean squared residual of each batch before its step, in squared units
         of the targets.
-    theoretical_loss_curve_ : ndarray of shape (T,)
-        Its predicted mean, before each step.
-    theoretical_risk_ : float
-        Predicted mean after the last step.
-    critical_learning_rate_ : float
-        Rate above which the mean loss diverges, for the batch size of the first stage.
-    critical_batch_size_ : float
-        Batch size beyond which a larger one no longer allows a much larger rate.
-    noise_floor_ : float
-        Risk at which the largest rate of the last stage would end; nan where one pass over about
-        as many rows as features does not tell.
-    tail_index_ : float
-        How fast the tails of the weights fall, for batches of one row and features of one
-        variance; nan otherwise.
-    spikes_ : list of (int, float)
-        First step of each spike and its p-value.
-    rollbacks_ : list of (int, int)
-        Step at which a spike was noticed, and the one to which the fit went back.
-    stage_bounds_ : ndarray of shape (n_stages + 1,)
-        Steps at which stages begin, and their total number.
-    n_iter_ : int
-        Number of steps.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the features, where X had any.
+    regime_ : {"detected", "undetected", "too_few_rows"}
+        "undetected" where the predicted risk is no lower than that of the mean target,
+        "too_few_rows" below 10 effective rows; see :term:`regime`.
+    {attributes}
 
-    Raises
-    ------
-    ValueError
-        If an argument is out of its domain, or the loss overflows.
-
-    Warns
-    -----
-    ConvergenceWarning
-        If a learning rate is above the critical one.
-    TheoryWarning
-        If the critical rate is half that of Gaussian features or less.
+    {warnings}
 
     See Also
     --------
@@ -106,30 +206,7 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
     StagedSGDClassifier : For classes.
     sklearn.linear_model.SGDRegressor : Without batches and predictions.
 
-    Notes
-    -----
-    If the schedule needs no more rows than there are, and weights and shares are equal, each row
-    is used once, in random order; the predicted loss is then that on fresh rows. Otherwise rows
-    are drawn with replacement, in proportion to weight and share, and the predicted loss is that
-    on these rows. The critical rate is that of the rows themselves: the largest at which
-    :math:`M \mapsto M-\eta(HM+MH)+\eta^2[(1-1/B)HMH+E(xx^\top Mxx^\top)/B]` has no eigenvalue
-    above 1. The prediction follows the mean of the weights exactly and the diagonal of their
-    covariance, in eigenvectors of H, by fourth moments of the rows; leave-one-out residuals make
-    it one for fresh rows.
-
-    Up to three batches in a row are a spike if their losses exceed the predicted ones by a
-    quarter, and by so much that one fit in a hundred has such a stretch by luck. The law of a
-    loss is chi-square, its degrees of freedom matched to the variance of the loss over rows. As
-    weights wander, the risk of the present ones replaces the predicted one if it is larger, up to
-    ten times. Where spikes are looked for, rows that are off by more than 8 robust standard
-    deviations, a hundredth at most, are left out of the prediction. A second spike within
-    `snapshot_every` steps halves the rate for as many steps.
-
-    References
-    ----------
-    .. [1] "Falcon2-11B Technical Report", arXiv:2407.14885.
-    .. [2] "Homogenization of SGD in high-dimensions: exact dynamics and generalization
-       properties", arXiv:2205.07069.
+    {notes}
 
     Examples
     --------
@@ -169,8 +246,12 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
             The fitted model.
         """
         X, y = checked_data(self, X, y, numeric=True)
-        self._fit_rows(X, y[:, None], sample_weight, sample_source)
+        prediction, rows = self._fit_rows(X, y[:, None], sample_weight, sample_source)
         self.coef_, self.intercept_ = self.coef_[0], self.intercept_[0]
+        self.regime_ = regime(
+            too_few_rows=self.n_effective_samples_ < _FEWEST_ROWS,
+            undetected=prediction.risks[-1] >= rows.risk(np.zeros(X.shape[1])),
+        )
         return self
 
     @restore_on_failure
@@ -220,39 +301,14 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
         return X @ self.coef_ + self.intercept_
 
 
+@documented
 class StagedSGDClassifier(ClassifierMixin, StagedSGD):
     r"""Least squares on classes by stochastic gradient descent in stages, with its accuracy.
 
     The targets are -1 and +1, or 0 and 1 for each of more classes. Loss curve and accuracy are
     predicted from second and fourth moments of the rows.
 
-    Parameters
-    ----------
-    stages : "auto" or list of Stage, default="auto"
-        The schedule. "auto" is one pass in batches of a hundredth of the rows, from 1 to 32, with
-        cosine decay from half the critical rate to 0.
-    detect_spikes : bool, default=True
-        Whether losses are compared with the predicted ones.
-    rollback : bool, default=True
-        Whether a spike makes the fit go back to a snapshot before it and leave out its batches.
-    max_rollbacks : int, default=5
-        Most rollbacks.
-    snapshot_every : int, default=100
-        Steps between snapshots of the weights.
-    snapshot_dir : path-like, default=None
-        Folder for snapshots. A fit that crashed is continued, with the same result, by a fit of
-        the same data with the same parameters; without a seed, its seed is found there. The
-        file is deleted at the end.
-    fit_intercept : bool, default=True
-        Whether features and targets are centred, by the means of each stage.
-    strict : bool, default=False
-        Whether a rate above the critical one is an error.
-    device : str, default=None
-        Torch device ("cpu", "cuda", "cuda:1") on which NumPy input is computed.
-    verbose : int, default=0
-        1 prints ten lines on progress, 2 one a snapshot.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the batches.
+    {parameters}
 
     Attributes
     ----------
@@ -265,47 +321,19 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
     theoretical_accuracy_ : float
         Predicted accuracy on fresh rows, in [0, 1]: the mean over rows, each left out, of the
         probability that its score, Gaussian over the draws of batches, is on the right side.
+    theoretical_accuracy_interval_ : ndarray of shape (2,)
+        Its 95 % interval, of Wilson for the effective rows of the last stage.
+    observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
+        The same: labels are taken as they are.
     loss_curve_ : ndarray of shape (T,)
         Half the mean squared residual of each batch before its step, summed over more than two
         classes.
-    theoretical_loss_curve_ : ndarray of shape (T,)
-        Its predicted mean, before each step.
-    theoretical_risk_ : float
-        Predicted mean after the last step.
-    critical_learning_rate_ : float
-        Rate above which the mean loss diverges, for the batch size of the first stage.
-    critical_batch_size_ : float
-        Batch size beyond which a larger one no longer allows a much larger rate.
-    noise_floor_ : float
-        Risk at which the largest rate of the last stage would end; nan where one pass over about
-        as many rows as features does not tell.
-    tail_index_ : float
-        How fast the tails of the weights fall, for batches of one row and features of one
-        variance; nan otherwise.
-    spikes_ : list of (int, float)
-        First step of each spike and its p-value.
-    rollbacks_ : list of (int, int)
-        Step at which a spike was noticed, and the one to which the fit went back.
-    stage_bounds_ : ndarray of shape (n_stages + 1,)
-        Steps at which stages begin, and their total number.
-    n_iter_ : int
-        Number of steps.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the features, where X had any.
+    regime_ : {"detected", "undetected", "too_few_rows"}
+        "undetected" where the interval reaches the share of the largest class, "too_few_rows" below
+        10 effective rows; see :term:`regime`.
+    {attributes}
 
-    Raises
-    ------
-    ValueError
-        If an argument is out of its domain, or the loss overflows.
-
-    Warns
-    -----
-    ConvergenceWarning
-        If a learning rate is above the critical one.
-    TheoryWarning
-        If the critical rate is half that of Gaussian features or less.
+    {warnings}
 
     See Also
     --------
@@ -314,30 +342,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
     StagedSGDRegressor : For numbers.
     sklearn.linear_model.SGDClassifier : Without batches and predictions.
 
-    Notes
-    -----
-    If the schedule needs no more rows than there are, and weights and shares are equal, each row
-    is used once, in random order; the predicted loss is then that on fresh rows. Otherwise rows
-    are drawn with replacement, in proportion to weight and share, and the predicted loss is that
-    on these rows. The critical rate is that of the rows themselves: the largest at which
-    :math:`M \mapsto M-\eta(HM+MH)+\eta^2[(1-1/B)HMH+E(xx^\top Mxx^\top)/B]` has no eigenvalue
-    above 1. The prediction follows the mean of the weights exactly and the diagonal of their
-    covariance, in eigenvectors of H, by fourth moments of the rows; leave-one-out residuals make
-    it one for fresh rows.
-
-    Up to three batches in a row are a spike if their losses exceed the predicted ones by a
-    quarter, and by so much that one fit in a hundred has such a stretch by luck. The law of a
-    loss is chi-square, its degrees of freedom matched to the variance of the loss over rows. As
-    weights wander, the risk of the present ones replaces the predicted one if it is larger, up to
-    ten times. Where spikes are looked for, rows that are off by more than 8 robust standard
-    deviations, a hundredth at most, are left out of the prediction. A second spike within
-    `snapshot_every` steps halves the rate for as many steps.
-
-    References
-    ----------
-    .. [1] "Falcon2-11B Technical Report", arXiv:2407.14885.
-    .. [2] "Homogenization of SGD in high-dimensions: exact dynamics and generalization
-       properties", arXiv:2205.07069.
+    {notes}
 
     Examples
     --------
@@ -377,10 +382,16 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, codes = encode_labels(y, weights)
         targets = _class_targets(codes, len(self.classes_))
-        _, prediction, law = self._fit_rows(X, targets, sample_weight, sample_source)
-        known = law.Y + law.target_mean
+        prediction, rows = self._fit_rows(X, targets, sample_weight, sample_source)
+        known = rows.Y + rows.target_mean
         codes = (known[:, 0] > 0) * 1 if known.shape[1] == 1 else known.argmax(axis=1)
-        self.theoretical_accuracy_ = predicted_accuracy(prediction, codes, law.shares)
+        few = self.n_effective_samples_ < _FEWEST_ROWS
+        accuracy = np.nan if few else predicted_accuracy(prediction, codes, rows.shares)
+        interval = wilson_interval(accuracy, rows.n_effective)
+        self.theoretical_accuracy_ = self.observed_accuracy_ = accuracy
+        self.theoretical_accuracy_interval_ = self.observed_accuracy_interval_ = interval
+        largest = np.bincount(codes, rows.shares).max()
+        self.regime_ = regime(too_few_rows=few, undetected=bool(interval[0] <= largest))
         return self
 
     @restore_on_failure
@@ -419,7 +430,9 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
             raise ValueError(f"y has labels that are not in classes={self.classes_.tolist()}.")
         targets = _class_targets(np.searchsorted(self.classes_, y), len(self.classes_))
         self._more_rows(X, targets, sample_weight)
-        self.theoretical_accuracy_ = np.nan
+        self.theoretical_accuracy_ = self.observed_accuracy_ = np.nan
+        self.theoretical_accuracy_interval_ = np.full(2, np.nan)
+        self.observed_accuracy_interval_ = np.full(2, np.nan)
         return self
 
     def _all_classes(self, classes, first):
@@ -449,7 +462,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         Returns
         -------
         ndarray or torch tensor of shape (n,) or (n, K)
-            Positive for the second class where there are two; one score a class for more.
+            Positive for the second class where there are two; one score per class for more.
         """
         check_is_fitted(self)
         return linear_scores(self, check_new_data(self, X))

@@ -1,20 +1,30 @@
-"""From rows and stages to a fitted model and what theory says of it."""
+"""From rows and stages to steps, their learning rates and their predicted course."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ...linalg import get_backend, to_numpy
+from ...linalg import to_numpy
 from ...theory import sgd
-from ._input import row_shares
-from ._law import critical_rate, gaussian_critical, stage_law
-from ._run import Batches, Segment, SnapshotStore, Watch, run
-from ._theory import Plan, predict_curve, without_outliers
+from ._input import StagedRows, row_shares
+from ._run import Watch
+from ._theory import (
+    Prediction,
+    RowMoments,
+    StageSteps,
+    critical_rate,
+    predict_curve,
+    row_moments,
+    without_outliers,
+)
 
 _SAME_SPREAD = 1.5
+"""Ratio of extreme eigenvalues, beyond that of sampling, up to which variances count as equal."""
 
 
-def checked_stages(stages):
+def checked_stages(stages: Any) -> list[sgd.Stage] | str:
     """Return the stages of an estimator, or "auto"."""
     if isinstance(stages, str):
         if stages != "auto":
@@ -38,245 +48,137 @@ def checked_stages(stages):
     return list(stages)
 
 
-def automatic_stage(size):
+def automatic_stage(size: float) -> sgd.Stage:
     """Return one pass at half the critical rate, with cosine decay to 0."""
     batch_size = int(np.clip(size / 100, 1, 32))
     return sgd.Stage(max(1, int(size + 1e-6) // batch_size), batch_size, "auto", "cosine")
 
 
-class Setting:
-    """Stages with their rows, rates and critical rates.
+class Schedule:
+    """Stages with the moments of their rows, learning rates and critical ones.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Its parameters are read.
-    rows : StagedRows
-        The rows.
+    Rates are in the unit of the rows: multiplied by the square of `rows.unit`.
     """
 
-    def __init__(self, estimator, rows):
-        self.rows = rows
-        given = checked_stages(estimator.stages)
-        self.stages = [automatic_stage(rows.size)] if isinstance(given, str) else given
+    def __init__(self, rows: StagedRows, stages: list[sgd.Stage] | str, fit_intercept: bool):
+        self.rows, self.centred, self.X = rows, fit_intercept, to_numpy(rows.X)
+        self.stages = [automatic_stage(rows.n_effective)] if isinstance(stages, str) else stages
         largest = max(stage.batch_size for stage in self.stages)
-        if largest > len(rows.weights):
+        if largest > max(len(rows.weights), rows.n_effective):
             raise ValueError(
                 f"batch_size={largest} is larger than the data, {len(rows.weights)} distinct rows "
                 "of positive weight: take smaller batches."
             )
-        self.centred = bool(estimator.fit_intercept)
-        self.X = to_numpy(rows.X)
-        laws: dict = {}
-        self.shares, self.laws = [], []
-        for stage in self.stages:
-            key = repr(stage.mixture)
-            if key not in laws:
-                shares = row_shares(rows, stage.mixture)
-                laws[key] = shares, stage_law(self.X, rows.targets, shares, self.centred)
-            self.shares.append(laws[key][0])
-            self.laws.append(laws[key][1])
-        self._set_rates()
+        self.steps: list[StageSteps] = []
+        self.critical: list[float] = []
+        self._set_steps()
         total = sum(stage.n_steps * stage.batch_size for stage in self.stages)
         mixed = any(stage.mixture is not None for stage in self.stages)
         self.fresh = rows.equal and not mixed and total <= len(rows.weights)
 
-    def _set_rates(self):
-        """Set critical rates, and the rates of every step."""
-        known: dict = {}
-        self.critical, self.rates, self.decays = [], [], []
+    def _set_steps(self) -> None:
+        """Set moments, rates and critical rates, those that stages share once."""
+        drawn: dict = {}
+        critical: dict = {}
         area = self.rows.unit**2
-        for stage, law in zip(self.stages, self.laws, strict=True):
-            key = (id(law), stage.batch_size)
-            if key not in known:
-                known[key] = critical_rate(law, stage.batch_size)
-            rate = known[key]
-            self.critical.append(rate)
+        for stage in self.stages:
+            mixture = repr(stage.mixture)
+            if mixture not in drawn:
+                shares = row_shares(self.rows, stage.mixture)
+                drawn[mixture] = self._moments(shares), shares
+            moments, shares = drawn[mixture]
+            if (mixture, stage.batch_size) not in critical:
+                critical[mixture, stage.batch_size] = critical_rate(moments, stage.batch_size)
+            rate = critical[mixture, stage.batch_size]
             if stage.needs_critical_rate:
-                self.rates.append(stage.learning_rates(rate if np.isfinite(rate) else 0.0))
+                rates = stage.learning_rates(rate if np.isfinite(rate) else 0.0)
             else:
-                self.rates.append(stage.learning_rates() * area)
-            self.decays.append(stage.weight_decay / area)
+                rates = stage.learning_rates() * area
+            decay = stage.weight_decay / area
+            self.critical.append(rate)
+            self.steps.append(StageSteps(moments, shares, rates, stage.batch_size, decay))
 
-    def segments(self):
-        """Return the stages for the loop."""
-        single = self.rows.targets.shape[1] == 1
-        return [
-            Segment(
-                rates,
-                stage.batch_size,
-                decay,
-                law.mean,
-                law.target_mean[0] if single else law.target_mean,
-                shares,
-                _small_mean(law),
-            )
-            for rates, stage, decay, law, shares in zip(
-                self.rates, self.stages, self.decays, self.laws, self.shares, strict=True
-            )
-        ]
+    def _moments(self, shares: np.ndarray) -> RowMoments:
+        """Return the moments of the rows with some shares."""
+        rows = self.rows
+        return row_moments(self.X, rows.targets, shares, rows.together, self.centred)
 
-    def predict(self, robust):
-        """Return the prediction, of rows without gross outliers where these are watched for."""
-        laws = {id(law): law for law in self.laws}
-        if robust:
-            laws = {key: self._robust(law) for key, law in laws.items()}
-        plans = [
-            Plan(laws[id(law)], rates, stage.batch_size, decay)
-            for law, rates, stage, decay in zip(
-                self.laws, self.rates, self.stages, self.decays, strict=True
-            )
-        ]
+    def predict(self, robust: bool) -> tuple[Prediction, list[RowMoments]]:
+        """Predict the course, of rows without gross outliers where these are watched for."""
+        known: dict = {}
+        stages = []
+        for step in self.steps:
+            key = id(step.moments)
+            if key not in known:
+                known[key] = self._without_outliers(step) if robust else step.moments
+            stages.append(step._replace(moments=known[key]))
         with np.errstate(all="ignore"):
-            return predict_curve(plans, self.fresh), [plan.law for plan in plans]
+            prediction = predict_curve(stages, self.fresh)
+        return prediction, [stage.moments for stage in stages]
 
-    def _robust(self, law):
-        """Return a law without gross outliers."""
+    def _without_outliers(self, step: StageSteps) -> RowMoments:
+        """Return the moments of a stage without gross outliers."""
+        if not step.moments.eigenvalues.size:
+            return step.moments
 
-        def make(kept):
-            number = next(i for i, known in enumerate(self.laws) if known is law)
-            shares = self.shares[number].copy()
+        def of_kept(kept: np.ndarray) -> RowMoments:
+            shares = step.shares.copy()
             shares[np.flatnonzero(shares > 0)[~kept]] = 0
-            return stage_law(self.X, self.rows.targets, shares / shares.sum(), self.centred)
+            return self._moments(shares / shares.sum())
 
-        return without_outliers(law, make) if law.eigenvalues.size else law
+        return without_outliers(step.moments, of_kept)
 
-    def too_fast(self):
+    def too_fast(self) -> tuple[int, float, float] | None:
         """Return the first stage whose rate is above the critical one, with both, or None."""
         area = self.rows.unit**2
-        for number, (rates, critical) in enumerate(zip(self.rates, self.critical, strict=True)):
-            if rates.max() > critical:
-                return number, rates.max() / area, critical / area
+        for number, (step, critical) in enumerate(zip(self.steps, self.critical, strict=True)):
+            if step.rates.max() > critical:
+                return number, step.rates.max() / area, critical / area
         return None
 
-    def suspect(self):
-        """Return the critical rates of Gaussian rows and of these where they differ by 2."""
-        gaussian = gaussian_critical(self.laws[0], self.stages[0].batch_size)
-        ratio = gaussian / self.critical[0] if np.isfinite(gaussian) else 1.0
-        if 0.5 <= ratio <= 2:
-            return None
-        return gaussian / self.rows.unit**2, self.critical[0] / self.rows.unit**2
+    def far_from_gaussian(self) -> bool:
+        """Return whether the critical rate differs by 2 from that of Gaussian features."""
+        eigenvalues = self.steps[0].moments.eigenvalues
+        if not eigenvalues.size:
+            return False
+        gaussian = sgd.critical_learning_rate(eigenvalues, self.stages[0].batch_size)
+        return not 0.5 <= gaussian / self.critical[0] <= 2
+
+    def tail_index(self) -> float:
+        """Return the tail index of the largest rate where theory has one, nan elsewhere."""
+        first, n_features = self.steps[0].moments, self.X.shape[1]
+        lam = first.eigenvalues
+        single = all(step.batch_size == 1 for step in self.steps)
+        same = all(step.moments is first for step in self.steps)
+        if not (single and same) or lam.size < n_features:
+            return np.nan
+        # The eigenvalues of n rows spread between the squares of 1 - root and 1 + root.
+        root = min(np.sqrt(n_features / self.rows.n_effective), 0.99)
+        spread = ((1 + root) / (1 - root)) ** 2
+        rate = max(step.rates.max() for step in self.steps) * lam.mean()
+        if lam[-1] > _SAME_SPREAD * spread * lam[0] or rate <= 0:
+            return np.nan
+        return float(sgd.tail_index(rate, n_features))
 
 
-def _small_mean(law):
-    """Tell whether the mean is at most about three standard deviations."""
-    return bool((law.mean**2).sum() <= 10 * law.eigenvalues.sum())
+def spike_watch(
+    prediction: Prediction, moments: list[RowMoments], max_rollbacks: int
+) -> Watch | None:
+    """Return what losses are compared with; None where nothing is predicted."""
+    risks, degrees = prediction.risks[:-1], prediction.degrees
+    known = np.isfinite(prediction.risks).all() and np.isfinite(degrees).all()
+    return Watch(risks, degrees, max_rollbacks, moments) if known and (risks > 0).all() else None
 
 
-def fit_stages(estimator, setting, root):
-    """Run all stages."""
-    rows = setting.rows
-    single = rows.targets.shape[1] == 1
-    watched = estimator.detect_spikes
-    prediction, laws = setting.predict(watched)
-    watch = None
-    known = np.isfinite(prediction.risks).all() and np.isfinite(prediction.degrees).all()
-    if watched and known and (prediction.risks[:-1] > 0).all():
-        most = estimator.max_rollbacks if estimator.rollback else 0
-        watch = Watch(prediction.risks[:-1], prediction.degrees, most, _risk_in(laws))
-    store = None
-    if estimator.snapshot_dir is not None:
-        store = SnapshotStore(estimator.snapshot_dir, _identity(estimator, setting, root), root)
-        root = store.root
-    targets = rows.targets[:, 0] if single else rows.targets
-    batches = Batches(rows.X, targets, setting.segments(), root, setting.fresh)
-    backend, kind = get_backend(rows.X), str(rows.X.dtype).rpartition(".")[2]
-    shape = (rows.X.shape[1],) if single else (rows.X.shape[1], targets.shape[1])
-    course = run(
-        batches,
-        backend.asarray(np.zeros(shape), like=rows.X, dtype=kind),
-        watch,
-        snapshot_every=estimator.snapshot_every,
-        store=store,
-        report=_reporter(estimator, setting),
-    )
-    if store is not None:
-        store.remove()
-    return _attributes(setting, course, prediction), prediction, laws[-1]
-
-
-def _risk_in(laws):
-    """Return the function that gives the risk of weights in a stage."""
-
-    def risk(number, weights):
-        law = laws[number]
-        rotated = law.vectors.T @ to_numpy(weights).astype(float).reshape(len(law.mean), -1)
-        return float(law.shares @ ((law.Y - law.Z @ rotated) ** 2).sum(axis=1)) / 2
-
-    return risk
-
-
-def _identity(estimator, setting, root):
-    """Yield what a fit depends on."""
-    seed = root if estimator.random_state is not None else None
-    settings = (
-        setting.stages,
-        [rates.tolist() for rates in setting.rates],
-        estimator.detect_spikes,
-        estimator.rollback,
-        estimator.max_rollbacks,
-        estimator.snapshot_every,
-        estimator.fit_intercept,
-        seed,
-    )
-    yield repr((type(estimator).__name__, settings, setting.X.shape, setting.X.dtype)).encode()
-    yield np.ascontiguousarray(setting.X)
-    yield np.ascontiguousarray(setting.rows.targets)
-    yield from (np.ascontiguousarray(shares) for shares in setting.shares)
-
-
-def _reporter(estimator, setting):
+def progress_reporter(name: str, verbose: int, n_steps: int, unit: float):
     """Return what prints progress, or None."""
-    if not estimator.verbose:
+    if not verbose:
         return None
-    total = sum(stage.n_steps for stage in setting.stages)
-    scale = setting.rows.target_unit**2
     shown = [0]
 
     def report(step, loss):
-        if estimator.verbose > 1 or 10 * step // total > shown[0]:
-            shown[0] = 10 * step // total
-            name = type(estimator).__name__
-            print(f"[{name}] step {step} of {total}, loss {loss * scale:.4g}")
+        if verbose > 1 or 10 * step // n_steps > shown[0]:
+            shown[0] = 10 * step // n_steps
+            print(f"[{name}] step {step} of {n_steps}, loss {loss * unit:.4g}")
 
     return report
-
-
-def _attributes(setting, course, prediction):
-    """Return fitted attributes in the units of the data."""
-    rows, last = setting.rows, setting.laws[-1]
-    scale, area = rows.target_unit**2, rows.unit**2
-    weights = to_numpy(course.weights).reshape(rows.X.shape[1], -1).T
-    coef = weights * (rows.target_unit / rows.unit)
-    shift = last.target_mean - weights.astype(float) @ last.mean
-    lam = setting.laws[0].eigenvalues
-    steps = [stage.n_steps for stage in setting.stages]
-    return {
-        "coef_": coef.astype(weights.dtype),
-        "intercept_": (rows.target_unit * shift).astype(weights.dtype),
-        "loss_curve_": scale * course.losses,
-        "theoretical_loss_curve_": scale * prediction.risks[:-1],
-        "theoretical_risk_": float(scale * prediction.risks[-1]),
-        "critical_learning_rate_": float(setting.critical[0] / area),
-        "critical_batch_size_": sgd.critical_batch_size(lam) if lam.size else np.nan,
-        "noise_floor_": float(scale * prediction.floor),
-        "tail_index_": _tail_index(setting),
-        "spikes_": course.spikes,
-        "rollbacks_": course.rollbacks,
-        "stage_bounds_": np.concatenate([[0], np.cumsum(steps)]).astype(int),
-        "n_iter_": int(sum(steps)),
-    }
-
-
-def _tail_index(setting):
-    """Return the tail index of the largest rate where theory has one, nan elsewhere."""
-    lam, n_features = setting.laws[0].eigenvalues, setting.X.shape[1]
-    single = all(stage.batch_size == 1 for stage in setting.stages)
-    if not single or lam.size < n_features or len({id(law) for law in setting.laws}) > 1:
-        return np.nan
-    root = min(np.sqrt(n_features / setting.rows.size), 0.99)
-    spread = ((1 + root) / (1 - root)) ** 2
-    rate = max(rates.max() for rates in setting.rates) * lam.mean()
-    if lam[-1] > _SAME_SPREAD * spread * lam[0] or rate <= 0:
-        return np.nan
-    return float(sgd.tail_index(rate, n_features))

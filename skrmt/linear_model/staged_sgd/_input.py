@@ -8,14 +8,19 @@ import numpy as np
 
 from ...linalg import as_device, is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device, check_sample_weight
+from ...utils._labels import refuse_missing_labels
+from ...utils._merging import merge_rows
+from ...utils._scaling import moderate_unit
 from ...utils._sklearn_compat import _check_n_features, validate_data
-from ..noise_aware._options import _row_key
 
-_FEW_REPEATS = 1.1
+_MOST_REPEATS = 1.1
+"""Rows given per distinct row up to which copies are written out, so that one pass uses each once.
+
+Beyond, rows are drawn with replacement by their weight: to write out large weights costs memory."""
 
 
 class StagedRows(NamedTuple):
-    """Distinct rows of positive weight.
+    """Rows of positive weight, identical ones merged.
 
     Attributes
     ----------
@@ -25,8 +30,12 @@ class StagedRows(NamedTuple):
         Targets, divided by `target_unit`.
     weights : ndarray of shape (n,)
         Weights, summing to 1.
-    size : float
+    together : ndarray of shape (n,)
+        What goes out together with a row, in units of its weight; see `merge_rows`.
+    n_effective : float
         Effective number of rows.
+    copies : bool
+        Whether rows are copies of each other.
     source : ndarray of shape (n,) or None
         Source of each row.
     unit, target_unit : float
@@ -36,13 +45,15 @@ class StagedRows(NamedTuple):
     X: Any
     targets: np.ndarray
     weights: np.ndarray
-    size: float
+    together: np.ndarray
+    n_effective: float
+    copies: bool
     source: np.ndarray | None
     unit: float
     target_unit: float
 
     @property
-    def equal(self):
+    def equal(self) -> bool:
         """Whether all rows have the same weight."""
         return bool((self.weights == self.weights[0]).all())
 
@@ -58,9 +69,10 @@ def checked_data(estimator, X, y, *, numeric, reset=True):
     else:
         known = None if reset else estimator.n_features_in_
         X = check_array_like_on_device(X, "X", 2, n_features=known)
+        refuse_missing_labels(y)
         y = np.asarray(y)
         if y.shape != (len(X),):
-            raise ValueError(f"y has shape {y.shape}: pass one target a row, ({len(X)},).")
+            raise ValueError(f"y has shape {y.shape}: pass one target per row, ({len(X)},).")
         _check_n_features(estimator, X, reset=reset)
         if reset:
             vars(estimator).pop("feature_names_in_", None)
@@ -71,7 +83,7 @@ def checked_data(estimator, X, y, *, numeric, reset=True):
     return X, y
 
 
-def staged_rows(X, targets, sample_weight, sample_source):
+def staged_rows(X, targets, sample_weight, sample_source) -> StagedRows:
     """Return distinct rows of positive weight, in an order that weights do not change."""
     weights = check_sample_weight(sample_weight, len(targets))
     source = _checked_source(sample_source, len(targets))
@@ -81,15 +93,27 @@ def staged_rows(X, targets, sample_weight, sample_source):
     if len(used) < len(weights):
         X, targets, weights = X[_index(X, used)], targets[used], weights[used]
         source = None if source is None else source[used]
-    if (weights != weights[0]).any() or _repeats(X):
-        X, targets, weights, source = _merged(X, targets, weights, source)
-    total = weights.sum()
-    size = total * total / (weights * weights).sum()
-    if (weights == weights[0]).all():
-        weights = np.full(len(weights), 1 / len(weights))
-    else:
-        weights = weights / total
-    return StagedRows(X, targets, weights, float(size), source, unit, target_unit)
+    codes = np.zeros(len(weights)) if source is None else np.unique(source, return_inverse=True)[1]
+    labels = np.column_stack([targets, codes]) + 0.0
+    merged = merge_rows(X, labels, weights)
+    rows, weights, together = merged.first, merged.weights, merged.part
+    if not (weights == weights[0]).all():
+        order = _content_order(to_numpy(X[_index(X, rows)]), labels[rows])
+        rows, weights, together = rows[order], weights[order], together[order]
+        whole = bool((weights == np.rint(weights)).all())
+        if whole and weights.sum() <= _MOST_REPEATS * len(weights):
+            counts = weights.astype(int)
+            rows, together = np.repeat(rows, counts), np.repeat(together * counts, counts)
+            weights = np.ones(len(rows))
+    if merged.origin is not None or weights is not merged.weights:
+        X, targets = X[_index(X, rows)], targets[rows]
+        source = None if source is None else source[rows]
+    equal = (weights == weights[0]).all()
+    weights = np.full(len(weights), 1 / len(weights)) if equal else weights / weights.sum()
+    copies = merged.kind == "copies"
+    return StagedRows(
+        X, targets, weights, together, merged.n_effective, copies, source, unit, target_unit
+    )
 
 
 def _index(X, rows):
@@ -101,11 +125,8 @@ def _index(X, rows):
 
 def _moderate(values):
     """Return values whose squares neither overflow nor vanish, and what they were divided by."""
-    largest = max(float(values.max()), -float(values.min()))
-    if largest == 0 or 1e-30 < largest < 1e30:
-        return values, 1.0
-    unit = 2.0 ** np.floor(np.log2(largest))
-    return values / unit, float(unit)
+    unit = moderate_unit(max(float(values.max()), -float(values.min())), 1e30)
+    return values if unit == 1 else values / unit, unit
 
 
 def _checked_source(sample_source, n_samples):
@@ -115,34 +136,19 @@ def _checked_source(sample_source, n_samples):
     source = to_numpy(sample_source) if is_torch(sample_source) else np.asarray(sample_source)
     if source.shape != (n_samples,):
         raise ValueError(
-            f"sample_source has shape {source.shape}: give one source a row of X, ({n_samples},)."
+            f"sample_source has shape {source.shape}: give one source per row of X, ({n_samples},)."
         )
     return source
 
 
-def _repeats(X):
-    """Tell whether rows may be identical."""
-    key = np.sort(_row_key(X))
-    return bool((key[1:] == key[:-1]).any())
-
-
-def _merged(X, targets, weights, source):
-    """Sort rows, and merge identical ones, adding their weights, unless few rows repeat."""
-    codes = np.zeros(len(weights)) if source is None else np.unique(source, return_inverse=True)[1]
-    content = np.column_stack([to_numpy(X).astype(float), targets, codes]) + 0.0
+def _content_order(X, labels) -> np.ndarray:
+    """Sort distinct rows by their bytes."""
+    content = np.column_stack([X.astype(float), labels]) + 0.0
     rows = np.ascontiguousarray(content).view([("row", "V", content.shape[1] * 8)]).ravel()
-    _, first, group = np.unique(rows["row"], return_index=True, return_inverse=True)
-    total = np.bincount(group.ravel(), weights)
-    picked = None if source is None else source[first]
-    rows = first
-    if (total == np.rint(total)).all() and total.sum() <= _FEW_REPEATS * len(total):
-        rows = np.repeat(first, total.astype(int))
-        total = np.ones(len(rows))
-        picked = None if source is None else source[rows]
-    return X[_index(X, rows)], targets[rows], total, picked
+    return np.argsort(rows["row"], kind="stable")
 
 
-def row_shares(rows, mixture):
+def row_shares(rows: StagedRows, mixture) -> np.ndarray:
     """Return the probability of each row to be drawn in a stage."""
     if mixture is None:
         return rows.weights

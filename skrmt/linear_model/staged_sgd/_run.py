@@ -1,76 +1,27 @@
-"""The steps of a staged fit: batches, spikes, rollbacks, snapshots."""
+"""The steps of a staged fit: batches, spikes, rollbacks."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import zipfile
 from math import isfinite
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import chdtrc, chdtri
 
-from ...linalg import get_backend, is_torch, to_numpy
+from ...linalg import get_backend, is_torch
+from ._theory import RowMoments
 
 _FALSE_ALARMS = 0.01
+"""Fits in which a stretch of losses counts as a spike by luck."""
 _LONGEST = 3
+"""Most batches in a row whose losses are compared together."""
 _LEAST_EXCESS = 1.25
+"""Ratio to the predicted loss below which nothing is a spike, however small its p-value."""
 _LOST = 10.0
+"""Ratio of the risk of the present weights to the predicted one beyond which they are lost, and
+are no measure of what a loss should be."""
 _BLOCK = 2**17
-
-
-class Segment(NamedTuple):
-    """A stage as the loop sees it.
-
-    Attributes
-    ----------
-    rates : ndarray of shape (T,)
-        Learning rates.
-    batch_size : int
-        Rows a step.
-    weight_decay : float
-        Penalty.
-    mean : ndarray of shape (p,)
-        What is subtracted from features.
-    target_mean : ndarray of shape (K,)
-        What is subtracted from targets.
-    shares : ndarray of shape (n,)
-        Probability of each row.
-    small_mean : bool, default=False
-        Whether the mean is small beside the standard deviations.
-    """
-
-    rates: np.ndarray
-    batch_size: int
-    weight_decay: float
-    mean: np.ndarray
-    target_mean: np.ndarray
-    shares: np.ndarray
-    small_mean: bool = False
-
-
-class Course(NamedTuple):
-    """What happened in a fit.
-
-    Attributes
-    ----------
-    weights : ndarray or tensor of shape (p, K)
-        Weights at the end.
-    losses : ndarray of shape (T,)
-        Half the mean squared residual of each batch before its step.
-    spikes : list of (int, float)
-        First step and p-value of each spike.
-    rollbacks : list of (int, int)
-        Step at which it was noticed, and step to which it went back.
-    """
-
-    weights: Any
-    losses: np.ndarray
-    spikes: list
-    rollbacks: list
+"""Numbers that are gathered at once: what stays in the cache."""
 
 
 class Watch(NamedTuple):
@@ -82,14 +33,14 @@ class Watch(NamedTuple):
         Expected losses and the degrees of freedom of their law.
     max_rollbacks : int
         Most rollbacks.
-    risk_of : callable
-        Returns the risk of given weights in a stage, from all its rows.
+    moments : list of RowMoments
+        Rows of each stage, for the risk of given weights.
     """
 
     risks: np.ndarray
     degrees: np.ndarray
     max_rollbacks: int
-    risk_of: Any
+    moments: list[RowMoments]
 
     def p_value(self, step, loss, risk):
         """Return the probability of a loss as large."""
@@ -106,32 +57,39 @@ class Watch(NamedTuple):
 class Batches:
     """Batches by stage and step, the same whenever they are asked for."""
 
-    def __init__(self, X, targets, segments, root, in_order):
-        self.X, self.segments, self.root = X, segments, root
-        backend = get_backend(X)
-        kind = str(X.dtype).rpartition(".")[2]
-        self.targets = backend.asarray(targets, like=X, dtype=kind)
-        self.means = [backend.asarray(part.mean, like=X, dtype=kind) for part in segments]
-        self.centres = [backend.asarray(part.target_mean, like=X, dtype=kind) for part in segments]
+    def __init__(self, X, targets, stages, seed, in_order):
+        self.X, self.stages, self.seed = X, stages, seed
+        single = targets.shape[1] == 1
+        backend, kind = get_backend(X), str(X.dtype).rpartition(".")[2]
+
+        def moved(values):
+            return backend.asarray(values, like=X, dtype=kind)
+
+        # One target in vectors: products with a matrix of one column are slow.
+        self.targets = moved(targets[:, 0] if single else targets)
+        self.start = moved(np.zeros(X.shape[1:] if single else (X.shape[1], targets.shape[1])))
+        self.means = [moved(stage.moments.mean) for stage in stages]
+        centres = [stage.moments.target_mean for stage in stages]
+        self.centres = [moved(centre[0] if single else centre) for centre in centres]
         # A mean that is small beside the deviations is accounted for in the products: that saves
         # a pass over the rows. A large one would cost digits.
         self.offsets = [
-            mean if part.small_mean else None
-            for mean, part in zip(self.means, segments, strict=True)
+            mean if stage.moments.small_mean else None
+            for mean, stage in zip(self.means, stages, strict=True)
         ]
         self.order, self.key, self.buffer = None, None, None
         if in_order:
-            self.order = np.random.default_rng(root).permutation(len(targets))
-        sizes = [part.batch_size for part in segments]
+            self.order = np.random.default_rng(seed).permutation(len(targets))
+        sizes = [stage.batch_size for stage in stages]
         self.lengths = [max(1, min(_BLOCK // (size * X.shape[1]), 256)) for size in sizes]
-        self.ones = backend.asarray(np.ones(max(sizes)), like=X, dtype=kind)
-        rows = [len(part.rates) * part.batch_size for part in segments]
+        self.ones = moved(np.ones(max(sizes)))
+        rows = [len(stage.rates) * stage.batch_size for stage in stages]
         self.first = np.concatenate([[0], np.cumsum(rows)]).astype(int)
-        self.cumulative = [None if in_order else np.cumsum(part.shares) for part in segments]
+        self.cumulative = [None if in_order else np.cumsum(stage.shares) for stage in stages]
 
     def get(self, number, step):
         """Return features and targets, centred, of a step of a stage."""
-        size = self.segments[number].batch_size
+        size = self.stages[number].batch_size
         block, inside = divmod(step, self.lengths[number])
         if self.key != (number, block):
             self._load(number, block, self.lengths[number])
@@ -140,14 +98,14 @@ class Batches:
 
     def _load(self, number, block, length):
         """Gather the rows of some steps."""
-        part = self.segments[number]
-        steps = min(length, len(part.rates) - block * length)
-        count = steps * part.batch_size
+        stage = self.stages[number]
+        steps = min(length, len(stage.rates) - block * length)
+        count = steps * stage.batch_size
         if self.order is not None:
-            start = self.first[number] + block * length * part.batch_size
+            start = self.first[number] + block * length * stage.batch_size
             rows = self.order[start : start + count]
         else:
-            draws = np.random.default_rng([*self.root, number + 1, block]).random(count)
+            draws = np.random.default_rng([*self.seed, number + 1, block]).random(count)
             total = self.cumulative[number]
             rows = np.searchsorted(total, draws * total[-1], side="right")
             rows = np.minimum(rows, len(total) - 1)
@@ -168,8 +126,8 @@ class Batches:
         return np.take(self.X, rows, axis=0, out=self.buffer[: len(rows)], mode="clip")
 
 
-class _Progress:
-    """State of a run that snapshots hold."""
+class Progress:
+    """Weights and losses of a run so far, its spikes and rollbacks, and what it can go back to."""
 
     def __init__(self, weights, n_steps):
         self.step, self.weights = 0, weights
@@ -194,41 +152,31 @@ class _Progress:
         self.streak = 0
 
 
-def run(batches, weights, watch, *, snapshot_every, store=None, report=None):
+def run(batches, watch, *, snapshot_every, report=None) -> Progress:
     """Take all steps."""
-    segments = batches.segments
-    bounds = np.concatenate([[0], np.cumsum([len(part.rates) for part in segments])])
-    progress = _Progress(weights, int(bounds[-1]))
-    if store is not None:
-        store.load(progress)
+    bounds = np.cumsum([0, *(len(stage.rates) for stage in batches.stages)])
+    progress = Progress(batches.start, int(bounds[-1]))
     limits = None if watch is None else watch.thresholds()
     with np.errstate(over="ignore", invalid="ignore"):
         while progress.step < bounds[-1]:
             if progress.step % snapshot_every == 0:
-                _snapshot(progress, store, report)
+                progress.keep()
+                if report is not None and progress.step:
+                    report(progress.step, progress.losses[progress.step - 1])
             number = int(np.searchsorted(bounds, progress.step, side="right")) - 1
             stop = min(bounds[number + 1], (progress.step // snapshot_every + 1) * snapshot_every)
             _stretch(progress, batches, number, bounds[number], stop, watch, limits, snapshot_every)
-    return Course(progress.weights, progress.losses, progress.spikes, progress.rollbacks)
-
-
-def _snapshot(progress, store, report):
-    """Keep the weights, and write them where there is a store."""
-    progress.keep()
-    if store is not None:
-        store.save(progress)
-    if report is not None and progress.step:
-        report(progress.step, progress.losses[progress.step - 1])
+    return progress
 
 
 def _stretch(progress, batches, number, first, stop, watch, limits, every):
     """Take steps of one stage up to the next snapshot, or until something happens."""
-    part = batches.segments[number]
-    size, decay, losses = part.batch_size, part.weight_decay, progress.losses
+    stage = batches.stages[number]
+    size, decay, losses = stage.batch_size, stage.weight_decay, progress.losses
     lowest = None if limits is None else limits[-1]
     weights, offset = progress.weights, batches.offsets[number]
     ones, begin = batches.ones, progress.step
-    rates = part.rates[begin - first : stop - first].tolist()
+    rates = stage.rates[begin - first : stop - first].tolist()
     while progress.step < stop:
         step = progress.step
         features, values = batches.get(number, step - first)
@@ -259,10 +207,7 @@ def _stretch(progress, batches, number, first, stop, watch, limits, every):
         gradient *= rate / size
         weights -= gradient
         if not isfinite(loss):
-            raise ValueError(
-                f"the loss overflows at step {step}: the learning rate {rate:g} is too high for "
-                "these data. Lower learning_rate, or give it with relative=True."
-            )
+            raise overflow(step, rate)
 
 
 def _handle(progress, number, step, watch, limits, every):
@@ -273,7 +218,7 @@ def _handle(progress, number, step, watch, limits, every):
         return False
     expected = watch.risks[step]
     # Weights wander: what is large for the mean risk need not be for the risk of these weights.
-    risk = watch.risk_of(number, progress.weights)
+    risk = watch.moments[number].risk(progress.weights)
     risk = expected if np.isnan(risk) else max(risk, expected)
     if risk <= _LOST * expected:
         length = _exceeding(recent, step, limits * (risk / expected))
@@ -310,82 +255,9 @@ def _copy(weights):
     return weights.clone() if is_torch(weights) else weights.copy()
 
 
-class SnapshotStore:
-    """Snapshots of one fit in a folder; whoever fits the same data the same way finds them.
-
-    Parameters
-    ----------
-    folder : path-like
-        The folder; it is made if it is missing.
-    identity : sequence of bytes
-        What the fit depends on, but for the seed.
-    root : list of int
-        Seeds of the fit; those of a fit that crashed replace them unless a seed was given.
-    """
-
-    def __init__(self, folder, identity, root):
-        digest = hashlib.sha256()
-        for part in identity:
-            digest.update(part)
-        self.path = Path(folder) / f"staged_sgd_{digest.hexdigest()[:16]}.npz"
-        self.root, self.content = root, None
-        if self.path.exists():
-            self.content = self._read()
-            self.root = self.content["state"]["root"]
-
-    def _read(self):
-        """Return the content of the file."""
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                content = {name: file[name] for name in file.files}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"the snapshot {self.path} cannot be read ({error}): delete it."
-            ) from error
-        return content | {"state": json.loads(str(content["state"]))}
-
-    def load(self, progress):
-        """Continue where a fit that crashed has stopped."""
-        if self.content is None:
-            return
-        state, backend = self.content["state"], get_backend(progress.weights)
-        like = progress.weights
-        kind = str(like.dtype).rpartition(".")[2]
-        progress.ring = [
-            (step, backend.asarray(values.copy(), like=like, dtype=kind))
-            for step, values in zip(state["steps"], self.content["ring"], strict=True)
-        ]
-        progress.step, progress.weights = progress.ring[-1][0], _copy(progress.ring[-1][1])
-        progress.losses[:] = self.content["losses"]
-        progress.factors[:] = self.content["factors"]
-        progress.skipped = set(state["skipped"])
-        progress.spikes = [tuple(spike) for spike in state["spikes"]]
-        progress.rollbacks = [tuple(rollback) for rollback in state["rollbacks"]]
-        progress.streak, progress.excursion = state["streak"], state["excursion"]
-
-    def save(self, progress):
-        """Write a snapshot; a crash meanwhile leaves the one before."""
-        state = {
-            "root": self.root,
-            "steps": [step for step, _ in progress.ring],
-            "skipped": sorted(progress.skipped),
-            "spikes": progress.spikes,
-            "rollbacks": progress.rollbacks,
-            "streak": progress.streak,
-            "excursion": progress.excursion,
-        }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(f".{os.getpid()}.part")
-        with part.open("wb") as file:
-            np.savez(
-                file,
-                state=np.array(json.dumps(state)),
-                ring=np.stack([to_numpy(kept) for _, kept in progress.ring]),
-                losses=progress.losses,
-                factors=progress.factors,
-            )
-        part.replace(self.path)
-
-    def remove(self):
-        """Delete the file of a fit that is complete."""
-        self.path.unlink(missing_ok=True)
+def overflow(step, rate) -> ValueError:
+    """Return the error of a loss that is not finite."""
+    return ValueError(
+        f"the loss overflows at step {step}: the learning rate {rate:g} is too high for these "
+        "data. Lower learning_rate, or give it with relative=True."
+    )

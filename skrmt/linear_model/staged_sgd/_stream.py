@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ...linalg import get_backend, is_torch, to_numpy
-from ._fit import checked_stages
-from ._law import critical_rate, stage_law
+from ._run import overflow
+from ._theory import critical_rate, row_moments
 
 _BATCH = 32
+"""Batch size of "auto": the largest that one pass of `fit` uses."""
 _ROWS_OF_SPREAD = 500
+"""Rows from which the spread of a stream is estimated, beside its mean."""
 
 
 class Stream(NamedTuple):
@@ -44,24 +46,24 @@ def new_stream(n_features, n_targets, step):
     return Stream(0.0, np.zeros(n_features), np.zeros(n_targets), {}, step)
 
 
-def stream_steps(estimator, stream, X, targets, weights, coef):
-    """Take one pass over rows in the order given."""
+def stream_steps(stages, fit_intercept, stream, X, targets, weights, coef):
+    """Take one pass over rows in the order given; return stream, coefficients and losses."""
     values = to_numpy(X)
     total = stream.weight + weights.sum()
-    if estimator.fit_intercept:
+    if fit_intercept:
         share = weights / total
         before = stream.weight / total
         mean = before * stream.mean + share @ values
         target_mean = before * stream.target_mean + share @ targets
         stream = stream._replace(mean=mean, target_mean=target_mean)
-    schedule = _Schedule(estimator, values, targets, weights, stream)
-    slope, losses = _steps(schedule, stream, X, targets - stream.target_mean, weights, coef)
+    rates = _Rates(stages, fit_intercept, values, targets, weights, stream.critical)
+    slope, losses = _steps(rates, stream, X, targets - stream.target_mean, weights, coef)
     step = stream.step + len(losses)
-    stream = stream._replace(weight=float(total), critical=schedule.critical, step=step)
+    stream = stream._replace(weight=float(total), critical=rates.critical, step=step)
     return stream, slope, np.array(losses)
 
 
-def _steps(schedule, stream, X, targets, weights, coef):
+def _steps(rates, stream, X, targets, weights, coef):
     """Take the steps; return coefficients of shape (K, p) and losses."""
     backend, kind = get_backend(X), str(X.dtype).rpartition(".")[2]
     # One target in vectors: products with a matrix of one column are slow.
@@ -78,7 +80,7 @@ def _steps(schedule, stream, X, targets, weights, coef):
     losses, first, step = [], 0, stream.step
     with np.errstate(over="ignore", invalid="ignore"):
         while first < len(weights):
-            rate, size, decay = schedule.at(step)
+            rate, size, decay = rates.at(step)
             part = slice(first, first + size)
             features = X[part]
             residual = features @ slope
@@ -92,10 +94,7 @@ def _steps(schedule, stream, X, targets, weights, coef):
             squares = weighted.reshape(-1) @ residual.reshape(-1)
             loss = float(squares) / (2 * mass) if mass else 0.0
             if not isfinite(loss):
-                raise ValueError(
-                    f"the loss overflows at step {step}: the learning rate {rate:g} is too high "
-                    "for these data. Lower learning_rate, or give it with relative=True."
-                )
+                raise overflow(step, rate)
             if mass:
                 gradient = features.T @ weighted
                 if centre is not None:
@@ -111,21 +110,20 @@ def _steps(schedule, stream, X, targets, weights, coef):
 
 
 def _large_mean(X, mean):
-    """Tell whether the mean is so large that differences of products would lose digits."""
+    """Return whether the mean is so large that differences of products would lose digits."""
     rows = np.asarray(to_numpy(X[:_ROWS_OF_SPREAD]), dtype=float)
     return bool((mean**2).sum() > 10 * ((rows - mean) ** 2).sum(axis=1).mean())
 
 
-class _Schedule:
+class _Rates:
     """Rate, batch size and weight decay of a step, beyond the last stage too."""
 
-    def __init__(self, estimator, X, targets, weights, stream):
-        self.stages, self.critical = checked_stages(estimator.stages), dict(stream.critical)
-        self.law, self.rates = None, {}
-        self.data = X, targets, weights / weights.sum(), bool(estimator.fit_intercept)
-        if isinstance(self.stages, str):
-            return
-        for stage in self.stages:
+    def __init__(self, stages, fit_intercept, X, targets, weights, critical):
+        self.stages, self.critical = stages, dict(critical)
+        self.X, self.targets, self.shares = X, targets, weights / weights.sum()
+        self.centred = fit_intercept
+        self.moments, self.rates = None, {}
+        for stage in [] if isinstance(stages, str) else stages:
             if stage.mixture is not None:
                 raise ValueError(
                     f"{stage!r} has a mixture, but partial_fit takes rows as they come: draw the "
@@ -135,16 +133,17 @@ class _Schedule:
     def _critical(self, size):
         """Return the critical rate of a batch size."""
         if size not in self.critical:
-            if self.law is None:
-                self.law = stage_law(*self.data)
-            self.critical[size] = critical_rate(self.law, size)
+            if self.moments is None:
+                apart = np.ones(len(self.shares))
+                self.moments = row_moments(self.X, self.targets, self.shares, apart, self.centred)
+            self.critical[size] = critical_rate(self.moments, size)
         rate = self.critical[size]
         return rate if np.isfinite(rate) else 0.0
 
     def at(self, step):
         """Return what a step needs."""
         if isinstance(self.stages, str):
-            size = min(_BATCH, len(self.data[2]))
+            size = min(_BATCH, len(self.shares))
             size = next(iter(self.critical), size)
             return self._critical(size) / 2, size, 0.0
         for stage in self.stages:

@@ -1,4 +1,4 @@
-"""The loss curve and the accuracy of a staged fit, predicted from moments of the rows."""
+"""Moments of rows, the learning rates they allow, and the loss curve and accuracy they predict."""
 
 from __future__ import annotations
 
@@ -6,41 +6,202 @@ from copy import copy
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import eigh, get_blas_funcs
 from scipy.special import ndtr
 
-from ._law import weighted_gram
+from ...linalg import to_numpy
 
+_RANK = 1e-10
+_ROUNDING = 1e-26
+_MOST_ROWS = 3000
+"""Rows of which fourth moments are taken: an error of a few per cent in the critical rate."""
 _NODES = 20
+"""Times at which all rows are visited; between them the noise is interpolated."""
 _OUTLYING = 8.0
+"""Robust standard deviations beyond which no noise of the other rows explains a residual."""
 _MOST_OUTLYING = 0.01
+"""Share of the rows beyond which outliers are the data and stay in the prediction."""
 _COSTLY = 4e9
+"""Operations of a stage beyond which products with fourth moments are refreshed less often."""
 _LARGEST_LEVERAGE = 0.95
+"""A row that determines its own score leaves no residual to correct."""
 _MOST_FEATURES = 0.8
+"""Features per effective row from which on least squares fits the noise as well."""
 
 
-class Plan(NamedTuple):
-    """A stage, ready to run.
+class RowMoments(NamedTuple):
+    """Moments of the rows of a stage, in coordinates of the eigenvectors of their covariance.
 
     Attributes
     ----------
-    law : Law
-        Its rows.
+    shares : ndarray of shape (n,)
+        Probability of each row.
+    together : ndarray of shape (n,)
+        Probability of what goes out together with each row.
+    mean : ndarray of shape (p,)
+        Mean of the features.
+    target_mean : ndarray of shape (K,)
+        Mean of the targets.
+    eigenvalues : ndarray of shape (r,)
+        Positive eigenvalues.
+    vectors : ndarray of shape (p, r)
+        Their eigenvectors.
+    Z : ndarray of shape (n, r)
+        Coordinates of the centred rows.
+    Y : ndarray of shape (n, K)
+        Centred targets.
+    moment : ndarray of shape (r, K)
+        Mean product of coordinates and targets.
+    """
+
+    shares: np.ndarray
+    together: np.ndarray
+    mean: np.ndarray
+    target_mean: np.ndarray
+    eigenvalues: np.ndarray
+    vectors: np.ndarray
+    Z: np.ndarray
+    Y: np.ndarray
+    moment: np.ndarray
+
+    @property
+    def n_effective(self) -> float:
+        """Effective number of rows."""
+        return 1 / float(self.shares @ self.together)
+
+    @property
+    def small_mean(self) -> bool:
+        """Whether the mean is at most about three standard deviations."""
+        return bool((self.mean**2).sum() <= 10 * self.eigenvalues.sum())
+
+    def risk(self, weights) -> float:
+        """Return half the mean squared residual of given weights."""
+        rotated = self.vectors.T @ to_numpy(weights).astype(float).reshape(len(self.mean), -1)
+        return float(self.shares @ ((self.Y - self.Z @ rotated) ** 2).sum(axis=1)) / 2
+
+
+def row_moments(X, targets, shares, together, centred) -> RowMoments:
+    """Return the moments of the rows that have a share."""
+    used = shares > 0
+    X = np.asarray(to_numpy(X), dtype=float)[used]
+    targets, shares, together = targets[used], shares[used], (shares * together)[used]
+    mean, target_mean = shares @ X, shares @ targets
+    if not centred:
+        mean, target_mean = np.zeros_like(mean), np.zeros_like(target_mean)
+    rounding = _ROUNDING * float((mean * mean).max())
+    X, Y = X - mean, targets - target_mean
+    values, vectors = _eigen(X, shares, rounding)
+    Z = X @ vectors
+    moment = Z.T @ (shares[:, None] * Y)
+    return RowMoments(shares, together, mean, target_mean, values, vectors, Z, Y, moment)
+
+
+def _eigen(X, shares, rounding):
+    """Return the positive eigenvalues of the covariance and their vectors."""
+    if X.shape[1] <= X.shape[0]:
+        values, vectors = eigh(weighted_gram(X, shares))
+        kept = values > max(_RANK * values[-1], rounding)
+        return values[kept], vectors[:, kept]
+    root = np.sqrt(shares)[:, None] * X
+    values, left = eigh(root @ root.T)
+    kept = values > max(_RANK * values[-1], rounding)
+    return values[kept], root.T @ (left[:, kept] / np.sqrt(values[kept]))
+
+
+def weighted_gram(A, shares):
+    """Return the mean of a a' over the rows a of A, without a copy where shares are equal."""
+    if (shares == shares[0]).all():
+        return shares[0] * (A.T @ A)
+    return A.T @ (shares[:, None] * A)
+
+
+def critical_rate(moments, batch_size, tolerance=1e-4, most_steps=200):
+    r"""Return the largest rate at which second moments converge, for the rows themselves."""
+    lam = moments.eigenvalues
+    if not lam.size:
+        return np.inf
+    Z, shares = _thinned(moments)
+    top = lam[-1]
+    Z, lam = Z / np.sqrt(top), lam / top
+    if lam.size > 400:
+        tolerance, most_steps = max(tolerance, 2e-2), 25
+    sums, products = lam[:, None] + lam, (1 - 1 / batch_size) * np.outer(lam, lam)
+    matrix = np.diag(1 / np.sqrt(lam.size * np.ones_like(lam)))
+    rate = np.inf
+    for _ in range(most_steps):
+        image = _fourth(Z, shares, matrix) / batch_size
+        previous, rate = rate, _norm_keeping_rate(image, sums, products, batch_size)
+        matrix = rate * image / (sums - rate * products)
+        matrix /= np.linalg.norm(matrix)
+        if abs(rate - previous) <= tolerance * rate / 10:
+            break
+    return float(rate / top)
+
+
+def _thinned(moments):
+    """Return rows and shares, thinned out where there are many."""
+    n, most = len(moments.shares), max(_MOST_ROWS, 2 * moments.eigenvalues.size)
+    if n <= most:
+        return moments.Z, moments.shares
+    order = np.argsort(-np.einsum("ij,ij->i", moments.Z, moments.Z), kind="stable")
+    head = most // 3
+    rest = order[head:]
+    picked = rest[np.linspace(0, len(rest) - 1, most - head).astype(int)]
+    factor = moments.shares[rest].sum() / moments.shares[picked].sum()
+    rows = np.concatenate([order[:head], picked])
+    shares = np.concatenate([moments.shares[order[:head]], factor * moments.shares[picked]])
+    return moments.Z[rows], shares
+
+
+def _fourth(Z, shares, matrix):
+    """Return E[x x' M x x']."""
+    forms = shares * np.einsum("ij,ij->i", Z @ matrix, Z)
+    scaled = np.sqrt(np.maximum(forms, 0))[:, None] * Z
+    syrk = get_blas_funcs("syrk", (scaled,))
+    lower = syrk(1.0, scaled.T, lower=1)
+    return np.tril(lower) + np.tril(lower, -1).T
+
+
+def _norm_keeping_rate(image, sums, products, batch_size):
+    """Return the rate at which the norm of rate * image / (sums - rate * products) is 1."""
+    if batch_size == 1:
+        return float(1 / np.linalg.norm(image / sums))
+    low, high = 0.0, 2 / (1 - 1 / batch_size)
+    for _ in range(50):
+        rate = (low + high) / 2
+        large = rate * np.linalg.norm(image / (sums - rate * products)) > 1
+        low, high = (low, rate) if large else (rate, high)
+        if high - low < 1e-9 * low:
+            break
+    return low
+
+
+class StageSteps(NamedTuple):
+    """The steps of a stage and the rows that they draw.
+
+    Attributes
+    ----------
+    moments : RowMoments
+        Moments of the rows.
+    shares : ndarray of shape (n,)
+        Probability of every row of the fit.
     rates : ndarray of shape (T,)
         Learning rates.
     batch_size : int
-        Rows a step.
+        Rows per step.
     weight_decay : float
         Penalty.
     """
 
-    law: object
+    moments: RowMoments
+    shares: np.ndarray
     rates: np.ndarray
     batch_size: int
     weight_decay: float
 
 
 class Prediction(NamedTuple):
-    """What theory says of a fit.
+    """The predicted course of a fit.
 
     Attributes
     ----------
@@ -66,68 +227,68 @@ class Prediction(NamedTuple):
 class _State:
     """Mean and variance of the weights, and how they respond to the target of a row."""
 
-    def __init__(self, law):
-        self.law = law
-        shape = (law.eigenvalues.size, law.Y.shape[1])
+    def __init__(self, moments):
+        self.moments = moments
+        shape = (moments.eigenvalues.size, moments.Y.shape[1])
         self.mean, self.variance = np.zeros(shape), np.zeros(shape)
         self.response = np.zeros(shape[0])
-        self.set_law(law)
+        self.set_moments(moments)
 
-    def set_law(self, law):
-        """Rotate to the eigenvectors of another law."""
-        if law is not self.law:
-            rotation = law.vectors.T @ self.law.vectors
+    def set_moments(self, moments):
+        """Rotate to the eigenvectors of other rows."""
+        if moments is not self.moments:
+            rotation = moments.vectors.T @ self.moments.vectors
             self.mean = rotation @ self.mean
             self.variance = rotation**2 @ self.variance
-            self.response = np.zeros(law.eigenvalues.size)
-        self.law = law
-        self.squares = law.Z**2
-        self.fourth = weighted_gram(self.squares, law.shares)
+            self.response = np.zeros(moments.eigenvalues.size)
+        self.moments = moments
+        self.squares = moments.Z**2
+        self.fourth = weighted_gram(self.squares, moments.shares)
 
     def residuals(self, left_out):
         """Return the mean residual of each row, as if the row had been left out."""
-        law = self.law
-        residuals = law.Y - law.Z @ self.mean
+        moments = self.moments
+        residuals = moments.Y - moments.Z @ self.mean
         if not left_out:
             return residuals
-        leverage = law.shares * (1 + self.squares @ self.response)
+        leverage = moments.together * (1 + self.squares @ self.response)
         return residuals / (1 - np.minimum(leverage, _LARGEST_LEVERAGE))[:, None]
 
 
-def without_outliers(law, make):
-    """Return the law without rows that no noise of the others explains, a hundredth at most."""
-    solution = law.moment / law.eigenvalues[:, None]
-    residuals = np.abs(law.Y - law.Z @ solution)
+def without_outliers(moments, make):
+    """Return moments without rows that no noise of the others explains, a hundredth at most."""
+    solution = moments.moment / moments.eigenvalues[:, None]
+    residuals = np.abs(moments.Y - moments.Z @ solution)
     scale = 1.4826 * np.median(residuals, axis=0)
-    if not (scale > 1e-8 * np.abs(law.Y).max()).all():
-        return law
+    if not (scale > 1e-8 * np.abs(moments.Y).max()).all():
+        return moments
     kept = (residuals <= _OUTLYING * scale).all(axis=1)
-    if kept.all() or law.shares[~kept].sum() > _MOST_OUTLYING:
-        return law
+    if kept.all() or moments.shares[~kept].sum() > _MOST_OUTLYING:
+        return moments
     return make(kept)
 
 
-def predict_curve(plans, fresh):
+def predict_curve(stages, fresh):
     """Return the predicted course of a fit that starts at 0."""
-    state = _State(plans[0].law)
-    node = _node(state, fresh, plans[0].batch_size)
+    state = _State(stages[0].moments)
+    node = _node(state, fresh, stages[0].batch_size)
     risks, degrees = [[node.risk]], []
-    for plan in plans:
-        if plan.law is not state.law:
-            state.set_law(plan.law)
-            risks[-1][-1] = _node(state, fresh, plan.batch_size).risk
-        node = _node(state, fresh, plan.batch_size)
-        for start, stop in _stretches(len(plan.rates)):
-            part, node_after = _advance(state, plan, start, stop, node, fresh)
+    for stage in stages:
+        if stage.moments is not state.moments:
+            state.set_moments(stage.moments)
+            risks[-1][-1] = _node(state, fresh, stage.batch_size).risk
+        node = _node(state, fresh, stage.batch_size)
+        for start, stop in _stretches(len(stage.rates)):
+            part, node_after = _advance(state, stage, start, stop, node, fresh)
             ramp = np.arange(stop - start) / (stop - start)
             degrees.append(node.degrees + ramp * (node_after.degrees - node.degrees))
             risks.append(part)
             node = node_after
     residuals = state.residuals(True)
-    scores = state.law.target_mean + state.law.Y - residuals
-    known = _node(state, True, plans[-1].batch_size).known
+    scores = state.moments.target_mean + state.moments.Y - residuals
+    known = _node(state, True, stages[-1].batch_size).known
     deviations = np.sqrt(state.squares @ np.maximum(state.variance - known, 0))
-    floor = _floor(state, plans[-1], fresh)
+    floor = _floor(state, stages[-1], fresh)
     return Prediction(np.concatenate(risks), np.concatenate(degrees), scores, deviations, floor)
 
 
@@ -143,20 +304,20 @@ class _Node(NamedTuple):
 
 def _node(state, fresh, batch_size):
     """Return the noise of the gradient, the risk and the spread of the loss."""
-    law = state.law
+    moments = state.moments
     residuals = state.residuals(fresh)
-    squared = law.shares[:, None] * residuals**2
-    gradient = law.eigenvalues[:, None] * state.mean - law.moment
+    squared = moments.shares[:, None] * residuals**2
+    gradient = moments.eigenvalues[:, None] * state.mean - moments.moment
     noise = np.maximum(state.squares.T @ squared - gradient**2, 0)
     known = np.zeros_like(noise)
     level = squared.sum(axis=0)
     if fresh:
-        known = float(law.shares @ law.shares) * state.response[:, None] ** 2 * noise
-        excess = law.eigenvalues @ known
+        known = state.response[:, None] ** 2 * noise / moments.n_effective
+        excess = moments.eigenvalues @ known
         ratio = np.divide(level, level + excess, out=np.ones_like(level), where=level > 0)
         level, noise, known = ratio * level, ratio * noise, ratio * known
         residuals = np.sqrt(ratio) * residuals
-    spread = law.eigenvalues @ state.variance
+    spread = moments.eigenvalues @ state.variance
     risk = np.float64(level.sum() + spread.sum()) / 2
     correction = float(level.sum()) / 2 - _training_risk(state)
     return _Node(risk, correction, noise, _degrees(state, residuals, risk, batch_size), known)
@@ -164,26 +325,25 @@ def _node(state, fresh, batch_size):
 
 def _training_risk(state):
     """Return half the mean squared residual of the mean weights."""
-    law = state.law
-    power = float(law.shares @ (law.Y**2).sum(axis=1))
-    bend = law.eigenvalues[:, None] * state.mean**2 - 2 * law.moment * state.mean
+    moments = state.moments
+    power = float(moments.shares @ (moments.Y**2).sum(axis=1))
+    bend = moments.eigenvalues[:, None] * state.mean**2 - 2 * moments.moment * state.mean
     return (power + float(bend.sum())) / 2
 
 
 def _degrees(state, residuals, risk, batch_size):
     """Return the degrees of freedom that match the variance of the loss of a batch."""
-    law = state.law
+    moments = state.moments
     if risk <= 0:
         return float(batch_size)
     s = state.squares @ state.variance
     b = residuals**2
     second = (b + s).sum(axis=1) ** 2 + (4 * b * s + 2 * s**2).sum(axis=1)
-    ratio = ((law.shares @ second) / 4 - risk**2) / (2 * risk**2)
-    n_rows = 1 / float(law.shares @ law.shares)
-    if residuals.shape[1] == 1 and abs(ratio - 1) < 5 * np.sqrt(6 / n_rows):
+    ratio = ((moments.shares @ second) / 4 - risk**2) / (2 * risk**2)
+    if residuals.shape[1] == 1 and abs(ratio - 1) < 5 * np.sqrt(6 / moments.n_effective):
         ratio = 1.0
-    lam = law.eigenvalues[:, None]
-    mean = state.mean - law.moment / lam
+    lam = moments.eigenvalues[:, None]
+    mean = state.mean - moments.moment / lam
     moved = (2 * (lam * state.variance) ** 2 + 4 * (lam * mean) ** 2 * state.variance).sum() / 4
     variance = 2 * max(ratio, 0.05) * risk**2 / batch_size
     return float(2 * risk**2 / (variance + moved * (1 + 2 / batch_size)))
@@ -196,22 +356,22 @@ def _stretches(n_steps):
     yield from zip(times[:-1].tolist(), times[1:].tolist(), strict=True)
 
 
-def _advance(state, plan, start, stop, node, fresh):
+def _advance(state, stage, start, stop, node, fresh):
     """Take the steps of a stretch: the mean first, then the variance with interpolated noise."""
-    lam = state.law.eigenvalues[:, None]
-    size, decay = plan.batch_size, plan.weight_decay
+    lam = state.moments.eigenvalues[:, None]
+    size, decay = stage.batch_size, stage.weight_decay
     count = stop - start
     training = np.empty(count)
-    for i, rate in enumerate(plan.rates[start:stop]):
+    for i, rate in enumerate(stage.rates[start:stop]):
         keep = 1 - rate * (lam + decay)
-        state.mean = keep * state.mean + rate * state.law.moment
+        state.mean = keep * state.mean + rate * state.moments.moment
         state.response = keep[:, 0] * state.response + rate
         training[i] = _training_risk(state)
     after = _node(state, fresh, size)
     spreads = np.empty(count)
-    held = _refresh_every(state, len(plan.rates))
+    held = _refresh_every(state, len(stage.rates))
     mixed = None
-    for i, rate in enumerate(plan.rates[start:stop]):
+    for i, rate in enumerate(stage.rates[start:stop]):
         if i % held == 0:
             mixed = state.fourth @ state.variance
         weight = i / count
@@ -232,21 +392,21 @@ def _refresh_every(state, n_steps):
     return max(1, int(np.ceil(cost / _COSTLY)))
 
 
-def _floor(state, plan, fresh):
+def _floor(state, stage, fresh):
     """Return where the largest rate of a stage would end, from the noise at its end."""
-    law = state.law
-    lam, rate, size = law.eigenvalues, float(plan.rates.max()), plan.batch_size
+    moments = state.moments
+    lam, rate, size = moments.eigenvalues, float(stage.rates.max()), stage.batch_size
     if not lam.size or rate == 0:
         return _training_risk(state)
-    # Least squares on so few rows fit them: their residuals do not tell the noise.
-    if fresh and lam.size * float(law.shares @ law.shares) > _MOST_FEATURES:
+    # Least squares on so few rows fit them: their residuals do not show the noise.
+    if fresh and lam.size >= _MOST_FEATURES * moments.n_effective:
         return np.nan
     ends = copy(state)
     ends.variance = np.zeros_like(state.variance)
-    ends.mean = law.moment / (lam + plan.weight_decay)[:, None]
-    ends.response = 1 / (lam + plan.weight_decay)
+    ends.mean = moments.moment / (lam + stage.weight_decay)[:, None]
+    ends.response = 1 / (lam + stage.weight_decay)
     node = _node(ends, fresh, size)
-    room = 1 - (1 - rate * (lam + plan.weight_decay)) ** 2 + (rate * lam) ** 2 / size
+    room = 1 - (1 - rate * (lam + stage.weight_decay)) ** 2 + (rate * lam) ** 2 / size
     system = np.diag(room) - rate**2 / size * ends.fourth
     variance = np.linalg.solve(system, rate**2 / size * node.noise)
     if (variance < 0).any():
@@ -255,7 +415,7 @@ def _floor(state, plan, fresh):
 
 
 def predicted_accuracy(prediction, codes, shares):
-    """Return the probability that a fresh row is classified rightly."""
+    """Return the probability that a fresh row is classified correctly."""
     scores, deviations = prediction.scores, np.maximum(prediction.deviations, 1e-300)
     if scores.shape[1] == 1:
         margins = (2 * codes - 1) * scores[:, 0] / deviations[:, 0]

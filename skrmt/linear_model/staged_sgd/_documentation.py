@@ -1,0 +1,118 @@
+"""What the pages of both staged estimators have in common."""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+
+_PARAMETERS = """
+stages : "auto" or list of Stage, default="auto"
+    The schedule. "auto" is one pass in batches of a hundredth of the rows, from 1 to 32, with
+    cosine decay from half the critical rate to 0.
+detect_spikes : bool, default=True
+    Whether losses are compared with the predicted ones.
+rollback : bool, default=True
+    Whether a spike makes the fit go back to a snapshot before it and leave out its batches.
+max_rollbacks : int, default=5
+    Most rollbacks.
+snapshot_every : int, default=100
+    Steps between snapshots of the weights.
+fit_intercept : bool, default=True
+    Whether features and targets are centred, by the means of each stage.
+strict : bool, default=False
+    Whether a rate above the critical one is an error.
+device : str, default=None
+    Torch device ("cpu", "cuda", "cuda:1") on which NumPy input is computed.
+verbose : int, default=0
+    1 prints ten lines on progress, 2 one per snapshot.
+random_state : int, RandomState instance or None, default=None
+    Seed of the batches.
+"""
+
+_ATTRIBUTES = """
+theoretical_loss_curve_ : ndarray of shape (T,)
+    Predicted mean of `loss_curve_`, before each step.
+theoretical_risk_ : float
+    Predicted mean loss after the last step.
+n_effective_samples_ : float
+    Number of rows on which predictions rest: ``(sum w)^2 / sum w^2``, copies of a row taken
+    together.
+critical_learning_rate_ : float
+    Rate above which the mean loss diverges, for the batch size of the first stage.
+critical_batch_size_ : float
+    Batch size beyond which a larger one no longer allows a much larger rate.
+noise_floor_ : float
+    Risk at which the largest rate of the last stage would end; nan in one pass over about as many
+    rows as features, or fewer.
+tail_index_ : float
+    How fast the tails of the weights fall, for batches of one row and features of one variance;
+    nan otherwise.
+spikes_ : list of (int, float)
+    First step of each spike and its p-value.
+rollbacks_ : list of (int, int)
+    Step at which a spike was noticed, and the one to which the fit went back.
+stage_bounds_ : ndarray of shape (n_stages + 1,)
+    Steps at which stages begin, and their total number.
+n_iter_ : int
+    Number of steps.
+n_features_in_ : int
+    Number of features.
+feature_names_in_ : ndarray of shape (n_features,)
+    Names of the features, where X had any.
+"""
+
+_WARNINGS = """
+Raises
+------
+ValueError
+    If an argument is out of its domain, or the loss overflows.
+
+Warns
+-----
+ConvergenceWarning
+    If a learning rate is above the critical one.
+TheoryWarning
+    If there are fewer than 10 effective rows; if the critical rate differs by more than a factor
+    of 2 from that of Gaussian features; or if rows repeat. The first that applies.
+"""
+
+_NOTES = r"""
+Notes
+-----
+If the schedule needs no more rows than there are, and weights and shares are equal, each row is
+used once, in random order; the predicted loss is then that on fresh rows. Otherwise rows are drawn
+with replacement, in proportion to weight and share, and the predicted loss is that on these rows.
+The critical rate is that of the rows themselves: the largest at which
+:math:`M \mapsto M-\eta(HM+MH)+\eta^2[(1-1/B)HMH+E(xx^\top Mxx^\top)/B]` has no eigenvalue above 1.
+The prediction follows the mean of the weights exactly and the diagonal of their covariance, in
+eigenvectors of H, by fourth moments of the rows; leave-one-out residuals make it one for fresh
+rows.
+
+Up to three batches in a row are a spike if their losses exceed the predicted ones by a quarter, and
+by so much that one fit in a hundred has such a stretch by luck. The law of a loss is chi-square,
+its degrees of freedom matched to the variance of the loss over rows. As weights wander, the risk of
+the present ones replaces the predicted one if it is larger, up to ten times. Where spikes are
+looked for, rows that are off by more than 8 robust standard deviations, a hundredth at most, are
+left out of the prediction. A second spike within `snapshot_every` steps halves the rate for as many
+steps.
+
+References
+----------
+.. [1] "Falcon2-11B Technical Report", arXiv:2407.14885.
+.. [2] "Homogenization of SGD in high-dimensions: exact dynamics and generalization
+   properties", arXiv:2205.07069.
+"""
+
+
+def documented(cls):
+    """Fill the parts of a class docstring that staged estimators share; a class decorator."""
+    if cls.__doc__ is not None:
+        page = cleandoc(cls.__doc__)
+        for mark, text in (
+            ("{parameters}", "Parameters\n----------\n" + _PARAMETERS.strip()),
+            ("{attributes}", _ATTRIBUTES.strip()),
+            ("{warnings}", _WARNINGS.strip()),
+            ("{notes}", _NOTES.strip()),
+        ):
+            page = page.replace(mark, text)
+        cls.__doc__ = page
+    return cls
