@@ -43,6 +43,8 @@ class MergedRows(NamedTuple):
         ``(sum w)^2 / sum w^2`` over what is left out together.
     kind : {"distinct", "copies", "discrete"}
         Whether rows repeat, and as what.
+    group : ndarray of int of shape (m,) or None
+        Which distinct rows are left out together, if groups are given.
     """
 
     first: np.ndarray
@@ -51,21 +53,25 @@ class MergedRows(NamedTuple):
     part: np.ndarray
     n_effective: float
     kind: str
+    group: np.ndarray | None = None
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Give every row the value of its distinct row."""
         return values if self.origin is None else values[self.origin]
 
 
-def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray) -> MergedRows:
+def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray, groups: Any = None) -> MergedRows:
     """Merge rows that are identical in X and in `labels`, adding their positive weights."""
     n = X.shape[0]
     labels = np.ascontiguousarray(np.reshape(labels, (n, -1)))
+    codes = None if groups is None else _group_codes(groups, n)
+    if codes is not None:
+        labels = np.column_stack([labels, codes])
     twins = _twins(X)
-    groups, contents = np.arange(n), {}
+    same, contents = np.arange(n), {}
     for row, content in zip(*twins, strict=True):
-        groups[row] = contents.setdefault((content, labels[row].tobytes()), row)
-    first, origin = np.unique(groups, return_inverse=True)
+        same[row] = contents.setdefault((content, labels[row].tobytes()), row)
+    first, origin = np.unique(same, return_inverse=True)
     origin = origin.ravel()
     total = np.bincount(origin, weights)
     smallest = np.full(len(first), np.inf)
@@ -74,12 +80,25 @@ def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray) -> MergedRows:
     unit = np.ones(len(first)) if counted else smallest
     kind = "distinct" if len(first) == n else "copies"
     several = (unit < total).any()
-    if several and _is_discrete(X, first, labels, total, twins, counted):
+    if codes is None and several and _is_discrete(X, first, labels, total, twins, counted):
         kind, part = "discrete", unit / total
     else:
         part = np.ones(len(first))
-    size = float(total.sum() ** 2 / (total**2 * part).sum())
-    return MergedRows(first, None if len(first) == n else origin, total, part, size, kind)
+    group = None if codes is None else codes[first]
+    together = total**2 * part if group is None else np.bincount(group, total) ** 2
+    size = float(total.sum() ** 2 / together.sum())
+    return MergedRows(first, None if len(first) == n else origin, total, part, size, kind, group)
+
+
+def _group_codes(groups: Any, n: int) -> np.ndarray:
+    """Return the groups of n rows as integers."""
+    names = np.asarray(groups)
+    if names.shape != (n,):
+        raise ValueError(f"groups has shape {names.shape}: give one group per row of X, ({n},).")
+    codes = np.unique(names, return_inverse=True)[1].ravel()
+    if codes.max(initial=0) == 0:
+        raise ValueError("groups has one group only: leaving it out leaves nothing to fit.")
+    return codes
 
 
 def _is_discrete(X, first, labels, total, twins, counted) -> bool:

@@ -82,3 +82,17 @@ def test_sparse_rows_merge_as_dense_ones(rng):
 def test_zero_and_minus_zero_are_equal():
     X = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, 3.0]])
     assert len(merge_rows(X, np.zeros(3), np.ones(3)).first) == 2
+
+
+def test_groups_count_as_one_observation(rng):
+    X, y = rng.standard_normal((60, 3)), np.arange(60) % 2
+    groups = np.repeat([f"g{i:02}" for i in range(20)], 3)
+    found = merge_rows(X, y, np.ones(60), groups)
+    assert found.n_effective == pytest.approx(20)
+    np.testing.assert_array_equal(found.group, np.repeat(np.arange(20), 3))
+    copies = merge_rows(np.repeat(X, 2, 0), np.repeat(y, 2), np.ones(120), np.repeat(groups, 2))
+    assert (len(copies.first), copies.n_effective) == (60, pytest.approx(20))
+    with pytest.raises(ValueError, match="one group per row"):
+        merge_rows(X, y, np.ones(60), groups[:5])
+    with pytest.raises(ValueError, match="one group only"):
+        merge_rows(X, y, np.ones(60), np.zeros(60))
