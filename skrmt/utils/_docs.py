@@ -33,7 +33,8 @@ class DocLinkMixin:
 
     @property
     def _doc_link_template(self) -> str:
-        return documentation_url() + "/api/generated/{estimator_module}.{estimator_name}.html"
+        module = ".".join(type(self).__module__.split(".")[:2])
+        return f"{documentation_url()}/api/generated/{module}.{{estimator_name}}.html"
 
     def _get_doc_link(self) -> str:
         """Return the address of the estimator's page, or an empty string."""

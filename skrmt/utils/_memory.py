@@ -18,7 +18,7 @@ _SIZES = {
     "block_size": "a smaller block_size",
     "memory": "a smaller memory",
     "n_draws": "fewer n_draws",
-    "n_restarts": "fewer n_restarts",
+    "n_init": "a smaller n_init",
     "n_replicates": "fewer n_replicates",
 }
 _LONGEST = 200
