@@ -129,7 +129,7 @@ CALLS = {
     "NextTokenModel": ["n_features_in_"],
     "NoiseAwareLinearClassifier": [("find_label_issues",), ("accuracy_curve",)],
     "SafetyUtilityFrontier": [("policy",)],
-    "SyntheticMixClassifier": [("plan",), ("data_report",)],
+    "SyntheticMixClassifier": [("forecast",), ("required", 0.6), ("data_report",)],
     "TensorDeflation": [("reconstruct",)],
 }
 """Name of an estimator: further methods whose results must be the same."""

@@ -4,7 +4,7 @@ When synthetic data help, and when they hurt
 
 Fifty pictures of handwritten digits with right labels, and a thousand synthetic ones from Gaussians
 fitted to *other* pictures. Some synthetic labels are made wrong on purpose.
-`SyntheticMixClassifier` weighs the synthetic pictures and foretells its accuracy; since the test
+`SyntheticMixClassifier` weighs the synthetic pictures and predicts its accuracy; since the test
 pictures are at hand here, all of it can be checked.
 """
 
@@ -70,7 +70,7 @@ for column, name, style in (
     (2, "SyntheticMixClassifier", "o-"),
 ):
     left.plot(noises, means[:, column], style, label=f"{name}, measured")
-left.plot(noises, means[:, 3], "kx", ms=9, label="SyntheticMixClassifier, foretold")
+left.plot(noises, means[:, 3], "kx", ms=9, label="SyntheticMixClassifier, predicted")
 left.set(xlabel="Share of wrong synthetic labels", ylabel="Accuracy on test pictures")
 left.legend(frameon=False, loc="lower left")
 right.plot([0, 0.8], [0, 0.8], color="0.7")
@@ -81,12 +81,12 @@ plt.show()
 # %%
 # With clean labels, mixing everything is best and the classifier finds it. Once most labels are wrong,
 # mixing everything falls below the real pictures alone, while the classifier lowers the weight and
-# keeps what the synthetic pictures still have to say. It foretells its accuracy and the share of wrong
-# labels from training data alone.
+# keeps what is still to be learned from the synthetic pictures. It predicts its accuracy and
+# estimates the share of wrong labels from training data alone.
 #
 # How many synthetic rows?
 # ------------------------
-# For 30 % of wrong labels: the accuracy that theory foresees for other numbers of synthetic pictures,
+# For 30 % of wrong labels: the accuracy that theory predicts for other numbers of synthetic pictures,
 # with measured points at the weight chosen; and leave-one-out at each weight.
 
 X, y, X_made, y_made, X_test, y_test = draw(0.3, seed=1)

@@ -92,7 +92,7 @@ def _synthetic_mix(seed):
     rows = [
         ("wrong synthetic labels", _percent(model.noise_rate_), "30.0%"),
         ("accuracy, real rows only", _percent(model.real_only_accuracy_), _percent(ends[0])),
-        ("accuracy, all rows alike", _percent(model.mix_all_accuracy_), _percent(ends[1])),
+        ("accuracy, weight 1", _percent(model.mix_all_accuracy_), _percent(ends[1])),
         (
             "accuracy, best weight",
             _percent(model.theoretical_accuracy_),

@@ -1,4 +1,4 @@
-"""What synthetic rows are worth beside the rows of a table."""
+"""Estimate what synthetic rows are worth beside the rows of a table."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Synthetic(NamedTuple):
 
 
 def weigh_synthetic(frame, labels, table, target, *, name, drop=()):
-    """Fit real and synthetic rows, and find what the latter are worth."""
+    """Fit a classifier to real and synthetic rows."""
     check_columns(table, [target])
     _check_same_columns(frame, table, name, {target, *drop})
     made = read_labels(table[target])
@@ -81,13 +81,13 @@ def synthetic_rows(found):
     cells: list[tuple[str, Any]] = [
         ("rows", f"{count(model.n_real_, 'real row')}, {count(found.n_rows, 'synthetic row')}"),
         ("accuracy with real rows only", _share(model.real_only_accuracy_)),
-        ("accuracy with all rows alike", _share(model.mix_all_accuracy_)),
+        ("accuracy with all rows at weight 1", _share(model.mix_all_accuracy_)),
         ("accuracy at the best weight", _share(model.theoretical_accuracy_)),
         ("best weight of a synthetic row", f"{weight:.3g}"),
         ("synthetic labels that are wrong", _share(model.noise_rate_)),
         (
             "real rows that all of them replace",
-            _number(model.effective_sample_size_ - model.n_real_),
+            _number(model.equivalent_real_samples_ - model.n_effective_samples_),
         ),
     ]
     return cells
@@ -100,10 +100,10 @@ def synthetic_advice(found):
 
 
 def _share(value):
-    """Write a share, or that it is not known."""
+    """Return a share as text, or "not known"."""
     return percent(value) if np.isfinite(value) else "not known"
 
 
 def _number(value):
-    """Write a number of rows, or that it is not known."""
+    """Return a number of rows as text, or "not known"."""
     return f"{max(0.0, value):.0f}" if np.isfinite(value) else "not known"

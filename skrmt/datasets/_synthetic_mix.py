@@ -124,8 +124,9 @@ def make_synthetic_mix(
     ((150, 10), np.int64(100))
     """
     _check_counts(n_real=n_real, n_synthetic=n_synthetic, n_test=n_test)
-    if not isinstance(n_classes, numbers.Integral) or n_classes < 2:
+    if not isinstance(n_classes, numbers.Integral) or int(n_classes) < 2:
         raise ValueError(f"n_classes={n_classes!r} must be an integer, at least 2.")
+    n_classes = int(n_classes)
     least = n_classes + (1 if n_classes == 2 else n_classes) * (mean_orthogonal != 0)
     if not isinstance(n_features, numbers.Integral) or n_features < least:
         raise ValueError(f"n_features={n_features!r} must be an integer, at least {least}.")

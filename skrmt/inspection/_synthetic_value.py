@@ -1,5 +1,7 @@
 """Accuracy against the number and the weight of synthetic rows."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ._display import (
@@ -23,7 +25,7 @@ class SyntheticValueDisplay:
     positions : array-like of shape (a,)
         Numbers of synthetic rows, or their weights.
     accuracies : array-like of shape (a, b)
-        Predicted accuracies, one column a curve.
+        Predicted accuracies, one column per curve.
     labels : list of str
         Names of the curves.
     xlabel : str
@@ -90,7 +92,7 @@ default=None
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, kind="number", n_synthetic=None, weights=None, test_points=None, ax=None
+        cls, estimator, *, kind="number", n_synthetic=None, weight=None, test_points=None, ax=None
     ):
         """Draw a fitted classifier.
 
@@ -99,13 +101,13 @@ default=None
         estimator : SyntheticMixClassifier
             Fitted.
         kind : {"number", "weight"}, default="number"
-            Against what: the number of synthetic rows, by the theory; or their weight, by
-            leave-one-out, at the best penalty of each.
+            What is on the axis: the number of synthetic rows, by theory; or their weight, by
+            left-out rows, at the best penalty of each.
         n_synthetic : array-like of shape (a,), default=None
             For "number": numbers before pruning; from a tenth to ten times the present one by
             default.
-        weights : array-like of shape (b,), default=None
-            For "number": one curve each; 0, the present weight and 1 by default.
+        weight : array-like of shape (b,), default=None
+            For "number": one curve each; 0, the mean weight of the fit and 1 by default.
         test_points : tuple of (array-like of shape (m,), array-like of shape (m,) or \
 (m, n_repeats)), default=None
             Numbers or weights, and accuracies measured there.
@@ -136,30 +138,36 @@ default=None
         )
         accuracy, interval, alone, everything = fitted_attributes(estimator, *names)
         references = {"real rows only": alone, "everything mixed": everything}
-        make = cls._by_number if kind == "number" else cls._by_weight
-        display = make(estimator, accuracy, n_synthetic, weights)
+        if kind == "number":
+            display = cls._by_number(estimator, accuracy, n_synthetic, weight)
+        else:
+            display = cls._by_weight(estimator, accuracy)
         display.interval, display.test_points = interval, test_points
         display.references = references if kind == "weight" else None
         return display.plot(ax=ax)
 
     @classmethod
-    def _by_number(cls, estimator, accuracy, n_synthetic, weights):
-        """Return the display of the plan."""
-        (present,) = fitted_attributes(estimator, "n_synthetic_")
+    def _by_number(cls, estimator, accuracy, n_synthetic, weight):
+        """Return the display of the forecast."""
+        names = ("n_synthetic_", "synthetic_weight_", "source_quality_")
+        present, chosen, sources = fitted_attributes(estimator, *names)
         if n_synthetic is None:
             n_synthetic = np.unique(np.round(max(present, 1) * np.geomspace(0.1, 10, 25)))
-        plan = estimator.plan(n_synthetic=n_synthetic, weights=weights)
-        labels = [f"weight {weight:.2g}, theory" for weight in plan.weights]
+        if weight is None:
+            n_rows = [max(source.n_rows, 1) for source in sources]
+            mean = np.average(chosen, weights=n_rows) if n_rows else 0.0
+            weight = np.unique([0.0, mean, 1.0])
+        sizes, weights = np.ix_(np.atleast_1d(n_synthetic), np.atleast_1d(weight))
         return cls(
-            plan.n_synthetic,
-            plan.accuracy,
-            labels,
+            sizes[:, 0],
+            estimator.forecast(n_synthetic=sizes, weight=weights).score,
+            [f"weight {value:.2g}, theory" for value in weights[0]],
             xlabel="Synthetic rows, before pruning",
             chosen=(present, accuracy),
         )
 
     @classmethod
-    def _by_weight(cls, estimator, accuracy, n_synthetic, weights):
+    def _by_weight(cls, estimator, accuracy):
         """Return the display of the grid."""
         names = ("weight_grid_", "accuracy_grid_", "synthetic_weight_")
         grid, values, chosen = fitted_attributes(estimator, *names)
@@ -171,7 +179,7 @@ default=None
         return cls(
             grid[order, 0],
             values.max(1)[order][:, None],
-            ["leave-one-out, best penalty"],
+            ["left-out rows, best penalty"],
             xlabel="Weight of a synthetic row",
             chosen=(float(chosen[0]), accuracy),
         )
@@ -230,7 +238,7 @@ default=None
             self.ax_.axhline(value, color=COLOURS["grey"], linestyle=style, label=name)
 
     def _draw_chosen(self):
-        """Draw the fit with its interval."""
+        """Draw the accuracy of the fit with its interval."""
         self.chosen_ = None
         if self.chosen is None:
             return
@@ -246,5 +254,5 @@ default=None
             fmt="o",
             color=COLOURS["purple"],
             capsize=3,
-            label="this fit, leave-one-out (95 %)",
+            label="this fit, left-out rows (95 %)",
         )

@@ -5,14 +5,13 @@ from ..theory.sgd import Stage
 from .noise_aware._classifier import LabelIssues, NoiseAwareLinearClassifier
 from .staged_sgd._estimators import StagedSGDClassifier, StagedSGDRegressor
 from .synthetic_mix._classifier import SyntheticMixClassifier
-from .synthetic_mix._plan import MixPlan, MixReport
+from .synthetic_mix._plan import MixReport
 from .synthetic_mix._quality import SourceQuality
 
 _install.check()
 
 __all__ = [
     "LabelIssues",
-    "MixPlan",
     "MixReport",
     "NoiseAwareLinearClassifier",
     "SourceQuality",

@@ -238,7 +238,7 @@ def test_mistakes():
         fit(model, sparse.csr_matrix(X), y, X_synthetic=blocks, y_synthetic=ys)
     with pytest.raises(ValueError, match="features"):
         fit(model, X, y, X_synthetic=blocks[:, :5], y_synthetic=ys)
-    with pytest.raises(ValueError, match="give one label a row"):
+    with pytest.raises(ValueError, match="give one label per row"):
         fit(model, X, y, X_synthetic=blocks, y_synthetic=ys[:-1])
     with pytest.raises(ValueError, match="X_synthetic contains NaN"):
         fit(model, X, y, X_synthetic=da.where(blocks > 1, np.nan, blocks), y_synthetic=ys)

@@ -25,12 +25,13 @@ def fitted():
     return model.fit(data.X, data.y, sample_source=data.sample_source, keep=data.keep)
 
 
-def test_curves_against_the_number_are_the_plan(fitted):
+def test_curves_against_the_number_are_the_forecast(fitted):
     display = SyntheticValueDisplay.from_estimator(
-        fitted, n_synthetic=[50, 500], weights=[0.0, 0.5], test_points=([300], [0.9])
+        fitted, n_synthetic=[50, 500], weight=[0.0, 0.5], test_points=([300], [0.9])
     )
-    plan = fitted.plan([50, 500], [0.0, 0.5])
-    for line, column in zip(display.lines_, plan.accuracy.T, strict=True):
+    sizes, weights = np.ix_([50, 500], [0.0, 0.5])
+    forecast = fitted.forecast(n_synthetic=sizes, weight=weights)
+    for line, column in zip(display.lines_, forecast.score.T, strict=True):
         np.testing.assert_array_equal(line.get_ydata(), column)
     assert display.ax_.get_xscale() == "log" and display.test_points_ is not None
 

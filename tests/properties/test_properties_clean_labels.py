@@ -3,27 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skrmt.linear_model.synthetic_mix._loo_accuracy import (
-    LooAccuracy,
-    accuracy_influence,
-    loo_accuracy,
-    loo_criterion,
-    score_margins,
-    score_temperature,
-)
-from skrmt.linear_model.synthetic_mix._source_labels import (
-    ClassGeometry,
-    FlipRate,
-    class_geometry,
-    flip_rate,
-    generator_shift,
-    leak_pvalue,
-    separation_ratio,
-)
 from skrmt.model_selection._clean_labels import (
     AccuracyEstimate,
     ClassMixture,
@@ -66,53 +48,6 @@ def labelled_scores(seed, n, gap=1.5, rate=0.1):
     truth = np.arange(n) % 2 == 1
     scores = np.where(truth, gap, -gap) + rng.standard_normal(n)
     return scores, truth ^ (rng.random(n) < rate), rng.uniform(0.5, 2.0, n)
-
-
-@given(SEEDS, ROWS, st.floats(0.1, 10.0))
-def test_accuracy_of_margins_is_a_share_without_scale_or_order(seed, n, scale):
-    scores, observed, w = labelled_scores(seed, n)
-    margins = np.where(observed, scores, -scores)
-    found = loo_accuracy(margins, w)
-    assert isinstance(found, LooAccuracy)
-    assert np.isclose(found.counted, w @ (margins > 0) / w.sum())
-    order = np.random.default_rng(seed).permutation(n)
-    moved = loo_accuracy(scale * margins[order], w[order])
-    np.testing.assert_allclose(moved, found, atol=1e-9)
-    assert 0 <= found.accuracy <= 1
-    assert 0 <= found.smoothed <= 1
-
-
-@given(SEEDS, ROWS)
-def test_influences_average_to_the_accuracy(seed, n):
-    scores, observed, w = labelled_scores(seed, n)
-    margins = np.where(observed, scores, -scores)
-    share = accuracy_influence(margins, w)
-    assert np.isclose(w @ share / w.sum(), loo_accuracy(margins, w).accuracy)
-
-
-@pytest.mark.parametrize("criterion", ["scale_free", "nll", "smooth"])
-@given(SEEDS, ROWS, st.floats(0.5, 2.0))
-def test_criteria_without_scale_and_a_temperature_with_it(criterion, seed, n, scale):
-    scores, observed, w = labelled_scores(seed, n)
-    observed = observed.astype(int)
-    here, there = (
-        loo_criterion(s[:, None], observed, w, criterion=criterion)
-        for s in (scores, scale * scores)
-    )
-    np.testing.assert_allclose(here, there, atol=1e-5)
-    beta = [score_temperature(s[:, None], observed, w) for s in (scores, scale * scores)]
-    assert np.isclose(beta[0], scale * beta[1], rtol=1e-3)
-
-
-@given(SEEDS, st.integers(2, 30), st.integers(3, 5))
-def test_margins_are_positive_where_the_label_has_the_largest_score(seed, n, k):
-    rng = np.random.default_rng(seed)
-    scores, observed = rng.standard_normal((n, k)), rng.integers(0, k, n)
-    margins = score_margins(scores, observed)
-    np.testing.assert_array_equal(margins > 0, scores.argmax(axis=1) == observed)
-    order = rng.permutation(k)
-    renamed = score_margins(scores[:, order], np.argsort(order)[observed])
-    np.testing.assert_allclose(renamed, margins)
 
 
 @given(st.integers(2, 5), st.floats(0.0, 0.5), SEEDS)
@@ -242,17 +177,6 @@ def test_mixtures_of_classes_follow_their_names(seed, order):
     )
 
 
-@given(SEEDS, st.floats(0.0, 0.4))
-def test_the_rate_of_wrong_labels_is_the_share_where_the_truth_is_plain(seed, rate):
-    rng = np.random.default_rng(seed)
-    truth = np.arange(200) % 2
-    wrong = rng.random(200) < rate
-    found = flip_rate(np.where(truth, 20.0, -20.0), truth ^ wrong, np.ones(200))
-    assert isinstance(found, FlipRate)
-    assert np.isclose(found.rate, wrong.mean(), atol=0.01)
-    assert found.std >= 0
-
-
 @given(SEEDS, st.floats(0.3, 3.0))
 def test_the_factor_undoes_a_scale_of_the_logits(seed, scale):
     rng = np.random.default_rng(seed)
@@ -308,36 +232,3 @@ def test_p_values_are_probabilities_without_scale(seed, n, scale):
 def test_heavier_tails_are_less_normal(seed, n):
     noise = np.random.default_rng(seed).standard_normal(n)
     assert normality_test(noise**3, np.ones(n)) < 1e-3
-
-
-@given(SEEDS, st.floats(0.3, 3.0), st.floats(-3, 3))
-def test_class_geometry_ignores_the_origin_and_shows_a_larger_scale(seed, scale, shift):
-    rng = np.random.default_rng(seed)
-    y, one = np.arange(80) % 2, np.ones(80)
-    X = rng.standard_normal((80, 5)) + 2.0 * y[:, None]
-    real = class_geometry(X, y, one, 2)
-    assert isinstance(real, ClassGeometry)
-    moved = class_geometry(X + shift, y, one, 2)
-    np.testing.assert_allclose(moved.means, real.means, atol=1e-9)
-    assert np.isclose(moved.trace, real.trace)
-    generated = class_geometry(scale * X, y, one, 2)
-    assert np.isclose(generated.trace, scale**2 * real.trace)
-    ratio = generator_shift(real, generated, 1.0)[0] / generator_shift(real, real, 1.0)[0]
-    assert np.isclose(ratio, scale)
-    fresh = rng.standard_normal((80, 5)) + 2.0 * y[:, None]
-    p_value = leak_pvalue(real, class_geometry(fresh, y, one, 2), 5)
-    assert 0 <= p_value <= 1
-
-
-@given(SEEDS, st.integers(20, 60), st.floats(0.5, 2.0))
-def test_separation_is_bounded_and_has_no_unit(seed, n, scale):
-    scores, observed, w = labelled_scores(seed, n)
-    generated = 1.3 * scores
-    values = [
-        separation_ratio(
-            f * scores[:, None], observed.astype(int), w, f * generated[:, None], w, 1.5
-        )
-        for f in (1.0, scale)
-    ]
-    assert 0.2 <= values[0] <= 5
-    assert np.isclose(*values, rtol=1e-2)

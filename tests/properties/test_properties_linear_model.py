@@ -74,7 +74,6 @@ def test_suspects_come_by_falling_probability_and_fewer_above_a_higher_threshold
 
 @pytest.mark.property_of(
     "linear_model.SyntheticMixClassifier",
-    "linear_model.MixPlan",
     "linear_model.MixReport",
     "linear_model.SourceQuality",
 )
@@ -99,17 +98,13 @@ def test_a_mix_does_not_depend_on_the_order_of_rows_and_reports_shares(seed):
     assert isinstance(report, linear_model.MixReport)
     assert report.accuracy == here.theoretical_accuracy_
     assert report.interval[0] <= report.accuracy <= report.interval[1]
-    quality = (
-        next(iter(report.sources.values()))
-        if hasattr(report.sources, "values")
-        else (report.sources[0])
-    )
+    (quality,) = report.sources
     assert isinstance(quality, linear_model.SourceQuality)
     assert 0 <= quality.n_kept <= quality.n_rows == 120
-    plan = here.plan(n_synthetic=[0, 100, 1000], weights=[0.0, 0.5, 1.0])
-    assert isinstance(plan, linear_model.MixPlan)
-    assert ((plan.accuracy >= 0) & (plan.accuracy <= 1)).all()
-    np.testing.assert_allclose(plan.accuracy[:, 0], plan.accuracy[0, 0], atol=2e-3)
+    sizes, weights = np.ix_([0, 100, 1000], [0.0, 0.5, 1.0])
+    accuracy = here.forecast(n_synthetic=sizes, weight=weights).score
+    assert ((accuracy >= 0) & (accuracy <= 1)).all()
+    np.testing.assert_allclose(accuracy[:, 0], accuracy[0, 0], atol=2e-3)
 
 
 @pytest.mark.property_of("linear_model.Stage")

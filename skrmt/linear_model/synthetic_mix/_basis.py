@@ -10,13 +10,15 @@ from scipy import sparse
 
 from ...linalg._backend import Array, get_backend, is_torch
 from ...linalg._gram import row_blocks
-from ...linalg._ridge_basis import _check_data, _check_weights
+from ...linalg._ridge_basis import _check_data, _check_part, _check_weights
 from ...utils._dask import is_dask, to_local
 from ...utils._memory import explains_memory
 from ...utils._rows import RowJob, block_sums
 
 _WEIGHTS, _SYSTEMS, _EIGH = 8, 37, 15.0
+"""Weights and n x n systems of the default grid, and operations of `eigh` in units of p^3."""
 _SAFE_SHARE = 1e-3
+"""Share of a column's squares that centring must leave: its variance then keeps 13 digits."""
 
 
 class MixSource(NamedTuple):
@@ -89,6 +91,8 @@ class MixBasis(NamedTuple):
         Whether an intercept is fitted.
     dtype : {"float32", "float64"}
         Precision of what the kernels return.
+    part : array of shape (n,)
+        Part of the weight of each real row that leave-one-out leaves out: 1 for the row whole.
     """
 
     real: Rows
@@ -97,6 +101,7 @@ class MixBasis(NamedTuple):
     total_weight: float
     fit_intercept: bool
     dtype: str
+    part: Array
 
 
 @explains_memory("fewer rows", "a Dask array of synthetic rows")
@@ -108,31 +113,33 @@ def mix_basis(
     *,
     fit_intercept: bool = True,
     total_weight: float | None = None,
+    part: Array | None = None,
     form: str | None = None,
 ) -> MixBasis:
-    r"""Prepare ridge regression on real and weighted synthetic rows."""
-    parts = [_rows(MixSource(X, targets, sample_weight), fit_intercept)]
-    sources = _in_memory_if_few(sources, parts[0].X.shape[1], form)
+    """Prepare ridge regression on real and weighted synthetic rows."""
+    real = _rows(MixSource(X, targets, sample_weight), fit_intercept)
+    (n, p), q = real.X.shape, real.targets.shape[1]
+    sources = _in_memory_if_few(sources, p, form)
     totals = _block_totals(sources, fit_intercept)
-    parts += [_rows(s, fit_intercept, t) for s, t in zip(sources, totals, strict=True)]
-    real, p, q = parts[0], parts[0].X.shape[1], parts[0].targets.shape[1]
-    for part in parts[1:]:
-        if part.X.shape[1] != p or part.targets.shape[1] != q:
+    synthetic = [_rows(s, fit_intercept, t) for s, t in zip(sources, totals, strict=True)]
+    for source in synthetic:
+        if source.X.shape[1] != p or source.targets.shape[1] != q:
             raise ValueError(
-                f"a source has {part.X.shape[1]} features and {part.targets.shape[1]} targets, the "
-                f"real rows have {p} and {q}: give the same."
+                f"a source has {source.X.shape[1]} features and {source.targets.shape[1]} targets, "
+                f"the real rows have {p} and {q}: give the same."
             )
-    m = sum(part.X.shape[0] for part in parts[1:])
-    chosen = form or _cheapest(real.X.shape[0], m, p)
+    chosen = form or _cheapest(n, sum(source.X.shape[0] for source in synthetic), p)
     if chosen != "kernel":
-        parts[1:] = _with_grams(parts[1:])
+        synthetic = _with_grams(synthetic)
     if chosen == "primal":
-        parts[0] = with_gram(parts[0])
-    total = sum(part.weight for part in parts) if total_weight is None else float(total_weight)
-    narrow = all(str(part.X.dtype).endswith("float32") for part in parts)
-    return MixBasis(
-        parts[0], parts[1:], chosen, total, fit_intercept, "float32" if narrow else "float64"
-    )
+        real = with_gram(real)
+    groups = [real, *synthetic]
+    total = sum(rows.weight for rows in groups) if total_weight is None else float(total_weight)
+    narrow = all(str(rows.X.dtype).endswith("float32") for rows in groups)
+    dtype = "float32" if narrow else "float64"
+    left_out = np.ones(n) if part is None else part
+    left_out = _check_part(as_like(left_out, real.roots), n)
+    return MixBasis(real, synthetic, chosen, total, fit_intercept, dtype, left_out)
 
 
 def _cheapest(n: int, m: int, p: int) -> str:
@@ -283,7 +290,7 @@ def centred_rows(rows: Rows, block: slice = slice(None)) -> Array:
 
 
 def is_dense(rows: Rows) -> bool:
-    """Tell whether rows are an array or a tensor."""
+    """Return whether rows are an array or a tensor."""
     return is_torch(rows.X) or not sparse.issparse(rows.X)
 
 

@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from ...exceptions import TheoryWarning
 from ...linalg import is_torch, to_numpy
 from ...utils._dask import to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
+from ...utils._merging import COPIES
 from ...utils._sklearn_compat import StrOptions, _fit_context
+from ...utils._warnings import warn_first
 from .._input import check_new_data, class_probabilities, decode_labels, linear_scores
-from ._fit import fit_mix
+from ._crossfit import crossfitted_scores, generate_folds
+from ._fit import (
+    LEAK,
+    NO_CLAIM,
+    NO_FINDINGS,
+    NO_REAL_ROW,
+    NOTHING_KEPT,
+    TOO_FEW_ROWS,
+    chosen_solution,
+    claim_regime,
+    claimed_accuracy,
+    findings,
+    given_weights,
+    penalties,
+    scores_of_given_rows,
+    synthetic_solution,
+)
+from ._forecasts import ForecastMixin
 from ._input import mix_rows
-from ._plan import data_report, optimal_n_synthetic, plan, value_of_sample
+from ._search import exact_scores, mix_problem, run_search
 
 
-class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
-    r"""Ridge classifier on real and synthetic rows that knows what the synthetic ones are worth.
+class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseEstimator):
+    r"""Ridge classifier on real and synthetic rows that estimates what the latter are worth.
 
     It weighs synthetic rows against real ones, tunes the penalty, may choose a verifier's
     threshold, and predicts its accuracy on fresh real data, all by exact leave-one-out on the
-    real rows. Random matrix theory at the estimated quality of the generator then plans: how many
-    more rows, at which weight, behind which verifier.
+    real rows. Random matrix theory at the estimated quality of the generator then forecasts the
+    accuracy for other numbers of rows, other weights and other verifiers.
 
     Parameters
     ----------
@@ -39,7 +56,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         ones included, and omega the synthetic weights, which W does not count. "auto" tries 25
         values up to 1e3 times the mean variance of a feature; an array tries its values.
     synthetic_weight : "auto", float or array-like of shape (S,), default="auto"
-        Weight omega of a synthetic row, a real one having 1: one for all sources, or one a source
+        Weight omega of a synthetic row, a real one having 1: one for all sources, or one per source
         in the order of their ids, in [0, 1]. "auto" tries 8 values, 0 (real rows only) and 1 among
         them, common to all sources first, then for one source after another.
     pruning : {None, "mask", "score"}, default=None
@@ -54,7 +71,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         shrinking scores), or minus the accuracy of Gaussian margins.
     generator_source : {"external", "same"}, default="external"
         Whether the generator was fitted to other data, or to these real rows. Leave-one-out would
-        then be far too optimistic: with "same" the real rows are judged in `cv` folds by fits to
+        then be far too optimistic: with "same" the real rows are scored in `cv` folds by fits to
         rows of a generator refitted without the fold.
     generator : callable, optional
         For "same": ``generator(X, y, n, random_state) -> (X, y)``, or ``(X, y, keep)`` and
@@ -96,6 +113,12 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         real rows that are classified rightly, smoothed where they are few.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
         95 % interval of it.
+    observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
+        Equal to the above: labels of real rows are taken as right.
+    regime_ : {"detected", "misfit", "undetected", "too_few_rows"}
+        "too_few_rows" below ten effective real rows, "undetected" where the interval contains the
+        share of the largest class, "misfit" where the generator seems to have seen the real rows;
+        see :term:`regime`.
     model_accuracy_ : float
         Accuracy that theory gives to this mix for isotropic Gaussian classes with the estimated
         signal, generator and verifier.
@@ -105,7 +128,14 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         `theoretical_accuracy_` less `real_only_accuracy_`.
     gain_std_ : float
         Standard error of it.
-    effective_sample_size_ : float
+    held_out_scores_ : ndarray of shape (n_real,) or (n_real, K)
+        Decision function of each real row by the fit without it, in the order given; nan for rows
+        of weight zero.
+    scores_kind_ : {"exact", "folds"}
+        Whether these are by exact leave-one-out, or by folds, for "same".
+    n_effective_samples_ : float
+        Effective number of real rows: identical ones count once, unless columns have few values.
+    equivalent_real_samples_ : float
         Number of real rows that alone would be as good as the mix, by the theory.
     noise_rate_ : float
         Share of wrong labels among synthetic rows before pruning; nan without any.
@@ -118,7 +148,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         For "same": by how much exact leave-one-out exceeds the cross-fitted accuracy. For
         "external" 0, or nan where the generator seems to have seen the real rows.
     source_quality_ : list of SourceQuality
-        What is known of each source.
+        Estimated quality of each source.
     snr_ : float
         Estimated norm of half the difference of the class means (its analogue for K > 2) over the
         deviation of an effective feature.
@@ -143,8 +173,8 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     Warns
     -----
     TheoryWarning
-        Once: where there are no real rows or too few, where pruning keeps nothing, or where the
-        generator seems to have seen the real rows.
+        Once, of the first that applies: no real row, too few of them, a generator that seems to
+        have seen the real rows, pruning that keeps nothing, repeated real rows.
 
     See Also
     --------
@@ -158,14 +188,16 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     synthetic one, for all weights and penalties from one decomposition a weight at most; where
     real rows are fewer than features, one decomposition serves all weights.
 
-    The label noise is the rate of largest likelihood given the posterior of each label by the fit
-    to real rows alone, whose scores are calibrated by leave-one-out and rescaled to the separation
-    of the synthetic classes. Planning uses isotropic Gaussian classes in `n_effective_features_`
-    dimensions with the estimated signal and generator, and shifts the probits of its accuracies so
-    that they meet `real_only_accuracy_` and `theoretical_accuracy_` on average.
+    The rate of wrong labels is that of largest likelihood given the posterior of each label by the
+    fit to real rows alone, whose scores are calibrated by leave-one-out and rescaled to the
+    separation of the synthetic classes. Forecasts use isotropic Gaussian classes in
+    `n_effective_features_` dimensions with the estimated signal and generator, and shift the
+    probits of their accuracies so that they meet `real_only_accuracy_` and
+    `theoretical_accuracy_` on average. No attribute depends on the unit of the weights.
 
-    Identical real rows, label included, count as one with the sum of their weights and are left
-    out together.
+    Identical rows, label included, count as one with the sum of their weights. Real ones are left
+    out together, unless the columns have few values, as one-hot columns do: then one unit of
+    weight is left out at a time.
 
     Synthetic rows may be Dask arrays with blocks of rows, apart or stacked with the real ones,
     which are then read into memory: means, Gram matrices and scores of synthetic rows are computed
@@ -195,7 +227,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     True
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "alpha": [StrOptions({"auto"}), numbers.Real, "array-like"],
         "synthetic_weight": [StrOptions({"auto"}), numbers.Real, "array-like"],
         "pruning": [StrOptions({"mask", "score"}), None],
@@ -252,7 +284,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     ):
         """Fit the classifier to real and synthetic rows.
 
-        Synthetic rows come either stacked with the real ones in X, told apart by `sample_source`,
+        Synthetic rows come either stacked with the real ones in X, marked by `sample_source`,
         or apart in `X_synthetic`. Without either, the fit is a ridge classifier tuned by exact
         leave-one-out. In a search or a cross-validation use the stacked form: there, arrays of the
         length of X are split with it, and `X_synthetic` would be too if it had that length.
@@ -295,11 +327,64 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             keep,
             verifier_score,
         )
-        attributes, messages = fit_mix(self, rows)
-        vars(self).update(attributes)
+        weights = given_weights(self.synthetic_weight, len(rows.sources))
+        folds = None
+        if rows.real is None:
+            solution = synthetic_solution(rows, weights, self.alpha, self.fit_intercept)
+            claim, found = NO_CLAIM, NO_FINDINGS
+        else:
+            problem = mix_problem(rows, self.fit_intercept)
+            alphas = penalties(self.alpha, rows, problem.unit)
+            left_out = exact_scores(problem, alphas)
+            if self.generator_source == "same" and rows.sources:
+                pruning = self.pruning, self.prune_threshold
+                folds = generate_folds(rows, self.generator, *pruning, self.cv, self.random_state)
+                left_out = crossfitted_scores(problem, folds, alphas)
+            search = run_search(rows, problem, left_out, alphas, weights, self.criterion)
+            solution = chosen_solution(problem, search)
+            claim = claimed_accuracy(search)
+            found = findings(rows, problem, search, claim, crossfitted=folds is not None)
+
         self.classes_ = rows.classes
-        if messages:
-            warnings.warn(" ".join(messages), TheoryWarning, stacklevel=2)
+        self.n_real_, self.n_synthetic_ = len(rows.place), rows.n_synthetic
+        self.n_effective_samples_ = 0.0 if rows.real is None else rows.real.size
+        self.coef_, self.intercept_ = solution.coef, solution.intercept
+        self.alpha_, self.alphas_ = solution.alpha, solution.alphas
+        self.synthetic_weight_ = solution.weights
+        self.prune_threshold_ = np.nan
+        if self.pruning == "score":
+            given = self.prune_threshold
+            self.prune_threshold_ = solution.threshold if isinstance(given, str) else float(given)
+        self.weight_grid_ = solution.weight_grid
+        self.threshold_grid_ = solution.threshold_grid
+        self.accuracy_grid_ = solution.accuracy_grid
+        self.score_temperature_ = solution.temperature
+        self.held_out_scores_ = scores_of_given_rows(solution.scores, rows.place)
+        self.scores_kind_ = "exact" if folds is None else "folds"
+        self.theoretical_accuracy_ = self.observed_accuracy_ = claim.accuracy
+        self.theoretical_accuracy_interval_ = claim.interval
+        self.observed_accuracy_interval_ = claim.interval.copy()
+        self.real_only_accuracy_, self.mix_all_accuracy_ = claim.real_only, claim.mix_all
+        self.gain_ = claim.accuracy - claim.real_only
+        self.gain_std_ = claim.gain_std
+        self.regime_ = claim_regime(claim, found.leaked)
+        self.source_quality_ = found.qualities
+        self.noise_rate_ = found.pooled.noise_rate
+        self.keep_rates_ = np.array([found.pooled.keep_correct, found.pooled.keep_incorrect])
+        self.generator_shift_ = np.array([found.pooled.mean_scale, found.pooled.mean_orthogonal])
+        self.leakage_gap_ = found.leakage_gap
+        self.snr_, self.n_effective_features_ = found.snr, found.n_features
+        self._model, self.model_accuracy_ = found.model, found.model_accuracy
+        self.equivalent_real_samples_ = found.equivalent_real_samples
+        nothing_kept = bool(rows.sources) and not any(s.kept.any() for s in rows.sources)
+        causes = {
+            NO_REAL_ROW: rows.real is None,
+            TOO_FEW_ROWS: np.isnan(claim.accuracy),
+            LEAK: found.leaked,
+            NOTHING_KEPT: nothing_kept,
+            COPIES: rows.copies,
+        }
+        warn_first([message for message, applies in causes.items() if applies])
         return self
 
     def decision_function(self, X):
@@ -313,7 +398,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray or torch tensor of shape (n,) or (n, K)
-            Positive for the second class where there are two; one score a class for more.
+            Positive for the second class where there are two; one score per class for more.
         """
         check_is_fitted(self)
         return linear_scores(self, check_new_data(self, X))
@@ -381,7 +466,7 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             real = np.asarray(to_numpy(to_local(sample_source))) == 0
             if real.shape != y.shape[:1]:
                 raise ValueError(
-                    f"sample_source has shape {real.shape}: give one id a row, ({len(y)},)."
+                    f"sample_source has shape {real.shape}: give one id per row, ({len(y)},)."
                 )
             if not real.any():
                 raise ValueError(
@@ -391,100 +476,6 @@ class SyntheticMixClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             predicted, y = predicted[real], y[real]
             weights = None if weights is None else weights[real]
         return float(accuracy_score(y, predicted, sample_weight=weights))
-
-    def plan(self, n_synthetic=None, weights=None, verifier=None):
-        """Predict the accuracy with other numbers and weights of synthetic rows.
-
-        Parameters
-        ----------
-        n_synthetic : array-like of shape (a,), optional
-            Numbers of synthetic rows before pruning; by default 9 from a tenth to ten times the
-            present one.
-        weights : array-like of shape (b,), optional
-            Weights; by default 0, the present one and 1.
-        verifier : pair of floats or array-like of shape (c, 2), optional
-            Probability that another verifier keeps a right label, and a wrong one.
-
-        Returns
-        -------
-        MixPlan
-            `n_synthetic`, `weights` and `accuracy` of shape (a, b), or (a, b, c) for several
-            verifiers, each at its best penalty; ``to_frame()`` makes a DataFrame of it.
-
-        Raises
-        ------
-        ValueError
-            If an argument is out of its domain, or the fit had too few real rows.
-
-        Examples
-        --------
-        >>> from skrmt.datasets import make_synthetic_mix
-        >>> from skrmt.linear_model import SyntheticMixClassifier
-        >>> data = make_synthetic_mix(100, 1000, 50, noise_rate=0.3, random_state=0)
-        >>> model = SyntheticMixClassifier()
-        >>> model = model.fit(data.X, data.y, sample_source=data.sample_source)
-        >>> some, many = model.plan(n_synthetic=[100, 10000], weights=[0.3]).accuracy[:, 0]
-        >>> bool(some < many)
-        True
-        """
-        check_is_fitted(self)
-        return plan(self, n_synthetic, weights, verifier)
-
-    def optimal_n_synthetic(self, weight=None, max_n_synthetic=None):
-        """Return the number of synthetic rows with the largest predicted accuracy.
-
-        Parameters
-        ----------
-        weight : float, optional
-            Weight of a synthetic row; the present one by default.
-        max_n_synthetic : float, optional
-            Largest number considered; by default 100 times that of all rows given.
-
-        Returns
-        -------
-        int
-            Smallest number (0 included, before pruning) within 0.0005 of the largest accuracy.
-
-        Raises
-        ------
-        ValueError
-            If an argument is out of its domain, or the fit had too few real rows.
-
-        Notes
-        -----
-        At a fixed weight accuracy may have a maximum or a minimum inside: 200 numbers on a
-        logarithmic scale are compared.
-        """
-        check_is_fitted(self)
-        return optimal_n_synthetic(self, weight, max_n_synthetic)
-
-    def value_of_sample(self):
-        """Return how many real rows a synthetic row is worth.
-
-        Returns
-        -------
-        float
-            ``(effective_sample_size_ - n) / m`` with n the effective number of real rows, m that of
-            synthetic rows given; nan without synthetic rows.
-
-        Raises
-        ------
-        ValueError
-            If the fit had too few real rows.
-        """
-        check_is_fitted(self)
-        return value_of_sample(self)
-
-    def data_report(self):
-        """Summarise the quality of generator, verifier and labels, and what to do next.
-
-        Returns
-        -------
-        MixReport
-            Its fields hold the numbers; ``print`` shows them.
-        """
-        check_is_fitted(self)
-        return data_report(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

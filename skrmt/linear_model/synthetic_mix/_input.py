@@ -10,50 +10,48 @@ from sklearn.utils import check_X_y
 from sklearn.utils.multiclass import check_classification_targets
 
 from ...linalg import as_device, is_torch, to_numpy
-from ...utils._checks import check_array_like_on_device, check_sample_weight
-from ...utils._dask import is_dask, to_local
+from ...utils._checks import check_array_like_on_device, check_sample_weight, refuse_masked
+from ...utils._dask import check_dask, is_dask, to_local
+from ...utils._labels import refuse_missing_labels
+from ...utils._merging import merge_rows
 from ...utils._rows import take_rows
-from ...utils._sklearn_compat import validate_data
+from ...utils._sklearn_compat import _check_n_features, validate_data
 from .._input import check_training_data, encode_labels
-from ..noise_aware._label_models import LabelData
-from ..noise_aware._options import Rows, distinct_rows
-from ._blocks import check_container, read_blocks
 
 
-class RealRows(NamedTuple):
-    """Distinct real rows of positive weight.
+class LabelledRows(NamedTuple):
+    """Distinct rows of positive weight with their labels.
 
     Attributes
     ----------
-    X : array, sparse matrix or tensor of shape (n, p)
+    X : array, sparse matrix, tensor or dask array of shape (n, p)
         Their data.
-    observed : ndarray of shape (n,)
-        Codes of their classes.
+    codes : ndarray of shape (n,)
+        Codes of their labels.
     weights : ndarray of shape (n,)
         Their weights.
+    part : ndarray of shape (n,)
+        Part of each weight that is one observation, see `MergedRows`.
     """
 
     X: Any
-    observed: np.ndarray
+    codes: np.ndarray
     weights: np.ndarray
+    part: np.ndarray
 
     @property
-    def size(self):
-        """Effective number of rows, ``(sum w)^2 / sum w^2``."""
-        return float(self.weights.sum() ** 2 / (self.weights**2).sum()) if len(self.weights) else 0
+    def size(self) -> float:
+        """Effective number of rows."""
+        return effective_size(self.weights, self.part)
 
 
 class SourceRows(NamedTuple):
-    """Rows of one synthetic source, of positive weight, the pruned ones included.
+    """Distinct rows of one synthetic source, of positive weight, the pruned ones included.
 
     Attributes
     ----------
-    X : array, sparse matrix, tensor or dask array of shape (m, p)
-        Their data.
-    observed : ndarray of shape (m,)
-        Codes of their labels.
-    weights : ndarray of shape (m,)
-        Their weights.
+    X, codes, weights, part
+        As in `LabelledRows`.
     kept : ndarray of bool of shape (m,)
         Whether pruning leaves them.
     score : ndarray of shape (m,) or None
@@ -61,22 +59,27 @@ class SourceRows(NamedTuple):
     """
 
     X: Any
-    observed: np.ndarray
+    codes: np.ndarray
     weights: np.ndarray
+    part: np.ndarray
     kept: np.ndarray
     score: np.ndarray | None
 
-    def pruned(self, threshold):
+    @property
+    def size(self) -> float:
+        """Effective number of rows."""
+        return effective_size(self.weights, self.part)
+
+    def pruned(self, threshold: float) -> SourceRows:
         """Return the source, rows of a lower score not kept."""
         if self.score is None:
             return self
         return self._replace(kept=self.kept & (self.score >= threshold))
 
-    def select(self, rows):
-        """Return some of the rows, as RealRows."""
-        if rows.all():
-            return RealRows(self.X, self.observed, self.weights)
-        return RealRows(take_rows(self.X, rows), self.observed[rows], self.weights[rows])
+    def select(self, rows: np.ndarray) -> LabelledRows:
+        """Return some of the rows."""
+        X = self.X if rows.all() else take_rows(self.X, rows)
+        return LabelledRows(X, self.codes[rows], self.weights[rows], self.part[rows])
 
 
 class MixRows(NamedTuple):
@@ -86,70 +89,94 @@ class MixRows(NamedTuple):
     ----------
     classes : ndarray of shape (K,)
         Labels, sorted.
-    real : RealRows or None
+    real : LabelledRows or None
         The real rows; None where there are none.
+    place : ndarray of int of shape (n_real,)
+        Position in `real` of each real row given, -1 for those of weight zero.
+    copies : bool
+        Whether real rows repeat others that are no observations of their own.
     sources : list of SourceRows
-        The synthetic ones, in the order of their ids.
+        The synthetic rows, in the order of the ids of their sources.
     total_weight : float
         Sum of the weights of all rows given.
-    n_real, n_synthetic : int
-        Numbers of rows given.
-    messages : list of str
-        What to warn of.
+    n_synthetic : int
+        Number of synthetic rows given.
     """
 
     classes: np.ndarray
-    real: RealRows | None
+    real: LabelledRows | None
+    place: np.ndarray
+    copies: bool
     sources: list
     total_weight: float
-    n_real: int
     n_synthetic: int
-    messages: list
+
+
+class _Part(NamedTuple):
+    """Rows of one source as given, and their positions in the mask or the scores of pruning."""
+
+    X: Any
+    y: np.ndarray
+    weights: np.ndarray
+    rows: np.ndarray
+
+
+def effective_size(weights: np.ndarray, part: np.ndarray) -> float:
+    """Return ``(sum w)^2 / sum w^2`` over what is left out together, 0 without rows."""
+    return float(weights.sum() ** 2 / (weights**2 * part).sum()) if len(weights) else 0.0
 
 
 def mix_rows(
     estimator, X, y, sample_weight, sample_source, X_synthetic, y_synthetic, keep, verifier_score
-):
-    """Check the arguments of a fit and tell real rows from synthetic ones."""
+) -> MixRows:
+    """Check the arguments of a fit and separate real rows from synthetic ones."""
     stacked, separate = sample_source is not None, X_synthetic is not None
     _check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score)
-    check_container(estimator, X, X_synthetic)
-    X, y = _input(estimator, X, y, stacked)
+    _check_container(estimator, X, X_synthetic)
+    X, y = _real_input(estimator, X, y, stacked)
     check_classification_targets(y)
     weights = check_sample_weight(to_local(sample_weight), len(y))
+    total = float(weights.sum())
     if separate:
-        parts = [_synthetic_input(estimator, X, X_synthetic, y_synthetic)]
-        X = _like(X, parts[0][0])
-        real, n_rows = np.ones(len(y), dtype=bool), parts[0][0].shape[0]
-        given = [(*parts[0], np.ones(n_rows), np.arange(n_rows))]
+        Xs, ys = _synthetic_input(estimator, X, X_synthetic, y_synthetic)
+        X = _in_container(X, Xs)
+        real, n_rows = np.ones(len(y), dtype=bool), len(ys)
+        given = [_Part(Xs, ys, np.ones(n_rows), np.arange(n_rows))]
+        total += n_rows
     else:
         origin = _check_source(sample_source, len(y)) if stacked else np.zeros(len(y), int)
         real, n_rows = origin == 0, len(y)
         marks = [origin == k for k in np.unique(origin[~real])]
-        given = [(take_rows(X, k), y[k], weights[k], np.flatnonzero(k)) for k in marks]
+        given = [_Part(take_rows(X, k), y[k], weights[k], np.flatnonzero(k)) for k in marks]
     kept, score = _pruning(estimator, keep, verifier_score, n_rows, bool(given))
     used = real & (weights > 0)
-    classes, observed = _classes(y[used], weights[used], given)
+    classes, codes = _classes(y[used], weights[used], given)
     sources = [_source(part, classes, kept, score, estimator.prune_threshold) for part in given]
-    total = float(weights.sum() + (sources[0].weights.sum() if separate else 0.0))
-    rows, messages = None, []
+    n_synthetic = sum(len(part.y) for part in given)
+    place = np.full(int(real.sum()), -1)
+    rows, copies = None, False
     if used.any():
-        data = LabelData(observed, weights[used], len(classes), 0.0)
-        kept_rows = to_local(X if used.all() else take_rows(X, used))
-        distinct, messages = distinct_rows(kept_rows, data)
-        rows = RealRows(distinct.X, distinct.data.observed, distinct.data.weights)
-    n_synthetic = sum(len(part[1]) for part in given)
-    return MixRows(classes, rows, sources, total, int(real.sum()), n_synthetic, messages)
+        data = to_local(X if used.all() else take_rows(X, used))
+        merged = merge_rows(data, codes, weights[used])
+        together = estimator.generator_source == "same"
+        # Folds leave a merged row out whole, even where it stands for several observations.
+        part = np.ones_like(merged.part) if together else merged.part
+        data = data if merged.origin is None else data[merged.first]
+        rows = LabelledRows(data, codes[merged.first], merged.weights, part)
+        place[used[real]] = merged.spread(np.arange(len(merged.first)))
+        copies = merged.kind == "copies" or (together and merged.kind == "discrete")
+    return MixRows(classes, rows, place, copies, sources, total, n_synthetic)
 
 
-def _input(estimator, X, y, stacked):
+def _real_input(estimator, X, y, stacked):
     """Check the data of a fit; a Dask array without synthetic rows is read into memory."""
     y = to_local(y)
     if not is_dask(X):
         return check_training_data(estimator, X, y)
     if not stacked:
         return check_training_data(estimator, to_local(X), y)
-    X = read_blocks(estimator, X, "X", reset=True)
+    X = _read_blocks(estimator, X, "X", reset=True)
+    refuse_missing_labels(y)
     # The labels are checked as ever, with a column of the right length in place of the rows.
     _, y = check_X_y(np.zeros((len(X), 1)), y, dtype=None)
     return X, y
@@ -159,8 +186,8 @@ def _check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score
     """Raise if synthetic rows are given in both forms, in half a form, or are missing."""
     if stacked and separate:
         raise ValueError(
-            "Both sample_source and X_synthetic are given: stack all rows in X and say with "
-            "sample_source which are synthetic, or pass X_synthetic and y_synthetic, not both."
+            "Both sample_source and X_synthetic are given: stack all rows in X and mark the "
+            "synthetic ones in sample_source, or pass X_synthetic and y_synthetic, not both."
         )
     if separate != (y_synthetic is not None):
         missing, present = ("y", "X") if separate else ("X", "y")
@@ -183,33 +210,64 @@ def _check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score
             )
 
 
+def _check_container(estimator, X, X_synthetic):
+    """Raise if a fit to Dask arrays would need all their rows in memory."""
+    if not (is_dask(X) or is_dask(X_synthetic)):
+        return
+    name = "X_synthetic" if is_dask(X_synthetic) else "X"
+    for option, default in (("generator_source", "external"), ("device", None)):
+        value = getattr(estimator, option)
+        if value != default:
+            raise ValueError(
+                f"{option}={value!r} needs all rows in memory, but {name} is a dask array: pass "
+                f"{name}.compute(), or {option}={default!r}."
+            )
+    for other, data in (("X", X), ("X_synthetic", X_synthetic)):
+        if is_torch(data) or sparse.issparse(data):
+            raise ValueError(
+                f"{other} is {type(data).__name__}, but {name} a dask array: give {other} as a "
+                "dense NumPy array."
+            )
+
+
+def _read_blocks(estimator, X, name, *, reset):
+    """Check a Dask array of rows."""
+    X = check_dask(X, name, 2)
+    _check_n_features(estimator, X, reset=reset)
+    if reset:
+        vars(estimator).pop("feature_names_in_", None)
+    return X
+
+
 def _synthetic_input(estimator, X, X_synthetic, y_synthetic):
     """Return checked synthetic data, dense or sparse as the real ones, and their labels."""
-    y_synthetic = to_local(y_synthetic)
-    y = to_numpy(y_synthetic) if is_torch(y_synthetic) else np.asarray(y_synthetic)
+    refuse_masked(X_synthetic, "X_synthetic")
+    refuse_missing_labels(y_synthetic, "y_synthetic")
+    y = _as_array(y_synthetic)
     if is_dask(X_synthetic):
-        data = read_blocks(estimator, X_synthetic, "X_synthetic", reset=False)
+        data = _read_blocks(estimator, X_synthetic, "X_synthetic", reset=False)
     elif is_torch(X_synthetic):
         data = check_array_like_on_device(
             X_synthetic, "X_synthetic", 2, n_features=estimator.n_features_in_
         )
     else:
-        data = validate_data(
-            estimator,
-            X_synthetic,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            reset=False,
-        )
+        types = [np.float64, np.float32]
+        data = validate_data(estimator, X_synthetic, accept_sparse="csr", dtype=types, reset=False)
     if y.shape != (data.shape[0],):
         raise ValueError(
             f"y_synthetic has shape {y.shape}, but X_synthetic has {data.shape[0]} rows: give one "
-            "label a row."
+            "label per row."
         )
-    return _like(data, X), y
+    return _in_container(data, X), y
 
 
-def _like(data, other):
+def _as_array(values):
+    """Return an array, tensor or Dask array as a NumPy array."""
+    values = to_local(values)
+    return to_numpy(values) if is_torch(values) else np.asarray(values)
+
+
+def _in_container(data, other):
     """Return data in the container of other; in double precision where either is."""
     if is_torch(other) or is_torch(data):
         torch_one = other if is_torch(other) else data
@@ -226,11 +284,11 @@ def _like(data, other):
 
 def _check_source(sample_source, n_samples):
     """Return checked ids of the sources."""
-    sample_source = to_local(sample_source)
-    origin = to_numpy(sample_source) if is_torch(sample_source) else np.asarray(sample_source)
+    refuse_masked(sample_source, "sample_source")
+    origin = _as_array(sample_source)
     if origin.shape != (n_samples,):
         raise ValueError(
-            f"sample_source has shape {origin.shape}: give one id a row of X, ({n_samples},)."
+            f"sample_source has shape {origin.shape}: give one id per row of X, ({n_samples},)."
         )
     try:
         ids = np.nan_to_num(origin.astype(float), nan=-1.0, posinf=-1.0, neginf=-1.0).astype(int)
@@ -246,22 +304,22 @@ def _check_source(sample_source, n_samples):
 
 
 def _pruning(estimator, keep, verifier_score, n_rows, has_sources):
-    """Return the mask and the score that `pruning` asks for, one entry a row, or None."""
+    """Return the mask and the scores that `pruning` asks for, one entry per row, or None."""
     if estimator.pruning is None or not has_sources:
         return None, None
     name = "keep" if estimator.pruning == "mask" else "verifier_score"
     values = keep if estimator.pruning == "mask" else verifier_score
     if values is None:
         raise ValueError(
-            f"pruning={estimator.pruning!r} needs {name}: pass it to fit, one entry a row, or set "
-            "pruning=None."
+            f"pruning={estimator.pruning!r} needs {name}: pass it to fit, one entry per row, or "
+            "set pruning=None."
         )
-    values = to_local(values)
-    values = to_numpy(values) if is_torch(values) else np.asarray(values)
+    refuse_masked(values, name)
+    values = _as_array(values)
     if values.shape != (n_rows,):
         raise ValueError(
-            f"{name} has shape {values.shape}: give one entry for each row of "
-            f"{'X' if n_rows else 'X_synthetic'}, shape ({n_rows},)."
+            f"{name} has shape {values.shape}: give one entry for each row of X, or of "
+            f"X_synthetic where that is given, shape ({n_rows},)."
         )
     if estimator.pruning == "mask":
         if values.dtype != bool and not np.isin(values, (0, 1)).all():
@@ -289,40 +347,46 @@ def _classes(y, weights, given):
     """Return the classes and the codes of the real labels; of the synthetic ones without."""
     if len(y):
         return encode_labels(y, weights)
-    labels = np.concatenate([part[1] for part in given])
-    weights = np.concatenate([part[2] for part in given])
+    labels = np.concatenate([part.y for part in given])
+    weights = np.concatenate([part.weights for part in given])
     return encode_labels(labels, weights)[0], np.zeros(0, dtype=int)
 
 
-def _source(part, classes, kept, score, threshold):
-    """Return the rows of one source."""
-    X, y, weights, rows = part
+def _source(given, classes, kept, score, threshold):
+    """Return the distinct rows of one source."""
+    used = given.weights > 0
+    _check_labels(given.y[used], classes)
+    X = given.X if used.all() else take_rows(given.X, used)
+    rows, weights = given.rows[used], given.weights[used]
+    codes = np.searchsorted(classes, given.y[used])
+    keep = np.ones(len(rows), dtype=bool) if kept is None else kept[rows]
+    score = None if score is None else score[rows]
+    if score is not None and not isinstance(threshold, str):
+        keep, score = score >= threshold, None
+    if len(rows) == 0:
+        return SourceRows(X, codes, weights, np.ones(0), keep, score)
+    marks = [codes, keep] if score is None else [codes, keep, score]
+    merged = merge_rows(X, np.column_stack(marks).astype(float), weights)
+    first = merged.first
+    return SourceRows(
+        X if merged.origin is None else X[first],
+        codes[first],
+        merged.weights,
+        merged.part,
+        keep[first],
+        None if score is None else score[first],
+    )
+
+
+def _check_labels(y, classes):
+    """Raise if synthetic rows have labels that no real row has."""
     try:
         unseen = ~np.isin(y, classes)
     except TypeError:
         unseen = np.array([label not in classes for label in y])
-    if unseen[weights > 0].any():
-        extra = sorted(set(np.asarray(y)[unseen & (weights > 0)].tolist()), key=str)[:5]
+    if unseen.any():
+        extra = sorted(set(np.asarray(y)[unseen].tolist()), key=str)[:5]
         raise ValueError(
             f"Synthetic rows have labels {extra}, which no real row of positive weight in y has "
             f"(classes {classes.tolist()[:10]}): relabel or drop them, or give real rows of them."
         )
-    used = weights > 0
-    observed = np.searchsorted(classes, y[used])
-    keep = np.ones(len(y), dtype=bool) if kept is None else kept[rows]
-    values = None if score is None else score[rows][used]
-    keep = keep[used]
-    if values is not None and not isinstance(threshold, str):
-        keep, values = values >= threshold, None
-    X = X if used.all() else take_rows(X, used)
-    marks = np.column_stack([keep, np.zeros(len(keep)) if values is None else values])
-    data = LabelData(observed, weights[used], len(classes), 0.0, likelihood=marks.astype(float))
-    rows = distinct_rows(X, data)[0] if len(observed) else Rows(X, data, None)
-    marks = rows.data.likelihood
-    return SourceRows(
-        rows.X,
-        rows.data.observed,
-        rows.data.weights,
-        marks[:, 0] > 0,
-        None if values is None else marks[:, 1],
-    )

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.special import ndtr, softmax
 
 _MODEL_ERROR = 0.02
+"""Expected error of an accuracy that takes margins for Gaussian. It is weighed against the error of
+the share counted, which falls with the number of rows."""
 _TINY = 1e-300
-CRITERIA = ("scale_free", "nll", "squared", "smooth")
 
 
 class LooAccuracy(NamedTuple):
@@ -42,18 +43,18 @@ def score_margins(scores, observed):
     return own - rivals.max(1)
 
 
-def loo_accuracy(margins, sample_weight):
-    r"""Estimate the accuracy on fresh data from leave-one-out margins."""
+def loo_accuracy(margins, sample_weight, part=1.0):
+    """Estimate the accuracy on fresh data from margins of left-out rows, or parts of rows."""
     w = sample_weight / sample_weight.sum()
     counted = np.tensordot(w, margins > 0, axes=1)
     mean, spread = _moments(margins, w)
     smoothed = ndtr(mean / np.maximum(spread, _TINY))
-    trust = _trust(smoothed, w)
+    trust = _trust(smoothed, w, part)
     return LooAccuracy(trust * counted + (1.0 - trust) * smoothed, counted, smoothed)
 
 
-def accuracy_influence(margins, sample_weight):
-    r"""Return the share of each row in the estimate of `loo_accuracy`."""
+def accuracy_influence(margins, sample_weight, part=1.0):
+    """Return the share of each row in the estimate of `loo_accuracy`."""
     w = sample_weight / sample_weight.sum()
     mean, spread = _moments(margins, w)
     spread = max(float(spread), 1e-9 * abs(float(mean)), _TINY)
@@ -62,12 +63,12 @@ def accuracy_influence(margins, sample_weight):
     density = np.exp(-0.5 * ratio**2) / np.sqrt(2.0 * np.pi)
     smoothed = ndtr(ratio)
     share = smoothed + density * (z - 0.5 * ratio * (z**2 - 1.0))
-    trust = _trust(smoothed, w)
+    trust = _trust(smoothed, w, part)
     return trust * (margins > 0) + (1.0 - trust) * share
 
 
 def loo_criterion(scores, observed, sample_weight, criterion="scale_free"):
-    r"""Return what a choice between scores minimises, for each column of scores."""
+    """Return what a choice between scores minimises, for each column of scores."""
     w = sample_weight / sample_weight.sum()
     if criterion == "smooth":
         mean, spread = _moments(score_margins(scores, observed), w)
@@ -103,9 +104,9 @@ def _moments(margins, w):
     return mean, np.sqrt(variance)
 
 
-def _trust(smoothed, w):
+def _trust(smoothed, w, part):
     """Return the weight of the count."""
-    size = 1.0 / (w**2).sum()
+    size = 1.0 / (w**2 * part).sum()
     spread = np.maximum(smoothed * (1.0 - smoothed), 0.25 / size) / size
     return _MODEL_ERROR**2 / (_MODEL_ERROR**2 + spread)
 

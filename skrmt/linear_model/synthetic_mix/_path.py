@@ -47,7 +47,7 @@ class _Spectrum(NamedTuple):
 def mix_loo(
     basis: MixBasis, source_weights: Any, alphas: Any
 ) -> Iterator[tuple[np.ndarray, Array]]:
-    r"""Compute exact leave-one-out scores of the real rows for weights and penalties."""
+    """Compute exact leave-one-out scores of the real rows for weights and penalties."""
     weights = _check_source_weights(basis, source_weights)
     alphas = check_alphas(alphas)
     if not np.isfinite(alphas).all():
@@ -94,6 +94,7 @@ def _real_basis(basis: MixBasis) -> RidgeBasis:
         real.roots * real.roots,
         fit_intercept=basis.fit_intercept,
         total_weight=basis.total_weight,
+        part=basis.part,
     )
 
 
@@ -126,17 +127,13 @@ def _combine(basis: MixBasis, weights: np.ndarray) -> tuple[Array, Array, Array,
     for f, part in zip(factors, parts, strict=True):
         if f == 0:
             continue
-        gram, cross = gram + _scaled(part.gram, f), cross + _scaled(part.cross, f)
+        products: Any = part.gram, part.cross
+        gram, cross = gram + products[0] * f, cross + products[1] * f
         if basis.fit_intercept:
             shift = part.mean - mean
             gram = gram + (f * part.weight) * (shift[:, None] * shift)
             cross = cross + (f * part.weight) * (shift[:, None] * (part.target_mean - target_mean))
     return gram, cross, mean, target_mean, total
-
-
-def _scaled(matrix: Any, factor: float) -> Array:
-    """Return a multiple of a matrix."""
-    return matrix * factor
 
 
 def _primal(basis: MixBasis, weights: np.ndarray, alphas: np.ndarray) -> Array:
@@ -155,7 +152,7 @@ def _primal(basis: MixBasis, weights: np.ndarray, alphas: np.ndarray) -> Array:
     for rows in row_blocks(n, 2 * vectors.shape[1]):
         left = _product(real, rows, vectors) - offset
         fit = (left @ filters).reshape(-1, q, k) + target_mean[:, None]
-        weight = (real.roots[rows] * real.roots[rows])[:, None]
+        weight = (real.roots[rows] * real.roots[rows] * basis.part[rows])[:, None]
         room = 1.0 - weight * ((left * left) @ inverse + intercept)
         room = xp.clip(room, LEVERAGE_ROOM, None)[:, None, :]
         targets = real.targets[rows][:, :, None]
@@ -338,7 +335,9 @@ def _left_out(basis: MixBasis, pooled: _Pooled, system: _System, size: float) ->
     residual = residual + roots * (s * (difference - score))
     room = diagonal + e * inflation * reach**2 - 2.0 * s * inflation * real.roots * reach
     own = s * s * inflation * along + (1.0 / total if centred else 0.0)
-    room = xp.clip(room - real.roots**2 * own, LEVERAGE_ROOM, None)
+    room = room - real.roots**2 * own
+    # The leverage of the part that is left out is that share of the leverage of the row.
+    room = xp.clip(room + (1.0 - basis.part) * (1.0 - room), LEVERAGE_ROOM, None)
     return real.targets - residual / roots / room[:, None]
 
 

@@ -1,54 +1,230 @@
-"""Planning with a fitted mix: how many synthetic rows, at which weight, behind which verifier."""
+"""The Gaussian model of real and synthetic rows, and what it forecasts."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
-from ...utils._optional import import_optional
+from ...theory.synthetic_mix import proportional_mix, simplex_accuracy
+from ...utils._forecast import Forecast, first_reaching, unbanded
+from ...utils._warnings import warn
 
+_PENALTIES = np.geomspace(1e-3, 1e4, 15)
+"""Penalties per row among which a forecast takes the best; accuracy is flat beyond both ends."""
 _FLAT = 5e-4
+"""Accuracies as near as this to the best are as good: the smallest amount among them is taken."""
+_NO_MODEL = (
+    "The fit has too few real rows, or real rows without variance, to forecast anything: the "
+    "result is nan. Fit at least 10 real rows first."
+)
 
 
-class MixPlan(NamedTuple):
-    """Predicted accuracy for numbers and weights of synthetic rows.
+class MixModel(NamedTuple):
+    """Isotropic classes in an effective number of dimensions, in units of their deviation.
 
     Attributes
     ----------
-    n_synthetic : ndarray of shape (a,)
-        Synthetic rows before pruning.
-    weights : ndarray of shape (b,)
-        Their weights.
-    accuracy : ndarray of shape (a, b), or (a, b, c) for c verifiers
-        Accuracy on fresh data at the best penalty.
+    n_classes : int
+        K.
+    n_samples, n_synthetic : float
+        Effective numbers of real rows, and of synthetic ones before pruning.
+    weight : float
+        Weight of a synthetic row, a real one having 1.
+    n_features : float
+        Effective number of features.
+    signal : float
+        Norm of a mean, |mu|.
+    mean_scale, mean_orthogonal : float
+        Means of the generator along and across those of the real rows.
+    variance : float
+        Its variance within classes.
+    noise_rate : float
+        Share of wrong synthetic labels before pruning.
+    keep_rates : tuple of float
+        Probability that pruning leaves a right label, a wrong one.
+    offset : float, default=0.0
+        Added to the probit of every accuracy: what leave-one-out sees beyond the model.
     """
 
-    n_synthetic: np.ndarray
-    weights: np.ndarray
-    accuracy: np.ndarray
+    n_classes: int
+    n_samples: float
+    n_synthetic: float
+    weight: float
+    n_features: float
+    signal: float
+    mean_scale: float
+    mean_orthogonal: float
+    variance: float
+    noise_rate: float
+    keep_rates: tuple
+    offset: float = 0.0
 
-    def to_frame(self):
-        """Return a pandas DataFrame with a row for each entry of `accuracy`.
+    def accuracy(
+        self,
+        *,
+        n_samples: Any = None,
+        n_synthetic: Any = None,
+        weight: Any = None,
+        keep_rates: Any = None,
+        penalty: float | None = None,
+    ) -> np.ndarray:
+        """Return the accuracy at the best penalty, or at a given one; by default of the fit."""
+        n_samples = self.n_samples if n_samples is None else n_samples
+        n_synthetic = self.n_synthetic if n_synthetic is None else n_synthetic
+        weight = self.weight if weight is None else weight
+        rates = np.asarray(self.keep_rates if keep_rates is None else keep_rates, dtype=float)
+        correct, wrong = rates[..., 0], rates[..., 1]
+        kept = np.asarray(correct * (1 - self.noise_rate) + wrong * self.noise_rate)
+        error = np.divide(wrong * self.noise_rate, kept, out=np.zeros_like(kept), where=kept > 0)
+        contrast = 1.0 - error * self.n_classes / (self.n_classes - 1)
+        cells = np.broadcast_arrays(n_samples, kept * n_synthetic, weight, contrast)
+        n_real, n_used, omega, theta = (np.asarray(a, dtype=float)[..., None] for a in cells)
+        ones = np.ones_like(n_real)
+        total = n_real + n_used
+        result = proportional_mix(
+            np.stack(np.broadcast_arrays(n_real, n_used), axis=-1),
+            np.stack([ones, omega], axis=-1),
+            _PENALTIES if penalty is None else np.array([penalty]) / total,
+            total,
+            np.ones(1),
+            np.array([self.n_features]),
+            np.array([1.0, self.variance]),
+            self._mean_grams(),
+            np.stack([ones, theta], axis=-1),
+        )
+        ratio = result.mean / np.sqrt(np.maximum(result.variance, 1e-300))
+        accuracy = np.asarray(simplex_accuracy(ratio, self.n_classes)).max(-1)
+        return ndtr(_probit(accuracy) + self.offset) if self.offset else accuracy
 
-        Returns
-        -------
-        pandas.DataFrame
-            Columns n_synthetic, weight, (verifier,) accuracy.
-        """
-        pandas = import_optional("pandas", "cli")
-        axes = [self.n_synthetic, self.weights]
-        names = ["n_synthetic", "weight"]
-        if self.accuracy.ndim == 3:
-            axes.append(np.arange(self.accuracy.shape[2]))
-            names.append("verifier")
-        mesh = np.meshgrid(*axes, indexing="ij")
-        columns = dict(zip(names, (part.ravel() for part in mesh), strict=True))
-        return pandas.DataFrame(columns | {"accuracy": self.accuracy.ravel()})
+    def _mean_grams(self) -> np.ndarray:
+        """Return the Gram matrix of the real and the synthetic mean, (1, 2, 2)."""
+        synthetic = [self.mean_scale * self.signal, self.mean_orthogonal]
+        pair = np.array([[self.signal, 0.0], synthetic])
+        return (pair @ pair.T)[None]
+
+    def calibrated(self, real_accuracy: float, mix_accuracy: float) -> MixModel:
+        """Return the model with the offset at which it meets observed accuracies on average."""
+        sizes, weights = np.array([0.0, self.n_synthetic]), np.array([0.0, self.weight])
+        forecast = self.accuracy(n_synthetic=sizes, weight=weights)
+        seen = np.array([real_accuracy, mix_accuracy])
+        return self._replace(offset=float((_probit(seen) - _probit(forecast)).mean()))
+
+    def equivalent_real_samples(self) -> float:
+        """Return the number of real rows that alone are as good as the mix, at most 1e9."""
+        if not self.weight > 0:
+            return self.n_samples
+
+        def alone(log_size):
+            return float(self.accuracy(n_samples=np.exp(log_size), n_synthetic=0.0, weight=0.0))
+
+        return float(np.exp(_solve(alone, float(self.accuracy()), np.log(1e-2), np.log(1e9))))
+
+
+def _probit(accuracy):
+    """Return the normal quantile of accuracies, kept off 0 and 1."""
+    return ndtri(np.clip(accuracy, 1e-4, 1.0 - 1e-4))
+
+
+def _solve(function, target, low, high):
+    """Return where an increasing function takes a value, or the nearer end."""
+    if function(low) >= target:
+        return low
+    if function(high) <= target:
+        return high
+    return brentq(lambda x: function(x) - target, low, high, xtol=1e-4)
+
+
+def forecast_mix(model: MixModel | None, conditions: tuple) -> Forecast:
+    """Predict the accuracy under other conditions, those of the fit where they are None."""
+    given = _checked(conditions)
+    if model is None:
+        warn(_NO_MODEL)
+        shapes = [np.shape(v)[:-1] if k == "keep_rates" else np.shape(v) for k, v in given.items()]
+        return unbanded(np.full(np.broadcast_shapes(*shapes), np.nan), **given)
+    return unbanded(model.accuracy(**given), **given)
+
+
+def required_amount(model: MixModel | None, score: float, of: str, conditions: tuple) -> float:
+    """Return the smallest number of rows that reaches an accuracy; inf if none does."""
+    if of not in ("n_samples", "n_synthetic"):
+        raise ValueError(f"of={of!r} must be 'n_samples' or 'n_synthetic'.")
+    target = float(_numbers("score", score, 0.0, 1.0))
+    given = _checked(conditions, scalar=True, free=of)
+    if model is None:
+        warn(_NO_MODEL)
+        return np.nan
+    fitted = model
+
+    def score_at(amounts):
+        return fitted.accuracy(**(given | {of: amounts}))
+
+    if of == "n_synthetic" and score_at(0.0) >= target:
+        return 0.0
+    return first_reaching(score_at, target, 1.0)
+
+
+def best_amount(model: MixModel | None, of: str, conditions: tuple, largest: float) -> float:
+    """Return the number or the weight of synthetic rows of largest predicted accuracy."""
+    if of not in ("n_synthetic", "weight"):
+        raise ValueError(f"of={of!r} must be 'n_synthetic' or 'weight'.")
+    limit = float(_numbers("max_n_synthetic", largest, 1.0, np.inf))
+    given = _checked(conditions, scalar=True, free=of)
+    if model is None:
+        warn(_NO_MODEL)
+        return np.nan
+    if of == "weight":
+        amounts = np.linspace(0.0, 1.0, 201)
+    else:
+        amounts = np.unique(np.round(np.concatenate([[0], np.geomspace(1, limit, 200)])))
+    accuracy = model.accuracy(**(given | {of: amounts}))
+    return float(amounts[np.flatnonzero(accuracy >= accuracy.max() - _FLAT)[0]])
+
+
+_RANGES = {
+    "n_samples": (1.0, np.inf),
+    "n_synthetic": (0.0, np.inf),
+    "weight": (0.0, 1.0),
+    "keep_rates": (0.0, 1.0),
+}
+"""Ranges of the conditions, in the order in which the functions above take them."""
+
+
+def _checked(values, scalar=False, free=None) -> dict[str, Any]:
+    """Return the conditions that are given, by name, checked."""
+    given: dict[str, Any] = {}
+    for (name, limits), value in zip(_RANGES.items(), values, strict=True):
+        if value is None:
+            continue
+        if name == free:
+            raise ValueError(f"{name}={value!r} is given, but it is what of={free!r} asks for.")
+        given[name] = _numbers(name, value, *limits)
+        pair = name == "keep_rates"
+        if pair and given[name].shape[-1:] != (2,):
+            raise ValueError(
+                f"keep_rates={value!r} must be (keep_correct, keep_incorrect), or an array of such "
+                "pairs, shape (..., 2)."
+            )
+        if scalar and given[name].ndim > pair:
+            raise ValueError(f"{name}={value!r} must be one {'pair' if pair else 'number'} here.")
+    return given
+
+
+def _numbers(name, values, low, high):
+    """Return checked finite numbers."""
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}={values!r} must be numbers.") from error
+    if not ((array >= low) & (array <= high) & np.isfinite(array)).all():
+        raise ValueError(f"{name}={values!r} must be finite numbers in [{low:g}, {high:g}].")
+    return array
 
 
 class MixReport(NamedTuple):
-    """What a fit says of its data; ``print`` it.
+    """Summary of a fit with real and synthetic rows; ``print`` it.
 
     Attributes
     ----------
@@ -59,7 +235,7 @@ class MixReport(NamedTuple):
     real_only, mix_all : float
         Predicted accuracy of real rows alone, and of all rows at weight 1.
     sources : list of SourceQuality
-        What is known of each source.
+        Estimated quality of each source.
     weights : ndarray of shape (S,)
         Weights chosen.
     value : float
@@ -101,85 +277,27 @@ class MixReport(NamedTuple):
         return "\n".join([*lines, *(f"- {line}" for line in self.advice)])
 
 
-def plan(estimator, n_synthetic, weights, verifier):
-    """Predict accuracy, as `SyntheticMixClassifier.plan` documents."""
-    model = _model(estimator)
-    present = max(estimator.n_synthetic_, 1)
-    if n_synthetic is None:
-        n_synthetic = np.unique(np.round(present * np.geomspace(0.1, 10, 9)).astype(int))
-    if weights is None:
-        weights = np.unique([0.0, _mean_weight(estimator), 1.0])
-    sizes = _vector("n_synthetic", n_synthetic, 0.0, np.inf)
-    weights = _vector("weights", weights, 0.0, 1.0)
-    pairs = None if verifier is None else _pairs(verifier)
-    if pairs is None:
-        return MixPlan(sizes, weights, model.accuracy(sizes[:, None], weights))
-    keep = (pairs[..., 0], pairs[..., 1])
-    if pairs.ndim == 1:
-        return MixPlan(sizes, weights, model.accuracy(sizes[:, None], weights, keep_rates=keep))
-    accuracy = model.accuracy(sizes[:, None, None], weights[:, None], keep_rates=keep)
-    return MixPlan(sizes, weights, accuracy)
-
-
-def optimal_n_synthetic(estimator, weight, max_n_synthetic):
-    """Return the best number, as `SyntheticMixClassifier.optimal_n_synthetic` documents."""
-    model = _model(estimator)
-    weight = _mean_weight(estimator) if weight is None else weight
-    weight = float(_vector("weight", weight, 0.0, 1.0)[0])
-    if max_n_synthetic is None:
-        max_n_synthetic = 100 * (estimator.n_real_ + estimator.n_synthetic_)
-    limit = float(_vector("max_n_synthetic", max_n_synthetic, 1.0, np.inf)[0])
-    if not np.isfinite(limit):
-        raise ValueError(f"max_n_synthetic={max_n_synthetic!r} must be finite.")
-    sizes = np.unique(np.round(np.concatenate([[0], np.geomspace(1, limit, 200)])))
-    accuracy = model.accuracy(sizes, weight)
-    return int(sizes[np.flatnonzero(accuracy >= accuracy.max() - _FLAT)[0]])
-
-
-def value_of_sample(estimator):
-    """Return real rows a synthetic row, as `SyntheticMixClassifier.value_of_sample` documents."""
-    model = _model(estimator)
-    if estimator.n_synthetic_ == 0:
-        return np.nan
-    return float((estimator.effective_sample_size_ - model.n_real) / estimator.n_synthetic_)
-
-
-def data_report(estimator):
-    """Return the report, as `SyntheticMixClassifier.data_report` documents."""
-    known = estimator._model is not None
-    return MixReport(
-        estimator.theoretical_accuracy_,
-        estimator.theoretical_accuracy_interval_,
-        estimator.real_only_accuracy_,
-        estimator.mix_all_accuracy_,
-        estimator.source_quality_,
-        estimator.synthetic_weight_,
-        value_of_sample(estimator) if known else np.nan,
-        _advice(estimator, known),
-    )
-
-
-def _advice(estimator, known):
+def advice(
+    n_real: int, gain: float, gain_std: float, weights: np.ndarray, sources: list, n_classes: int
+) -> list[str]:
     """Return what to do next."""
-    if not known:
+    if n_real == 0:
         return ["Give real rows: without them nothing can be said of accuracy."]
-    lines = []
-    if np.isnan(estimator.theoretical_accuracy_):
+    if np.isnan(gain):
         return ["Give at least 10 real rows: fewer do not show an accuracy."]
-    if not estimator.source_quality_:
+    if not sources:
         return ["There are no synthetic rows: the fit is a ridge classifier on real ones."]
-    unsure = abs(estimator.gain_) < 2 * estimator.gain_std_
-    if not estimator.synthetic_weight_.any():
-        lines.append("The synthetic rows do not help: they are left out.")
-    elif unsure:
-        lines.append(
-            f"The gain over real rows alone, {estimator.gain_:+.3f}, is within its error "
-            f"({estimator.gain_std_:.3f}): more real rows would settle it."
-        )
+    if not weights.any():
+        lines = ["The synthetic rows do not help: they are left out."]
+    elif abs(gain) < 2 * gain_std:
+        lines = [
+            f"The gain over real rows alone, {gain:+.3f}, is within its error ({gain_std:.3f}): "
+            "more real rows would settle it."
+        ]
     else:
-        lines.append(f"The synthetic rows gain {estimator.gain_:+.3f} over real rows alone.")
-    for k, source in enumerate(estimator.source_quality_, 1):
-        lines += _source_advice(k, source, len(estimator.classes_))
+        lines = [f"The synthetic rows gain {gain:+.3f} over real rows alone."]
+    for k, source in enumerate(sources, 1):
+        lines += _source_advice(k, source, n_classes)
     return lines
 
 
@@ -198,50 +316,10 @@ def _source_advice(k, source, n_classes):
         after = share * (1 - error * n_classes / (n_classes - 1)) ** 2
         verdict = "pays" if after > before else "discards more than it gains"
         lines.append(
-            f"Source {k}: pruning {verdict}: value a row {after:.2f} against {before:.2f}."
+            f"Source {k}: pruning {verdict}: value per row {after:.2f} against {before:.2f}."
         )
     if source.mean_orthogonal > 0.5 * max(abs(source.mean_scale), 0.1):
         lines.append(
             f"Source {k}: its classes are off the real ones; more rows of it soon stop helping."
         )
     return lines
-
-
-def _model(estimator):
-    """Return the fitted model, or say why there is none."""
-    if estimator._model is None or np.isnan(estimator.theoretical_accuracy_):
-        raise ValueError(
-            f"The fit has {estimator.n_real_} real rows, too few (or without any variance) to plan "
-            "with: fit at least 10 real rows first."
-        )
-    return estimator._model
-
-
-def _mean_weight(estimator):
-    """Return the mean weight of a synthetic row in the fit."""
-    sizes = [max(source.n_rows, 1) for source in estimator.source_quality_]
-    return float(np.average(estimator.synthetic_weight_, weights=sizes)) if sizes else 0.0
-
-
-def _vector(name, values, low, high):
-    """Return checked numbers as a vector."""
-    try:
-        array = np.atleast_1d(np.asarray(values, dtype=float))
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}={values!r} must be numbers.") from error
-    if array.ndim != 1 or not ((array >= low) & (array <= high)).all():
-        raise ValueError(f"{name}={values!r} must be numbers in [{low:g}, {high:g}].")
-    if name == "n_synthetic" and not np.isfinite(array).all():
-        raise ValueError(f"n_synthetic={values!r} must be finite.")
-    return array
-
-
-def _pairs(verifier):
-    """Return checked pairs (keep_correct, keep_incorrect), (2,) or (c, 2)."""
-    pairs = np.asarray(verifier, dtype=float)
-    if pairs.ndim not in (1, 2) or pairs.shape[-1] != 2 or not ((pairs >= 0) & (pairs <= 1)).all():
-        raise ValueError(
-            f"verifier={verifier!r} must be (keep_correct, keep_incorrect), or a list of such "
-            "pairs, of probabilities in [0, 1]."
-        )
-    return pairs

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._blocks import class_weights
-from ._input import RealRows, SourceRows
+from ...linalg import to_numpy
+from ...utils._dask import is_dask
+from ...utils._rows import RowJob, block_values
+from ._input import LabelledRows, SourceRows
+from ._loo_accuracy import score_temperature
+from ._search import MixProblem, in_units, solve
 from ._source_labels import (
+    ClassGeometry,
+    class_geometry,
+    class_sums,
     flip_rate,
     generator_shift,
     geometry_of_sums,
@@ -52,78 +60,182 @@ class SourceQuality(NamedTuple):
 NO_SOURCE = SourceQuality(0, 0, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
 
 
-class Judge(NamedTuple):
-    """The real rows as a measure of the synthetic ones.
+class RealReference(NamedTuple):
+    """Real rows, and the fit to them alone, by which synthetic ones are measured.
 
     Attributes
     ----------
-    geometry : ClassGeometry
-        Moments of the real rows.
-    n_features : float
-        Effective number of features.
-    feature : float
-        Variance of a feature within classes.
-    real : RealRows
+    rows : LabelledRows
         The real rows.
+    geometry : ClassGeometry
+        Their class means, and variance within classes.
+    second : float
+        Trace of the square of the covariance within classes.
     scores : ndarray of shape (n, q)
-        Their left-out scores by a fit to real rows alone.
-    intercept : ndarray of shape (q,)
-        Intercept of that fit.
-    factor : float
-        What makes its scores log-odds.
+        Their left-out scores by the fit.
+    coef, intercept : ndarray of shape (q, p), ndarray of shape (q,)
+        Its coefficients.
+    temperature : float
+        Factor that makes its scores log-odds.
     """
 
-    geometry: NamedTuple
-    n_features: float
-    feature: float
-    real: RealRows
+    rows: LabelledRows
+    geometry: ClassGeometry
+    second: float
     scores: np.ndarray
+    coef: np.ndarray
     intercept: np.ndarray
-    factor: float
+    temperature: float
 
-    def quality(self, source, measures, n_classes):
-        """Return the quality of a source, measured by the coefficients of that fit."""
-        if len(source.observed) == 0:
-            return NO_SOURCE
-        member = class_weights(source, n_classes)
-        moments = geometry_of_sums(measures.sums, measures.energy, member)
-        scores = measures.scores + self.intercept
-        ratio = moments.trace / max(self.geometry.trace, 1e-300)
-        scale = separation_ratio(
-            self.scores,
-            self.real.observed,
-            self.real.weights,
-            scores,
-            source.weights,
-            ratio,
-        )
-        logits = self.factor * scale * scores
-        logits = logits[:, 0] if scores.shape[1] == 1 else logits
-        before, keep = _flips(logits, source)
-        contrast = 1.0 - before.rate * n_classes / (n_classes - 1)
-        shift = generator_shift(self.geometry, moments, contrast)
-        leak = leak_pvalue(self.geometry, moments, self.n_features)
-        return SourceQuality(
-            len(source.observed),
-            int(source.kept.sum()),
-            before.rate,
-            before.std,
-            *keep,
-            shift[0],
-            shift[1] / np.sqrt(self.feature) if self.feature > 0 else np.nan,
-            float(ratio),
-            leak,
-        )
+    @property
+    def n_features(self) -> float:
+        """Effective number of features, nan without variance within classes."""
+        return self.geometry.trace**2 / self.second if self.second > 0 else np.nan
+
+    @property
+    def feature_variance(self) -> float:
+        """Mean variance of a feature within classes."""
+        return self.geometry.trace / self.geometry.means.shape[1]
+
+    @property
+    def effective_variance(self) -> float:
+        """Variance of an effective feature within classes, nan without any."""
+        return self.second / self.geometry.trace if self.geometry.trace > 0 else np.nan
+
+    @property
+    def signal(self) -> float:
+        """Squared norm of half the difference of the class means, or its analogue."""
+        freedom = max(len(self.geometry.shares) - 1, 1)
+        return max(self.geometry.energy(), 0.0) / freedom
+
+
+def real_reference(problem: MixProblem, scores: np.ndarray, alpha: float) -> RealReference:
+    """Describe the real rows, given their left-out scores at weight 0 and one penalty."""
+    rows = problem.real
+    temperature = score_temperature(scores, rows.codes, rows.weights)
+    X = _in_memory(rows.X)
+    geometry = class_geometry(X, rows.codes, rows.weights, problem.n_classes, rows.part)
+    second = second_trace(X, rows, geometry)
+    coef, intercept = solve(problem, np.zeros(len(problem.strata)), 0, alpha)
+    return RealReference(rows, geometry, second, scores, coef, intercept, temperature)
+
+
+class Measures(NamedTuple):
+    """What synthetic rows show of their classes, and the scores of each.
+
+    Attributes
+    ----------
+    sums : ndarray of shape (K, p)
+        Weighted sum of the rows of each class.
+    energy : float
+        Weighted sum of their squared norms.
+    scores : ndarray of shape (n, q)
+        Score of each row.
+    """
+
+    sums: np.ndarray
+    energy: float
+    scores: np.ndarray
+
+
+def source_qualities(
+    sources: Sequence[SourceRows], reference: RealReference, unit: float
+) -> tuple[list[SourceQuality], SourceQuality]:
+    """Return the quality of each source, and of all as one."""
+    n_classes = len(reference.geometry.shares)
+    measures = _measure(sources, n_classes, reference.coef, unit)
+    qualities = [_quality(s, m, reference) for s, m in zip(sources, measures, strict=True)]
+    if len(sources) > 1:
+        return qualities, _quality(_pool(sources), _joined(measures), reference)
+    return qualities, qualities[0] if qualities else NO_SOURCE
+
+
+def _measure(sources, n_classes, coef, unit):
+    """Measure the rows of sources; Dask arrays are read together, once."""
+    lazy = [source for source in sources if is_dask(source.X)]
+    jobs = [RowJob(_measured, s.X, (_class_weights(s, n_classes),), (coef, unit)) for s in lazy]
+    blocks = iter(block_values(jobs) if jobs else [])
+    return [
+        _joined(next(blocks))
+        if is_dask(source.X)
+        else _measured(_in_memory(source.X), _class_weights(source, n_classes), coef, unit)
+        for source in sources
+    ]
+
+
+def _measured(rows, member, coef, unit):
+    """Return the measures of some rows."""
+    rows = in_units(rows, unit)
+    sums, energy = class_sums(rows, member)
+    return Measures(sums, energy, np.asarray(rows @ coef.T, dtype=float))
+
+
+def _joined(parts):
+    """Return the measures of rows that come one after the other."""
+    sums, energy = sum(part.sums for part in parts), sum(part.energy for part in parts)
+    return Measures(sums, energy, np.concatenate([part.scores for part in parts]))
+
+
+def _class_weights(rows, n_classes):
+    """Return the weight of each row in the column of its class, (n, K)."""
+    return np.eye(n_classes)[rows.codes] * rows.weights[:, None]
+
+
+def _in_memory(X: Any) -> Any:
+    """Return data as an array or a sparse matrix."""
+    return X if hasattr(X, "toarray") else to_numpy(X)
+
+
+def _pool(sources):
+    """Return the rows of all sources as one, without their data."""
+    codes, weights, part, kept = (
+        np.concatenate([getattr(source, name) for source in sources])
+        for name in ("codes", "weights", "part", "kept")
+    )
+    return SourceRows(None, codes, weights, part, kept, None)
+
+
+def _quality(source: SourceRows, measures: Measures, real: RealReference) -> SourceQuality:
+    """Return the quality of a source."""
+    if len(source.codes) == 0:
+        return NO_SOURCE
+    n_classes = len(real.geometry.shares)
+    member = _class_weights(source, n_classes)
+    moments = geometry_of_sums(measures.sums, measures.energy, member, source.part)
+    scores = measures.scores + real.intercept
+    ratio = moments.trace / max(real.geometry.trace, 1e-300)
+    scale = separation_ratio(
+        real.scores, real.rows.codes, real.rows.weights, scores, source.weights, ratio
+    )
+    logits = real.temperature * scale * scores
+    before, keep = _flips(logits[:, 0] if scores.shape[1] == 1 else logits, source)
+    contrast = 1.0 - before.rate * n_classes / (n_classes - 1)
+    along, across = generator_shift(real.geometry, moments, contrast)
+    variance = real.feature_variance
+    return SourceQuality(
+        n_rows=len(source.codes),
+        n_kept=int(source.kept.sum()),
+        noise_rate=before.rate,
+        noise_rate_std=before.std,
+        keep_correct=keep[0],
+        keep_incorrect=keep[1],
+        mean_scale=along,
+        mean_orthogonal=across / np.sqrt(variance) if variance > 0 else np.nan,
+        variance_ratio=float(ratio),
+        leak_pvalue=leak_pvalue(real.geometry, moments, real.n_features),
+    )
 
 
 def _flips(logits, source):
     """Return the share of wrong labels before pruning, and the rates at which they are kept."""
     kept = source.kept
     if kept.all():
-        return flip_rate(logits, source.observed, source.weights), (1.0, 1.0)
+        return flip_rate(logits, source.codes, source.weights, source.part), (1.0, 1.0)
     share = float(source.weights @ kept / source.weights.sum())
-    left = flip_rate(logits[kept], source.observed[kept], source.weights[kept])
-    gone = flip_rate(logits[~kept], source.observed[~kept], source.weights[~kept])
+    left, gone = (
+        flip_rate(logits[some], source.codes[some], source.weights[some], source.part[some])
+        for some in (kept, ~kept)
+    )
     if share == 0:
         return gone, (0.0, 0.0)
     noise = share * left.rate + (1.0 - share) * gone.rate
@@ -136,7 +248,7 @@ def _flips(logits, source):
 def second_trace(X, real, geometry):
     """Return an unbiased estimate of tr C^2, C the covariance within classes."""
     w = real.weights / real.weights.sum()
-    means = geometry.means[real.observed]
+    means = geometry.means[real.codes]
     rows = X.toarray() if hasattr(X, "toarray") and X.shape[0] <= X.shape[1] else X
     centre = np.asarray(w @ rows).ravel()
     roots = np.sqrt(w)[:, None]
@@ -154,14 +266,3 @@ def second_trace(X, real, geometry):
     if freedom <= 2:
         return squares
     return freedom**2 / ((freedom - 1) * (freedom + 2)) * (squares - geometry.trace**2 / freedom)
-
-
-def pool(sources):
-    """Return the rows of all sources as one."""
-    return SourceRows(
-        None,
-        np.concatenate([source.observed for source in sources]),
-        np.concatenate([source.weights for source in sources]),
-        np.concatenate([source.kept for source in sources]),
-        None,
-    )

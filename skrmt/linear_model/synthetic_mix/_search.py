@@ -1,16 +1,173 @@
-"""Choose weights, threshold and penalty by leave-one-out on the real rows."""
+"""Choose weights, threshold and penalty by scores of left-out real rows."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
-from ...linalg import to_numpy
+from ...linalg import (
+    RidgeBasis,
+    coefficients,
+    get_backend,
+    is_torch,
+    loo_path,
+    ridge_basis,
+    to_numpy,
+)
+from .._input import data_unit
+from ._basis import MixSource, mix_basis
+from ._input import LabelledRows, MixRows
 from ._loo_accuracy import loo_accuracy, loo_criterion, score_margins
+from ._path import mix_coefficients, mix_loo
 
 _N_WEIGHTS = 8
+_N_THRESHOLDS = 8
 _TIE = 1e-10
+"""Relative difference of criteria below which the larger penalty and the smaller weight win."""
+
+
+class MixProblem(NamedTuple):
+    """Rows ready for the kernels, data in a unit in which squares neither overflow nor vanish.
+
+    Attributes
+    ----------
+    real : LabelledRows
+        The real rows.
+    strata : list of list of LabelledRows
+        Kept rows of each source between successive thresholds.
+    thresholds : ndarray of shape (c,)
+        Smallest score kept; minus infinity first.
+    n_classes : int
+        K.
+    total_weight : float
+        W.
+    fit_intercept : bool
+        Whether an intercept is fitted.
+    unit : float
+        What the data were divided by.
+    basis : MixBasis or RidgeBasis
+        Decomposition of all rows.
+    """
+
+    real: LabelledRows
+    strata: list
+    thresholds: np.ndarray
+    n_classes: int
+    total_weight: float
+    fit_intercept: bool
+    unit: float
+    basis: Any
+
+    def stratum_weights(self, weights: Any, cuts: Any) -> np.ndarray:
+        """Return the weight of each stratum, (g, S c), for weights of sources and thresholds."""
+        kept = np.arange(len(self.thresholds)) >= np.asarray(cuts, dtype=int)[:, None]
+        table = np.asarray(weights, dtype=float)[:, :, None] * kept[:, None, :]
+        occupied = [len(stratum.codes) > 0 for source in self.strata for stratum in source]
+        return table.reshape(len(table), -1)[:, np.array(occupied, dtype=bool)]
+
+
+def mix_problem(rows: MixRows, fit_intercept: bool) -> MixProblem:
+    """Cut the sources by their verifier scores and decompose the data."""
+    assert rows.real is not None
+    thresholds, n_classes = score_thresholds(rows.sources), len(rows.classes)
+    strata = [_strata(source, thresholds) for source in rows.sources]
+    unit = data_unit(rows.real.X)
+    real = rows.real._replace(X=in_units(rows.real.X, unit))
+    targets = signed_targets(real.codes, n_classes, real.X)
+    sources = [
+        MixSource(
+            in_units(stratum.X, unit),
+            signed_targets(stratum.codes, n_classes, stratum.X),
+            stratum.weights,
+        )
+        for source in strata
+        for stratum in source
+        if len(stratum.codes)
+    ]
+    options: dict[str, Any] = {
+        "fit_intercept": fit_intercept,
+        "total_weight": rows.total_weight,
+        "part": real.part,
+    }
+    basis: Any
+    if sources:
+        basis = mix_basis(real.X, targets, sources, real.weights, **options)
+    else:
+        weights = None if (real.weights == 1).all() else real.weights
+        basis = ridge_basis(real.X, weights, **options)
+    return MixProblem(
+        real, strata, thresholds, n_classes, rows.total_weight, fit_intercept, unit, basis
+    )
+
+
+def in_units(X, unit):
+    """Return data divided by a unit, themselves where it is 1."""
+    return X if unit == 1.0 else X * (1.0 / unit)
+
+
+def signed_targets(codes, n_classes, like):
+    """Return the targets -1/+1, (n,) or (n, K), beside the data."""
+    signs = 2.0 * codes - 1.0 if n_classes == 2 else 2.0 * np.eye(n_classes)[codes] - 1.0
+    if is_torch(like):
+        return get_backend(like).asarray(signs, like=like, dtype="float64")
+    return signs
+
+
+def stack(parts):
+    """Stack data of one kind by rows."""
+    if sparse.issparse(parts[0]):
+        return sparse.vstack(parts, format="csr")
+    if is_torch(parts[0]):
+        return get_backend(parts[0]).concatenate(parts, axis=0)
+    return np.concatenate(parts)
+
+
+def score_thresholds(sources):
+    """Return minus infinity and, where there are scores, their quantiles."""
+    scores = [source.score for source in sources if source.score is not None]
+    if not scores:
+        return np.array([-np.inf])
+    levels = np.arange(1, _N_THRESHOLDS) / _N_THRESHOLDS
+    quantiles = np.quantile(np.concatenate(scores), levels, method="inverted_cdf")
+    return np.concatenate([[-np.inf], np.unique(quantiles)])
+
+
+def _strata(source, thresholds):
+    """Return the kept rows of a source between successive thresholds."""
+    if len(thresholds) == 1 or source.score is None:
+        nothing = np.zeros(len(source.kept), dtype=bool)
+        return [source.select(source.kept)] + [source.select(nothing) for _ in thresholds[1:]]
+    place = np.searchsorted(thresholds, source.score, side="right") - 1
+    return [source.select((place == k) & source.kept) for k in range(len(thresholds))]
+
+
+def exact_scores(problem: MixProblem, alphas: np.ndarray) -> Callable:
+    """Return the function that yields exact leave-one-out scores for weights and thresholds."""
+
+    def plain(weights, cuts):
+        targets = signed_targets(problem.real.codes, problem.n_classes, problem.real.X)
+        loo = loo_path(problem.basis, targets, alphas)[0]
+        for index in range(len(weights)):
+            yield [index], loo[:, :, None]
+
+    def mixed(weights, cuts):
+        yield from mix_loo(problem.basis, problem.stratum_weights(weights, cuts), alphas)
+
+    return plain if isinstance(problem.basis, RidgeBasis) else mixed
+
+
+def solve(problem: MixProblem, weights, cut, alpha) -> tuple[np.ndarray, np.ndarray]:
+    """Return coefficients (q, p) and intercept (q,) at one point of the grid."""
+    if isinstance(problem.basis, RidgeBasis):
+        targets = signed_targets(problem.real.codes, problem.n_classes, problem.real.X)
+        coef, intercept = coefficients(problem.basis, targets, alpha)
+    else:
+        table = problem.stratum_weights([weights], [cut])
+        coef, intercept = mix_coefficients(problem.basis, table[0], alpha)
+    return to_numpy(coef), to_numpy(intercept)
 
 
 class Choice(NamedTuple):
@@ -44,7 +201,7 @@ class Search:
     ----------
     left_out : callable
         ``left_out(weights (g, S), cuts (g,))`` yields ``(indices, scores (n, q, len, k))``.
-    real : RealRows
+    real : LabelledRows
         The real rows.
     alphas : ndarray of shape (k,)
         Penalties, increasing.
@@ -52,33 +209,35 @@ class Search:
         What is minimised.
     """
 
-    def __init__(self, left_out, real, alphas, criterion):
+    def __init__(
+        self, left_out: Callable, real: LabelledRows, alphas: np.ndarray, criterion: str
+    ) -> None:
         self.left_out, self.real = left_out, real
         self.alphas, self.criterion = alphas, criterion
-        self.weights, self.cuts, self.values, self.accuracy = [], [], [], []
-        self.best = {}
+        self.weights: list[tuple] = []
+        self.cuts: list[int] = []
+        self.accuracy: list[Any] = []
+        self.best: dict[str, Choice] = {}
 
     def evaluate(self, weights, cuts, role="best"):
         """Evaluate points that have not been, and keep the best of each role."""
         done = {(*w, c) for w, c in zip(self.weights, self.cuts, strict=True)}
         points = dict.fromkeys((*map(float, w), int(c)) for w, c in zip(weights, cuts, strict=True))
-        points = [point for point in points if point not in done]
-        if not points:
+        new = [point for point in points if point not in done]
+        if not new:
             return
-        table = np.array([point[:-1] for point in points]).reshape(len(points), -1)
-        positions = np.array([point[-1] for point in points])
+        table = np.array([point[:-1] for point in new]).reshape(len(new), -1)
+        positions = np.array([point[-1] for point in new])
         first = len(self.weights)
-        self.weights += [point[:-1] for point in points]
+        self.weights += [point[:-1] for point in new]
         self.cuts += positions.tolist()
-        self.values += [None] * len(points)
-        self.accuracy += [None] * len(points)
+        self.accuracy += [None] * len(new)
         for indices, scores in self.left_out(table, positions):
             scores = to_numpy(scores).astype(float)
-            value = loo_criterion(scores, self.real.observed, self.real.weights, self.criterion)
-            margins = score_margins(scores, self.real.observed)
-            accuracy = loo_accuracy(margins, self.real.weights).accuracy
+            value = loo_criterion(scores, self.real.codes, self.real.weights, self.criterion)
+            margins = score_margins(scores, self.real.codes)
+            accuracy = loo_accuracy(margins, self.real.weights, self.real.part).accuracy
             for place, index in enumerate(indices):
-                self.values[first + index] = value[place]
                 self.accuracy[first + index] = accuracy[place]
                 self._keep(table[index], positions[index], value[place], scores[:, :, place], role)
 
@@ -98,23 +257,43 @@ class Search:
                 self.best[name] = choice._replace(scores=choice.scores.copy())
 
     @property
-    def choice(self):
+    def choice(self) -> Choice:
         """The best point."""
         return self.best["best"]
 
+    @property
+    def real_only(self) -> Choice:
+        """The best point without synthetic rows."""
+        return self.best["real"]
 
-def run_search(search, n_sources, n_cuts, synthetic_weight, size_ratio):
+    @property
+    def mix_all(self) -> Choice:
+        """The best point with every synthetic row at weight 1."""
+        return self.best.get("mix", self.best["real"])
+
+
+def run_search(
+    rows: MixRows,
+    problem: MixProblem,
+    left_out: Callable,
+    alphas: np.ndarray,
+    synthetic_weight: Any,
+    criterion: str,
+) -> Search:
     """Evaluate the grid: common weights first, then each source and the threshold in turn."""
+    search = Search(left_out, problem.real, alphas, criterion)
+    n_sources, n_cuts = len(problem.strata), len(problem.thresholds)
     ends = np.array([[0.0] * n_sources, [1.0] * n_sources])[: 2 if n_sources else 1]
     if n_sources == 0:
         search.evaluate(ends, [0])
-        return
+        return search
     if not isinstance(synthetic_weight, str):
         search.evaluate([synthetic_weight], [0])
         search.evaluate(ends, [0, 0], role=None)
         _try_cuts(search, n_cuts)
-        return
-    grid = weight_grid(size_ratio, _step(search.alphas))
+        return search
+    size_ratio = sum(source.size for source in rows.sources) / problem.real.size
+    grid = weight_grid(size_ratio, _step(alphas))
     search.evaluate(np.repeat(grid[:, None], n_sources, axis=1), np.zeros(len(grid)))
     _try_cuts(search, n_cuts)
     for _ in range(2 if n_sources > 1 else int(n_cuts > 1)):
@@ -125,6 +304,7 @@ def run_search(search, n_sources, n_cuts, synthetic_weight, size_ratio):
             search.evaluate(trials, np.full(len(grid), search.choice.cut))
         if search.choice.value >= before.value:
             break
+    return search
 
 
 def _try_cuts(search, n_cuts):
@@ -138,11 +318,15 @@ def _try_cuts(search, n_cuts):
 def weight_grid(size_ratio, step=2.15):
     """Return the weights to try, 0 and 1 among them."""
     last = _N_WEIGHTS - 2
+    # The smallest weight leaves the synthetic rows less than the weight of the real ones.
     power = 1 if size_ratio * step**-last <= 1.0 else 2
     return np.concatenate([[0.0], step ** (power * np.arange(-last, 1.0))])
 
 
 def _step(alphas):
-    """Return the ratio of successive penalties if it is between 1.6 and 3, else 2.15."""
+    """Return the ratio of successive penalties if it is between 1.6 and 3, else 2.15.
+
+    Weights in the steps of the penalties share their ratios, and with them their decompositions.
+    """
     ratio = alphas[1] / alphas[0] if len(alphas) > 1 and alphas[0] > 0 else 2.15
     return ratio if 1.6 <= ratio <= 3.0 else 2.15

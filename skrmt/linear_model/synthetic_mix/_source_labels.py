@@ -63,7 +63,7 @@ class ClassGeometry(NamedTuple):
 def separation_ratio(
     real_scores, real_observed, real_weights, scores, sample_weight, variance_ratio
 ):
-    r"""Return how much larger the log-odds of generated rows are than those of real ones."""
+    """Return how much larger the log-odds of generated rows are than those of real ones."""
     w = real_weights / real_weights.sum()
     means = np.stack(
         [
@@ -82,24 +82,23 @@ def separation_ratio(
     return float(np.clip(ratio, *_RANGE))
 
 
-def flip_rate(logits, observed, sample_weight):
-    r"""Estimate the share of wrong labels from scores that have not seen them."""
+def flip_rate(logits, observed, sample_weight, part=1.0):
+    """Estimate the share of wrong labels from scores that have not seen them."""
     if len(observed) == 0:
         return FlipRate(np.nan, np.nan)
     n_classes = 2 if logits.ndim == 1 else logits.shape[1]
-    best, highest = None, -np.inf
+    # Weights whose sum is the effective number of rows, whatever their unit.
+    weights = sample_weight * (sample_weight.sum() / (sample_weight**2 * part).sum())
+    candidates = []
     for log_factor in _LOG_FACTORS:
         own = _own_posterior(np.exp(log_factor) * logits, observed)
         slope = (1.0 - own) / (n_classes - 1) - own
-        rate = _likeliest_rate(own, slope, sample_weight)
-        value = sample_weight @ np.log(np.maximum(own + rate * slope, 1e-12))
-        value -= 0.5 * (log_factor / _FACTOR_SPREAD) ** 2
-        if value > highest:
-            best, highest = (rate, own + rate * slope, slope), value
-    rate, seen, slope = best
-    information = sample_weight @ (slope / np.maximum(seen, 1e-6)) ** 2
-    size = sample_weight.sum() ** 2 / (sample_weight**2).sum()
-    information *= size / sample_weight.sum()
+        rate = _likeliest_rate(own, slope, weights)
+        seen = own + rate * slope
+        value = weights @ np.log(np.maximum(seen, 1e-12))
+        candidates.append((value - 0.5 * (log_factor / _FACTOR_SPREAD) ** 2, rate, seen, slope))
+    _, rate, seen, slope = max(candidates, key=lambda candidate: candidate[0])
+    information = weights @ (slope / np.maximum(seen, 1e-6)) ** 2
     return FlipRate(rate, float(1.0 / np.sqrt(max(information, _TINY))))
 
 
@@ -123,10 +122,11 @@ def _likeliest_rate(own, slope, sample_weight):
     return rate
 
 
-def class_geometry(X, observed, sample_weight, n_classes):
+def class_geometry(X, observed, sample_weight, n_classes, part=1.0):
     """Return the class means and the variance within classes."""
     member = np.eye(n_classes)[observed] * sample_weight[:, None]
-    return geometry_of_sums(*class_sums(X, member), member)
+    sums, energy = class_sums(X, member)
+    return geometry_of_sums(sums, energy, member, part)
 
 
 def class_sums(X, member):
@@ -136,21 +136,21 @@ def class_sums(X, member):
     return np.asarray((X.T @ member).T, dtype=float), float(energy)
 
 
-def geometry_of_sums(sums, energy, member):
+def geometry_of_sums(sums, energy, member, part=1.0):
     """Return the class means and the variance within classes from sums over the rows."""
     weights = member.sum(1)
     total = weights.sum()
     shares = member.sum(0) / total
     means = sums / np.maximum(shares * total, _TINY)[:, None]
     within = energy / total - shares @ (means**2).sum(1)
-    size = total**2 / (weights**2).sum()
+    size = total**2 / (weights**2 * part).sum()
     freedom = max(size - (shares > 0).sum(), 1.0)
     means = np.where(shares[:, None] > 0, means - shares @ means, 0.0)
     return ClassGeometry(means, shares, float(max(within, 0.0) * size / freedom), float(size))
 
 
 def generator_shift(real, synthetic, contrast):
-    r"""Return how the class means of a generator differ from those of real rows."""
+    """Return how the class means of a generator differ from those of real rows."""
     if not abs(contrast) > _SMALLEST_SIGNAL:
         return np.nan, np.nan
     cross = float(real.shares @ (real.means * synthetic.means).sum(1)) / contrast
@@ -162,7 +162,7 @@ def generator_shift(real, synthetic, contrast):
 
 
 def leak_pvalue(real, synthetic, n_dimensions):
-    r"""Test whether a generator has seen the real rows."""
+    """Test whether a generator has seen the real rows."""
     shares = real.shares
     energy = float(shares @ (synthetic.means**2).sum(1))
     cross = float(shares @ (real.means * synthetic.means).sum(1))

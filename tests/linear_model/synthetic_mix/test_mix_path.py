@@ -40,8 +40,8 @@ def fit(X, T, weights, penalty, intercept):
     return coef, target - mean @ coef
 
 
-def refits(X, T, u, sources, omega, alpha, intercept):
-    """Return left-out scores by n dense fits."""
+def refits(X, T, u, sources, omega, alpha, intercept, part=None):
+    """Return left-out scores by n dense fits without a row, or without a part of its weight."""
     ones = [np.ones(len(s.X)) if s.sample_weight is None else s.sample_weight for s in sources]
     u = np.ones(len(X)) if u is None else u
     data = np.concatenate([X, *(s.X for s in sources)])
@@ -50,8 +50,9 @@ def refits(X, T, u, sources, omega, alpha, intercept):
     weights = np.concatenate([u, *(w * v for w, v in zip(omega, ones, strict=True))])
     scores = np.empty_like(T)
     for i in range(len(X)):
-        kept = np.arange(len(data)) != i
-        coef, b = fit(data[kept], targets[kept], weights[kept], total * alpha, intercept)
+        rest = weights.copy()
+        rest[i] *= 0.0 if part is None else 1.0 - part[i]
+        coef, b = fit(data, targets, rest, total * alpha, intercept)
         scores[i] = X[i] @ coef + b
     return scores, fit(data, targets, weights, total * alpha, intercept)
 
@@ -83,6 +84,20 @@ def test_scores_are_those_of_refits(form, intercept, n, m, p):
             got, constant = mix_coefficients(basis, omega, alpha)
             np.testing.assert_allclose(got, coef.T, rtol=1e-8, atol=1e-9)
             np.testing.assert_allclose(constant, b, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("intercept", [True, False])
+def test_a_part_of_a_row_is_left_out_as_by_refits(form, intercept):
+    X, T, u, sources = problem(9, 6, 25)
+    part = np.array([1.0, 0.5, 1 / 3, 0.1, 1.0, 0.25, 0.9, 0.01, 1.0])
+    omegas = np.array([[0.0, 0.0], [0.3, 0.3], [0.1, 0.9]])
+    basis = mix_basis(X, T, sources, u, fit_intercept=intercept, part=part, form=form)
+    scores = grid(basis, omegas, ALPHAS)
+    for g, omega in enumerate(omegas):
+        for k, alpha in enumerate(ALPHAS):
+            expected, _ = refits(X, T, u, sources, omega, alpha, intercept, part)
+            np.testing.assert_allclose(scores[:, :, g, k], expected, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("form", ["gram", "kernel"])
@@ -193,3 +208,5 @@ def test_bad_sources():
         mix_basis(X, T, [sources[0]._replace(targets=T[:2])])
     with pytest.raises(ValueError, match="positive"):
         mix_basis(X, T, [sources[0]._replace(sample_weight=np.zeros(5))])
+    with pytest.raises(ValueError, match="part must be"):
+        mix_basis(X, T, sources, part=np.zeros(6))

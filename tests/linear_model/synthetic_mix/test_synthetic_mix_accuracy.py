@@ -97,11 +97,12 @@ def test_bad_labels_are_left_out_and_good_ones_used():
     assert column(good, "gain_").mean() > 0
 
 
-def test_plan_follows_the_truth():
+def test_forecasts_follow_the_truth():
     setting = {"noise_rate": 0.3, "mean_norm": 1.5}
     models, _ = fits(setting, 12)
-    planned = np.mean([m.plan([200, 800, 8000], [0.0, 0.4]).accuracy for m in models], axis=0)
-    spread = np.std([m.plan([800], [0.4]).accuracy for m in models])
+    cells = dict(zip(("n_synthetic", "weight"), np.ix_([200, 800, 8000], [0.0, 0.4]), strict=True))
+    planned = np.mean([m.forecast(**cells).score for m in models], axis=0)
+    spread = np.std([m.forecast(n_synthetic=800, weight=0.4).score for m in models])
     for i, m in enumerate((200, 800, 8000)):
         alphas = np.geomspace(1e-3, 1e2, 30)
         truth = isotropic_mix(150, m, 60, 1.5, alpha=alphas, noise_rate=0.3, weight=0.4)
@@ -110,21 +111,55 @@ def test_plan_follows_the_truth():
     np.testing.assert_allclose(planned[:, 0], alone, atol=4 * spread / np.sqrt(12) + 0.01)
 
 
-def test_plan_shapes_and_frames():
-    models, _ = fits(SETTINGS[0], 1)
-    model = models[0]
-    plan = model.plan([10, 100, 1000], [0.1, 1.0])
-    assert plan.accuracy.shape == (3, 2)
-    better = model.plan([10, 100, 1000], [0.1, 1.0], verifier=[(1, 1), (1, 0)])
-    assert better.accuracy.shape == (3, 2, 2)
-    assert (better.accuracy[2, :, 1] > better.accuracy[2, :, 0]).all()
-    one = model.plan([1000], [1.0], verifier=(1, 0))
-    assert one.accuracy[0, 0] == pytest.approx(better.accuracy[2, 1, 1])
+def test_forecasts_broadcast():
+    (model,), _ = fits(SETTINGS[0], 1)
+    sizes, weights = np.ix_([10, 100, 1000], [0.1, 1.0])
+    forecast = model.forecast(n_synthetic=sizes, weight=weights)
+    assert forecast.score.shape == (3, 2) and np.isnan(forecast.lower).all()
+    assert list(forecast.conditions) == ["n_synthetic", "weight"]
+    rates = [(1, 1), (1, 0)]
+    better = model.forecast(
+        n_synthetic=sizes[:, :, None], weight=weights[:, :, None], keep_rates=rates
+    )
+    assert better.score.shape == (3, 2, 2)
+    assert (better.score[2, :, 1] > better.score[2, :, 0]).all()
+    one = model.forecast(n_synthetic=1000, weight=1.0, keep_rates=(1, 0))
+    assert one.score.shape == () and one.score == pytest.approx(better.score[2, 1, 1])
     pytest.importorskip("pandas")
-    assert list(plan.to_frame().columns) == ["n_synthetic", "weight", "accuracy"]
+    assert list(forecast.to_frame().columns) == [
+        "n_synthetic", "weight", "score", "lower", "upper"
+    ]  # fmt: skip
     assert len(better.to_frame()) == 12
-    assert model.optimal_n_synthetic(0.0) == 0
-    assert model.optimal_n_synthetic() > 0
+
+
+def test_forecasts_start_from_the_fit():
+    (model,), _ = fits(SETTINGS[0], 1)
+    present = {"n_samples": 150, "n_synthetic": 800, "weight": model.synthetic_weight_[0]}
+    expected = model.forecast(**present, keep_rates=model.keep_rates_).score
+    assert model.forecast().score == pytest.approx(float(expected), abs=1e-12)
+    alone = model.forecast(n_synthetic=0.0).score
+    equal = model.forecast(n_samples=model.equivalent_real_samples_, n_synthetic=0.0).score
+    assert alone < expected and equal == pytest.approx(float(expected), abs=1e-5)
+
+
+@pytest.mark.parametrize("of", ["n_samples", "n_synthetic"])
+def test_required_rows_reach_the_accuracy(of):
+    (model,), _ = fits(SETTINGS[0], 1)
+    target = float(model.forecast(**{of: [1, 300]}).score.mean())
+    needed = model.required(target, of=of)
+    reached = model.forecast(**{of: [0.98 * needed, needed]}).score
+    assert reached[0] < target <= reached[1] + 1e-9
+    assert model.required(1.0, of=of) == np.inf
+    assert model.required(0.0, of=of) == (1.0 if of == "n_samples" else 0.0)
+
+
+def test_best_amounts_are_those_of_forecasts():
+    (model,), _ = fits(SETTINGS[0], 1)
+    assert model.best(weight=0.0) == 0 and model.best() > 0
+    weights = np.linspace(0, 1, 201)
+    best = model.best(of="weight", n_synthetic=100)
+    scores = model.forecast(n_synthetic=100, weight=weights).score
+    assert best == weights[np.flatnonzero(scores >= scores.max() - 5e-4)[0]]
     text = str(model.data_report())
     assert "Synthetic source 1" in text and "wrong labels" in text
 
@@ -136,7 +171,7 @@ def test_value_of_a_sample():
     assert 0.1 < np.median(values) < 0.9
     for model in models:
         worth = 60 + 300 * model.value_of_sample()
-        assert worth == pytest.approx(model.effective_sample_size_)
+        assert worth == pytest.approx(model.equivalent_real_samples_)
 
 
 def digits(n_per_class, seed):

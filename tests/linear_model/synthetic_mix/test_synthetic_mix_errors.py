@@ -18,6 +18,9 @@ ALL_X, ALL_Y = np.concatenate([X, XS]), np.concatenate([Y, YS])
 APART = {"X_synthetic": XS, "y_synthetic": YS}
 
 
+MASKED = np.ma.masked_array(XS, mask=XS > 2)
+
+
 def nan_rows():
     bad = XS.copy()
     bad[3, 1] = np.nan
@@ -109,8 +112,14 @@ def test_no_real_rows_fits_without_a_claim():
     for name in ("theoretical_accuracy_", "gain_", "real_only_accuracy_", "model_accuracy_"):
         assert np.isnan(getattr(model, name))
     assert model.predict(X).shape == (30,)
-    with pytest.raises(ValueError, match="at least 10 real rows"):
-        model.plan()
+    assert model.regime_ == "too_few_rows" and model.n_effective_samples_ == 0
+    for call in (
+        lambda: model.forecast(weight=[0, 1]).score,
+        lambda: model.required(0.9),
+        model.best,
+    ):
+        with pytest.warns(TheoryWarning, match="at least 10 real rows"):
+            assert np.isnan(call()).all()
     assert "nothing can be said" in str(model.data_report())
     with (
         pytest.raises(ValueError, match="no synthetic row is kept"),
@@ -118,6 +127,26 @@ def test_no_real_rows_fits_without_a_claim():
         SyntheticMixClassifier(synthetic_weight=0.0).fit(
             ALL_X, ALL_Y, sample_source=np.ones(50, dtype=int)
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("X_synthetic", MASKED),
+        ("y_synthetic", np.ma.masked_array(YS, mask=YS == 3)),
+        ("keep", np.ma.masked_array(YS == 1, mask=YS == 3)),
+    ],
+)
+def test_masked_arrays_are_refused(name, values):
+    with pytest.raises(TypeError, match=f"{name} is a numpy.ma.MaskedArray"):
+        SyntheticMixClassifier(pruning="mask").fit(X, Y, **(APART | {"keep": YS} | {name: values}))
+
+
+def test_missing_synthetic_labels_are_refused():
+    labels = YS.astype(object)
+    labels[3] = None
+    with pytest.raises(ValueError, match="y_synthetic has a missing label at row 3"):
+        SyntheticMixClassifier().fit(X, Y, X_synthetic=XS, y_synthetic=labels)
 
 
 @pytest.mark.parametrize("score", [-np.inf, np.inf, 1.0])
@@ -146,25 +175,34 @@ def test_tiny_data_fit():
 
 def test_few_real_rows_make_no_claim():
     model = SyntheticMixClassifier()
-    with pytest.warns(TheoryWarning, match="effective real rows"):
-        model.fit(X[:6], Y[:6], **APART)
-    assert np.isnan(model.theoretical_accuracy_)
+    with pytest.warns(TheoryWarning, match="effective real rows") as caught:
+        model.fit(X[[*range(6), 5]], Y[[*range(6), 5]], **APART)
+    assert len(caught) == 1, "the most serious cause alone is named"
+    assert np.isnan(model.theoretical_accuracy_) and model.regime_ == "too_few_rows"
+    assert model.n_effective_samples_ == pytest.approx(49 / 9)
     np.testing.assert_array_equal(model.theoretical_accuracy_interval_, [0, 1])
 
 
 @pytest.mark.parametrize(
     ("method", "arguments", "message"),
     [
-        ("plan", {"n_synthetic": [-1]}, "n_synthetic"),
-        ("plan", {"n_synthetic": [np.inf]}, "n_synthetic"),
-        ("plan", {"weights": [1.2]}, "weights"),
-        ("plan", {"verifier": (0.5, 1.5)}, "verifier"),
-        ("plan", {"verifier": 0.5}, "verifier"),
-        ("optimal_n_synthetic", {"weight": -1}, "weight"),
-        ("optimal_n_synthetic", {"max_n_synthetic": 0}, "max_n_synthetic"),
+        ("forecast", {"n_samples": 0.5}, "n_samples"),
+        ("forecast", {"n_synthetic": [-1]}, "n_synthetic"),
+        ("forecast", {"n_synthetic": [np.inf]}, "n_synthetic"),
+        ("forecast", {"weight": [1.2]}, "weight"),
+        ("forecast", {"keep_rates": (0.5, 1.5)}, "keep_rates"),
+        ("forecast", {"keep_rates": 0.5}, "keep_rates"),
+        ("best", {"weight": -1}, "weight"),
+        ("best", {"weight": [0.1, 0.2]}, "must be one number"),
+        ("best", {"n_synthetic": 5}, "is what of='n_synthetic' asks for"),
+        ("best", {"of": "n_samples"}, "of='n_samples'"),
+        ("best", {"max_n_synthetic": 0}, "max_n_synthetic"),
+        ("required", {"score": 1.5}, "score"),
+        ("required", {"score": 0.5, "of": "weight"}, "of='weight'"),
+        ("required", {"score": 0.5, "keep_rates": [(1, 1), (1, 0)]}, "must be one pair"),
     ],
 )
-def test_bad_planning(method, arguments, message):
+def test_bad_forecasts(method, arguments, message):
     model = SyntheticMixClassifier().fit(X, Y, **APART)
     with pytest.raises(ValueError, match=message):
         getattr(model, method)(**arguments)

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skrmt.linear_model import SyntheticMixClassifier
+from skrmt.utils._compare import assert_same, fitted_state
 
 P = 8
 
@@ -158,6 +159,63 @@ def test_weights_are_repetitions():
     np.testing.assert_allclose(one.coef_, other.coef_, rtol=1e-8, atol=1e-10)
     for name in ("theoretical_accuracy_", "gain_", "noise_rate_", "alpha_", "model_accuracy_"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-7), name
+
+
+def test_the_unit_of_the_weights_changes_nothing():
+    X, y, Xs, ys = draw(noise=0.3)
+    data, labels, source = stacked(X, y, Xs, ys)
+    keep = np.random.default_rng(1).random(len(labels)) < 0.7
+    weights = np.random.default_rng(0).uniform(0.2, 2.0, len(labels))
+    fits = [
+        SyntheticMixClassifier(pruning="mask").fit(
+            data, labels, unit * weights, sample_source=source, keep=keep
+        )
+        for unit in (1.0, 1e-3, 1e3)
+    ]
+    for other in fits[1:]:
+        assert_same(fitted_state(other), fitted_state(fits[0]), 1e-8)
+        assert_same(list(other._model), list(fits[0]._model), 1e-8)
+        assert other.forecast().score == pytest.approx(float(fits[0].forecast().score), rel=1e-9)
+
+
+def test_units_of_a_discrete_table_go_out_one_at_a_time():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 6, 300)
+    y = (rng.random(300) < np.linspace(0.2, 0.8, 6)[codes]).astype(int)
+    X = np.eye(6)[codes]
+    Xs, ys = np.eye(6)[rng.integers(0, 6, 200)], rng.integers(0, 2, 200)
+    model = SyntheticMixClassifier(0.2, synthetic_weight=0.3)
+    model.fit(X, y, X_synthetic=Xs, y_synthetic=ys)
+    assert model.n_effective_samples_ == pytest.approx(300)
+    expected = left_out(X, y, Xs, ys, 0.3, 0.2, 2)[:, 0]
+    np.testing.assert_allclose(model.held_out_scores_, expected, rtol=1e-8)
+    low, high = model.theoretical_accuracy_interval_
+    assert high - low < 0.12
+
+
+def test_held_out_scores_are_those_of_the_rows_given():
+    X, y, Xs, ys = draw(n_classes=3)
+    data, labels, source = stacked(X, y, Xs, ys)
+    weights = np.ones(len(labels))
+    weights[3] = 0.0
+    order = np.random.default_rng(0).permutation(len(labels))
+    model = SyntheticMixClassifier(0.2, synthetic_weight=0.3)
+    model.fit(data[order], labels[order], weights[order], sample_source=source[order])
+    kept = np.arange(len(y)) != 3
+    expected = np.full((len(y), 3), np.nan)
+    expected[kept] = left_out(X[kept], y[kept], Xs, ys, 0.3, 0.2, 3)
+    places = order[order < len(y)]
+    np.testing.assert_allclose(model.held_out_scores_, expected[places], rtol=1e-8)
+    assert model.scores_kind_ == "exact"
+    assert model.observed_accuracy_ == model.theoretical_accuracy_
+
+
+def test_regimes():
+    X, y, Xs, ys = draw(n=200)
+    model = SyntheticMixClassifier().fit(X, y, X_synthetic=Xs, y_synthetic=ys)
+    assert model.regime_ == "detected"
+    noise = np.random.default_rng(0).integers(0, 2, len(y))
+    assert SyntheticMixClassifier().fit(X, noise).regime_ == "undetected"
 
 
 def test_sources_keep_their_order_and_their_weights():

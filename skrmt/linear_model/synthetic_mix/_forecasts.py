@@ -1,0 +1,212 @@
+"""What a classifier on real and synthetic rows predicts for other rows, weights and verifiers."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ._plan import MixModel, MixReport, advice, best_amount, forecast_mix, required_amount
+from ._quality import SourceQuality
+
+
+class ForecastMixin:
+    """Forecasts of a fitted `SyntheticMixClassifier`."""
+
+    classes_: np.ndarray
+    theoretical_accuracy_: float
+    theoretical_accuracy_interval_: np.ndarray
+    real_only_accuracy_: float
+    mix_all_accuracy_: float
+    gain_: float
+    gain_std_: float
+    synthetic_weight_: np.ndarray
+    source_quality_: list[SourceQuality]
+    n_real_: int
+    n_synthetic_: int
+    n_effective_samples_: float
+    equivalent_real_samples_: float
+    _model: MixModel | None
+
+    def forecast(self, *, n_samples=None, n_synthetic=None, weight=None, keep_rates=None):
+        """Predict the accuracy with other rows, weights and verifiers.
+
+        Parameters
+        ----------
+        n_samples : array-like, optional
+            Numbers of real rows, at least 1; those of the fit by default.
+        n_synthetic : array-like, optional
+            Numbers of synthetic rows before pruning; those of the fit by default.
+        weight : array-like, optional
+            Weights of a synthetic row, in [0, 1]; the mean one of the fit by default.
+        keep_rates : array-like of shape (..., 2), optional
+            Probabilities that another verifier keeps a right label, and a wrong one; those of the
+            fit by default. The first axes broadcast with the other conditions.
+
+        Returns
+        -------
+        Forecast
+            Accuracies at the best penalty, of the shape to which the conditions broadcast; there is
+            no band. nan with a `TheoryWarning` if the fit had too few real rows.
+
+        Raises
+        ------
+        ValueError
+            If a condition is out of its domain.
+
+        Examples
+        --------
+        >>> from skrmt.datasets import make_synthetic_mix
+        >>> from skrmt.linear_model import SyntheticMixClassifier
+        >>> data = make_synthetic_mix(100, 1000, 50, noise_rate=0.3, random_state=0)
+        >>> model = SyntheticMixClassifier()
+        >>> model = model.fit(data.X, data.y, sample_source=data.sample_source)
+        >>> model.forecast(n_synthetic=[100, 10000], weight=0.3).score.round(2)
+        array([0.9 , 0.92])
+        """
+        check_is_fitted(self)
+        conditions = n_samples, n_synthetic, weight, keep_rates
+        return forecast_mix(self._model, conditions)
+
+    def required(
+        self,
+        score,
+        *,
+        of="n_samples",
+        n_samples=None,
+        n_synthetic=None,
+        weight=None,
+        keep_rates=None,
+    ):
+        """Return how many rows it takes to reach an accuracy.
+
+        Parameters
+        ----------
+        score : float
+            The accuracy, in [0, 1].
+        of : {"n_samples", "n_synthetic"}, default="n_samples"
+            What is counted: real rows, or synthetic ones before pruning.
+        n_samples, n_synthetic, weight : float, optional
+            The other conditions, as in `forecast`.
+        keep_rates : array-like of shape (2,), optional
+            As in `forecast`.
+
+        Returns
+        -------
+        float
+            The smallest number; infinity if none is enough, nan with a `TheoryWarning` if the fit
+            had too few real rows.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of its domain, or the condition counted is given.
+
+        Examples
+        --------
+        >>> from skrmt.datasets import make_synthetic_mix
+        >>> from skrmt.linear_model import SyntheticMixClassifier
+        >>> data = make_synthetic_mix(100, 1000, 50, noise_rate=0.3, random_state=0)
+        >>> model = SyntheticMixClassifier()
+        >>> model = model.fit(data.X, data.y, sample_source=data.sample_source)
+        >>> model.required(0.91, of="n_synthetic", weight=0.3) < 10_000, model.required(1.0)
+        (True, inf)
+        """
+        check_is_fitted(self)
+        conditions = n_samples, n_synthetic, weight, keep_rates
+        return required_amount(self._model, score, of, conditions)
+
+    def best(
+        self,
+        *,
+        of="n_synthetic",
+        n_samples=None,
+        n_synthetic=None,
+        weight=None,
+        keep_rates=None,
+        max_n_synthetic=None,
+    ):
+        """Return the number or the weight of synthetic rows with the largest predicted accuracy.
+
+        Parameters
+        ----------
+        of : {"n_synthetic", "weight"}, default="n_synthetic"
+            What is chosen: the number before pruning, or the weight.
+        n_samples, n_synthetic, weight : float, optional
+            The other conditions, as in `forecast`.
+        keep_rates : array-like of shape (2,), optional
+            As in `forecast`.
+        max_n_synthetic : float, optional
+            Largest number considered; by default 100 times that of all rows given.
+
+        Returns
+        -------
+        float
+            The smallest amount, 0 included, within 0.0005 of the largest accuracy; nan with a
+            `TheoryWarning` if the fit had too few real rows.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of its domain, or the condition chosen is given.
+
+        Notes
+        -----
+        At a fixed weight accuracy may have a maximum or a minimum inside: 200 numbers on a
+        logarithmic scale, or 201 weights, are compared.
+
+        Examples
+        --------
+        >>> from skrmt.datasets import make_synthetic_mix
+        >>> from skrmt.linear_model import SyntheticMixClassifier
+        >>> data = make_synthetic_mix(100, 1000, 50, noise_rate=0.3, random_state=0)
+        >>> model = SyntheticMixClassifier()
+        >>> model = model.fit(data.X, data.y, sample_source=data.sample_source)
+        >>> model.best(weight=0.0)
+        0.0
+        """
+        check_is_fitted(self)
+        conditions = n_samples, n_synthetic, weight, keep_rates
+        if max_n_synthetic is None:
+            max_n_synthetic = max(100 * (self.n_real_ + self.n_synthetic_), 1)
+        return best_amount(self._model, of, conditions, max_n_synthetic)
+
+    def value_of_sample(self):
+        """Return how many real rows a synthetic row is worth.
+
+        Returns
+        -------
+        float
+            ``(equivalent_real_samples_ - n_effective_samples_) / n_synthetic_``; nan without
+            synthetic rows, or if the fit had too few real rows.
+        """
+        check_is_fitted(self)
+        if self.n_synthetic_ == 0:
+            return np.nan
+        return (self.equivalent_real_samples_ - self.n_effective_samples_) / self.n_synthetic_
+
+    def data_report(self):
+        """Summarise the quality of generator, verifier and labels, and what to do next.
+
+        Returns
+        -------
+        MixReport
+            Its fields hold the numbers; ``print`` shows them.
+        """
+        check_is_fitted(self)
+        return MixReport(
+            accuracy=self.theoretical_accuracy_,
+            interval=self.theoretical_accuracy_interval_,
+            real_only=self.real_only_accuracy_,
+            mix_all=self.mix_all_accuracy_,
+            sources=self.source_quality_,
+            weights=self.synthetic_weight_,
+            value=self.value_of_sample(),
+            advice=advice(
+                self.n_real_,
+                self.gain_,
+                self.gain_std_,
+                self.synthetic_weight_,
+                self.source_quality_,
+                len(self.classes_),
+            ),
+        )
