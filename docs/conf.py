@@ -38,6 +38,15 @@ nitpicky = False
 autosummary_generate = True
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
+
+
+def public_modules(package, names):
+    """Return the submodules from which users import: those that list what they give."""
+    full = [f"{package}.{name.rpartition('.')[2]}" for name in names]
+    return [name for name in full if hasattr(importlib.import_module(name), "__all__")]
+
+
+autosummary_context = {"public_modules": public_modules}
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_show_inherited_class_members = False

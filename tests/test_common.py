@@ -46,6 +46,9 @@ EXTRA_PARAMETERS: dict[str, list[dict[str, Any]]] = {
 """Name of an estimator: parameters of further instances that get scikit-learn's checks."""
 
 
+CHEAP: dict[str, dict[str, Any]] = {"TensorDeflation": {"n_restarts": 4}}
+"""Name of an estimator: parameters that save time in every instance."""
+
 REQUIRED: dict[str, dict[str, Any]] = {"HuggingFaceEncoder": {"model": "a/name"}}
 """Name of an estimator: parameters without a default."""
 
@@ -85,7 +88,7 @@ pytestmark = [
 def instances() -> list[Any]:
     """Return every estimator with its default and its extra parameters."""
     return [
-        cls(**REQUIRED.get(name, {}), **parameters)
+        cls(**REQUIRED.get(name, {}), **CHEAP.get(name, {}), **parameters)
         for name, cls in all_estimators()
         for parameters in [{}, *EXTRA_PARAMETERS.get(name, [])]
     ]

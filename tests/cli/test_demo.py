@@ -15,6 +15,14 @@ from skrmt._cli._demo import OURS, problems, run_once
 SETS = ("digits 3 vs 8", "digits 4 vs 9", "breast cancer", "all ten digits")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_penalties():
+    """Let the rivals choose among four penalties."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_demo, "PENALTIES", np.logspace(-3, 2, 4))
+        yield
+
+
 @pytest.fixture(scope="module")
 def results():
     return [run_once(problem, seed=3) for problem in problems()]
