@@ -33,7 +33,7 @@ RIDGE = "RidgeClassifierCV"
 CLEANLAB = "cleanlab, LogisticRegression"
 CLEANLAB_CV = "cleanlab, LogisticRegressionCV"
 CEILING = "RidgeClassifierCV, clean labels"
-CLAIMS = ("theoretical_accuracy_", "model_accuracy_", "loo_accuracy_")
+CLAIMS = ("theoretical_accuracy_", "model_accuracy_")
 
 
 def noise_aware(task, noise_rates="estimate"):

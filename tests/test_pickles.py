@@ -127,7 +127,7 @@ CALLS = {
     "EncoderMatcher": [("match", PAIRS.X, PAIRS.Y), ("predict_accuracy", PAIRS.X, PAIRS.Y)],
     "GaussianGenerator": [("sample", 10, 0)],
     "NextTokenModel": ["n_features_in_"],
-    "NoiseAwareLinearClassifier": [("find_label_issues",), ("accuracy_curve",)],
+    "NoiseAwareLinearClassifier": [("find_label_issues",), ("forecast",)],
     "SafetyUtilityFrontier": [("policy",)],
     "SyntheticMixClassifier": [("forecast",), ("required", 0.6), ("data_report",)],
     "TensorDeflation": [("reconstruct",)],

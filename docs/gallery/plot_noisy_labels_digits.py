@@ -3,7 +3,7 @@ Handwritten digits with wrong labels
 ====================================
 
 Some labels of real data are made wrong on purpose. `NoiseAwareLinearClassifier` sees the wrong
-labels only, and says how many there are, which ones, and how accurate it is on *clean* labels. Since
+labels only, and estimates how many there are, which ones, and how accurate it is on *clean* labels. Since
 the truth is known here, all of it can be checked.
 """
 
@@ -65,7 +65,7 @@ print(f"ridge, blind   actual    {ridge.score(X_test, y_test):.3f}")
 # -----------
 # The accuracy on clean labels is predicted for every penalty that was tried; here before any
 # relabelling, `method="threshold"`. The points are what classifiers with these penalties reach on
-# clean test rows, over eight splits; the curve is what the first of them foresees from its noisy
+# clean test rows, over eight splits; the curve is what the first of them predicts from its noisy
 # labels. Which penalty to take is decided by the leave-one-out error on the noisy labels: the largest
 # of many predictions would be too good to be true. Relabelling, above, then gains a few per cent more.
 
@@ -87,12 +87,12 @@ plt.show()
 # %%
 # The scores
 # ----------
-# Every prediction rests on the leave-one-out scores. On the left they are split by the *true* class;
+# Every prediction rests on the held-out scores. On the left they are split by the *true* class;
 # on the right by what the classifier believes, from noisy labels alone. The curves are its Gaussians,
 # the same in both.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-bins = np.linspace(model.loo_scores_.min(), model.loo_scores_.max(), 26)
+bins = np.linspace(model.held_out_scores_.min(), model.held_out_scores_.max(), 26)
 ScoreDistributionDisplay.from_estimator(model, y_clean=y_clean, bins=bins, ax=axes[0])
 ScoreDistributionDisplay.from_estimator(model, bins=bins, ax=axes[1])
 axes[0].set_title("By the true class", loc="left")
@@ -128,7 +128,7 @@ plt.show()
 # More and more wrong labels
 # --------------------------
 # Two other digits, at every level of noise: what is predicted from noisy labels (line: mean over the
-# splits; band: mean ends of the 95 % intervals), what comes true on clean test rows, and what
+# splits; band: mean ends of the 95 % intervals), what is reached on clean test rows, and what
 # `RidgeClassifierCV` makes of the same labels. A nine is mislabelled three times as often as a four,
 # so that near 30 % the nines labelled 4 are almost as many as those labelled 9.
 

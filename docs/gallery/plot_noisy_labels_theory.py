@@ -2,7 +2,7 @@
 Noisy labels: theory against simulation
 =======================================
 
-The theory of learning with noisy labels is about large data, yet its numbers come true at a few
+The theory of learning with noisy labels is about large data, yet its numbers are right at a few
 hundred rows. Here two Gaussian classes are drawn again and again, and classifiers trained on their
 noisy labels are measured on fresh, clean data: points are means over draws, with bars of one standard
 deviation. The curves are the theory. No curve was fitted to the points.

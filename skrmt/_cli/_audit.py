@@ -65,12 +65,12 @@ class Audit(NamedTuple):
 
     @property
     def prospects(self):
-        """Accuracy with twice the rows, and with every label right; None where nobody knows."""
+        """Accuracy with twice the rows, and with every label right; None where the fit is vague."""
         trusted = self.model.regime_ in ("detected", "misfit") and len(self.model.classes_) == 2
         if not trusted:
             return None
-        more = self.model.accuracy_curve(n_samples=2 * self.model.n_effective_samples_)
-        return float(more), float(self.model.accuracy_curve(cleaned_fraction=1.0))
+        more = self.model.forecast(n_samples=2 * self.model.n_effective_samples_)
+        return float(more.score), float(self.model.forecast(cleaned_fraction=1.0).score)
 
 
 def run_audit(

@@ -100,14 +100,14 @@ def _draw_prospects(ax, audit):
     sizes = np.geomspace(present / 4, 8 * present, 13)
     ax.plot(
         sizes,
-        model.accuracy_curve(n_samples=sizes),
+        model.forecast(n_samples=sizes).score,
         color=COLOURS[0],
         linewidth=2.2,
         label="labels as noisy as now",
     )
     ax.plot(
         sizes,
-        model.accuracy_curve(n_samples=sizes, cleaned_fraction=1.0),
+        model.forecast(n_samples=sizes, cleaned_fraction=1.0).score,
         color=COLOURS[2],
         linewidth=2.2,
         linestyle=(0, (5, 2)),

@@ -1,4 +1,4 @@
-"""Fits whose warnings become notes, and what a fit says in plain words."""
+"""Fits whose warnings become notes, and the regimes of a fit in plain words."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ REGIMES = {
     "detected": "The theory holds: within each class the scores follow the law it assumes.",
     "misfit": "Within classes the scores are not Gaussian, as the theory assumes: the prediction "
     "leans on the observed labels instead, and its interval is wider.",
-    "noise_unidentified": "These data say little of how many labels are wrong: the rates are "
-    "vague and the interval is wide. More rows would help, or rates that you know.",
-    "undetected": "The columns do not tell the classes apart: all these numbers are guesses. Give "
+    "ambiguous": "Few and many wrong labels explain these data about as well: the rates are vague "
+    "and the interval is wide. More rows would help, or rates that you know.",
+    "undetected": "The columns do not separate the classes: all these numbers are guesses. Give "
     "more rows or other columns.",
+    "too_few_rows": "There are too few rows to predict an accuracy. Give more.",
 }
 
 BRIEFLY = {
     "detected": "the theory holds",
     "misfit": "not Gaussian: wider interval",
-    "noise_unidentified": "noise unclear: wide interval",
-    "undetected": "classes not told apart",
+    "ambiguous": "noise unclear: wide interval",
+    "undetected": "classes not separated",
+    "too_few_rows": "too few rows: nothing predicted",
 }
 
 

@@ -204,7 +204,7 @@ def flip_labels(y, noise_matrix, random_state=None):
 
 
 def _flip_codes(codes, transition, rng):
-    """Draw observed class numbers, one uniform number a row."""
+    """Draw observed class numbers, one uniform number per row."""
     n_classes = len(transition)
     order = (np.arange(n_classes)[:, None] + 1 + np.arange(n_classes)) % n_classes
     levels = np.cumsum(np.take_along_axis(transition, order, axis=1), axis=1)

@@ -116,7 +116,7 @@ class ScoreDistributionDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted classifier with `loo_scores_`, `score_means_` and `label_posterior_`, or a
+            A fitted classifier with `held_out_scores_`, `score_means_` and `label_posterior_`, or a
             pipeline or search that ends in one.
         y_clean : array-like of shape (n_samples,), default=None
             True classes of the training rows, if they are known. Where it is None, a row counts
@@ -146,7 +146,7 @@ class ScoreDistributionDisplay:
         """
         scores, means, variances, prior, classes, membership = fitted_attributes(
             estimator,
-            "loo_scores_",
+            "held_out_scores_",
             "score_means_",
             "score_variances_",
             "class_prior_",
@@ -267,14 +267,14 @@ class ScoreDistributionDisplay:
         self.threshold_ = self.ax_.axvline(
             0, color=COLOURS["black"], linewidth=1.2, linestyle="--", label="decision threshold"
         )
-        self.ax_.set(xlabel="Leave-one-out score (decision function)", ylabel="Density")
+        self.ax_.set(xlabel="Held-out score (decision function)", ylabel="Density")
         handles = [*self.histograms_, _theory_handle(), self.threshold_]
         self.ax_.legend(handles=handles, frameon=False)
 
     def _label_panels(self, axes, own_figure):
         """Write axis labels, names of the classes, and the legend in the first panel."""
         self.threshold_ = None
-        xlabel, ylabel = "Leave-one-out score of the class", "Density, given the class"
+        xlabel, ylabel = "Held-out score of the class", "Density, given the class"
         for axis, name in zip(axes, self.classes, strict=True):
             axis.set_title(f"{name}", fontsize="medium")
             if not own_figure:

@@ -112,7 +112,7 @@ def test_compressed_csv_and_encoding(run, small, tmp_path):
 def test_dropped_columns_are_not_used(small):
     audit = audit_table(small, "label", drop=["a", "b"])
     assert audit.features.X.shape == (80, 1)
-    assert audit.model.regime_ in ("undetected", "noise_unidentified")
+    assert audit.model.regime_ in ("undetected", "ambiguous")
     assert {"a", "b"} <= set(audit.suspicious.columns)
 
 
@@ -216,5 +216,5 @@ def test_labels_that_no_column_explains(run, tmp_path):
     assert "unknown" in report_html(audit)
     frame.to_csv(tmp_path / "t.csv", index=False)
     _, text, _ = run("audit", tmp_path / "t.csv", "--target", "label", "--report", "none")
-    assert "do not tell the classes apart" in " ".join(text.split())
+    assert "do not separate the classes" in " ".join(text.split())
     assert "This list, too, is a guess." in " ".join(text.split())

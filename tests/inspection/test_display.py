@@ -109,7 +109,7 @@ def test_estimator_is_not_modified(display, binary):
 @every_display
 def test_torch_attributes(display, binary):
     torch = pytest.importorskip("torch")
-    binary.loo_scores_ = torch.as_tensor(binary.loo_scores_)
+    binary.held_out_scores_ = torch.as_tensor(binary.held_out_scores_)
     binary.label_posterior_ = torch.as_tensor(binary.label_posterior_)
     binary.coef_ = torch.tensor(binary.coef_, requires_grad=True)
     display.from_estimator(binary)

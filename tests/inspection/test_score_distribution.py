@@ -18,7 +18,7 @@ def test_histograms_are_weighted_by_the_posterior(binary):
     for k, patch in enumerate(display.histograms_):
         values, edges = histogram(patch)
         expected, _ = np.histogram(
-            binary.loo_scores_, bins, weights=binary.label_posterior_[:, k] / 500
+            binary.held_out_scores_, bins, weights=binary.label_posterior_[:, k] / 500
         )
         np.testing.assert_array_equal(edges, bins)
         np.testing.assert_allclose(values * np.diff(bins), expected)
@@ -59,7 +59,7 @@ def test_sample_weight_counts_rows(binary):
     weight = rng.integers(0, 4, size=500)
     bins = np.linspace(-3, 4, 12)
     weighted = ScoreDistributionDisplay.from_estimator(binary, sample_weight=weight, bins=bins)
-    binary.loo_scores_ = np.repeat(binary.loo_scores_, weight)
+    binary.held_out_scores_ = np.repeat(binary.held_out_scores_, weight)
     binary.label_posterior_ = np.repeat(binary.label_posterior_, weight, axis=0)
     repeated = ScoreDistributionDisplay.from_estimator(binary, bins=bins)
     for one, other in zip(weighted.histograms_, repeated.histograms_, strict=True):
@@ -67,7 +67,7 @@ def test_sample_weight_counts_rows(binary):
 
 
 def test_column_of_scores(binary):
-    binary.loo_scores_ = binary.loo_scores_[:, None]
+    binary.held_out_scores_ = binary.held_out_scores_[:, None]
     assert len(ScoreDistributionDisplay.from_estimator(binary).lines_) == 2
 
 

@@ -1,4 +1,4 @@
-"""Dense, slow twins of the kernels: one solve per row and explicit double sums."""
+"""Dense, slow twins of the kernels: one solve per row."""
 
 from types import SimpleNamespace
 
@@ -30,24 +30,9 @@ def loo(X, w, t, alpha, total_weight, fit_intercept):
     return scores
 
 
-def sensitivity(X, w, alpha, fit_intercept):
-    """Matrix A of the scores f = A t, read from refits on the unit vectors."""
-    columns = [loo(X, w, e, alpha, w.sum(), fit_intercept) for e in np.eye(len(X))]
-    return np.stack(columns, axis=1)
-
-
-def onsager(X, w, previous, current, slopes, fit_intercept):
-    """The double sum over the sensitivities, the own target left out."""
-    first = sensitivity(X, w, previous, fit_intercept)
-    second = sensitivity(X, w, current, fit_intercept)
-    paths = second * first.T
-    np.fill_diagonal(paths, 0.0)
-    return np.tensordot(paths, slopes, axes=1)
-
-
 @pytest.fixture(scope="session")
 def naive():
-    return SimpleNamespace(ridge=ridge, loo=loo, sensitivity=sensitivity, onsager=onsager)
+    return SimpleNamespace(ridge=ridge, loo=loo)
 
 
 @pytest.fixture(

@@ -1,9 +1,9 @@
-"""Linear classification with noisy labels, tuned and judged by theory."""
+"""Linear classification with noisy labels."""
 
 from __future__ import annotations
 
 import numbers
-import warnings
+from bisect import bisect_left
 from typing import NamedTuple
 
 import numpy as np
@@ -11,14 +11,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ...exceptions import TheoryWarning
 from ...linalg import ridge_basis, to_numpy
 from ...utils._checks import check_sample_weight
 from ...utils._dask import to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
+from ...utils._forecast import first_reaching, unbanded
+from ...utils._merging import COPIES, merge_rows
+from ...utils._regimes import regime
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import Interval, StrOptions, _fit_context
+from ...utils._warnings import warn, warn_first
 from .._input import (
     check_new_data,
     check_training_data,
@@ -29,11 +32,55 @@ from .._input import (
     linear_scores,
     penalty_grid,
 )
-from ._accuracy_curve import accuracy_curve
-from ._fit import fit_noise_aware
-from ._options import distinct_rows, label_data
+from ._fit import (
+    TEST_LEVEL,
+    class_decision,
+    clean_accuracy,
+    gaussian_p_value,
+    label_noise,
+    label_posterior,
+    linear_form,
+    observed_accuracy,
+    score_moments,
+)
+from ._labels import frequencies_contradict, read_labels, rows_of
+from ._prediction import (
+    accuracy_forecaster,
+    accuracy_path,
+    forecast_accuracy,
+    gaussian_classes,
+    model_accuracy,
+    noise_matrices,
+)
+from ._rounds import perturbed_fit, relabelled_fit
 
-_PER_ROW = ("loo_scores_", "label_posterior_", "label_quality_")
+_FEWEST_ROWS = 10
+"""Effective rows below which no accuracy is predicted: five a class show no law of scores."""
+
+_VAGUE_RATE = 0.1
+"""Standard deviation of a noise rate from which two explanations of the labels fit."""
+
+_TOO_FEW = (
+    f"There are fewer than {_FEWEST_ROWS} effective rows (`n_effective_samples_`): no accuracy is "
+    "predicted. Give more rows."
+)
+_CONTRADICTION = (
+    "The observed frequencies of the classes are such that the given noise_rates cannot produce "
+    "them for any class_prior: the nearest possible `class_prior_` is used. Correct noise_rates, "
+    "or let them be estimated."
+)
+_UNDETECTED = (
+    "The scores do not separate the classes: the plain ridge classifier is returned, and its "
+    "theoretical accuracy is that of a guess. Give more rows or other features."
+)
+_MISFIT = (
+    "The held-out scores are not Gaussian within classes (`model_fit_pvalue_`): the theoretical "
+    "accuracy leans on the observed labels and its interval is widened."
+)
+_AMBIGUOUS = (
+    "The noise rates are known only vaguely (`noise_rates_std_`): the interval of the theoretical "
+    "accuracy is wide. Give noise_rates if they are known, or more rows."
+)
 
 
 class LabelIssues(NamedTuple):
@@ -52,7 +99,7 @@ class LabelIssues(NamedTuple):
 
 
 class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
-    r"""Ridge classifier for noisy labels that knows its accuracy on clean ones.
+    r"""Ridge classifier for noisy labels that predicts its accuracy on clean ones.
 
     It estimates how noisy the labels are, fits the classifier that is best under that noise, and
     predicts from the training data alone how accurate it is on fresh, clean data.
@@ -67,8 +114,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         The exact leave-one-out squared error on the noisy labels chooses. ``np.inf`` is the limit
         in which the coefficients are the class-mean difference.
     noise_rates : "estimate", None, float or array-like of shape (K,) or (K, K), default="estimate"
-        How often labels are wrong: estimated, never (None), a rate for all classes, one rate for
-        each class (in the order of `classes_`), or the noise matrix
+        How often labels are wrong: estimated, never (None), a rate for all classes, one rate per
+        class (in the order of `classes_`), or the noise matrix
         ``T[k, l] = P(observed l | true k)``. For K > 2 wrong labels at given rates are uniform
         over the other classes.
     method : {"soft", "threshold", "lpc"}, default="soft"
@@ -87,8 +134,6 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Frequencies of the true classes, where they are known.
     device : str, optional
         Torch device ("cpu", "cuda", "cuda:1") on which NumPy input is computed.
-    random_state : int, RandomState instance or None, default=None
-        Kept for compatibility with model selection: the fit is deterministic.
 
     Attributes
     ----------
@@ -121,9 +166,11 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         95 % interval of it.
     theoretical_accuracy_path_ : ndarray of shape (k,)
         The same for each of `alphas_`, given the targets of the last fit.
-    loo_accuracy_ : float
-        Accuracy of leave-one-out predictions on clean labels, unmixed with no law assumed; nan
-        where the labels say too little of the classes.
+    observed_accuracy_ : float
+        Accuracy on fresh data with labels as noisy as those given: share of the held-out scores
+        that predict the observed label.
+    observed_accuracy_interval_ : ndarray of shape (2,)
+        95 % interval of it.
     model_accuracy_ : float
         Accuracy that theory gives to this method at `alpha_` for isotropic Gaussian classes with
         the estimated signal and noise.
@@ -136,22 +183,24 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Whether the scores pass a test, at 1 %, of the Gaussian law fitted to them.
     model_fit_pvalue_ : float
         p-value of that test.
-    regime_ : {"detected", "noise_unidentified", "misfit", "undetected", "too_few_rows"}
-        Whether the theory holds: "noise_unidentified" if the noise rates are known to no better
-        than 0.1, "misfit" if the test fails, "undetected" if the scores do not tell the classes
-        apart, "too_few_rows" below 10 effective rows (accuracies are then nan).
+    regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
+        "too_few_rows" below 10 effective rows (accuracies are then nan), "undetected" if the
+        scores do not separate the classes, "misfit" if `model_fit_` is False, "ambiguous" if a
+        noise rate is known to no better than 0.1; see :term:`regime`.
     score_means_ : ndarray of shape (2,) or (K, K)
         Mean decision function of each class on fresh data.
     score_variances_ : ndarray of shape (2,) or (K, K)
         Its variance within each class.
-    loo_scores_ : ndarray of shape (n,) or (n, K)
-        Leave-one-out decision function of the training rows.
+    held_out_scores_ : ndarray of shape (n,) or (n, K)
+        Decision function of each training row by the fit without it.
+    scores_kind_ : {"exact"}
+        How they were made: by the closed form of leave-one-out, for any `n_relabel`.
     label_posterior_ : ndarray of shape (n, K)
-        Probability of each true class given the leave-one-out score and the observed label.
+        Probability of each true class given the held-out score and the observed label.
     label_quality_ : ndarray of shape (n,)
         Probability that the observed label is right.
     n_effective_samples_ : float
-        ``(sum w)^2 / sum w^2`` over distinct rows: the n of the theory.
+        ``(sum w)^2 / sum w^2`` over what is left out together: the n of theory and intervals.
     n_iter_ : int
         Rounds of relabelling kept.
     n_features_in_ : int
@@ -176,15 +225,18 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    A leave-one-out score does not depend on the observed label of its own row given the true
+    A held-out score does not depend on the observed label of its own row given the true
     class. Its law given that label is therefore a mixture of the laws of both classes in
     proportions that the noise rates fix, and fitting that mixture yields the laws, hence the best
     threshold, the accuracy on clean data and, through its shape, the rates themselves.
 
     One eigendecomposition of the smaller Gram matrix serves every penalty and every round:
-    ``O(n p min(n, p) + min(n, p)^3)``, and O(n r) a penalty or target, r the rank. Memory: at most
-    two copies of X and ``min(n, p)^2`` numbers. Rows that are identical, label included, count as
-    one row with the sum of their weights and are left out together.
+    ``O(n p min(n, p) + min(n, p)^3)``, and O(n r) per penalty or target, r the rank. Memory: at
+    most two copies of X and ``min(n, p)^2`` numbers.
+
+    Rows that are identical, label included, are one row with the sum of their weights. In a table
+    of few distinct rows, such as one-hot columns, each unit of weight is an observation and is
+    left out alone; elsewhere identical rows are copies, which are left out together.
 
     References
     ----------
@@ -196,12 +248,15 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     >>> from skrmt.linear_model import NoiseAwareLinearClassifier
     >>> X, y, clean = make_noisy_mixture(600, 50, noise_rates=(0.2, 0.3), random_state=0)
     >>> model = NoiseAwareLinearClassifier().fit(X, y)
-    >>> low, high = model.theoretical_accuracy_interval_
-    >>> bool(low < model.score(X, clean) < high)
-    True
+    >>> model.theoretical_accuracy_
+    0.97
+    >>> model.score(X, clean)
+    0.98
+    >>> model.observed_accuracy_
+    0.737
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "alpha": [StrOptions({"auto"}), numbers.Real, "array-like"],
         "noise_rates": [StrOptions({"estimate"}), numbers.Real, "array-like", None],
         "method": [StrOptions({"soft", "threshold", "lpc"})],
@@ -210,7 +265,6 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         "fit_intercept": [StrOptions({"auto"}), "boolean"],
         "class_prior": ["array-like", None],
         "device": [str, None],
-        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -224,7 +278,6 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         fit_intercept="auto",
         class_prior=None,
         device=None,
-        random_state=None,
     ):
         self.alpha = alpha
         self.noise_rates = noise_rates
@@ -234,7 +287,6 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         self.fit_intercept = fit_intercept
         self.class_prior = class_prior
         self.device = device
-        self.random_state = random_state
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
@@ -244,17 +296,17 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, sparse matrix, torch tensor or dask array of shape (n, n_features)
-            The data. float32 is kept. A Dask array is chunked by rows and fitted where its blocks
-            are; with as many features as rows it is read into memory.
+            The data. float32 is kept. A Dask array is chunked by rows and fitted on the workers
+            that hold its blocks; with as many features as rows it is read into memory.
         y : array-like of shape (n,)
             Observed labels, numbers or strings, of at least two classes.
         sample_weight : array-like of shape (n,), optional
             Weights: a row of weight 2 is the same as that row twice.
         sample_noise : array-like of shape (n,) or (n, K), optional
-            Rate at which the label of each row is wrong, whatever or for each true class; it
+            Rate at which the label of each row is wrong, one or per true class; it
             replaces `noise_rates`.
         label_distribution : array-like of shape (n, K), optional
-            Probabilities of the true classes of each row, from annotators say; it replaces
+            Probabilities of the true classes of each row, such as shares of annotators; it replaces
             `noise_rates`. `y` then only names the classes: the observed label of a row is its
             likeliest class.
 
@@ -268,55 +320,125 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         self.classes_, observed = encode_labels(y, weights)
         check_classification_targets(y)
         kept = weights > 0
-        data, messages = label_data(
-            self,
+        labels = read_labels(
             observed[kept],
             weights[kept],
-            _rows("sample_noise", sample_noise, kept),
-            _rows("label_distribution", label_distribution, kept),
+            len(self.classes_),
+            self.noise_rates,
+            self.class_prior,
+            rows_of("sample_noise", sample_noise, kept),
+            rows_of("label_distribution", label_distribution, kept),
         )
-        rows, repeats = distinct_rows(X if kept.all() else take_rows(X, kept), data)
-        unit = data_unit(rows.X)
+        seen = X if kept.all() else take_rows(X, kept)
+        rows = merge_rows(seen, labels.contents(), labels.weights)
+        labels = labels.merged(rows)
+        distinct = seen if rows.origin is None else seen[rows.first]
+        unit = data_unit(distinct)
         basis = ridge_basis(
-            rows.X if unit == 1.0 else rows.X * (1.0 / unit),
-            None if np.ptp(rows.data.weights) == 0 else rows.data.weights,
+            distinct if unit == 1.0 else distinct * (1.0 / unit),
+            None if np.ptp(labels.weights) == 0 else labels.weights,
             fit_intercept=self._uses_intercept(),
+            part=labels.part,
         )
         alphas = penalty_grid(self.alpha, basis, unit)
-        fitted, more = fit_noise_aware(self, basis, rows.data, alphas)
-        fitted["coef_"] = fitted["coef_"] / unit
-        fitted |= {name: fitted[name] * unit**2 for name in ("alpha_", "alphas_")}
-        vars(self).update(fitted)
-        self._spread_rows(rows.origin)
-        if not kept.all():
-            self._insert_unweighted(X, observed, kept)
-        messages = messages + repeats + more
-        if messages:
-            warnings.warn(" ".join(messages), TheoryWarning, stacklevel=2)
+        self.perturbation_ = np.full(2, np.nan)
+        if self.method == "lpc":
+            fit, self.perturbation_ = perturbed_fit(basis, labels, alphas, self.perturbation)
+        else:
+            n_relabel = self.n_relabel if self.method == "soft" else 0
+            fit = relabelled_fit(basis, labels, alphas, n_relabel)
+        fixed = self.method == "lpc" or not fit.state.separated
+        decision = class_decision(fit, labels, fixed)
+        coef, self.intercept_ = linear_form(basis, fit, alphas[fit.alpha_index], decision)
+        self.coef_ = coef / unit
+        self.alphas_ = alphas * unit**2
+        self.alpha_ = float(self.alphas_[fit.alpha_index])
+        self.threshold_ = decision.threshold
+        self.n_iter_ = fit.n_iter
+        self.class_prior_ = fit.state.prior
+        self.n_effective_samples_ = labels.size
+        self._assign_rows(X, observed, kept, rows, labels, fit, decision)
+        self._assign_accuracy(basis, alphas, labels, fit, decision, fixed)
+        complaints = {
+            _TOO_FEW: self.regime_ == "too_few_rows",
+            _CONTRADICTION: frequencies_contradict(labels),
+            _UNDETECTED: self.regime_ == "undetected",
+            _MISFIT: self.regime_ == "misfit",
+            _AMBIGUOUS: self.regime_ == "ambiguous",
+            COPIES: rows.kind == "copies",
+        }
+        warn_first([text for text, applies in complaints.items() if applies])
         return self
-
-    def _spread_rows(self, origin):
-        """Give every row the values of the distinct row to which it belongs."""
-        if origin is not None:
-            for name in _PER_ROW:
-                setattr(self, name, getattr(self, name)[origin])
-
-    def _insert_unweighted(self, X, observed, kept):
-        """Give the rows of weight 0 the values that the fit without them predicts."""
-        scores = to_numpy(to_local(linear_scores(self, X)))
-        posterior = class_probabilities(scores)
-        known = observed >= 0
-        posterior[known] *= np.maximum(self.noise_matrix_.T[observed[known]], 1e-12)
-        posterior = np.maximum(posterior, 1e-300)
-        posterior /= posterior.sum(1, keepdims=True)
-        quality = np.where(known, posterior[np.arange(len(observed)), observed], np.nan)
-        for name, values in zip(_PER_ROW, (scores, posterior, quality), strict=True):
-            values[kept] = getattr(self, name)
-            setattr(self, name, values)
 
     def _uses_intercept(self):
         """Return whether an intercept is fitted."""
         return self.method != "lpc" if self.fit_intercept == "auto" else bool(self.fit_intercept)
+
+    def _assign_rows(self, X, observed, kept, rows, labels, fit, decision):
+        """Assign the noise of the labels, and what is known of each given row."""
+        scores = decision.apply(fit.scores)
+        posterior = label_posterior(scores, fit.state.likelihood)
+        self.noise_matrix_, self.noise_rates_std_ = label_noise(fit.state, labels, posterior)
+        self.noise_rates_ = 1.0 - np.diag(self.noise_matrix_)
+        self.scores_kind_ = "exact"
+        self.held_out_scores_ = rows.spread(scores)
+        self.label_posterior_ = rows.spread(posterior)
+        codes = rows.spread(labels.observed)
+        if not kept.all():
+            # A row of weight 0 is in no fit: the one fit leaves it out.
+            others = ~kept
+            scores = to_numpy(to_local(linear_scores(self, take_rows(X, others)))).astype(float)
+            seen = observed[others, None] >= 0
+            likelihood = np.where(seen, self.noise_matrix_.T[observed[others]], 1.0)
+            posterior = label_posterior(scores, likelihood)
+            self.held_out_scores_ = _interleave(kept, self.held_out_scores_, scores)
+            self.label_posterior_ = _interleave(kept, self.label_posterior_, posterior)
+            codes = _interleave(kept, codes, observed[others])
+        quality = self.label_posterior_[np.arange(len(codes)), codes]
+        self.label_quality_ = np.where(codes >= 0, quality, np.nan)
+
+    def _assign_accuracy(self, basis, alphas, labels, fit, decision, fixed):
+        """Assign the accuracies, and whether the theory behind them holds."""
+        scores, lpc_weights = decision.apply(fit.scores), None
+        if self.method == "lpc":
+            lpc_weights = self.perturbation_
+        self.score_means_, self.score_variances_ = score_moments(fit, labels, decision)
+        self.model_fit_pvalue_ = gaussian_p_value(fit, labels)
+        self.model_fit_ = self.model_fit_pvalue_ >= TEST_LEVEL
+        self.regime_ = regime(
+            too_few_rows=labels.size < _FEWEST_ROWS,
+            undetected=not fit.state.separated,
+            misfit=not self.model_fit_,
+            ambiguous=bool(np.nanmax(self.noise_rates_std_, initial=0.0) > _VAGUE_RATE),
+        )
+        classes = gaussian_classes(basis, fit.state, labels)
+        self.snr_ = classes.norm
+        if self.regime_ == "too_few_rows":
+            self.observed_accuracy_ = self.theoretical_accuracy_ = np.nan
+            self.model_accuracy_ = self.bayes_accuracy_ = np.nan
+            self.observed_accuracy_interval_ = np.full(2, np.nan)
+            self.theoretical_accuracy_interval_ = np.full(2, np.nan)
+            self.theoretical_accuracy_path_ = np.full(len(alphas), np.nan)
+            return
+        self.observed_accuracy_, self.observed_accuracy_interval_ = observed_accuracy(
+            scores, labels
+        )
+        estimate = clean_accuracy(fit, labels, decision, fixed, self.model_fit_pvalue_)
+        self.theoretical_accuracy_ = estimate.accuracy
+        self.theoretical_accuracy_interval_ = estimate.interval
+        self.theoretical_accuracy_path_ = accuracy_path(
+            basis, fit, labels, alphas, estimate.accuracy
+        )
+        self.model_accuracy_, self.bayes_accuracy_ = model_accuracy(
+            classes,
+            labels,
+            self.class_prior_,
+            self.noise_matrix_,
+            alphas[fit.alpha_index],
+            fit.n_iter,
+            lpc_weights,
+            basis.fit_intercept,
+        )
 
     def decision_function(self, X):
         """Compute the log-odds of the true class.
@@ -402,7 +524,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         order = order[wrong[order] >= threshold]
         return LabelIssues(order, wrong[order])
 
-    def accuracy_curve(self, *, n_samples=None, noise_rates=None, cleaned_fraction=None):
+    def forecast(self, *, n_samples=None, noise_rates=None, cleaned_fraction=None):
         """Predict the accuracy with more data, other noise, or cleaned labels.
 
         Parameters
@@ -413,12 +535,13 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             Rates of wrong labels of each class, in the order of `classes_`; the present ones by
             default.
         cleaned_fraction : array-like, optional
-            Share of the rows, chosen at random, whose labels are put right; 0 by default.
+            Share of the rows, chosen at random, whose labels are corrected; 0 by default.
 
         Returns
         -------
-        float or ndarray
-            Accuracies on clean data, of the shape to which the arguments broadcast.
+        Forecast
+            Accuracies on clean data, without a band. They are nan, with a TheoryWarning, where
+            `theoretical_accuracy_` is.
 
         Raises
         ------
@@ -436,14 +559,116 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         --------
         >>> from skrmt.datasets import make_noisy_mixture
         >>> from skrmt.linear_model import NoiseAwareLinearClassifier
-        >>> X, y, clean = make_noisy_mixture(600, 50, noise_rates=(0.2, 0.3), random_state=0)
-        >>> model = NoiseAwareLinearClassifier().fit(X, y)
-        >>> fewer, present, more = model.accuracy_curve(n_samples=[200, 600, 5000])
-        >>> bool(fewer < present < more)
-        True
+        >>> X, y, clean = make_noisy_mixture(
+        ...     600, 50, mean_norm=1.5, noise_rates=(0.2, 0.3), random_state=0)
+        >>> model = NoiseAwareLinearClassifier(noise_rates=(0.2, 0.3)).fit(X, y)
+        >>> model.forecast(n_samples=[200, 600, 5000]).score.round(3)
+        array([0.888, 0.902, 0.908])
         """
         check_is_fitted(self)
-        return accuracy_curve(self, n_samples, noise_rates, cleaned_fraction)
+        given = {
+            "n_samples": n_samples,
+            "noise_rates": noise_rates,
+            "cleaned_fraction": cleaned_fraction,
+        }
+        predict = self._accuracy_forecaster()
+        score = forecast_accuracy(predict, *self._conditions(**given))
+        conditions = {k: np.asarray(v) for k, v in given.items() if v is not None}
+        return unbanded(score, **conditions)
+
+    def required(
+        self, score, *, of="n_samples", n_samples=None, noise_rates=None, cleaned_fraction=None
+    ):
+        """Return how many rows, or what share of corrected labels, reach an accuracy.
+
+        Parameters
+        ----------
+        score : float
+            The accuracy on clean data, in [0, 1].
+        of : {"n_samples", "cleaned_fraction"}, default="n_samples"
+            What is asked for.
+        n_samples : float, optional
+            Number of training rows; the present effective number by default.
+        noise_rates : float or array-like of shape (K,), optional
+            Rates of wrong labels of each class; the present ones by default.
+        cleaned_fraction : float, optional
+            Share of the rows whose labels are corrected; 0 by default.
+
+        Returns
+        -------
+        float
+            The smallest amount, inf if none suffices; nan, with a TheoryWarning, where
+            `theoretical_accuracy_` is nan.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of its domain, or what is asked for is given.
+
+        See Also
+        --------
+        NoiseAwareLinearClassifier.forecast : What it inverts.
+
+        Examples
+        --------
+        >>> from skrmt.datasets import make_noisy_mixture
+        >>> from skrmt.linear_model import NoiseAwareLinearClassifier
+        >>> X, y, clean = make_noisy_mixture(
+        ...     600, 50, mean_norm=1.5, noise_rates=(0.2, 0.3), random_state=0)
+        >>> model = NoiseAwareLinearClassifier(noise_rates=(0.2, 0.3)).fit(X, y)
+        >>> round(model.required(0.9))
+        480
+        """
+        check_is_fitted(self)
+        given = {
+            "n_samples": n_samples,
+            "noise_rates": noise_rates,
+            "cleaned_fraction": cleaned_fraction,
+        }
+        if of not in ("n_samples", "cleaned_fraction"):
+            raise ValueError(f"of={of!r} must be 'n_samples' or 'cleaned_fraction'.")
+        if given[of] is not None:
+            raise ValueError(f"{of}={given[of]!r} is what is asked for: leave it out.")
+        if not 0 <= score <= 1:
+            raise ValueError(f"score={score!r} must be an accuracy, between 0 and 1.")
+        predict = self._accuracy_forecaster()
+        if np.isnan(self.theoretical_accuracy_):
+            return float("nan")
+
+        def reaches(amount):
+            conditions = self._conditions(**given | {of: amount})
+            return bool(forecast_accuracy(predict, *conditions) >= score)
+
+        def score_at(amounts):
+            # The accuracy increases with both amounts: bisect the grid rather than fill it.
+            index = bisect_left(amounts, True, key=reaches)
+            return np.where(np.arange(len(amounts)) < index, -np.inf, np.inf)
+
+        if of == "n_samples":
+            return first_reaching(score_at, score, 1.0)
+        return 0.0 if reaches(0.0) else first_reaching(score_at, score, 1e-6, 1.0)
+
+    def _conditions(self, n_samples, noise_rates, cleaned_fraction):
+        """Return sizes, noise matrices and shares, the present ones where none are given."""
+        matrices = self.noise_matrix_
+        if noise_rates is not None:
+            matrices = noise_matrices(noise_rates, len(self.classes_))
+        n_samples = self.n_effective_samples_ if n_samples is None else n_samples
+        return n_samples, matrices, 0.0 if cleaned_fraction is None else cleaned_fraction
+
+    def _accuracy_forecaster(self):
+        """Return the accuracy as a function of size, noise matrix and share of cleaned labels."""
+        if np.isnan(self.theoretical_accuracy_):
+            warn(_TOO_FEW)
+            return lambda size, matrix, cleaned: np.nan
+        return accuracy_forecaster(
+            self.class_prior_,
+            self.n_features_in_,
+            self.n_iter_,
+            self.theoretical_accuracy_,
+            self.n_effective_samples_,
+            self.noise_matrix_,
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -451,11 +676,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         return tags
 
 
-def _rows(name, values, kept):
-    """Return the rows kept of an optional argument."""
-    if values is None:
-        return None
-    values = np.asarray(values)
-    if values.shape[:1] != kept.shape:
-        raise ValueError(f"{name} has shape {values.shape}: give one row a sample, {len(kept)}.")
-    return values[kept]
+def _interleave(kept, values, others):
+    """Return values where rows are kept, and others elsewhere."""
+    result = np.empty((len(kept), *values.shape[1:]), dtype=values.dtype)
+    result[kept], result[~kept] = values, others
+    return result

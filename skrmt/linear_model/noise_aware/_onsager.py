@@ -1,4 +1,4 @@
-"""Memory of a leave-one-out score for its own previous target (Onsager term)."""
+"""The Onsager term: how a held-out score depends on its own previous target."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from ...linalg._ridge_path import LEVERAGE_ROOM
 class _Fit(NamedTuple):
     """How the leave-one-out scores of one fit depend on the targets.
 
-    gain g (r,), energy ``diag(U g U^T)``, amplification k and intercept factor e, all (n,).
+    gain g (r,); energy ``diag(U g U^T)`` and share of the intercept, both of the part left out,
+    amplification k and intercept factor e, all (n,).
     """
 
     gain: Array
     energy: Array
+    share: Array
     amplification: Array
     intercept: Array
 
 
 def onsager(basis: RidgeBasis, alpha_previous: float, alpha_current: float, slopes: Array) -> Array:
-    r"""Compute how strongly each leave-one-out score remembers its own previous target."""
+    """Return the derivative of each held-out score by its own target of the fit before."""
     xp = get_backend(basis.scale)
     slopes = xp.asarray(slopes, like=basis.scale, dtype="float64")
     if tuple(slopes.shape) != (basis.n_samples,):
@@ -45,6 +47,7 @@ def _sensitivities(
     gain = gains(basis, alphas)
     gain = xp.concatenate([gain, gain[:, :1] * gain[:, 1:]], axis=1)
     energy = xp.concatenate(list(map_left(basis, _energy, shared=(gain,))), axis=0)
+    energy = energy * basis.part[:, None]
     fits = [_sensitivity(basis, alphas[k], gain[:, k], energy[:, k]) for k in (0, 1)]
     return fits[0], fits[1], energy[:, 2]
 
@@ -52,26 +55,26 @@ def _sensitivities(
 def _sensitivity(basis: RidgeBasis, alpha: float, gain: Array, energy: Array) -> _Fit:
     """Return the factors k and e of one fit."""
     xp = get_backend(basis.scale)
-    share = basis.share
+    share = basis.share * basis.part
     if np.isfinite(alpha):
         amplification = 1.0 / xp.clip(1.0 - energy - share, LEVERAGE_ROOM, None)
-        return _Fit(gain, energy, amplification, energy * 0.0 + 1.0)
+        return _Fit(gain, energy, share, amplification, energy * 0.0 + 1.0)
     amplification = 1.0 / xp.clip(1.0 - share, LEVERAGE_ROOM, None)
-    return _Fit(gain, energy, amplification, 1.0 + energy * amplification)
+    return _Fit(gain, energy, share, amplification, 1.0 + energy * amplification)
 
 
 def _intercept_part(basis: RidgeBasis, previous: _Fit, current: _Fit) -> Array:
-    """Return the terms in which m appears."""
+    """Return the terms in which the intercepts appear."""
     if not basis.fit_intercept:
         return previous.energy * 0.0
-    share, root = basis.share, basis.share**0.5
+    root = basis.share**0.5
     e_m, m = sum_left(basis, _projections, previous.intercept * root, root)
     forward, backward = current.gain * e_m, previous.gain * m
-    first, second = previous.intercept * share, current.intercept * share
+    first, second = previous.intercept * previous.share, current.intercept * current.share
     own = previous.energy * second + current.energy * first + first * second
     parts = map_left(basis, _crossing, root, current.intercept, shared=(forward, backward))
     crossing = get_backend(basis.scale).concatenate(list(parts), axis=0)
-    return second * (previous.intercept * share).sum() - own + crossing
+    return second * (previous.intercept * basis.share).sum() - own + crossing * basis.part
 
 
 def _energy(block: Array, gain: Array) -> Array:

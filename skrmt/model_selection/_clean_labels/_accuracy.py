@@ -16,12 +16,12 @@ class AccuracyEstimate(NamedTuple):
     ----------
     accuracy : float
         The estimate, in [0, 1].
-    interval : tuple of float
+    interval : ndarray of shape (2,)
         95 % interval, within [0, 1].
     """
 
     accuracy: float
-    interval: tuple[float, float]
+    interval: np.ndarray
 
 
 def combine_accuracies(
@@ -41,5 +41,4 @@ def combine_accuracies(
     contrast = max(1.0 - noise_level, 0.05)
     spread = max(accuracy * (1.0 - accuracy), 1.0 / size) / (size * contrast**2)
     half = 1.96 * np.sqrt(2.0 * variance + spread)
-    low, high = max(accuracy - half, 0.0), min(accuracy + half, 1.0)
-    return AccuracyEstimate(float(accuracy), (float(low), float(high)))
+    return AccuracyEstimate(float(accuracy), np.clip([accuracy - half, accuracy + half], 0.0, 1.0))

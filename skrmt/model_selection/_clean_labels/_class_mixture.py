@@ -54,27 +54,33 @@ class ClassMixture(NamedTuple):
         return constant - constant.mean()
 
 
-def fit_class_mixture(scores, likelihood, prior, sample_weight, *, learn_prior=True, n_iter=50):
+def fit_class_mixture(
+    scores, likelihood, prior, sample_weight, *, size=None, learn_prior=True, n_iter=50
+):
     r"""Fit the Gaussian laws of K classes when the noise of the labels is known."""
     weights = sample_weight / sample_weight.sum()
+    size = 1.0 / (weights**2).sum() if size is None else size
     z, centre, spread = _standardise(scores, weights)
     mixture = _start(z, likelihood, prior, weights)
     for _ in range(n_iter):
-        shares, mixture = _expect(mixture, z, likelihood, weights)
-        updated = _smoothed(weights @ shares, weights) if learn_prior else mixture.prior
+        shares, mixture = _expect(mixture, z, likelihood, weights, size)
+        updated = _smoothed(weights @ shares, size) if learn_prior else mixture.prior
         mixture = _maximise(z, shares, weights, mixture._replace(prior=updated))
-    return _in_units(_expect(mixture, z, likelihood, weights)[1], centre, spread, weights)
+    return _in_units(_expect(mixture, z, likelihood, weights, size)[1], centre, spread, size)
 
 
-def learn_class_mixture(scores, observed, n_classes, sample_weight, *, prior=None, n_iter=50):
+def learn_class_mixture(
+    scores, observed, n_classes, sample_weight, *, size=None, prior=None, n_iter=50
+):
     r"""Fit the Gaussian laws of K classes and the noise matrix of their labels."""
     weights = sample_weight / sample_weight.sum()
+    size = 1.0 / (weights**2).sum() if size is None else size
     z, centre, spread = _standardise(scores, weights)
     fits = [
-        _learn_from(z, observed, symmetric_noise(n_classes, rate), weights, prior, n_iter)
+        _learn_from(z, observed, symmetric_noise(n_classes, rate), weights, size, prior, n_iter)
         for rate in _STARTS
     ]
-    return _in_units(max(fits, key=lambda fit: fit[0])[1], centre, spread, weights)
+    return _in_units(max(fits, key=lambda fit: fit[0])[1], centre, spread, size)
 
 
 def symmetric_noise(n_classes, rate):
@@ -102,30 +108,29 @@ def inverse_temperature(logits, likelihood, sample_weight):
     return float(np.exp(best.x) / spread)
 
 
-def _learn_from(scores, observed, noise, weights, known_prior, n_iter):
+def _learn_from(scores, observed, noise, weights, size, known_prior, n_iter):
     """Return the objective and the mixture reached from one start."""
     n_classes = len(noise)
-    size = 1.0 / (weights**2).sum()
     labels = np.eye(n_classes)[observed]
     start, likelihood = noise, label_likelihood(observed, noise)
     prior = estimate_prior(likelihood, weights) if known_prior is None else known_prior
-    mixture = _start(scores, likelihood, _smoothed(prior, weights), weights)
+    mixture = _start(scores, likelihood, _smoothed(prior, size), weights)
     for _ in range(n_iter):
-        shares, mixture = _expect(mixture, scores, likelihood, weights)
+        shares, mixture = _expect(mixture, scores, likelihood, weights, size)
         counts = _TEMPER * size * (shares.T @ (weights[:, None] * labels)) + _PSEUDO_ROWS * start
         noise = counts / counts.sum(1, keepdims=True)
         likelihood = label_likelihood(observed, noise)
         if known_prior is None:
-            mixture = mixture._replace(prior=_smoothed(weights @ shares, weights))
+            mixture = mixture._replace(prior=_smoothed(weights @ shares, size))
         mixture = _maximise(scores, shares, weights, mixture)
-    mixture = _expect(mixture, scores, likelihood, weights)[1]
+    mixture = _expect(mixture, scores, likelihood, weights, size)[1]
     penalty = _PSEUDO_ROWS * (start * np.log(np.maximum(noise, _TINY))).sum()
     return mixture.log_likelihood + penalty, mixture._replace(noise_matrix=noise)
 
 
-def _smoothed(prior, weights):
+def _smoothed(prior, size):
     """Return frequencies with half a row added to each class."""
-    prior = prior + 0.5 * (weights**2).sum()
+    prior = prior + 0.5 / size
     return prior / prior.sum()
 
 
@@ -139,9 +144,9 @@ def _standardise(scores, weights):
     return centred / spread, centre, spread
 
 
-def _in_units(mixture, centre, spread, weights):
+def _in_units(mixture, centre, spread, size):
     """Return a mixture of standardised scores in the units of the scores."""
-    shift = len(centre) * np.log(spread) / (weights**2).sum()
+    shift = len(centre) * np.log(spread) * size
     return mixture._replace(
         means=centre + spread * mixture.means,
         covariance=spread**2 * mixture.covariance,
@@ -170,7 +175,7 @@ def _posterior_form(mixture):
     return linear, np.log(np.maximum(mixture.prior, _TINY)) - 0.5 * energy
 
 
-def _expect(mixture, scores, likelihood, weights):
+def _expect(mixture, scores, likelihood, weights, size):
     """Return the shares of the classes in each row, and the mixture with its likelihood."""
     values, vectors = np.linalg.eigh(mixture.covariance)
     whitened = (scores @ vectors) / np.sqrt(values)
@@ -178,7 +183,6 @@ def _expect(mixture, scores, likelihood, weights):
     logits = scores @ linear.T + constant + np.log(np.maximum(likelihood, _TINY))
     total = logsumexp(logits, axis=1)
     value = weights @ (total - 0.5 * (whitened**2).sum(1)) - 0.5 * np.log(values).sum()
-    size = 1.0 / (weights**2).sum()
     return np.exp(logits - total[:, None]), mixture._replace(log_likelihood=float(size * value))
 
 

@@ -28,8 +28,8 @@ class UnmixedAccuracy(NamedTuple):
     contrast: float
 
 
-def unmixed_accuracy(predicted, label_posterior, prior, sample_weight):
-    r"""Estimate the accuracy on clean labels of leave-one-out predictions."""
+def unmixed_accuracy(predicted, label_posterior, prior, sample_weight, part=1.0):
+    r"""Estimate the accuracy on clean labels of held-out predictions."""
     n_classes = len(prior)
     weights = sample_weight / sample_weight.sum()
     gram = label_posterior.T @ (weights[:, None] * label_posterior)
@@ -41,5 +41,5 @@ def unmixed_accuracy(predicted, label_posterior, prior, sample_weight):
     unmixing = label_posterior @ np.linalg.solve(gram, np.diag(prior))
     credit = unmixing[np.arange(len(predicted)), predicted]
     estimate = float(weights @ (unmixing * hits).sum(1))
-    error = float(np.sqrt((weights**2) @ (credit - estimate) ** 2))
+    error = float(np.sqrt((weights**2 * part) @ (credit - estimate) ** 2))
     return UnmixedAccuracy(float(np.clip(estimate, 0.0, 1.0)), error, contrast)

@@ -55,41 +55,44 @@ def test_threshold_out_of_range(fitted, threshold):
         fitted.find_label_issues(threshold=threshold)
 
 
-def test_curve_at_present_conditions_is_the_claim(fitted, fitted_three):
+def test_forecast_at_present_conditions_is_the_claim(fitted, fitted_three):
     for model in (fitted, fitted_three):
-        present = model.accuracy_curve()
-        assert type(present) is float
+        present = model.forecast().score
+        assert present.shape == ()
         assert present == pytest.approx(model.theoretical_accuracy_, abs=1e-6)
-        rates = model.accuracy_curve(
+        rates = model.forecast(
             n_samples=model.n_effective_samples_, noise_rates=model.noise_rates_
-        )
+        ).score
         if len(model.classes_) == 2:
             assert rates == pytest.approx(present, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["fitted", "fitted_three"])
-def test_curve_is_monotone(name, request):
+def test_forecast_is_monotone(name, request):
     model = request.getfixturevalue(name)
-    sizes = model.accuracy_curve(n_samples=[50, 100, 300, 1000, 10000])
-    noise = np.array([model.accuracy_curve(noise_rates=r) for r in (0.0, 0.1, 0.2, 0.3, 0.4)])
-    cleaned = model.accuracy_curve(cleaned_fraction=[0.0, 0.25, 0.5, 1.0])
+    sizes = model.forecast(n_samples=[50, 100, 300, 1000, 10000]).score
+    noise = np.array([model.forecast(noise_rates=r).score for r in (0.0, 0.1, 0.2, 0.3, 0.4)])
+    cleaned = model.forecast(cleaned_fraction=[0.0, 0.25, 0.5, 1.0]).score
     assert (np.diff(sizes) > 0).all()
     assert (np.diff(noise) < 0).all()
     assert (np.diff(cleaned) > 0).all()
     assert noise[0] == pytest.approx(cleaned[-1], abs=1e-6)
 
 
-def test_curve_broadcasts(fitted):
+def test_forecast_broadcasts(fitted):
     sizes, cleaned = np.array([100, 300, 900])[:, None], np.array([0.0, 0.5])
-    table = fitted.accuracy_curve(n_samples=sizes, cleaned_fraction=cleaned)
+    table = fitted.forecast(n_samples=sizes, cleaned_fraction=cleaned)
+    assert set(table.conditions) == {"n_samples", "cleaned_fraction"}
+    assert np.isnan(table.lower).all() and np.isnan(table.upper).all()
+    table = table.score
     assert table.shape == (3, 2)
     for i, n in enumerate((100, 300, 900)):
         for j, share in enumerate((0.0, 0.5)):
-            one = fitted.accuracy_curve(n_samples=n, cleaned_fraction=share)
+            one = fitted.forecast(n_samples=n, cleaned_fraction=share).score
             assert table[i, j] == pytest.approx(one, abs=1e-12)
     rates = np.array([[0.1, 0.2], [0.2, 0.2], [0.3, 0.1]])
-    assert fitted.accuracy_curve(noise_rates=rates).shape == (3,)
-    assert fitted.accuracy_curve(noise_rates=rates, n_samples=sizes).shape == (3, 3)
+    assert fitted.forecast(noise_rates=rates).score.shape == (3,)
+    assert fitted.forecast(noise_rates=rates, n_samples=sizes).score.shape == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -105,12 +108,53 @@ def test_curve_broadcasts(fitted):
         ({"noise_rates": [0.6, 0.5]}, "noise_rates"),
     ],
 )
-def test_curve_out_of_its_domain(fitted, options, message):
+def test_forecast_out_of_its_domain(fitted, options, message):
     with pytest.raises(ValueError, match=message):
-        fitted.accuracy_curve(**options)
+        fitted.forecast(**options)
 
 
-def test_curve_predicts_the_accuracy_at_four_times_the_data(exact_accuracy):
+@pytest.mark.parametrize(
+    ("of", "conditions", "share"),
+    [
+        ("n_samples", {}, 0.5),
+        ("n_samples", {"noise_rates": (0.05, 0.1)}, 0.5),
+        ("n_samples", {"cleaned_fraction": 0.5}, 0.5),
+        ("cleaned_fraction", {}, 0.5),
+        ("cleaned_fraction", {"n_samples": 500}, 0.3),
+    ],
+)
+def test_required_is_the_inverse_of_the_forecast(fitted, of, conditions, share):
+    few, many = {"n_samples": (200, 20000), "cleaned_fraction": (0.0, 1.0)}[of]
+    ends = fitted.forecast(**conditions, **{of: [few, many]}).score
+    target = ends[0] + share * (ends[1] - ends[0])
+    amount = fitted.required(target, of=of, **conditions)
+    assert few < amount < many
+    reached = fitted.forecast(**conditions, **{of: amount}).score
+    assert reached == pytest.approx(target, abs=1e-6)
+
+
+def test_required_at_the_ends(fitted):
+    assert fitted.required(0.9999999) == np.inf
+    assert fitted.required(0.9999999, of="cleaned_fraction") == np.inf
+    assert fitted.required(0.5, of="cleaned_fraction") == 0.0
+    assert type(fitted.required(0.9)) is float
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"score": 1.5}, r"score=1\.5"),
+        ({"score": 0.9, "of": "noise_rates"}, "of='noise_rates'"),
+        ({"score": 0.9, "n_samples": 100}, "n_samples=100"),
+        ({"score": 0.9, "of": "cleaned_fraction", "cleaned_fraction": 0.1}, "cleaned_fraction="),
+    ],
+)
+def test_required_out_of_its_domain(fitted, options, message):
+    with pytest.raises(ValueError, match=message):
+        fitted.required(**options)
+
+
+def test_forecast_predicts_the_accuracy_at_four_times_the_data(exact_accuracy):
     """Mean over 20 draws within 4 standard errors + 0.03.
 
     The signal is extrapolated from a claim that errs by .023 at this size (see the claims), and
@@ -123,6 +167,6 @@ def test_curve_predicts_the_accuracy_at_four_times_the_data(exact_accuracy):
         )
         small = NoiseAwareLinearClassifier(noise_rates=0.25).fit(X[:300], y[:300])
         large = NoiseAwareLinearClassifier(noise_rates=0.25).fit(X, y)
-        gaps.append(small.accuracy_curve(n_samples=1200) - exact_accuracy(large, means, (0.5, 0.5)))
+        gaps.append(small.forecast(n_samples=1200).score - exact_accuracy(large, means, (0.5, 0.5)))
     error = np.std(gaps, ddof=1) / np.sqrt(20)
     assert abs(np.mean(gaps)) <= 4.0 * error + 0.03

@@ -51,7 +51,7 @@ def fits(n, p, draws, exact_accuracy, seed=0, shift=1.0, **parameters):
 @pytest.mark.parametrize(("n", "draws"), [(200, 50), (800, 15)])
 def test_claims_are_what_is_reached(parameters, n, draws, exact_accuracy):
     models, actual, _ = fits(n, n // 5, draws, exact_accuracy, seed=n, **parameters)
-    for name in ("theoretical_accuracy_", "loo_accuracy_", "model_accuracy_"):
+    for name in ("theoretical_accuracy_", "model_accuracy_"):
         gaps = np.array([getattr(model, name) for model in models]) - actual
         error = gaps.std(ddof=1) / np.sqrt(draws)
         assert abs(gaps.mean()) <= 4.0 * error + C / n, name
@@ -171,7 +171,7 @@ def test_effective_size_is_the_n_of_the_theory(exact_accuracy):
         assert abs(np.mean(values)) <= 4.0 * error + C / size, name
 
 
-def test_misfit_is_said():
+def test_misfit():
     """Classes of two far clusters each along the signal: one warning, and a wider interval."""
     rng = np.random.default_rng(8)
     y = rng.integers(0, 2, 600)

@@ -59,7 +59,6 @@ def test_values_that_are_not_finite(small, value):
         ({"class_prior": [1.0, 0.0]}, r"class_prior=\[1\.0, 0\.0\]"),
         ({"class_prior": [0.2, 0.3, 0.5]}, r"class_prior=\[0\.2, 0\.3, 0\.5\]"),
         ({"class_prior": [np.nan, 0.5]}, "class_prior=.*nan"),
-        ({"random_state": "seed"}, "random_state.*'seed'"),
     ],
     ids=str,
 )
@@ -197,11 +196,16 @@ def test_class_rate_that_the_noise_cannot_produce(small, rates):
 
 def test_few_rows_predict_no_accuracy(rng):
     X, y = rng.standard_normal((6, 3)), np.arange(6) % 2
-    with pytest.warns(TheoryWarning, match="6 effective rows") as record:
+    with pytest.warns(TheoryWarning, match="fewer than 10 effective rows") as record:
         model = NoiseAwareLinearClassifier().fit(X, y)
     assert len(record) == 1
     assert np.isnan(model.theoretical_accuracy_) and model.regime_ == "too_few_rows"
-    np.testing.assert_array_equal(model.theoretical_accuracy_interval_, [0.0, 1.0])
+    for name in ("theoretical_accuracy_interval_", "observed_accuracy_interval_"):
+        assert np.isnan(getattr(model, name)).all() and getattr(model, name).shape == (2,)
+    assert np.isnan(model.observed_accuracy_) and np.isnan(model.model_accuracy_)
+    for call in (lambda: model.forecast(n_samples=100).score, lambda: model.required(0.9)):
+        with pytest.warns(TheoryWarning, match="fewer than 10 effective rows"):
+            assert np.isnan(call())
     assert set(model.predict(X)) <= {0, 1}
 
 
@@ -220,7 +224,8 @@ def test_unfitted(small):
         lambda: model.predict_proba(small[0]),
         lambda: model.decision_function(small[0]),
         model.find_label_issues,
-        model.accuracy_curve,
+        model.forecast,
+        lambda: model.required(0.9),
     ]
     for call in calls:
         with pytest.raises(NotFittedError):

@@ -46,22 +46,26 @@ def test_attributes_of_two_classes(binary, method):
         "perturbation_": (2,),
         "theoretical_accuracy_interval_": (2,),
         "theoretical_accuracy_path_": (29,),
+        "observed_accuracy_interval_": (2,),
         "score_means_": (2,),
         "score_variances_": (2,),
-        "loo_scores_": (300,),
+        "held_out_scores_": (300,),
         "label_posterior_": (300, 2),
         "label_quality_": (300,),
     }
     for name, shape in shapes.items():
         assert getattr(model, name).shape == shape, name
-    scalars = ("theoretical_accuracy_", "loo_accuracy_", "model_accuracy_", "bayes_accuracy_")
+    scalars = ("theoretical_accuracy_", "observed_accuracy_", "model_accuracy_", "bayes_accuracy_")
     for name in (*scalars, "alpha_", "threshold_", "snr_", "model_fit_pvalue_"):
         assert type(getattr(model, name)) is float, name
     assert all(0.5 < getattr(model, name) <= 1.0 for name in scalars)
     assert type(model.model_fit_) is bool and type(model.n_iter_) is int
-    assert model.regime_ in {"detected", "noise_unidentified", "misfit"}
+    assert model.regime_ in {"detected", "ambiguous", "misfit"}
     low, high = model.theoretical_accuracy_interval_
     assert 0.0 <= low < model.theoretical_accuracy_ < high <= 1.0
+    low, high = model.observed_accuracy_interval_
+    assert 0.0 <= low < model.observed_accuracy_ < high <= 1.0
+    assert model.scores_kind_ == "exact"
     assert model.score_means_[0] < 0 < model.score_means_[1]
     assert np.isnan(model.perturbation_).all() == (method != "lpc")
     assert model.n_iter_ <= (2 if method == "soft" else 0)
@@ -79,7 +83,7 @@ def test_attributes_of_three_classes(three, method):
         "class_prior_": (3,),
         "score_means_": (3, 3),
         "score_variances_": (3, 3),
-        "loo_scores_": (360, 3),
+        "held_out_scores_": (360, 3),
         "label_posterior_": (360, 3),
     }
     for name, shape in shapes.items():
@@ -109,10 +113,10 @@ def test_consistency_of_attributes(data, request):
     assert ((model.label_posterior_.argmax(1) == clean).mean()) > 0.9
 
 
-def test_posterior_is_bayes_rule_on_the_leave_one_out_scores(binary):
+def test_posterior_is_bayes_rule_on_the_held_out_scores(binary):
     X, y, _ = binary
     model = NoiseAwareLinearClassifier(noise_rates=RATES).fit(X, y)
-    share = 1.0 / (1.0 + np.exp(-model.loo_scores_))
+    share = 1.0 / (1.0 + np.exp(-model.held_out_scores_))
     joint = np.stack([1.0 - share, share], axis=1) * label_likelihood(y, model.noise_matrix_)
     expected = joint / joint.sum(1, keepdims=True)
     np.testing.assert_allclose(model.label_posterior_, expected, rtol=1e-9, atol=1e-12)
@@ -313,11 +317,11 @@ def test_constant_sample_noise_is_class_noise(binary, three, n_classes):
     known = NoiseAwareLinearClassifier(noise_rates=rates, **parameters).fit(X, y)
     rows = NoiseAwareLinearClassifier(**parameters)
     rows.fit(X, y, sample_noise=np.tile(rates, (len(y), 1)))
-    for name in ("class_prior_", "coef_", "intercept_", "loo_scores_", "label_posterior_"):
+    for name in ("class_prior_", "coef_", "intercept_", "held_out_scores_", "label_posterior_"):
         np.testing.assert_allclose(
             getattr(rows, name), getattr(known, name), rtol=1e-6, atol=1e-7, err_msg=name
         )
-    for name in ("theoretical_accuracy_", "loo_accuracy_", "model_fit_pvalue_"):
+    for name in ("theoretical_accuracy_", "observed_accuracy_", "model_fit_pvalue_"):
         assert getattr(rows, name) == pytest.approx(getattr(known, name), rel=1e-6), name
     np.testing.assert_allclose(rows.noise_rates_, rates, atol=4 * np.sqrt(0.25 / 60))
 
@@ -352,7 +356,7 @@ def test_label_distribution_replaces_the_labels(binary):
     np.testing.assert_array_equal(
         model.label_quality_, model.label_posterior_[rows, soft.argmax(1)]
     )
-    low, high = model.accuracy_curve(n_samples=[100, 1000])
+    low, high = model.forecast(n_samples=[100, 1000]).score
     assert low < high
 
 
@@ -362,7 +366,7 @@ def test_sample_noise_of_any_size(binary, rate):
     X, y, _ = binary
     model = NoiseAwareLinearClassifier(1.0).fit(X, y, sample_noise=np.full(300, rate))
     assert np.isfinite(model.coef_).all()
-    assert 0.0 <= model.accuracy_curve(n_samples=1000) <= 1.0
+    assert 0.0 <= model.forecast(n_samples=1000).score <= 1.0
     if rate > 0.5:
         other = NoiseAwareLinearClassifier(1.0).fit(X, 1 - y, sample_noise=np.full(300, 1 - rate))
         for name in ("coef_", "theoretical_accuracy_", "model_accuracy_", "label_posterior_"):

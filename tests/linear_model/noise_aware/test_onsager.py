@@ -11,6 +11,49 @@ from skrmt.linear_model.noise_aware._onsager import onsager
 PAIRS = [(0.5, 0.5), (0.5, 2.0), (np.inf, 0.5), (0.5, np.inf), (np.inf, np.inf)]
 
 
+def sensitivity(X, w, alpha, fit_intercept):
+    """Matrix A of the leave-one-out scores f = A t, by refits on the unit vectors."""
+    n, p = X.shape
+    columns = np.empty((n, n))
+    for i in range(n):
+        keep = np.arange(n) != i
+        v = w[keep]
+        mean = v @ X[keep] / v.sum() if fit_intercept else np.zeros(p)
+        centred = X[keep] - mean
+        slopes = v[:, None] * np.eye(n)[keep]
+        if fit_intercept:
+            average = np.where(keep, w, 0.0) / v.sum()
+            slopes = slopes - v[:, None] * average
+        right = centred.T @ slopes
+        if np.isinf(alpha):
+            coef = right / w.sum()
+        else:
+            gram = centred.T @ (v[:, None] * centred) + w.sum() * alpha * np.eye(p)
+            coef = np.linalg.solve(gram, right)
+        columns[i] = (X[i] - mean) @ coef + (average if fit_intercept else 0.0)
+    return columns
+
+
+def naive_onsager(X, w, previous, current, slopes, fit_intercept):
+    """The double sum over the sensitivities, the own target left out."""
+    first = sensitivity(X, w, previous, fit_intercept)
+    second = sensitivity(X, w, current, fit_intercept)
+    paths = second * first.T
+    np.fill_diagonal(paths, 0.0)
+    return np.tensordot(paths, slopes, axes=1)
+
+
+@pytest.fixture(
+    params=[(24, 6), (14, 30), (12, 12)], ids=["tall", "wide", "square"], scope="module"
+)
+def problem(request):
+    """X with means away from zero, targets and weights."""
+    n, p = request.param
+    rng = np.random.default_rng(17)
+    X = rng.standard_normal((n, p)) + rng.standard_normal(p)
+    return X, rng.standard_normal(n), rng.uniform(0.3, 3.0, n)
+
+
 def amplification(basis, alpha, w):
     """Factor 1 / (1 - leverage) of the scores."""
     if np.isinf(alpha):
@@ -21,26 +64,40 @@ def amplification(basis, alpha, w):
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_equals_the_double_sum_of_mean_slopes(problem, naive, pair, weighted, fit_intercept):
+def test_equals_the_double_sum_of_mean_slopes(problem, pair, weighted, fit_intercept):
     X, _, weights = problem
     w = weights if weighted else np.ones(len(X))
     basis = ridge_basis(X, weights if weighted else None, fit_intercept=fit_intercept)
     slopes = np.random.default_rng(1).uniform(-0.5, 1.0, len(X))
     lift = amplification(basis, pair[0], w)
     level = np.average(slopes * lift, weights=w) / lift
-    expected = naive.onsager(X, w, *pair, level, fit_intercept)
+    expected = naive_onsager(X, w, *pair, level, fit_intercept)
     memory = onsager(basis, *pair, slopes)
     np.testing.assert_allclose(memory, expected, rtol=1e-8, atol=1e-10 * abs(expected).max())
 
 
-def test_mean_slope_errs_by_one_over_the_root_of_n(naive):
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_part_of_a_row_is_one_of_its_repetitions(pair, fit_intercept):
+    """A merged row that leaves out one unit has the term of any of the rows it stands for."""
+    rng = np.random.default_rng(5)
+    X, counts, slopes = rng.standard_normal((9, 4)), rng.integers(1, 5, 9), rng.random(9)
+    merged = ridge_basis(X, counts.astype(float), fit_intercept=fit_intercept, part=1.0 / counts)
+    rows = np.repeat(np.arange(9), counts)
+    repeated = ridge_basis(X[rows], fit_intercept=fit_intercept)
+    np.testing.assert_allclose(
+        onsager(merged, *pair, slopes)[rows], onsager(repeated, *pair, slopes[rows]), rtol=1e-9
+    )
+
+
+def test_mean_slope_errs_by_one_over_the_root_of_n():
     """The neglected sum has n terms of random sign: its share of c falls like n^(-1/2)."""
     errors = []
     for n in (30, 120):
         rng = np.random.default_rng(n)
         X = rng.standard_normal((n, n // 2))
         slopes = rng.uniform(0.0, 1.0, n)
-        exact = naive.onsager(X, np.ones(n), 1.0, 1.0, slopes, True)
+        exact = naive_onsager(X, np.ones(n), 1.0, 1.0, slopes, True)
         ours = onsager(ridge_basis(X), 1.0, 1.0, slopes)
         errors.append(np.sqrt(np.mean((ours - exact) ** 2)) / exact.mean())
     assert errors[0] < 2.0 / np.sqrt(30)
@@ -49,9 +106,8 @@ def test_mean_slope_errs_by_one_over_the_root_of_n(naive):
 
 def test_is_the_derivative_through_the_other_rows(problem):
     """Finite differences with targets linear in the scores, whose slope is constant."""
-    X, targets, w = problem
+    X, t, w = problem
     basis = ridge_basis(X, w)
-    t = targets[:, 0]
     lift = amplification(basis, 0.7, w)
 
     def second_score(t, i):
