@@ -352,7 +352,7 @@ class Graphs(NamedTuple):
     A: np.ndarray
     B: np.ndarray
     truth: np.ndarray
-    seeds: np.ndarray
+    known_pairs: np.ndarray
 
 
 @cache
@@ -366,13 +366,13 @@ def graspologic_match(data):
     """Match graphs with graspologic."""
     from graspologic.match import graph_match
 
-    return graph_match(data.A, data.B, partial_match=data.seeds, rng=0).indices_B
+    return graph_match(data.A, data.B, partial_match=data.known_pairs, rng=0).indices_B
 
 
 def scipy_match(data):
     """Match graphs with SciPy."""
     rng = np.random.default_rng(0)
-    options = {"maximize": True, "partial_match": data.seeds, "rng": rng}
+    options = {"maximize": True, "partial_match": data.known_pairs, "rng": rng}
     return scipy_assignment(data.A, data.B, options=options).col_ind
 
 
@@ -396,7 +396,11 @@ def encoder_matching():
         "Wigner matrices of 500 items, correlation 0.8, 25 known",
         "right matches",
         graphs,
-        lambda data: quadratic_assignment(data.A, data.B, seeds=data.seeds, random_state=0).indices,
+        lambda data: (
+            quadratic_assignment(
+                data.A, data.B, known_pairs=data.known_pairs, random_state=0
+            ).indices
+        ),
         rivals,
         lambda data, found: float(np.mean(found == data.truth)),
     )

@@ -48,27 +48,27 @@ def views(first, second, n_queries, seed=0):
     """Return known pairs and queries of two feature sets of handwritten digits."""
     data, _ = feature_sets()
     order = np.random.default_rng(seed).permutation(len(data[first]))
-    base, query = order[:320], order[320 : 320 + n_queries]
+    known, query = order[:320], order[320 : 320 + n_queries]
     X, Y = data[first].astype(float), data[second].astype(float)
-    return X[base], Y[base], X[query], Y[query]
+    return X[known], Y[known], X[query], Y[query]
 
 
 def claim_rows():
-    """Yield accuracies told and measured."""
+    """Yield accuracies predicted and measured."""
     for first, second in feature_sets()[1]:
         for n_queries in (64, 200, 500, 1500):
             for assignment in ("hungarian", "argmax"):
                 X, Y, X_query, Y_query = views(first, second, n_queries)
                 model = EncoderMatcher(assignment=assignment, random_state=0).fit(X, Y)
-                told = model.predict_accuracy(X_query, Y_query)
+                predicted = model.predict_accuracy(X_query, Y_query)
                 real = model.score(X_query, Y_query)
                 error = np.sqrt(max(real * (1 - real), 1 / n_queries) / n_queries)
-                gap = (told.accuracy - real) / np.hypot(told.standard_error, error)
+                gap = (predicted.accuracy - real) / np.hypot(predicted.standard_error, error)
                 yield [
                     f"{first} / {second}",
                     n_queries,
                     assignment,
-                    f"{told.accuracy:.3f} ± {told.standard_error:.3f}",
+                    f"{predicted.accuracy:.3f} ± {predicted.standard_error:.3f}",
                     f"{real:.3f}",
                     f"{gap:+.1f}",
                 ]
@@ -141,8 +141,8 @@ def faq_rows():
             sides, low_rank, truth = (F - F.mean(0), G - G.mean(0)), "features", np.argsort(order)
             A, B = (side @ side.T for side in sides)
         m = n // 20
-        seeds = np.column_stack([np.arange(m), truth[:m]])
-        options = {"maximize": True, "partial_match": seeds, "rng": rng}
+        pairs = np.column_stack([np.arange(m), truth[:m]])
+        options = {"maximize": True, "partial_match": pairs, "rng": rng}
         repeats = 5 if n < 2000 else 2
         theirs, found = seconds(
             lambda a=A, b=B, o=options: scipy_assignment(a, b, options=o), repeats
@@ -151,8 +151,8 @@ def faq_rows():
         for dtype in (np.float64, np.float32):
             a, b = (side.astype(dtype) for side in sides)
             ours, result = seconds(
-                lambda a=a, b=b, s=seeds, r=low_rank: quadratic_assignment(
-                    a, b, seeds=s, low_rank=r, random_state=0
+                lambda a=a, b=b, p=pairs, r=low_rank: quadratic_assignment(
+                    a, b, known_pairs=p, low_rank=r, random_state=0
                 ),
                 repeats,
             )
@@ -169,9 +169,9 @@ def graph_rows():
             rates = []
             for seed in range(10):
                 data = make_correlated_graphs(200 + m, rho, random_state=seed)
-                seeds = np.column_stack([np.arange(m), data.indices[:m]])
+                pairs = np.column_stack([np.arange(m), data.indices[:m]])
                 found = quadratic_assignment(
-                    data.A, data.B, seeds=seeds, n_init=10, random_state=seed
+                    data.A, data.B, known_pairs=pairs, n_init=10, random_state=seed
                 )
                 rates.append(np.mean(found.indices[m:] == data.indices[m:]))
             row.append(f"{np.mean(rates):.2f}")
@@ -203,7 +203,7 @@ MEMORY = {
         "from skrmt.matching import quadratic_assignment\n"
         "A = rng.standard_normal((5000, 5000), dtype='f'); A += A.T\n"
         "B = A.copy()\n",
-        "quadratic_assignment(A, B, seeds=[[k, k] for k in range(100)], max_iter=3)",
+        "quadratic_assignment(A, B, known_pairs=[[k, k] for k in range(100)], max_iter=3)",
     ),
 }
 
@@ -227,9 +227,9 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     print(machine())
     with threadpool_limits(1):
-        header = ["views", "queries", "assignment", "told", "measured", "difference, s.e."]
-        print_table("Accuracy told without labels", header, claim_rows())
-        header = ["views", "method", "nearest neighbour", "one to one", "told, 320 candidates"]
+        header = ["views", "queries", "assignment", "predicted", "measured", "difference, s.e."]
+        print_table("Accuracy predicted without labels", header, claim_rows())
+        header = ["views", "method", "nearest neighbour", "one to one", "predicted, 320 candidates"]
         print_table("Methods, 500 queries", header, method_rows())
         header = ["known pairs", "candidates", "brute force, s", "ours, ms", "ratio", "difference"]
         print_table("Local CKA", header, local_rows())

@@ -435,16 +435,16 @@ DATA: list[tuple[str, Any, str]] = [
         [linear_model.Stage(5, 1, -0.1)]).fit(X2, X2[:, 0]), "learning_rate"),
     ("stage-schedule", lambda: linear_model.StagedSGDRegressor(
         [linear_model.Stage(5, 1, 0.1, "spiral")]).fit(X2, X2[:, 0]), "schedule"),
-    ("matcher-rows", lambda: matcher().fit(LEFT, RIGHT[:20]), r"X_base|Y_base|rows"),
-    ("matcher-one-row", lambda: matcher().fit(LEFT[:1], RIGHT[:1]), r"X_base|rows|sample"),
+    ("matcher-rows", lambda: matcher().fit(LEFT, RIGHT[:20]), r"X has 40 rows|rows"),
+    ("matcher-one-row", lambda: matcher().fit(LEFT[:1], RIGHT[:1]), r"X has 1 rows|sample"),
     ("matcher-width", lambda: matcher().match(LEFT[:, :2], RIGHT), r"X_query.*features|X_query"),
     ("matcher-precision", lambda: matcher().match(LEFT, RIGHT, precision=1.5), "precision"),
     ("matcher-neighbours", lambda: matcher().kneighbors(LEFT, RIGHT, n_neighbors=0),
      "n_neighbors"),
     ("matcher-too-many", lambda: matcher().kneighbors(LEFT, RIGHT, n_neighbors=99),
      "n_neighbors"),
-    ("matcher-seeds", lambda: matcher().required_seeds(1.5), "accuracy"),
-    ("matcher-pool", lambda: matcher().suggest_seeds(LEFT, 0), r"\bn\b"),
+    ("matcher-required", lambda: matcher().required(1.5), "score"),
+    ("matcher-pool", lambda: matcher().suggest_pairs(LEFT, 0), r"\bn\b"),
     ("matcher-truth", lambda: matcher().score(LEFT, RIGHT, true_match=[0, 1]), "true_match"),
     ("frontier-shape", lambda: fitted("SafetyUtilityFrontier").fit(REWARDS, REWARDS[:2]),
      "utility"),
@@ -499,7 +499,7 @@ DATA: list[tuple[str, Any, str]] = [
     ("display-tensor", lambda: inspection.TensorPhaseDiagramDisplay.from_theory((5,)), "dims"),
     ("display-views", lambda: inspection.ViewPhaseDiagramDisplay.from_theory(
         n_samples=9, n_features=9, n_views=9, method="x"), "method"),
-    ("display-seeds", lambda: inspection.KnownPairsDisplay.from_theory(
+    ("display-pairs", lambda: inspection.KnownPairsDisplay.from_theory(
         [2.0], n_queries=10), "rho"),
     ("display-floor", lambda: inspection.NoiseFloorDisplay.from_theory([-1.0], 0.25),
      "eigenvalues"),
@@ -514,8 +514,8 @@ DATA: list[tuple[str, Any, str]] = [
         "model"), "estimator.*type str"),
     ("display-other", lambda: inspection.TensorScreeDisplay.from_estimator(
         fitted("GaussianGenerator")), "estimator|TensorDeflation"),
-    ("scorer-base", lambda: matching.EncoderMatcher().fit(holed(LEFT), RIGHT), "X_base"),
-    ("scorer-other", lambda: matching.EncoderMatcher().fit(LEFT, holed(RIGHT)), "Y_base"),
+    ("scorer-base", lambda: matching.EncoderMatcher().fit(holed(LEFT), RIGHT), r"\bX\b"),
+    ("scorer-other", lambda: matching.EncoderMatcher().fit(LEFT, holed(RIGHT)), r"\bY\b"),
 ]  # fmt: skip
 """Id, call, and what its error must say."""
 

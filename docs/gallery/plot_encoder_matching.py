@@ -3,13 +3,13 @@ Matching two feature sets of the same digits
 ============================================
 
 The left and the right part of images of handwritten digits are two views of the same items, as a picture
-and its caption are. Some pairs are known. Are the views alike? Which left part belongs to which right one?
-How sure is it? `EncoderMatcher` says so before it sees a single label.
+and its caption are. Some pairs are known. Are the views similar? Which left part belongs to which right one?
+How sure is it? `EncoderMatcher` answers before it sees a single label of the queries.
 """
 
 # %%
-# Are they alike?
-# ---------------
+# Are they similar?
+# -----------------
 # Four feature sets: two overlapping parts of the image, its coarse version, and noise. Crosses mark what is
 # not beyond chance, corrected for the number of comparisons.
 
@@ -40,19 +40,19 @@ plt.show()
 # right.
 
 X, Y = views["left"], views["right"]
-base, query = slice(0, 200), slice(200, 350)
-matcher = EncoderMatcher("auto", random_state=0).fit(X[base], Y[base])
-told = matcher.predict_accuracy(X[query], Y[query])
+known, query = slice(0, 200), slice(200, 350)
+matcher = EncoderMatcher("auto", random_state=0).fit(X[known], Y[known])
+predicted = matcher.predict_accuracy(X[query], Y[query])
 print(f"method: {matcher.method_}, z-score {matcher.z_score_:.0f}")
-print(f"told: {told.accuracy:.3f} ± {told.standard_error:.3f}")
-print(f"true: {matcher.score(X[query], Y[query]):.3f}")
+print(f"predicted: {predicted.accuracy:.3f} ± {predicted.standard_error:.3f}")
+print(f"measured: {matcher.score(X[query], Y[query]):.3f}")
 ScoreMatrixDisplay.from_estimator(matcher, X[query], Y[query], true_match=range(150))
 plt.show()
 
 # %%
-# Told and true
-# -------------
-# Both assignments, all methods, ever more queries: what is told without labels against what comes true.
+# Predicted and measured
+# ----------------------
+# Both assignments, all methods, ever more queries: accuracies predicted without labels against measured ones.
 
 figure, ax = plt.subplots(figsize=(5, 4.4), layout="constrained")
 colours = dict(
@@ -64,14 +64,16 @@ colours = dict(
 )
 for method, colour in colours.items():
     for assignment, marker in (("argmax", "o"), ("hungarian", "s")):
-        model = EncoderMatcher(method, assignment=assignment, random_state=0).fit(X[base], Y[base])
+        model = EncoderMatcher(method, assignment=assignment, random_state=0).fit(
+            X[known], Y[known]
+        )
         for n in (50, 200, 800):
             rows = slice(200, 200 + n)
-            told = model.predict_accuracy(X[rows], Y[rows])
+            predicted = model.predict_accuracy(X[rows], Y[rows])
             ax.errorbar(
                 model.score(X[rows], Y[rows]),
-                told.accuracy,
-                told.standard_error,
+                predicted.accuracy,
+                predicted.standard_error,
                 fmt=marker,
                 color=colour,
                 markersize=5,
@@ -80,7 +82,10 @@ for method, colour in colours.items():
     ax.plot([], [], "o", color=colour, label=method)
 ax.plot([0, 1], [0, 1], color="0.7", zorder=0)
 ax.set(
-    xlabel="Share of right matches", ylabel="Told without labels", xlim=(0, 1.03), ylim=(0, 1.03)
+    xlabel="Share of right matches",
+    ylabel="Predicted without labels",
+    xlim=(0, 1.03),
+    ylim=(0, 1.03),
 )
 ax.legend(frameon=False, fontsize="small")
 ax.spines[["top", "right"]].set_visible(False)
@@ -98,12 +103,12 @@ for m in sizes:
     draws = []
     for seed in range(5):
         shuffled = np.random.default_rng(seed).permutation(len(X))
-        known, asked = shuffled[:m], shuffled[-200:]
-        model = EncoderMatcher(assignment="argmax", random_state=0).fit(X[known], Y[known])
+        pairs, asked = shuffled[:m], shuffled[-200:]
+        model = EncoderMatcher(assignment="argmax", random_state=0).fit(X[pairs], Y[pairs])
         draws.append(model.score(X[asked], Y[asked]))
     measured.append(draws)
 model = EncoderMatcher(random_state=0).fit(X[:80], Y[:80])
-accuracies = np.linspace(0.02, 0.6, 40)
-seeds = [model.required_seeds(accuracy, n_queries=200) for accuracy in accuracies]
-KnownPairsDisplay(seeds, {"correlated features": accuracies}, points=(sizes, measured)).plot()
+n_pairs = np.unique(np.geomspace(5, 1000, 40).astype(int))
+curve = model.forecast(n_pairs=n_pairs, n_queries=200).score
+KnownPairsDisplay(n_pairs, {"correlated features": curve}, points=(sizes, measured)).plot()
 plt.show()

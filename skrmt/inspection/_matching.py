@@ -1,4 +1,4 @@
-"""Are two embedding spaces alike, and how many known pairs does it take to match them."""
+"""Similarity of embedding spaces, and how many known pairs it takes to match them."""
 
 import numpy as np
 

@@ -1,10 +1,14 @@
-"""Two sets of embeddings: are they alike, and which row goes with which."""
+"""Two sets of embeddings: how similar they are, and which row goes with which."""
 
 from .. import _install
-from ._assignment import QuadraticAssignment, local_cka_scores, quadratic_assignment
 from ._cka import CKAMatrix, CKATest, cka, cka_matrix, cka_test, hsic
-from ._encoder_matcher import EncoderMatcher, Neighbors
-from ._matching import Matching, PredictedAccuracy
+from ._encoder_matcher import EncoderMatcher
+from ._faq import QuadraticAssignment
+from ._held_out import PredictedAccuracy
+from ._local_cka import local_cka_scores
+from ._matching import Matching
+from ._quadratic_assignment import quadratic_assignment
+from ._queries import Neighbors
 
 _install.check()
 

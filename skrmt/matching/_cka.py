@@ -1,4 +1,4 @@
-"""CKA and HSIC of two sets of embeddings, and what they are worth."""
+"""CKA and HSIC of two sets of embeddings, and their law under random pairing."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from joblib import Parallel, delayed
 from scipy.stats import false_discovery_control, norm
 
 from ..theory.representation import KernelInvariants, debiased_cka_null, moments_of_invariants
+from ..utils._random import random_generator
 from ._inputs import (
     check_kernel_name,
     check_kernels,
     check_sides,
     count,
-    generator,
-    host,
     resolve_bandwidths,
 )
 from ._kernel_alignment import kernel_alignment, minibatch_cka
-from ._kernels import centred_kernel, kernel_matrix
+from ._kernels import centred_kernel, kernel_matrix, numpy_float64
 
+# Random pairings that are drawn in one task.
 _LOT = 32
-"""Pairings that are drawn in one task."""
 
 
 class CKATest(NamedTuple):
@@ -50,7 +49,7 @@ class CKATest(NamedTuple):
 
 
 class CKAMatrix(NamedTuple):
-    """CKA of every encoder with every other, and which are alike beyond chance.
+    """CKA of every encoder with every other, and which are similar beyond chance.
 
     Attributes
     ----------
@@ -197,7 +196,7 @@ def cka_test(
     n_jobs=None,
     random_state=None,
 ):
-    r"""Test whether two sets of embeddings are alike beyond chance.
+    r"""Test whether two sets of embeddings are similar beyond chance.
 
     Parameters
     ----------
@@ -232,9 +231,11 @@ def cka_test(
     -----
     Mean and variance over all n! pairings are exact, without drawing any. Debiased: 0 and
     :math:`2/(n(n-3))`, for any data and any kernels. The law is not always normal: few dominating
-    eigenvalues skew it to the right, and the p-value is then too small; `n_permutations` tells.
-    With r of them at or above the statistic it is :math:`(1+r)/(1+n_{perm})`. A constant side
-    has statistic and z-score 0 and p-value 1.
+    eigenvalues skew it to the right, and the normal p-value is then too small, by orders of
+    magnitude in the tail. With one dominating direction on each side :math:`1+\sqrt2\,z` follows
+    chi-square of 1 degree of freedom: z = 4 has the p-value 0.01, not 0.00003. `n_permutations`
+    gives an exact one: :math:`(1+r)/(1+n_{perm})` with r pairings at or above the statistic. A
+    constant side has statistic and z-score 0 and p-value 1.
 
     References
     ----------
@@ -261,7 +262,7 @@ def cka_test(
     z_score = (found.cka - mean) / std if std > 0 else 0.0
     if not number:
         return CKATest(found.cka, z_score, float(norm.sf(z_score)), mean, std)
-    orders = _orders(number, found.n, generator(random_state))
+    orders = _orders(number, found.n, random_generator(random_state))
     larger = _count_larger(X, Y, options, found.cka, orders, n_jobs)
     return CKATest(found.cka, z_score, (1 + larger) / (1 + number), mean, std)
 
@@ -288,10 +289,10 @@ def _orders(number, n, rng):
 def _count_larger(X, Y, options, statistic, orders, n_jobs):
     """Count the pairings whose CKA is not below a value."""
     if options["kernel"] == "precomputed":
-        sides = [host(X), host(Y)]
+        sides = [numpy_float64(X), numpy_float64(Y)]
     else:
         sides = [
-            host(kernel_matrix(Z, kernel=options["kernel"], bandwidth=width))
+            numpy_float64(kernel_matrix(Z, kernel=options["kernel"], bandwidth=width))
             for Z, width in zip((X, Y), options["bandwidths"], strict=True)
         ]
     K, L = (centred_kernel(side, debiased=options["debiased"]) for side in sides)
@@ -321,7 +322,7 @@ def cka_matrix(
     level=0.05,
     n_jobs=None,
 ):
-    """Compare every layer or encoder with every other, and say which are alike beyond chance.
+    """Compare every layer or encoder with every other, and test which are similar beyond chance.
 
     Parameters
     ----------
@@ -360,7 +361,8 @@ def cka_matrix(
     Notes
     -----
     Compared with one another, each pair counts once and an encoder with itself not at all; the
-    p-value on the diagonal is 0.
+    p-value on the diagonal is 0. The p-values take the normal law, which makes them too small
+    where few directions dominate: `cka_test` with `n_permutations` checks a pair.
 
     Examples
     --------

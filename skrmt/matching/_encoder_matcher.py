@@ -3,51 +3,60 @@
 from __future__ import annotations
 
 import numbers
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted
 
-from ..linalg import as_device, is_torch
-from ..utils._checks import check_array_like_on_device
 from ..utils._docs import DocLinkMixin
+from ..utils._feature_names import feature_names
 from ..utils._fit import restore_on_failure
+from ..utils._forecast import unbanded
+from ..utils._random import random_generator
+from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
-from . import _matching as matching
-from ._base_pairs import bilinear_model, deviations, dimensions, information
+from ..utils._warnings import warn, warn_first
 from ._cka import cka_test
-from ._inputs import check_sides, count, generator, host, resolve_bandwidths, warn
-from ._kernel_alignment import kernel_alignment
-from ._matching import Matching, Plan
-from ._scorers import METHODS, Options
+from ._held_out import cross_fitted_matches, jeffreys_interval
+from ._inputs import check_sides, count, refuse_constant, resolve_bandwidths
+from ._kernels import numpy_float64
+from ._known_pairs import (
+    anchored_correlation,
+    correlation,
+    covering_rows,
+    deviations,
+    dimension,
+    information,
+    model_accuracy,
+    model_dimension,
+    required_pairs,
+)
+from ._queries import QueryMixin
+from ._scorers import METHODS
 
-_SURE = 0.95
-_ROUNDS = 10
-
-
-class Neighbors(NamedTuple):
-    """The best candidates of each query.
-
-    Attributes
-    ----------
-    indices : ndarray of int of shape (n, k)
-        Rows of Y_query, the best first.
-    scores : ndarray of shape (n, k)
-        Their scores.
-    """
-
-    indices: np.ndarray
-    scores: np.ndarray
+# Level of the test below which the spaces count as similar.
+_LEVEL = 0.05
 
 
-class EncoderMatcher(DocLinkMixin, BaseEstimator):
+_REASONS = {
+    "too_few_rows": (
+        "too few known pairs to hold any out: theoretical_accuracy_ is nan. Give more pairs "
+        "(n_pairs_), or more folds (cv)."
+    ),
+    "undetected": (
+        "the two spaces are not similar beyond chance (see cka_, z_score_ and p_value_): matches "
+        "will be guesses. Check the order of the pairs."
+    ),
+}
+
+
+class EncoderMatcher(DocLinkMixin, QueryMixin, BaseEstimator):
     r"""Match two embedding spaces from a few known pairs, and know how well.
 
     Two encoders see the same items: images and captions, two languages, two feature sets. Some
-    pairs are known, the others are to be found. It says whether the spaces are alike beyond chance,
-    which goes with which, how sure each match is, and how many pairs must be labelled.
+    pairs are known, the others are to be found. The matcher tests whether the spaces are similar
+    beyond chance, finds which row goes with which, estimates how sure each match is, and predicts
+    how many pairs must be labelled.
 
     Parameters
     ----------
@@ -56,12 +65,12 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
         with them; by the CKA of all items together (quadratic assignment); by the cosine after a
         rotation; of the similarities to the known pairs; by the likelihood ratio of canonical
         variables; by the cosine after a regression. "auto" takes the one, "qap" aside, that is
-        right most often on known pairs.
+        right most often on held-out known pairs.
     kernel : {"rbf", "linear"}, default="rbf"
         Kernel of CKA.
     debiased : bool, default=True
         Whether CKA is the debiased one.
-    stretch : bool, default=True
+    standardize : bool, default=True
         Whether each feature is divided by its standard deviation among the known pairs.
     bandwidth : "median", float or tuple of float, default="median"
         Length of the RBF kernels, one for each side; the median distance of the known pairs.
@@ -70,7 +79,7 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
     n_init : int, default=1
         Starts of "qap": the barycentre, the matching by local CKA, random ones.
     cv : int, default=10
-        Folds of the known pairs, for everything that is told about accuracy.
+        Folds of the known pairs, for everything that is predicted about accuracy.
     self_training : bool, default=False
         Whether `match` takes matches of at least 95 % confidence for known pairs and starts again,
         as long as that raises the z-score.
@@ -85,41 +94,53 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
     ----------
     theoretical_accuracy_ : float
         Estimated share of queries whose nearest neighbour among as many candidates as there are
-        known pairs is the right one; cross-fitted, no assumption. NaN with fewer than 6 known
+        known pairs is the right one; cross-fitted, no assumption. nan with fewer than 6 known
         pairs.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
+        Its 95 % interval (Jeffreys).
+    observed_accuracy_ : float
+        Share of held-out known pairs whose nearest neighbour among all known pairs is the right
+        one. Known pairs hide nothing: it equals `theoretical_accuracy_`.
+    observed_accuracy_interval_ : ndarray of shape (2,)
         Its 95 % interval.
+    regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
+        "too_few_rows" if no known pairs can be held out, "undetected" if `p_value_` is above 0.05;
+        no claim rests on a model, so that nothing is ambiguous or a misfit; see :term:`regime`.
     model_accuracy_ : float
-        The same from the model in which the whitened features of both sides are correlated
-        Gaussians, as many as the effective dimension.
-    accuracy_table_ : dict of str to float
+        `theoretical_accuracy_` in the model in which the whitened features of both sides are
+        correlated Gaussians, as many as the effective dimension.
+    method_scores_ : dict of str to float
         `theoretical_accuracy_` of each method that was tried.
     cka_ : float
         CKA of the known pairs.
     z_score_ : float
         Its distance from the mean over random pairings, in standard deviations.
     p_value_ : float
-        Probability of as large a CKA under random pairing (normal law).
+        Probability of as large a CKA under random pairing, by the normal law; too small where few
+        directions dominate (see `cka_test`).
     effective_dimensions_ : tuple of float
         Effective dimension of the features of each side.
     information_ : float
         Mutual information of the sides in nats, from canonical correlations of held-out pairs.
     recoverable_size_ : float
-        Number of pairs that so much information can tell apart exactly.
+        Number of pairs that so much information can distinguish without error.
     correlation_ : float
-        Their correlation: the root of the debiased linear CKA.
+        Correlation of the sides in the model: the root of the debiased linear CKA.
     bandwidths_ : tuple of float
-        Lengths of the RBF kernels; NaN for the linear kernel.
+        Lengths of the RBF kernels; nan for the linear kernel.
     method_ : str
         The method used.
     n_pairs_ : int
         Number of known pairs.
+    feature_names_in_ : tuple of ndarray or None
+        Feature names of each side, None for a side without; as scikit-learn checks them, queries
+        must have the same in the same order.
 
     Warns
     -----
     TheoryWarning
-        If the spaces are not alike beyond chance, or there are too few known pairs to tell an
-        accuracy.
+        If there are too few known pairs to predict an accuracy, or the spaces are not similar
+        beyond chance.
 
     See Also
     --------
@@ -129,9 +150,9 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
 
     Notes
     -----
-    What is told of accuracy is measured on known pairs that are held out: they are planted among
-    the queries (`predict_accuracy`, and the confidence of `match`), or among one another
-    (`theoretical_accuracy_`), scored without their folds. Unpaired queries are genuine wrong
+    Accuracies are measured on known pairs that are held out: they are planted among the queries
+    (`predict_accuracy`, and the confidence of `match`), or among one another
+    (`theoretical_accuracy_`), and scored without their folds. Unpaired queries are genuine wrong
     candidates, so that nothing is extrapolated. A fit costs a score matrix of the known pairs for
     each pair of folds.
 
@@ -154,11 +175,11 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
     1.0
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "method": [StrOptions({*METHODS, "qap", "auto"})],
         "kernel": [StrOptions({"linear", "rbf"})],
         "debiased": ["boolean"],
-        "stretch": ["boolean"],
+        "standardize": ["boolean"],
         "bandwidth": [
             StrOptions({"median"}),
             Interval(numbers.Real, 0, None, closed="neither"),
@@ -180,7 +201,7 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
         *,
         kernel="rbf",
         debiased=True,
-        stretch=True,
+        standardize=True,
         bandwidth="median",
         assignment="hungarian",
         n_init=1,
@@ -193,7 +214,7 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
         self.method = method
         self.kernel = kernel
         self.debiased = debiased
-        self.stretch = stretch
+        self.standardize = standardize
         self.bandwidth = bandwidth
         self.assignment = assignment
         self.n_init = n_init
@@ -205,14 +226,14 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X_base, Y_base):
+    def fit(self, X, Y):
         """Learn from known pairs.
 
         Parameters
         ----------
-        X_base : array-like or torch tensor of shape (m, p)
+        X : array-like or torch tensor of shape (m, p)
             One side of the known pairs.
-        Y_base : array-like or torch tensor of shape (m, q)
+        Y : array-like or torch tensor of shape (m, q)
             The other side, in the same order.
 
         Returns
@@ -225,362 +246,58 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
         ValueError
             If a side is no finite matrix or constant, the lengths differ, or there are fewer than
             4 pairs.
+        TypeError
+            If a side is a masked array.
         """
-        base = check_sides(
-            X_base, Y_base, names=("X_base", "Y_base"), device=self.device, min_samples=4
+        known = check_sides(X, Y, device=self.device, min_samples=4)
+        refuse_constant(known)
+        self._scales = tuple(map(deviations, known)) if self.standardize else (1.0, 1.0)
+        self._known = known = tuple(
+            side / scale for side, scale in zip(known, self._scales, strict=True)
         )
-        for name, side in zip(("X_base", "Y_base"), base, strict=True):
-            if float(abs(side - side[:1]).max()) == 0:
-                raise ValueError(
-                    f"{name} is the same in all {len(side)} rows: nothing can be matched. Check "
-                    "how the embeddings were computed."
-                )
-        scales = tuple(deviations(side) for side in base) if self.stretch else (1.0, 1.0)
-        base = tuple(side / scale for side, scale in zip(base, scales, strict=True))
-        bandwidths = resolve_bandwidths(self.bandwidth, *base, self.kernel)
-        options = Options(self.kernel, self.debiased, bandwidths)
-        attributes = self._measure(base, options)
-        self._base, self._scales, self._options = base, scales, options
-        vars(self).update(attributes)
-        self._warn()
+        self._bandwidths = resolve_bandwidths(self.bandwidth, known[0], known[1], self.kernel)
+        self.bandwidths_ = self._bandwidths if self.kernel == "rbf" else (np.nan, np.nan)
+        self.n_pairs_ = len(known[0])
+        self.feature_names_in_ = feature_names(X), feature_names(Y)
+
+        test = cka_test(
+            *known, kernel=self.kernel, debiased=self.debiased, bandwidth=self._bandwidths
+        )
+        self.cka_, self.z_score_, self.p_value_ = test.statistic, test.z_score, test.p_value
+        right = self._held_out_matches()
+        self.method_scores_ = {name: float(np.mean(found)) for name, found in right.items()}
+        best = max(self.method_scores_, key=self.method_scores_.__getitem__)
+        self.method_ = best if self.method == "auto" else self.method
+        self.observed_accuracy_ = self.method_scores_[self.method_]
+        self.observed_accuracy_interval_ = jeffreys_interval(right[self.method_])
+        self.theoretical_accuracy_ = self.observed_accuracy_
+        self.theoretical_accuracy_interval_ = self.observed_accuracy_interval_.copy()
+
+        self.effective_dimensions_ = tuple(map(dimension, known))
+        self.correlation_ = correlation(known)
+        size = model_dimension(self.effective_dimensions_)
+        self.model_accuracy_ = float(
+            model_accuracy(self.correlation_, size, self.n_pairs_, self.n_pairs_)
+        )
+        self.information_, self.recoverable_size_ = information(known)
+        self.regime_ = regime(
+            too_few_rows=bool(np.isnan(self.observed_accuracy_)),
+            undetected=self.p_value_ > _LEVEL,
+        )
+        warn_first([_REASONS[self.regime_]] if self.regime_ in _REASONS else [])
         return self
 
-    def _measure(self, base, options):
-        """Return the fitted attributes."""
-        test = cka_test(
-            *base,
-            kernel=options.kernel,
-            debiased=options.debiased,
-            bandwidth=options.bandwidths,
-        )
-        m, rng = len(base[0]), generator(self.random_state)
-        right = self._cross_fitted(base, options, rng)
-        accuracies = {name: float(np.mean(values)) for name, values in right.items()}
-        method = max(accuracies, key=accuracies.get) if self.method == "auto" else self.method
-        chosen = right[method]
-        widths = dimensions(base)
-        model = bilinear_model(base, widths)
-        told, size = information(base)
+    def _held_out_matches(self):
+        """Return which held-out known pairs are right, by every method that is tried."""
+        rng = random_generator(self.random_state)
         return {
-            "n_pairs_": m,
-            "method_": method,
-            "cka_": test.statistic,
-            "z_score_": test.z_score,
-            "p_value_": test.p_value,
-            "effective_dimensions_": widths,
-            "theoretical_accuracy_": accuracies[method],
-            "theoretical_accuracy_interval_": (
-                np.full(2, np.nan) if np.isnan(accuracies[method]) else matching.interval_of(chosen)
-            ),
-            "model_accuracy_": model.accuracy(m, m),
-            "accuracy_table_": accuracies,
-            "information_": told,
-            "recoverable_size_": size,
-            "correlation_": model.rho,
-            "bandwidths_": options.bandwidths if self.kernel == "rbf" else (np.nan, np.nan),
-            "_model": model,
+            method: cross_fitted_matches(
+                self._rule(method, "argmax"), self._known, self.cv, rng, self.n_jobs
+            )
+            for method in (METHODS if self.method == "auto" else (self.method,))
         }
 
-    def _cross_fitted(self, base, options, rng):
-        """Return what became of the known pairs, for every method that is tried."""
-        methods = METHODS if self.method == "auto" else (self.method,)
-        m = len(base[0])
-        if not matching.enough_pairs(m, self.cv, 2):
-            return {name: np.array([np.nan]) for name in methods}
-        return {
-            name: matching.cross_fitted(
-                Plan(name, "argmax", options, 1), base, self.cv, rng, self.n_jobs
-            )
-            for name in methods
-        }
-
-    def _warn(self):
-        """Warn once of what cannot be told."""
-        messages = []
-        if np.isnan(self.theoretical_accuracy_):
-            messages.append(
-                f"{self.n_pairs_} known pairs with cv={self.cv} are too few to hold any out: "
-                "theoretical_accuracy_ is nan."
-            )
-        if self.p_value_ > 0.05:
-            messages.append(
-                f"the two spaces are not alike beyond chance (CKA {self.cka_:.3f}, z-score "
-                f"{self.z_score_:.1f}): matches will be guesses. Check the order of the pairs."
-            )
-        if messages:
-            warn(" ".join(messages))
-
-    def _queries(self, X_query, Y_query, *, one_to_one=False):
-        """Return checked, stretched queries and candidates."""
-        check_is_fitted(self)
-        sides = (
-            self._side(0, X_query, "X_query"),
-            self._side(1, Y_query, "Y_query"),
-        )
-        n, candidates = (int(side.shape[0]) for side in sides)
-        if one_to_one and n > candidates:
-            raise ValueError(
-                f"X_query has {n} rows and Y_query {candidates}: a one-to-one matching needs as "
-                "many candidates as queries. Swap the sides, or use assignment='argmax'."
-            )
-        if one_to_one and self.method_ == "qap" and n != candidates:
-            raise ValueError(
-                f"method='qap' matches as many candidates as queries, got {candidates} for {n}. "
-                "Use method='local_cka'."
-            )
-        return sides
-
-    def _side(self, k, rows, name):
-        """Return checked and stretched rows of one side."""
-        known, scale = self._base[k], self._scales[k]
-        checked = check_array_like_on_device(rows, name, n_features=int(known.shape[1]))
-        if is_torch(known):
-            checked = as_device(checked, str(known.device)).to(known.dtype)
-        else:
-            checked = host(checked).astype(known.dtype)
-        return checked / scale
-
-    def _plan(self):
-        """Return how queries are matched."""
-        return Plan(self.method_, self.assignment, self._options, self.n_init)
-
-    def score_matrix(self, X_query, Y_query):
-        """Score all candidate pairs.
-
-        Parameters
-        ----------
-        X_query : array-like or torch tensor of shape (n, p)
-            Queries.
-        Y_query : array-like or torch tensor of shape (n', q)
-            Candidates.
-
-        Returns
-        -------
-        ndarray of shape (n, n')
-            Scores; those of local CKA under "qap".
-        """
-        queries = self._queries(X_query, Y_query)
-        return np.asarray(host(matching.scores(self._plan(), self._base, queries)))
-
-    def kneighbors(self, X_query, Y_query, n_neighbors=5):
-        """Find the best candidates of each query.
-
-        Parameters
-        ----------
-        X_query : array-like or torch tensor of shape (n, p)
-            Queries.
-        Y_query : array-like or torch tensor of shape (n', q)
-            Candidates.
-        n_neighbors : int, default=5
-            Number of candidates, at most n'.
-
-        Returns
-        -------
-        Neighbors
-            `indices` and `scores`, the best first; ties in random order.
-        """
-        score = self.score_matrix(X_query, Y_query)
-        k = count("n_neighbors", n_neighbors)
-        if k > score.shape[1]:
-            raise ValueError(
-                f"n_neighbors={k} exceeds the {score.shape[1]} candidates. Ask for fewer."
-            )
-        shuffle = generator(self.random_state).permutation(score.shape[1])
-        order = np.argsort(-score[:, shuffle], axis=1, kind="stable")[:, :k]
-        indices = shuffle[order]
-        return Neighbors(indices, np.take_along_axis(score, indices, axis=1))
-
-    def match(self, X_query, Y_query, *, precision=None):
-        """Match queries with candidates.
-
-        Parameters
-        ----------
-        X_query : array-like or torch tensor of shape (n, p)
-            Queries.
-        Y_query : array-like or torch tensor of shape (n', q)
-            Candidates, as many or more unless `assignment` is "argmax".
-        precision : float, default=None
-            Share of right ones among the matches that are given, in (0, 1]: it abstains from as
-            many as it takes.
-
-        Returns
-        -------
-        Matching
-            `indices`, `confidence`, `objective`, `n_iter`. Nothing in the estimator changes.
-
-        Raises
-        ------
-        ValueError
-            If a side is no finite matrix of the width seen in `fit`, or there are too few
-            candidates.
-        """
-        if precision is not None and not 0 < precision <= 1:
-            raise ValueError(f"precision must be in (0, 1], got {precision!r}.")
-        found = self._matched(X_query, Y_query)
-        if precision is None:
-            return found
-        kept = matching.abstaining(np.nan_to_num(found.confidence), precision)
-        return found._replace(indices=np.where(kept, found.indices, -1))
-
-    def _matched(self, X_query, Y_query, *, sure=True):
-        """Match queries with candidates, by self-training where it is asked for."""
-        check_is_fitted(self)
-        one_to_one = self.assignment == "hungarian" or self.method_ == "qap"
-        queries = self._queries(X_query, Y_query, one_to_one=one_to_one)
-        if not self.self_training:
-            return self._match(self._base, queries, sure=sure)
-        return self._self_trained(queries, self._match(self._base, queries))
-
-    def _match(self, base, queries, *, sure=True):
-        """Match queries, given known pairs, and tell how sure it is."""
-        plan, rng = self._plan(), generator(self.random_state)
-        score = host(matching.scores(plan, base, queries))
-        n_iter = 0
-        if plan.method == "qap":
-            indices, objective, n_iter = matching.quadratic_matches(
-                plan, base, queries, rng, self.n_jobs
-            )
-        else:
-            indices = matching.assign(score, plan.assignment, rng)
-            objective = float(score[np.arange(len(score)), indices].mean())
-        confidence = np.full(len(indices), np.nan)
-        if sure and matching.enough_pairs(len(base[0]), self.cv, 1):
-            how = "hungarian" if plan.method == "qap" else plan.assignment
-            scorer = plan._replace(method=plan.scorer, assignment=how)
-            known = matching.planted(scorer, base, queries, self.cv, rng, self.n_jobs)
-            confidence = matching.calibrated(known, matching.margins(score, indices, how))
-        return Matching(indices, confidence, objective, n_iter)
-
-    def _self_trained(self, queries, found):
-        """Match again with confident matches as known pairs, as long as the z-score rises."""
-        base, best = self._base, self._z_score(self._base)
-        for rounds in range(1, _ROUNDS + 1):
-            sure = np.flatnonzero(found.confidence >= _SURE)
-            first = [np.flatnonzero(found.indices[sure] == j)[0] for j in set(found.indices[sure])]
-            sure = sure[np.sort(np.array(first, dtype=np.intp))]
-            if not sure.size:
-                break
-            chosen = (sure, found.indices[sure])
-            grown = tuple(
-                matching._joined(known, query[rows])
-                for known, query, rows in zip(self._base, queries, chosen, strict=True)
-            )
-            z_score = self._z_score(grown)
-            if z_score <= best:
-                break
-            best, base = z_score, grown
-            again = self._match(base, queries)
-            found = again._replace(confidence=found.confidence, n_iter=rounds)
-        return found
-
-    def _z_score(self, base):
-        """Return the z-score of known pairs."""
-        options = self._options
-        found = kernel_alignment(*base, kernel=options.kernel, bandwidths=options.bandwidths)
-        return found.cka * np.sqrt(found.n * (found.n - 3) / 2)
-
-    def predict(self, X_query, Y_query):
-        """Return the row of Y_query that goes with each row of X_query.
-
-        Parameters
-        ----------
-        X_query : array-like or torch tensor of shape (n, p)
-            Queries.
-        Y_query : array-like or torch tensor of shape (n', q)
-            Candidates.
-
-        Returns
-        -------
-        ndarray of int of shape (n,)
-            The `indices` of `match`.
-        """
-        return self._matched(X_query, Y_query, sure=False).indices
-
-    def score(self, X_query, Y_query, true_match=None):
-        """Measure the share of right matches.
-
-        Parameters
-        ----------
-        X_query : array-like or torch tensor of shape (n, p)
-            Queries.
-        Y_query : array-like or torch tensor of shape (n', q)
-            Candidates.
-        true_match : array-like of int of shape (n,), default=None
-            Row of Y_query of each query; the same row if None.
-
-        Returns
-        -------
-        float
-            Accuracy of `match`.
-        """
-        found = self.predict(X_query, Y_query)
-        truth = np.arange(len(found)) if true_match is None else np.asarray(true_match)
-        if truth.shape != found.shape:
-            raise ValueError(
-                f"true_match has shape {truth.shape}, expected one row of Y_query for each of "
-                f"{len(found)} queries."
-            )
-        return float(np.mean(found == truth))
-
-    def predict_accuracy(self, X_query, Y_query):
-        """Tell the accuracy of `match` without labels.
-
-        Parameters
-        ----------
-        X_query : array-like or torch tensor of shape (n, p)
-            Queries.
-        Y_query : array-like or torch tensor of shape (n', q)
-            Candidates.
-
-        Returns
-        -------
-        PredictedAccuracy
-            `accuracy` and `standard_error`: known pairs are held out, planted among the queries,
-            and matched with them. NaN if there are too few.
-        """
-        check_is_fitted(self)
-        one_to_one = self.assignment == "hungarian" or self.method_ == "qap"
-        queries = self._queries(X_query, Y_query, one_to_one=one_to_one)
-        if not matching.enough_pairs(self.n_pairs_, self.cv, 1):
-            return matching.PredictedAccuracy(np.nan, np.nan)
-        plan = self._plan()
-        if plan.method == "qap":
-            plan = plan._replace(assignment="hungarian")
-        rng = generator(self.random_state)
-        known = matching.planted(plan, self._base, queries, self.cv, rng, self.n_jobs)
-        return matching.accuracy_of(known.right)
-
-    def classify(self, X_query, Y_prototypes, labels):
-        """Name the class of each query by prototypes on the other side.
-
-        Parameters
-        ----------
-        X_query : array-like or torch tensor of shape (n, p)
-            Queries.
-        Y_prototypes : array-like or torch tensor of shape (k, q)
-            Prototypes, captions of the classes for instance.
-        labels : array-like of shape (k,)
-            Class of each prototype; several may share one.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            The class with the best mean score.
-        """
-        score = self.score_matrix(X_query, Y_prototypes)
-        labels = np.asarray(labels)
-        if labels.shape != (score.shape[1],):
-            raise ValueError(
-                f"labels has shape {labels.shape}, expected one for each of {score.shape[1]} "
-                "prototypes."
-            )
-        classes, where = np.unique(labels, return_inverse=True)
-        members = np.eye(len(classes))[where]
-        means = (score @ members) / members.sum(axis=0)
-        shuffle = generator(self.random_state).permutation(len(classes))
-        return classes[shuffle[means[:, shuffle].argmax(axis=1)]]
-
-    def suggest_seeds(self, X_pool, n):
+    def suggest_pairs(self, X_pool, n):
         """Choose which rows to label next, so that they cover the space.
 
         Parameters
@@ -594,47 +311,89 @@ class EncoderMatcher(DocLinkMixin, BaseEstimator):
         -------
         ndarray of int of shape (n,)
             Different rows, each the nearest to the centre of one of n clusters of k-means.
-        """
-        check_is_fitted(self)
-        pool = host(self._side(0, X_pool, "X_pool"))
-        number = count("n", n)
-        if number > len(pool):
-            raise ValueError(f"n={number} exceeds the {len(pool)} rows of X_pool. Ask for fewer.")
-        seed = int(generator(self.random_state).integers(2**31))
-        groups = min(number, len(np.unique(pool, axis=0)))
-        centres = KMeans(groups, n_init=1, random_state=seed).fit(pool).cluster_centers_
-        gaps = (centres**2).sum(1)[:, None] - 2 * centres @ pool.T + (pool**2).sum(1)
-        chosen = list(dict.fromkeys(int(row) for row in gaps.argmin(axis=1)))
-        rest = [row for row in np.argsort(gaps.min(axis=0), kind="stable") if row not in chosen]
-        return np.array(chosen + rest[: number - len(chosen)], dtype=np.intp)
-
-    def required_seeds(self, accuracy, n_queries=None):
-        """Tell how many known pairs a wanted accuracy takes.
-
-        Parameters
-        ----------
-        accuracy : float
-            Wanted share of right nearest neighbours, below 1.
-        n_queries : int, default=None
-            Number of candidates; that of the known pairs if None.
-
-        Returns
-        -------
-        float
-            Number of pairs, by the model of correlated features, its correlation such that it
-            tells `theoretical_accuracy_`; inf if no number is enough.
 
         Raises
         ------
         ValueError
-            If the accuracy is not between 0 and 1.
+            If n exceeds the rows of the pool.
         """
         check_is_fitted(self)
-        if not 0 < accuracy < 1:
-            raise ValueError(f"accuracy must be between 0 and 1, got {accuracy!r}.")
+        pool = numpy_float64(self._side(0, X_pool, "X_pool"))
+        number = count("n", n)
+        if number > len(pool):
+            raise ValueError(f"n={number} exceeds the {len(pool)} rows of X_pool. Ask for fewer.")
+        seed = int(random_generator(self.random_state).integers(2**31))
+        return covering_rows(pool, number, seed)
+
+    def forecast(self, *, n_pairs=None, n_queries=None):
+        """Predict the accuracy of nearest neighbours for other numbers of pairs or candidates.
+
+        Parameters
+        ----------
+        n_pairs : int or array-like of int, default=None
+            Numbers of known pairs, at least 2; `n_pairs_` if None.
+        n_queries : int or array-like of int, default=None
+            Numbers of candidates; `n_pairs_` if None.
+
+        Returns
+        -------
+        Forecast
+            `score` by the model of correlated features, with the correlation at which it gives
+            `theoretical_accuracy_`; nan where that is. No band is known: features that are not
+            Gaussian, clusters for instance, follow another curve.
+
+        Raises
+        ------
+        ValueError
+            If a number is below its least value or not whole, or shapes do not broadcast.
+        """
+        rho, size = self._anchored_model()
+        pairs = self.n_pairs_ if n_pairs is None else n_pairs
+        queries = self.n_pairs_ if n_queries is None else n_queries
+        score = model_accuracy(rho, size, np.asarray(pairs), np.asarray(queries))
+        return unbanded(score, n_pairs=np.asarray(pairs), n_queries=np.asarray(queries))
+
+    def required(self, score, *, of="n_pairs", n_queries=None):
+        """Compute how many known pairs a wanted accuracy takes.
+
+        Parameters
+        ----------
+        score : float
+            Wanted share of right nearest neighbours, between 0 and 1.
+        of : {"n_pairs"}, default="n_pairs"
+            What is counted.
+        n_queries : int, default=None
+            Number of candidates; `n_pairs_` if None.
+
+        Returns
+        -------
+        float
+            The smallest number of known pairs whose `forecast` reaches the score; inf if no number
+            is enough, nan with a TheoryWarning if `theoretical_accuracy_` is nan.
+
+        Raises
+        ------
+        ValueError
+            If the score is not between 0 and 1, or something else is to be counted.
+        """
+        rho, size = self._anchored_model()
+        if of != "n_pairs":
+            raise ValueError(f"of must be 'n_pairs', got {of!r}.")
+        if not 0 < score < 1:
+            raise ValueError(f"score must be between 0 and 1, got {score!r}.")
         queries = self.n_pairs_ if n_queries is None else count("n_queries", n_queries)
-        model = self._model.anchored(self.theoretical_accuracy_, self.n_pairs_)
-        return model.required_pairs(accuracy, queries)
+        if np.isnan(rho) or np.isnan(size):
+            warn("theoretical_accuracy_ or effective_dimensions_ is nan: no number can be given.")
+            return float("nan")
+        return required_pairs(score, rho, size, queries)
+
+    def _anchored_model(self):
+        """Return correlation and dimension of the model at which it gives the observed accuracy."""
+        check_is_fitted(self)
+        size = model_dimension(self.effective_dimensions_)
+        if np.isnan(self.observed_accuracy_) or np.isnan(size):
+            return np.nan, np.nan
+        return anchored_correlation(self.observed_accuracy_, size, self.n_pairs_), size
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

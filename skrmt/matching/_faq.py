@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from ..linalg._backend import Array, get_backend, to_numpy
@@ -27,34 +27,32 @@ from ._linear_assignment import (
     take_rows,
 )
 
+# Steps after which the gradient, updated by each, is computed afresh: rounding stays below 1e-12.
 _REFRESH = 20
 
 
-class Assignment(NamedTuple):
-    """A permutation and what it is worth.
+class QuadraticAssignment(NamedTuple):
+    """A permutation that makes two matrices similar.
 
     Attributes
     ----------
-    permutation : ndarray of int of shape (n,)
-        Row i of the first matrix goes with row permutation[i] of the second.
+    indices : ndarray of int of shape (n,)
+        Row i of the first matrix goes with row indices[i] of the second.
     objective : float
-        What is maximised.
+        The maximised objective, known pairs included.
     n_iter : int
         Frank-Wolfe steps of the start it was found from.
     converged : bool
         Whether the last step was below the tolerance.
-    n_swaps : int
-        Swaps made afterwards.
     """
 
-    permutation: Permutation
+    indices: Permutation
     objective: float
     n_iter: int
     converged: bool
-    n_swaps: int
 
 
-class SeededProblem(NamedTuple):
+class RemainingProblem(NamedTuple):
     """What is left of a quadratic assignment once some pairs are known.
 
     Attributes
@@ -77,19 +75,37 @@ class SeededProblem(NamedTuple):
     columns: Permutation
 
 
-def seeded_problem(A: Array, B: Array, seeds: Any) -> SeededProblem:
-    r"""Return the quadratic assignment that known pairs leave."""
-    pairs = np.asarray(seeds, dtype=np.intp).reshape(-1, 2)
+def remaining_problem(A: Array, B: Array, known_pairs: Any) -> RemainingProblem:
+    """Return the quadratic assignment that known pairs leave."""
+    pairs = np.asarray(known_pairs, dtype=np.intp).reshape(-1, 2)
     size = int(A.shape[0])
     rows, columns = (np.setdiff1d(np.arange(size), pairs[:, side]) for side in (0, 1))
     known, other = (take(M, pairs[:, s], pairs[:, s]) for s, M in enumerate((A, B)))
     a_out, b_out = take(A, rows, pairs[:, 0]), take(B, columns, pairs[:, 1])
     a_in, b_in = take(A, pairs[:, 0], rows), take(B, pairs[:, 1], columns)
-    return SeededProblem(
+    return RemainingProblem(
         take(A, rows, rows),
         take(B, columns, columns),
         a_out @ b_out.T + a_in.T @ b_in,
         float((known * other).sum()),
+        rows,
+        columns,
+    )
+
+
+def remaining_feature_problem(
+    A: Array, B: Array, pairs: Permutation, sign: float = 1.0
+) -> RemainingProblem:
+    """Return the quadratic assignment of scalar products of features that known pairs leave."""
+    n = int(A.shape[0])
+    rows, columns = (np.setdiff1d(np.arange(n), pairs[:, side]) for side in (0, 1))
+    known = A[pairs[:, 0]].T @ B[pairs[:, 1]]
+    first, second = A[rows], B[columns]
+    return RemainingProblem(
+        Factored(first, sign * (1.0 + 0.0 * A[0])),
+        Factored(second, 1.0 + 0.0 * B[0]),
+        (2 * sign * first @ known) @ second.T,
+        sign * float((known * known).sum()),
         rows,
         columns,
     )
@@ -133,9 +149,9 @@ def faq(
     polish: bool = False,
     max_swaps: int = 1000,
     rng: np.random.Generator | None = None,
-    run: Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]] = map,
-) -> Assignment:
-    r"""Maximise a quadratic function of a permutation by Frank-Wolfe steps."""
+    n_jobs: int | None = None,
+) -> QuadraticAssignment:
+    """Maximise a quadratic function of a permutation by Frank-Wolfe steps."""
     n = item_count(A)
     rng = np.random.default_rng(0) if rng is None else rng
     shuffle = rng.permutation(n)
@@ -143,12 +159,13 @@ def faq(
     term = None if linear is None else take_columns(linear, shuffle)
     points = (None if start is None else take_columns(start, shuffle) for start in starts)
     swaps = max_swaps if polish else 0
-    follow = partial(_from_start, A, second, term, max_iter=max_iter, tol=tol, max_swaps=swaps)
-    found = run(follow, points)
+    found = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_from_start)(A, second, term, point, max_iter, tol, swaps) for point in points
+    )
     best = max(found, key=lambda one: one.objective, default=None)
     if best is None:
         raise ValueError("starts must hold one start or more, got none. Give [None] for 1 / n.")
-    return best._replace(permutation=shuffle[best.permutation])
+    return best._replace(indices=shuffle[best.indices])
 
 
 def _from_start(
@@ -156,18 +173,16 @@ def _from_start(
     B: Matrix,
     linear: Array | None,
     start: Array | None,
-    *,
     max_iter: int,
     tol: float,
     max_swaps: int,
-) -> Assignment:
+) -> QuadraticAssignment:
     """Return what the steps from one start and swaps find."""
     columns, n_iter, converged = _frank_wolfe(A, B, linear, start, max_iter, tol)
-    n_swaps = 0
     if max_swaps:
-        columns, n_swaps = improve_by_swaps(A, B, columns, linear, max_swaps=max_swaps)
+        columns, _ = improve_by_swaps(A, B, columns, linear, max_swaps=max_swaps)
     value = assignment_objective(A, B, columns, linear)
-    return Assignment(columns, value, n_iter, converged, n_swaps)
+    return QuadraticAssignment(columns, value, n_iter, converged)
 
 
 class _Level(NamedTuple):

@@ -1,19 +1,16 @@
-"""From what a user passes as two sides to what kernels are made of."""
+"""Checks of what a user passes as two sides."""
 
 from __future__ import annotations
 
 import numbers
-import warnings
 
 import numpy as np
-from joblib import Parallel, delayed
-from sklearn.utils import check_random_state
 
-from ..exceptions import TheoryWarning
-from ..linalg import as_device, is_torch, to_numpy
+from ..linalg import as_device, is_torch
 from ..utils._checks import check_array_like_on_device
 from ._kernels import median_bandwidth
 
+# A gap to the transpose below this share of the largest entry is rounding, also in float32.
 _SYMMETRY = 1e-5
 
 
@@ -35,6 +32,16 @@ def check_sides(X, Y, *, names=("X", "Y"), device=None, min_samples=1, paired=Tr
             f"{name} has {min(rows)} rows, at least {min_samples} are needed. Give more pairs."
         )
     return same_library(*sides)
+
+
+def refuse_constant(known):
+    """Raise if a side is the same in every row."""
+    for name, side in zip("XY", known, strict=True):
+        if float(abs(side - side[:1]).max()) == 0:
+            raise ValueError(
+                f"{name} is the same in all {len(side)} rows: nothing can be matched. Check "
+                "how the embeddings were computed."
+            )
 
 
 def same_library(X, Y):
@@ -83,7 +90,8 @@ def resolve_bandwidths(bandwidth, X, Y, kernel):
     given = (bandwidth, bandwidth) if isinstance(bandwidth, numbers.Real) else bandwidth
     good = isinstance(given, (tuple, list)) and len(given) == 2
     good = good and all(
-        isinstance(s, numbers.Real) and not isinstance(s, bool) and 0 < s < np.inf for s in given
+        isinstance(s, numbers.Real) and not isinstance(s, bool) and 0 < float(s) < np.inf
+        for s in given
     )
     if not good:
         raise ValueError(
@@ -92,36 +100,9 @@ def resolve_bandwidths(bandwidth, X, Y, kernel):
     return float(given[0]), float(given[1])
 
 
-def generator(random_state):
-    """Return a NumPy generator that leaves the global one alone."""
-    if random_state is None:
-        return np.random.default_rng()
-    rng = check_random_state(random_state)
-    return np.random.default_rng(rng.randint(0, 2**32, size=4, dtype=np.uint32).tolist())
-
-
-def warn(message):
-    """Warn that a number cannot be told."""
-    warnings.warn(message, TheoryWarning, stacklevel=3)
-
-
 def count(name, value, least=1):
     """Check a whole number."""
     good = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not good or value < least:
         raise ValueError(f"{name} must be a whole number of {least} or more, got {value!r}.")
     return int(value)
-
-
-def runner(n_jobs, prefer="threads"):
-    """Return what calls a function of every item of a sequence, several at a time."""
-
-    def run(function, items):
-        return Parallel(n_jobs=n_jobs, prefer=prefer)(delayed(function)(item) for item in items)
-
-    return run
-
-
-def host(x):
-    """Return an array as NumPy float64."""
-    return np.asarray(to_numpy(x), dtype=np.float64)

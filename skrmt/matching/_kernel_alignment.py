@@ -20,7 +20,10 @@ from ._kernels import (
     squared_distances,
 )
 
+# Items of a block of the kernel: 8 MB in float64.
 _BLOCK = 1024
+# Rows whose mean kernel is taken off before products are summed, against cancellation; exact means
+# are taken off afterwards.
 _LANDMARKS = 256
 # Squared norms below this times what they are a difference of are rounding.
 _ROUNDING = 64 * np.finfo(float).eps
@@ -85,7 +88,7 @@ def kernel_alignment(
     bandwidths: tuple[float, float] = (1.0, 1.0),
     block_size: int = _BLOCK,
 ) -> Alignment:
-    r"""Return the inner products that HSIC and CKA are made of."""
+    """Return the inner products that HSIC and CKA are made of."""
     n = int(X.shape[0])
     if kernel == "linear" and max(int(X.shape[1]), int(Y.shape[1])) <= n:
         return _feature_alignment(X, Y, debiased)
@@ -249,7 +252,7 @@ def _rbf_side(rows: Array) -> _Side:
     chosen = np.unique(np.linspace(0, n - 1, min(n, _LANDMARKS)).astype(int))
     marks = rows[backend.asarray(chosen, like=rows)]
     distances = [as_float64(squared_distances(rows[b], marks)) for b in row_blocks(n, _LANDMARKS)]
-    # Near 1 everywhere, exp would round away what tells the items apart.
+    # Near 1 everywhere, exp would round away what distinguishes the items.
     wide = float(sum(backend.exp(-part).sum() for part in distances)) > n * len(chosen) / 2
     apply = backend.expm1 if wide else backend.exp
     offset = backend.concatenate([apply(-part).mean(1) for part in distances], axis=0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ..linalg._backend import Array, get_backend, to_numpy
-from ._kernels import as_float64, dtype_name
+from ._kernels import as_float64, dtype_name, numpy_float64
 
 Permutation: TypeAlias = NDArray[np.intp]
 Matrix: TypeAlias = Any
@@ -93,9 +93,10 @@ def improve_by_swaps(
     A: Matrix, B: Matrix, permutation: Any, linear: Array | None = None, *, max_swaps: int = 1000
 ) -> tuple[Permutation, int]:
     r"""Swap two items at a time, the best swap first, until none helps."""
-    first = _wide_numpy(A)
+    first = numpy_float64(A.dense() if isinstance(A, Factored) else A)
     columns = np.array(permutation, dtype=np.intp)
-    second = _wide_numpy(B)[np.ix_(columns, columns)]
+    second = numpy_float64(B.dense() if isinstance(B, Factored) else B)
+    second = second[np.ix_(columns, columns)]
     term = np.zeros((1, len(columns))) if linear is None else np.asarray(to_numpy(linear))
     apart = _distances(first), _distances(second)
     symmetric = is_symmetric(A) and is_symmetric(B)
@@ -170,9 +171,3 @@ def take_columns(A: Array, columns: Permutation) -> Array:
 def sum_of_picks(A: Array, columns: Permutation) -> float:
     """Return the sum of the entries of a permutation."""
     return float(as_float64(A[np.arange(len(columns)), columns]).sum())
-
-
-def _wide_numpy(A: Matrix) -> NDArray[Any]:
-    """Return a matrix as a dense NumPy array in float64."""
-    dense = A.dense() if isinstance(A, Factored) else A
-    return np.asarray(to_numpy(dense), dtype=np.float64)

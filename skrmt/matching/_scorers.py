@@ -7,48 +7,68 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import svd
 
-from ._inputs import host
+from ..linalg import coefficients, loo_squared_error, ridge_basis
+from ._kernels import numpy_float64
 from ._local_cka import local_cka_factors, local_kernels
 
 METHODS = ("local_cka", "procrustes", "relative", "cca", "ridge")
+"""Methods that score single candidate pairs; "qap" matches all queries together."""
+
+# Penalties of the regression, in units of the mean squared singular value.
 _PENALTIES = np.logspace(-4, 4, 17)
+# A held-out correlation that is larger is taken for this one: the likelihood ratio would let one
+# variable decide.
 _LARGEST_CORRELATION = 0.98
+# Known pairs per principal component: with fewer, canonical correlations of the sample are noise.
 _PAIRS_PER_DIRECTION = 5
+# Folds of the held-out canonical correlations.
 _FOLDS = 5
+# Numbers of components that are tried, geometric.
 _RANKS = 10
 
 
-class Options(NamedTuple):
-    """What scores are made with.
+class MatchingRule(NamedTuple):
+    """How candidate pairs are scored, and how scores become matches.
 
     Attributes
     ----------
+    method : str
+        One of `METHODS`, or "qap", whose single pairs are scored by local CKA.
+    assignment : str
+        "hungarian" or "argmax".
     kernel : str
-        Kernel of local CKA and relative representations.
+        Kernel of local CKA and "qap".
     debiased : bool
         Whether local CKA is the debiased one.
     bandwidths : tuple of float
         Lengths of the RBF kernels.
+    n_init : int
+        Starts of "qap".
     """
 
+    method: str
+    assignment: str
     kernel: str
     debiased: bool
     bandwidths: tuple
+    n_init: int
 
 
-def score_factors(method, base, queries, options):
-    """Return rows whose scalar products are the scores of all candidate pairs."""
-    if method == "local_cka":
+def score_pairs(rule, known, queries):
+    """Return the scores of all candidate pairs."""
+    if rule.method in ("local_cka", "qap"):
         sides = [
-            local_kernels(known, query, kernel=options.kernel, bandwidth=width)
-            for known, query, width in zip(base, queries, options.bandwidths, strict=True)
+            local_kernels(rows, query, kernel=rule.kernel, bandwidth=width)
+            for rows, query, width in zip(known, queries, rule.bandwidths, strict=True)
         ]
-        return local_cka_factors(*sides, debiased=options.debiased)
-    known = [host(side) for side in base]
-    means = [side.mean(axis=0) for side in known]
-    known = [side - mean for side, mean in zip(known, means, strict=True)]
-    asked = [host(side) - mean for side, mean in zip(queries, means, strict=True)]
-    return _LEARNED[method](known, asked)
+        left, right = local_cka_factors(*sides, debiased=rule.debiased)
+    else:
+        known = [numpy_float64(side) for side in known]
+        means = [side.mean(axis=0) for side in known]
+        known = [side - mean for side, mean in zip(known, means, strict=True)]
+        asked = [numpy_float64(side) - mean for side, mean in zip(queries, means, strict=True)]
+        left, right = _FACTORS[rule.method](known, asked)
+    return left @ right.T
 
 
 def _unit(rows):
@@ -71,82 +91,45 @@ def _procrustes(known, asked):
 def _ridge(known, asked):
     """Return the first side regressed on the second, the penalty chosen by leave-one-out."""
     X, Y = known
-    basis, values, directions = svd(X, full_matrices=False)
-    kept = values > 1e-10 * max(values.max(initial=0.0), 1e-300)
-    basis, values, directions = basis[:, kept], values[kept], directions[kept]
-    if not values.size:
+    basis = ridge_basis(X)
+    if not basis.rank:
         return np.zeros((len(asked[0]), Y.shape[1])), _unit(asked[1])
-    projected, square = basis.T @ Y, values**2
-    errors = []
-    for penalty in _PENALTIES * square.mean():
-        shrink = square / (square + penalty)
-        leverage = (basis**2) @ shrink + 1 / len(X)
-        residual = Y - basis @ (shrink[:, None] * projected)
-        errors.append(((residual / np.maximum(1 - leverage, 1e-9)[:, None]) ** 2).sum())
-    penalty = _PENALTIES[int(np.argmin(errors))] * square.mean()
-    weights = directions.T @ ((values / (square + penalty))[:, None] * projected)
-    return _unit(asked[0] @ weights), _unit(asked[1])
+    mean_square = float(basis.scale.mean()) * basis.unit**2
+    alphas = _PENALTIES * mean_square / len(X)
+    best = int(np.argmin(loo_squared_error(basis, Y, alphas).sum(axis=1)))
+    weights, _ = coefficients(basis, Y, alphas[best])
+    return _unit(asked[0] @ weights.T), _unit(asked[1])
 
 
-class Whitened(NamedTuple):
-    """Principal components of a side with variance 1, the largest first.
-
-    Attributes
-    ----------
-    basis : ndarray of shape (m, r)
-        Their left singular vectors.
-    projection : ndarray of shape (p, r)
-        From centred features to components.
-    """
-
-    basis: np.ndarray
-    projection: np.ndarray
-
-
-class Canonical(NamedTuple):
-    """Canonical variables.
-
-    Attributes
-    ----------
-    maps : tuple of ndarray of shape (p, r) and (q, r)
-        From centred features to variables of variance 1.
-    correlations : ndarray of shape (r,)
-        Correlation of each pair of variables in the data they were found in.
-    """
-
-    maps: tuple
-    correlations: np.ndarray
-
-
-def whitened(side):
-    """Return the principal components of centred rows."""
+def _principal_components(side):
+    """Return principal components of variance 1, up to their length, and the map to them."""
     basis, values, directions = svd(side, full_matrices=False)
     kept = values > 1e-8 * max(values.max(initial=0.0), 1e-300)
-    scale = np.sqrt(len(side)) / values[kept]
-    return Whitened(basis[:, kept], directions[kept].T * scale)
+    return basis[:, kept], directions[kept].T * (np.sqrt(len(side)) / values[kept])
 
 
-def canonical(sides, rank):
-    """Return canonical variables of the first principal components."""
-    bases = [side.basis[:, :rank] for side in sides]
-    left, correlations, right = svd(bases[0].T @ bases[1], full_matrices=False)
-    turns = left, right.T
-    maps = tuple(side.projection[:, :rank] @ turn for side, turn in zip(sides, turns, strict=True))
-    return Canonical(maps, np.clip(correlations, 0.0, 1.0))
+def _canonical_maps(components, rank):
+    """Return the maps from centred features to canonical variables of the first components."""
+    (basis, projection), (other, other_projection) = components
+    left, _, right = svd(basis[:, :rank].T @ other[:, :rank], full_matrices=False)
+    return projection[:, :rank] @ left, other_projection[:, :rank] @ right.T
 
 
 def held_out_correlations(known, ranks):
     """Return what is left of canonical correlations in pairs they were not found in."""
     m = len(known[0])
     order = np.random.default_rng(0).permutation(m)
-    totals = [[] for _ in ranks]
+    totals: list[list[np.ndarray]] = [[] for _ in ranks]
     for fold in np.array_split(order, min(_FOLDS, m)):
         train = np.setdiff1d(order, fold)
         means = [side[train].mean(axis=0) for side in known]
-        sides = [whitened(side[train] - mean) for side, mean in zip(known, means, strict=True)]
+        components = [
+            _principal_components(side[train] - mean)
+            for side, mean in zip(known, means, strict=True)
+        ]
         asked = [side[fold] - mean for side, mean in zip(known, means, strict=True)]
         for rank, total in zip(ranks, totals, strict=True):
-            maps = canonical(sides, rank).maps
+            maps = _canonical_maps(components, rank)
             u, v = (rows @ projection for rows, projection in zip(asked, maps, strict=True))
             total.append(np.stack([(u * v).sum(0), (u * u).sum(0), (v * v).sum(0)]))
     return [_correlations(total) for total in totals]
@@ -174,12 +157,10 @@ def _cca(known, asked):
     ranks = np.unique(np.geomspace(1, largest, _RANKS).round().astype(int))
     paths = held_out_correlations(known, ranks)
     best = int(np.argmax([-np.log1p(-(path**2)).sum() for path in paths]))
-    rho, found = paths[best], canonical([whitened(side) for side in known], ranks[best])
-    width = min(len(rho), found.maps[0].shape[1])
-    rho = rho[:width]
-    u, v = (
-        side @ projection[:, :width] for side, projection in zip(asked, found.maps, strict=True)
-    )
+    maps = _canonical_maps([_principal_components(side) for side in known], ranks[best])
+    width = min(len(paths[best]), maps[0].shape[1])
+    rho = paths[best][:width]
+    u, v = (side @ projection[:, :width] for side, projection in zip(asked, maps, strict=True))
     quality = 1 - rho**2
     own = [-(side**2) @ (rho**2 / (2 * quality)) for side in (u, v)]
     constant = -0.5 * np.log(quality).sum()
@@ -188,4 +169,4 @@ def _cca(known, asked):
     return left, np.hstack([v, ones[1], own[1][:, None]])
 
 
-_LEARNED = {"relative": _relative, "procrustes": _procrustes, "ridge": _ridge, "cca": _cca}
+_FACTORS = {"relative": _relative, "procrustes": _procrustes, "ridge": _ridge, "cca": _cca}

@@ -1,7 +1,9 @@
-"""EncoderMatcher: what it matches, what it tells beforehand, and what it refuses."""
+"""EncoderMatcher: what it matches, what it predicts, and what it refuses."""
 
 from __future__ import annotations
 
+import copy
+import functools
 import pickle
 import warnings
 
@@ -20,13 +22,21 @@ from skrmt.matching import EncoderMatcher, _scorers, cka, cka_test, local_cka_sc
 
 METHODS = ["local_cka", "qap", "procrustes", "relative", "cca", "ridge"]
 DATA = make_paired_encoders(220, 25, 30, n_latent=10, noise_std=0.5, random_state=0)
-BASE, QUERY = slice(0, 120), slice(120, 220)
+KNOWN, QUERY = slice(0, 120), slice(120, 220)
 
 
-def fitted(method="local_cka", data=DATA, base=BASE, **options):
-    """Return a fitted matcher."""
+def fitted(method="local_cka", data=None, known=KNOWN, **options):
+    """Return a fitted matcher, a copy of one that was fitted before where data are the default."""
+    if data is None and known is KNOWN:
+        return copy.deepcopy(fitted_once(method, **options))
+    data = DATA if data is None else data
     options = {"random_state": 0, **options}
-    return EncoderMatcher(method, **options).fit(data.X[base], data.Y[base])
+    return EncoderMatcher(method, **options).fit(data.X[known], data.Y[known])
+
+
+@functools.cache
+def fitted_once(method, **options):
+    return EncoderMatcher(method, random_state=0, **options).fit(DATA.X[KNOWN], DATA.Y[KNOWN])
 
 
 def queries(data=DATA, rows=QUERY):
@@ -36,16 +46,16 @@ def queries(data=DATA, rows=QUERY):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("assignment", ["hungarian", "argmax"])
-def test_methods_match_and_tell_how_well(method, assignment):
+def test_methods_match_and_predict_how_well(method, assignment):
     model = fitted(method, assignment=assignment)
     accuracy = model.score(*queries())
-    told = model.predict_accuracy(*queries())
-    error = np.hypot(told.standard_error, np.sqrt(max(accuracy * (1 - accuracy), 0.01) / 100))
-    assert abs(told.accuracy - accuracy) < 4 * error
+    predicted = model.predict_accuracy(*queries())
+    error = np.hypot(predicted.standard_error, np.sqrt(max(accuracy * (1 - accuracy), 0.01) / 100))
+    assert abs(predicted.accuracy - accuracy) < 4 * error
     assert accuracy > 0.5
 
 
-def test_cca_leaves_out_components_that_tell_nothing(monkeypatch):
+def test_cca_leaves_out_components_of_noise(monkeypatch):
     """With 12 shared factors in noise more is right than with all components."""
     options = {"n_latent": 12, "noise_std": 1.0}
     draws = [make_paired_encoders(300, 40, 60, **options, random_state=seed) for seed in range(8)]
@@ -53,7 +63,7 @@ def test_cca_leaves_out_components_that_tell_nothing(monkeypatch):
 
     def scores():
         return np.array(
-            [fitted("cca", data, rows[0]).score(*queries(data, rows[1])) for data in draws]
+            [fitted("cca", data, rows[0], cv=3).score(*queries(data, rows[1])) for data in draws]
         )
 
     chosen, path = scores(), _scorers.held_out_correlations
@@ -68,19 +78,22 @@ def test_cca_leaves_out_components_that_tell_nothing(monkeypatch):
 
 def test_auto_takes_the_best_on_known_pairs():
     model = fitted("auto")
-    assert set(model.accuracy_table_) == set(METHODS) - {"qap"}
-    assert model.accuracy_table_[model.method_] == max(model.accuracy_table_.values())
-    assert model.theoretical_accuracy_ == model.accuracy_table_[model.method_]
+    assert set(model.method_scores_) == set(METHODS) - {"qap"}
+    assert model.method_scores_[model.method_] == max(model.method_scores_.values())
+    assert model.theoretical_accuracy_ == model.method_scores_[model.method_]
+    assert model.theoretical_accuracy_ == model.observed_accuracy_
     low, high = model.theoretical_accuracy_interval_
+    assert model.observed_accuracy_interval_.tolist() == [low, high]
+    assert model.regime_ == "detected"
     assert low <= model.theoretical_accuracy_ <= high
 
 
 def test_theoretical_accuracy_is_that_of_as_many_candidates():
-    """Over draws, the nearest of 60 candidates is right as often as told, a tenth pairs fewer."""
+    """Over draws, the nearest of 60 candidates is right as often as predicted from fewer pairs."""
     gaps = []
     for seed in range(12):
         data = make_paired_encoders(120, 12, 12, n_latent=6, noise_std=0.8, random_state=seed)
-        model = fitted(data=data, base=slice(0, 60), assignment="argmax")
+        model = fitted(data=data, known=slice(0, 60), assignment="argmax")
         gaps.append(model.theoretical_accuracy_ - model.score(*queries(data, slice(60, 120))))
     assert abs(np.mean(gaps) + 0.02) < 0.02 + 4 * np.std(gaps) / np.sqrt(12)
 
@@ -89,7 +102,7 @@ def test_theoretical_accuracy_is_that_of_as_many_candidates():
 def test_cross_fitting_agrees_with_a_plain_loop():
     """With one pair a fold, each pair of pairs is scored without both."""
     data = make_paired_encoders(9, 4, 4, n_latent=3, random_state=3)
-    model = fitted(data=data, base=slice(0, 9), cv=9, stretch=False, bandwidth=1.5)
+    model = fitted(data=data, known=slice(0, 9), cv=9, standardize=False, bandwidth=1.5)
     right = np.ones(9)
     for a, b in np.ndindex(9, 9):
         if a == b:
@@ -102,16 +115,16 @@ def test_cross_fitting_agrees_with_a_plain_loop():
     assert model.theoretical_accuracy_ == pytest.approx(right.mean())
 
 
-def test_scores_are_local_cka_of_stretched_features():
+def test_scores_are_local_cka_of_standardized_features():
     model = fitted(kernel="linear")
-    scales = DATA.X[BASE].std(0, ddof=1), DATA.Y[BASE].std(0, ddof=1)
+    scales = DATA.X[KNOWN].std(0, ddof=1), DATA.Y[KNOWN].std(0, ddof=1)
     X, Y = DATA.X / scales[0], DATA.Y / scales[1]
-    wanted = local_cka_scores(X[BASE], Y[BASE], X[QUERY], Y[QUERY], kernel="linear")
+    wanted = local_cka_scores(X[KNOWN], Y[KNOWN], X[QUERY], Y[QUERY], kernel="linear")
     found = model.score_matrix(*queries())
     np.testing.assert_allclose(found, wanted, atol=1e-12)
     columns = linear_sum_assignment(wanted, maximize=True)[1]
     assert (model.match(*queries()).indices == columns).all()
-    test = cka_test(X[BASE], Y[BASE])
+    test = cka_test(X[KNOWN], Y[KNOWN])
     assert model.z_score_ == pytest.approx(test.z_score)
     assert model.p_value_ == pytest.approx(test.p_value)
     assert np.isnan(model.bandwidths_).all()
@@ -130,9 +143,9 @@ def test_rotation_and_scale_of_an_encoder_do_not_matter():
     from scipy.stats import ortho_group
 
     turn = ortho_group.rvs(25, random_state=0)
-    plain = EncoderMatcher(stretch=False, random_state=0).fit(DATA.X[BASE], DATA.Y[BASE])
-    turned = EncoderMatcher(stretch=False, random_state=0)
-    turned.fit(5 * DATA.X[BASE] @ turn + 3, DATA.Y[BASE])
+    plain = EncoderMatcher(standardize=False, random_state=0).fit(DATA.X[KNOWN], DATA.Y[KNOWN])
+    turned = EncoderMatcher(standardize=False, random_state=0)
+    turned.fit(5 * DATA.X[KNOWN] @ turn + 3, DATA.Y[KNOWN])
     X, Y = queries()
     np.testing.assert_allclose(
         turned.score_matrix(5 * X @ turn + 3, Y), plain.score_matrix(X, Y), atol=1e-9
@@ -141,12 +154,14 @@ def test_rotation_and_scale_of_an_encoder_do_not_matter():
 
 def test_confidence_is_calibrated_and_precision_abstains():
     data = make_paired_encoders(500, 20, 20, n_latent=10, noise_std=0.4, random_state=1)
-    model = fitted(data=data, base=slice(0, 200), assignment="argmax")
+    model = fitted(data=data, known=slice(0, 200), assignment="argmax")
     found = model.match(*queries(data, slice(200, 500)))
     right = found.indices == np.arange(300)
     spread = np.sqrt((found.confidence * (1 - found.confidence)).sum()) / 300
-    told = model.predict_accuracy(*queries(data, slice(200, 500)))
-    assert abs(found.confidence.mean() - right.mean()) < 4 * np.hypot(spread, told.standard_error)
+    predicted = model.predict_accuracy(*queries(data, slice(200, 500)))
+    assert abs(found.confidence.mean() - right.mean()) < 4 * np.hypot(
+        spread, predicted.standard_error
+    )
     sure = model.match(*queries(data, slice(200, 500)), precision=0.9)
     kept = sure.indices >= 0
     assert 0 < kept.mean() < 1
@@ -156,7 +171,7 @@ def test_confidence_is_calibrated_and_precision_abstains():
 
 
 def test_match_changes_nothing():
-    model = fitted(self_training=True, base=slice(0, 40))
+    model = fitted(self_training=True, known=slice(0, 40))
     before = pickle.dumps(vars(model))
     first = model.match(*queries())
     again = model.match(*queries())
@@ -167,8 +182,8 @@ def test_match_changes_nothing():
 def test_self_training_grows_the_known_pairs():
     data = make_paired_encoders(440, 25, 30, n_latent=10, noise_std=0.3, random_state=5)
     rows = slice(40, 440)
-    alone = fitted(data=data, base=slice(0, 40)).score(*queries(data, rows))
-    model = fitted(data=data, base=slice(0, 40), self_training=True)
+    alone = fitted(data=data, known=slice(0, 40)).score(*queries(data, rows))
+    model = fitted(data=data, known=slice(0, 40), self_training=True)
     assert model.match(*queries(data, rows)).n_iter >= 1
     assert model.score(*queries(data, rows)) >= alone
 
@@ -213,13 +228,13 @@ def test_zero_shot_classes():
         model.classify(left[300:], prototypes, [1, 2])
 
 
-def test_seeds_to_label_next_cover_the_pool():
+def test_pairs_to_label_next_cover_the_pool():
     model = fitted()
-    chosen = model.suggest_seeds(DATA.X[QUERY], 30)
+    chosen = model.suggest_pairs(DATA.X[QUERY], 30)
     assert len(set(chosen)) == 30
-    assert len(model.suggest_seeds(np.repeat(DATA.X[QUERY][:3], 5, axis=0), 6)) == 6
+    assert len(model.suggest_pairs(np.repeat(DATA.X[QUERY][:3], 5, axis=0), 6)) == 6
     with pytest.raises(ValueError, match="exceeds"):
-        model.suggest_seeds(DATA.X[QUERY], 101)
+        model.suggest_pairs(DATA.X[QUERY], 101)
     random = np.random.default_rng(0)
     pool = DATA.X[QUERY]
 
@@ -230,16 +245,34 @@ def test_seeds_to_label_next_cover_the_pool():
     assert radius(chosen) < np.mean(chance)
 
 
-def test_required_seeds_grow_with_accuracy_and_candidates():
+def test_required_pairs_grow_with_the_score_and_the_candidates():
     model = fitted()
-    some, more = model.required_seeds(0.3), model.required_seeds(0.5)
+    some, more = model.required(0.3), model.required(0.5)
     assert some < more < np.inf
-    assert model.required_seeds(0.3, n_queries=10) < some
-    assert model.required_seeds(0.999999, n_queries=10**6) == np.inf
-    told = model.required_seeds(model.theoretical_accuracy_)
-    assert told == pytest.approx(120, rel=0.02)
-    with pytest.raises(ValueError, match="accuracy"):
-        model.required_seeds(1.0)
+    assert model.required(0.3, n_queries=10) < some
+    assert model.required(0.999999, n_queries=10**6) == np.inf
+    assert model.required(model.theoretical_accuracy_) == pytest.approx(120, rel=0.02)
+    for options in ({"score": 1.0}, {"score": 0.5, "of": "n_queries"}):
+        with pytest.raises(ValueError, match=list(options)[-1]):
+            model.required(**options)
+
+
+def test_forecast_passes_through_what_was_measured_and_what_is_required():
+    model = fitted()
+    here = model.forecast()
+    assert here.score == pytest.approx(model.theoretical_accuracy_, abs=1e-3)
+    assert np.isnan(here.lower) and np.isnan(here.upper)
+    pairs = model.required(0.5)
+    before, after = model.forecast(n_pairs=[pairs - 1, pairs]).score
+    assert before < 0.5 <= after
+    pairs, candidates = np.ix_([20, 80], [10, 50, 90])
+    grid = model.forecast(n_pairs=pairs, n_queries=candidates)
+    assert grid.score.shape == (2, 3)
+    assert (np.diff(grid.score, axis=0) > 0).all() and (np.diff(grid.score, axis=1) < 0).all()
+    with pytest.raises(TypeError, match="n_samples"):
+        model.forecast(n_samples=10)
+    with pytest.raises(ValueError, match="n_pairs"):
+        model.forecast(n_pairs=1)
 
 
 def test_model_knows_white_encoders():
@@ -250,7 +283,7 @@ def test_model_knows_white_encoders():
         X = rng.standard_normal((900, 30))
         Y = 0.8 * X + 0.6 * rng.standard_normal((900, 30))
         model = EncoderMatcher(
-            kernel="linear", debiased=False, assignment="argmax", stretch=False, random_state=0
+            kernel="linear", debiased=False, assignment="argmax", standardize=False, random_state=0
         ).fit(X[:100], Y[:100])
         assert model.correlation_ == pytest.approx(0.8, abs=0.05)
         bilinear = X[100:200] @ (X[:100] - X[:100].mean(0)).T @ Y[:100] @ Y[100:200].T
@@ -258,27 +291,31 @@ def test_model_knows_white_encoders():
     assert abs(np.mean(gaps)) < 4 * np.std(gaps) / np.sqrt(10) + 0.01
 
 
-def test_unrelated_spaces_are_called_so():
+def test_unrelated_spaces_are_undetected():
     rng = np.random.default_rng(1)
-    with pytest.warns(TheoryWarning, match="not alike") as caught:
+    with pytest.warns(TheoryWarning, match="not similar") as caught:
         model = EncoderMatcher(random_state=0).fit(
             rng.standard_normal((100, 8)), rng.standard_normal((100, 9))
         )
     assert len(caught) == 1
-    assert abs(model.z_score_) < 4
+    assert abs(model.z_score_) < 4 and model.regime_ == "undetected"
     assert model.theoretical_accuracy_ < 0.06
-    told = model.predict_accuracy(rng.standard_normal((90, 8)), rng.standard_normal((90, 9)))
-    assert told.accuracy < 0.1
+    predicted = model.predict_accuracy(rng.standard_normal((90, 8)), rng.standard_normal((90, 9)))
+    assert predicted.accuracy < 0.1
 
 
-def test_few_pairs_are_enough_to_match_but_not_to_tell():
+def test_few_pairs_are_enough_to_match_but_not_to_predict():
     with pytest.warns(TheoryWarning, match="too few"):
-        model = fitted(base=slice(0, 5))
-    assert np.isnan(model.theoretical_accuracy_)
+        model = fitted(known=slice(0, 5))
+    assert np.isnan(model.theoretical_accuracy_) and model.regime_ == "too_few_rows"
+    assert np.isnan(model.theoretical_accuracy_interval_).all()
+    assert np.isnan(model.forecast(n_pairs=[20, 40]).score).tolist() == [True, True]
+    with pytest.warns(TheoryWarning, match="no number can be given"):
+        assert np.isnan(model.required(0.5))
     found = model.match(*queries())
     assert sorted(found.indices) == list(range(100))
-    with pytest.warns(TheoryWarning, match="not alike"):
-        tiny = fitted(base=slice(0, 6), cv=6)
+    with pytest.warns(TheoryWarning, match="not similar"):
+        tiny = fitted(known=slice(0, 6), cv=6)
     assert 0 <= tiny.theoretical_accuracy_ <= 1
 
 
@@ -296,7 +333,7 @@ def test_constant_features_and_duplicates_do_no_harm():
     X, Y = DATA.X.copy(), DATA.Y.copy()
     X[:, 3], Y[:, :2] = 7.0, 0.0
     X[5:10], Y[5:10] = X[5], Y[5]
-    model = EncoderMatcher(random_state=0).fit(X[BASE], Y[BASE])
+    model = EncoderMatcher(random_state=0).fit(X[KNOWN], Y[KNOWN])
     assert model.score(X[QUERY], Y[QUERY]) > 0.8
     repeated = np.repeat(DATA.X[:12], 10, axis=0), np.repeat(DATA.Y[:12], 10, axis=0)
     assert np.isfinite(EncoderMatcher(random_state=0).fit(*repeated).bandwidths_).all()
@@ -304,9 +341,9 @@ def test_constant_features_and_duplicates_do_no_harm():
 
 def test_search_clone_and_pickle():
     search = GridSearchCV(
-        EncoderMatcher(random_state=0), {"kernel": ["linear", "rbf"], "stretch": [True]}, cv=3
+        EncoderMatcher(random_state=0), {"kernel": ["linear", "rbf"], "standardize": [True]}, cv=3
     )
-    search.fit(DATA.X[BASE], DATA.Y[BASE])
+    search.fit(DATA.X[KNOWN], DATA.Y[KNOWN])
     assert search.best_score_ > 0.8
     model = pickle.loads(pickle.dumps(search.best_estimator_))
     assert (model.predict(*queries()) == search.best_estimator_.predict(*queries())).all()
@@ -318,18 +355,47 @@ def test_jobs_types_and_input_stay_the_same():
     X, Y = DATA.X.copy(), DATA.Y.copy()
     X.setflags(write=False)
     Y.setflags(write=False)
-    one = EncoderMatcher(random_state=0).fit(X[BASE], Y[BASE])
-    two = EncoderMatcher(random_state=0, n_jobs=2).fit(X[BASE], Y[BASE])
+    one = EncoderMatcher(cv=3, random_state=0).fit(X[KNOWN], Y[KNOWN])
+    two = EncoderMatcher(cv=3, random_state=0, n_jobs=2).fit(X[KNOWN], Y[KNOWN])
     assert one.theoretical_accuracy_ == two.theoretical_accuracy_
     first, second = one.match(X[QUERY], Y[QUERY]), two.match(X[QUERY], Y[QUERY])
     assert np.array_equal(first.confidence, second.confidence)
-    frames = EncoderMatcher(random_state=0).fit(pd.DataFrame(X[BASE]), pd.DataFrame(Y[BASE]))
+    frames = EncoderMatcher(cv=3, random_state=0).fit(
+        pd.DataFrame(X[KNOWN]), pd.DataFrame(Y[KNOWN])
+    )
     assert frames.cka_ == pytest.approx(one.cka_)
-    single = EncoderMatcher(random_state=0).fit(X[BASE].astype("f"), Y[BASE].astype("f"))
+    single = EncoderMatcher(cv=3).fit(X[KNOWN].astype("f"), Y[KNOWN].astype("f"))
     assert single.cka_ == pytest.approx(one.cka_, abs=1e-5)
     state = np.random.get_state()[1].copy()
-    EncoderMatcher().fit(X[BASE], Y[BASE]).match(X[QUERY], Y[QUERY])
+    EncoderMatcher(cv=3).fit(X[KNOWN], Y[KNOWN]).match(X[QUERY], Y[QUERY])
     assert np.array_equal(np.random.get_state()[1], state)
+
+
+def test_feature_names_of_both_sides_are_checked():
+    X = pd.DataFrame(DATA.X, columns=[f"x{k}" for k in range(25)])
+    Y = pd.DataFrame(DATA.Y, columns=[f"y{k}" for k in range(30)])
+    model = EncoderMatcher(random_state=0).fit(X[KNOWN], Y[KNOWN])
+    assert [list(names) for names in model.feature_names_in_] == [list(X), list(Y)]
+    assert model.score(X[QUERY], Y[QUERY]) == fitted().score(*queries())
+    for pair in ((X[QUERY][X.columns[::-1]], Y[QUERY]), (X[QUERY], Y[QUERY][Y.columns[::-1]])):
+        for call in (model.score, model.score_matrix, model.predict_accuracy):
+            with pytest.raises(ValueError, match="feature names"):
+                call(*pair)
+    with pytest.raises(ValueError, match="feature names"):
+        model.suggest_pairs(X[QUERY][X.columns[::-1]], 2)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        model.score(*queries())
+    assert model.fit(DATA.X[KNOWN], DATA.Y[KNOWN]).feature_names_in_ == (None, None)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_masked_arrays_are_refused_by_name(side):
+    pairs, asked = [DATA.X[KNOWN], DATA.Y[KNOWN]], [DATA.X[QUERY], DATA.Y[QUERY]]
+    pairs[side], asked[side] = np.ma.masked_array(pairs[side]), np.ma.masked_array(asked[side])
+    with pytest.raises(TypeError, match=f"{'XY'[side]} is a numpy.ma.MaskedArray"):
+        EncoderMatcher().fit(*pairs)
+    with pytest.raises(TypeError, match=f"{'XY'[side]}_query is a numpy.ma.MaskedArray"):
+        fitted().match(*asked)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -337,12 +403,12 @@ def test_torch_agrees_with_numpy(method):
     torch = pytest.importorskip("torch")
     plain = fitted(method)
     X, Y = torch.as_tensor(DATA.X), torch.as_tensor(DATA.Y)
-    model = EncoderMatcher(method, random_state=0).fit(X[BASE], Y[BASE])
+    model = EncoderMatcher(method, random_state=0).fit(X[KNOWN], Y[KNOWN])
     assert model.cka_ == pytest.approx(plain.cka_, abs=1e-12)
     assert model.theoretical_accuracy_ == plain.theoretical_accuracy_
     found = model.match(X[QUERY], Y[QUERY])
     assert (found.indices == plain.match(*queries()).indices).all()
-    moved = EncoderMatcher(method, device="cpu", random_state=0).fit(DATA.X[BASE], DATA.Y[BASE])
+    moved = EncoderMatcher(method, device="cpu", random_state=0).fit(DATA.X[KNOWN], DATA.Y[KNOWN])
     assert isinstance(moved.score_matrix(*queries()), np.ndarray)
     assert moved.score(*queries()) == plain.score(*queries())
     pickle.loads(pickle.dumps(moved)).predict(*queries())
@@ -356,13 +422,13 @@ def test_torch_agrees_with_numpy(method):
         ({"cv": 1}, DATA.X, DATA.Y, "cv"),
         ({"n_init": 0}, DATA.X, DATA.Y, "n_init"),
         ({"bandwidth": (1, -1)}, DATA.X, DATA.Y, "bandwidth"),
-        ({}, DATA.X, DATA.Y[:100], "220 rows and Y_base has 100"),
+        ({}, DATA.X, DATA.Y[:100], "220 rows and Y has 100"),
         ({}, DATA.X[:3], DATA.Y[:3], "at least 4"),
         ({}, DATA.X * np.nan, DATA.Y, "NaN"),
-        ({}, DATA.X * np.inf, DATA.Y, "X_base"),
+        ({}, DATA.X * np.inf, DATA.Y, "X contains"),
         ({}, DATA.X[0], DATA.Y, "dimension"),
         ({}, np.ones((220, 3)), DATA.Y, "same in all"),
-        ({}, DATA.X, np.zeros((220, 3)), "Y_base is the same"),
+        ({}, DATA.X, np.zeros((220, 3)), "Y is the same"),
     ],
 )
 def test_bad_input_is_named_and_leaves_the_fit(options, X, Y, match):
@@ -391,15 +457,15 @@ def test_bad_queries_are_named():
     with pytest.raises(ValueError, match="true_match"):
         model.score(X, Y, [1, 2])
     with pytest.raises(NotFittedError):
-        EncoderMatcher().required_seeds(0.9)
+        EncoderMatcher().required(0.9)
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_objective_of_qap_is_the_cka_of_all_pairs(kernel):
     X, Y = queries()
-    model = fitted("qap", kernel=kernel, stretch=False)
+    model = fitted("qap", kernel=kernel, standardize=False)
     found = model.match(X, Y)
-    together = np.vstack([DATA.X[BASE], X]), np.vstack([DATA.Y[BASE], Y[found.indices]])
+    together = np.vstack([DATA.X[KNOWN], X]), np.vstack([DATA.Y[KNOWN], Y[found.indices]])
     widths = {"bandwidth": model.bandwidths_} if kernel == "rbf" else {}
     wanted = cka(*together, kernel=kernel, debiased=False, **widths)
     assert found.objective == pytest.approx(wanted)

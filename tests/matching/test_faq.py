@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment, quadratic_assignment
 
-from skrmt.matching._faq import faq, permutation_start, random_start, seeded_problem, top_factors
+from skrmt.matching._faq import faq, permutation_start, random_start, remaining_problem, top_factors
 from skrmt.matching._kernels import kernel_matrix, median_bandwidth
 from skrmt.matching._linear_assignment import (
     Factored,
@@ -44,23 +44,23 @@ def wigner(n, rho, rng):
     return A, rho * A + np.sqrt(1 - rho**2) * Z
 
 
-def seeds_of(m):
+def known_pairs(m):
     return np.repeat(np.arange(m)[:, None], 2, axis=1)
 
 
-def scipy_faq(A, B, seeds, **options):
+def scipy_faq(A, B, pairs, **options):
     return quadratic_assignment(
-        A, B, method="faq", options={"maximize": True, "partial_match": seeds, **options}
+        A, B, method="faq", options={"maximize": True, "partial_match": pairs, **options}
     )
 
 
-def solve(A, B, seeds, backend=None, **options):
+def solve(A, B, pairs, backend=None, **options):
     """Matched columns of the unknown rows, and the objective with the known pairs."""
     if backend is not None:
         A, B = backend.asarray(A), backend.asarray(B)
-    problem = seeded_problem(A, B, seeds)
+    problem = remaining_problem(A, B, pairs)
     found = faq(problem.first, problem.second, problem.linear, **options)
-    return problem.columns[found.permutation], found.objective + problem.constant, found
+    return problem.columns[found.indices], found.objective + problem.constant, found
 
 
 def objectives(A, B, linear):
@@ -80,9 +80,9 @@ def test_reference_table(backend, n, m, p, q, kernel, value):
         K = kernel_matrix(Z, kernel=kernel, bandwidth=median_bandwidth(Z[:m]))
         K = K - K.mean(axis=0) - K.mean(axis=1, keepdims=True) + K.mean()
         centred.append((K + K.T) / 2 / np.linalg.norm(K))
-    _, total, found = solve(*centred, seeds_of(m), backend)
+    _, total, found = solve(*centred, known_pairs(m), backend)
     assert found.objective == pytest.approx(value, abs=6e-7)
-    assert total == pytest.approx(scipy_faq(*centred, seeds_of(m)).fun, rel=1e-12)
+    assert total == pytest.approx(scipy_faq(*centred, known_pairs(m)).fun, rel=1e-12)
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -92,12 +92,12 @@ def test_same_path_as_scipy(backend, rng, n, m, symmetric):
     if not symmetric:
         B = 0.7 * A + 0.7 * B
     A[np.diag_indices(n)] = rng.standard_normal(n)
-    seeds = np.stack([rng.permutation(n)[:m], rng.permutation(n)[:m]], axis=1)
-    expected = scipy_faq(A, B, seeds[np.argsort(seeds[:, 0])])
-    columns, total, found = solve(A, B, seeds, backend)
+    pairs = np.stack([rng.permutation(n)[:m], rng.permutation(n)[:m]], axis=1)
+    expected = scipy_faq(A, B, pairs[np.argsort(pairs[:, 0])])
+    columns, total, found = solve(A, B, pairs, backend)
     assert total == pytest.approx(expected.fun, rel=1e-12)
     assert found.n_iter == expected.nit
-    rows = np.setdiff1d(np.arange(n), seeds[:, 0])
+    rows = np.setdiff1d(np.arange(n), pairs[:, 0])
     np.testing.assert_array_equal(columns, expected.col_ind[rows])
 
 
@@ -117,41 +117,41 @@ def test_objective_against_the_definition(backend, rng):
     for c in list(every)[::13]:
         assert assignment_objective(arrays[0], arrays[1], c, arrays[2]) == pytest.approx(every[c])
     found = faq(*arrays, starts=[None] + [random_start(5, rng) for _ in range(20)], polish=True)
-    assert found.objective == pytest.approx(every[tuple(found.permutation)], rel=1e-12)
+    assert found.objective == pytest.approx(every[tuple(found.indices)], rel=1e-12)
     assert found.objective == pytest.approx(max(every.values()), rel=1e-12)
 
 
-def test_seeded_problem_is_the_problem(rng):
-    """Objectives differ by the constant, for unsorted seeds and asymmetric matrices."""
+def test_remaining_problem_is_the_problem(rng):
+    """Objectives differ by the constant, for unsorted known pairs and asymmetric matrices."""
     A, B = rng.standard_normal((2, 9, 9))
-    seeds = np.array([[7, 2], [1, 8], [4, 0]])
-    problem = seeded_problem(A, B, seeds)
+    pairs = np.array([[7, 2], [1, 8], [4, 0]])
+    problem = remaining_problem(A, B, pairs)
     for _ in range(5):
         c = rng.permutation(6)
         whole = np.empty(9, int)
-        whole[seeds[:, 0]] = seeds[:, 1]
+        whole[pairs[:, 0]] = pairs[:, 1]
         whole[problem.rows] = problem.columns[c]
         part = assignment_objective(problem.first, problem.second, c, problem.linear)
         assert part + problem.constant == pytest.approx(assignment_objective(A, B, whole))
 
 
 def test_accuracy_against_the_reference(rng):
-    """Correlation 0.5, 200 unknown, 20 seeds: all right; and no more than SciPy finds."""
+    """Correlation 0.5, 200 unknown, 20 known pairs: all right; and no more than SciPy finds."""
     A, B = wigner(220, 0.5, rng)
-    columns, total, _ = solve(A, B, seeds_of(20))
+    columns, total, _ = solve(A, B, known_pairs(20))
     assert np.mean(columns == np.arange(20, 220)) == 1.0
-    assert total == pytest.approx(scipy_faq(A, B, seeds_of(20)).fun, rel=1e-12)
+    assert total == pytest.approx(scipy_faq(A, B, known_pairs(20)).fun, rel=1e-12)
 
 
 @pytest.mark.slow
-def test_ten_seeds_and_a_few_starts_suffice(rng):
+def test_ten_known_pairs_and_a_few_starts_suffice(rng):
     """One start finds all or next to nothing; the best of 21 has at least 0.90 right on average."""
     one, many = [], []
     for _ in range(20):
         A, B = wigner(210, 0.5, rng)
         starts = [None, *(random_start(200, rng) for _ in range(20))]
         for kept, given in ((one, starts[:1]), (many, starts)):
-            columns, total, _ = solve(A, B, seeds_of(10), starts=given)
+            columns, total, _ = solve(A, B, known_pairs(10), starts=given)
             kept.append((np.mean(columns == np.arange(10, 210)), total))
     accuracy, objective = np.array(many).T
     assert (objective >= np.array(one)[:, 1] * (1 - 1e-12)).all()
@@ -175,7 +175,7 @@ def test_low_rank_equals_dense(backend, rng):
         options = {"starts": [first], "max_iter": 40, "tol": 1e-3}
         expected = faq(*dense, linear, **options)
         found = faq(*sides, backend.asarray(linear), **options)
-        np.testing.assert_array_equal(found.permutation, expected.permutation)
+        np.testing.assert_array_equal(found.indices, expected.indices)
         assert found.objective == pytest.approx(expected.objective, rel=1e-10)
     polished = faq(*sides, backend.asarray(linear), polish=True)
     assert polished.objective == pytest.approx(faq(*dense, linear, polish=True).objective)
@@ -270,7 +270,7 @@ def test_starts(rng):
     both = faq(A, B, starts=[P, None])
     assert both.objective == max(found.objective for found in one)
     near = faq(A, B, starts=[permutation_start(np.arange(30))])
-    np.testing.assert_array_equal(near.permutation, np.arange(30))
+    np.testing.assert_array_equal(near.indices, np.arange(30))
     with pytest.raises(ValueError, match="starts must hold one start or more, got none"):
         faq(A, B, starts=[])
 
@@ -279,7 +279,7 @@ def test_ties_are_broken_at_random():
     """Without any information the identity is no better than chance: 1 right on average."""
     zeros = np.zeros((20, 20))
     right = [
-        np.sum(faq(zeros, zeros, rng=np.random.default_rng(s)).permutation == np.arange(20))
+        np.sum(faq(zeros, zeros, rng=np.random.default_rng(s)).indices == np.arange(20))
         for s in range(100)
     ]
     assert abs(np.mean(right) - 1) < 4 * 0.1
@@ -292,7 +292,7 @@ def test_single_precision_and_inputs_kept(backend, rng):
     arrays[2][range(10), range(10)] = 100.0
     copies[2][range(10), range(10)] = 100.0
     found = faq(*arrays, polish=True)
-    np.testing.assert_array_equal(found.permutation, np.arange(100))
+    np.testing.assert_array_equal(found.indices, np.arange(100))
     for array, copy in zip(arrays, copies, strict=True):
         np.testing.assert_array_equal(backend.to_numpy(array), copy)
 

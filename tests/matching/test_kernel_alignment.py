@@ -10,13 +10,8 @@ from scipy.spatial.distance import cdist, pdist, squareform
 
 from skrmt.linalg import to_numpy
 from skrmt.matching._kernel_alignment import kernel_alignment, minibatch_cka
-from skrmt.matching._kernels import kernel_matrix, median_bandwidth
-from skrmt.matching._local_cka import (
-    LocalKernels,
-    local_cka_factors,
-    local_cka_scores,
-    local_kernels,
-)
+from skrmt.matching._kernels import centred_kernel, kernel_matrix, median_bandwidth
+from skrmt.matching._local_cka import local_cka_factors, local_kernels
 
 TABLE = [
     ((40, 25, 5, 7, "linear", (2, 2)), 0.730863, 0.707985, 0.706218, 0.665043, 1.237732),
@@ -71,6 +66,12 @@ def song_hsic(K, L):
     return (total - 2 / (n - 2) * (K.sum(0) @ L.sum(0))) / (n * (n - 3))
 
 
+def local_cka_scores(*sides, debiased=True):
+    """All scores as scalar products of their factors."""
+    left, right = local_cka_factors(*sides, debiased=debiased)
+    return left @ right.T
+
+
 def bordered_cka(first, second, debiased):
     """One kernel of m + 1 items and one CKA for each candidate pair."""
 
@@ -78,7 +79,7 @@ def bordered_cka(first, second, debiased):
         base, row, own = (np.asarray(part) for part in side)
         return np.block([[base, row[i][:, None]], [row[i], own[i : i + 1]]])
 
-    shape = len(first.query), len(second.query)
+    shape = len(first[1]), len(second[1])
     return np.array(
         [[cka(border(first, i), border(second, j), debiased) for j in range(shape[1])]
          for i in range(shape[0])]
@@ -242,6 +243,13 @@ def test_kernel_matrix(backend, rng):
 
 
 @pytest.mark.parametrize("debiased", [True, False])
+def test_centred_kernel(backend, rng, debiased):
+    K = gram(rng.standard_normal((9, 4)) + 3, "rbf", 2.0)
+    found = backend.to_numpy(centred_kernel(backend.asarray(K), debiased=debiased))
+    np.testing.assert_allclose(found, centred(K, debiased), atol=1e-14)
+
+
+@pytest.mark.parametrize("debiased", [True, False])
 @pytest.mark.parametrize("kernels", [("linear", "linear"), ("rbf", "linear")])
 @pytest.mark.parametrize("m", [4, 9])
 def test_local_cka_against_bordered_kernels(backend, rng, m, kernels, debiased):
@@ -250,7 +258,7 @@ def test_local_cka_against_bordered_kernels(backend, rng, m, kernels, debiased):
         local_kernels(backend.asarray(Z[:m]), backend.asarray(Z[m:]), kernel=kernel, bandwidth=2.0)
         for Z, kernel in zip((X, Y), kernels, strict=True)
     ]
-    dense = [LocalKernels(*map(backend.to_numpy, side)) for side in sides]
+    dense = [tuple(map(backend.to_numpy, side)) for side in sides]
     scores = local_cka_scores(*sides, debiased=debiased)
     assert backend.is_native(scores)
     assert tuple(scores.shape) == (5, 7)
@@ -261,7 +269,7 @@ def test_local_cka_against_bordered_kernels(backend, rng, m, kernels, debiased):
 def test_local_cka_by_rows_and_of_given_kernels(rng):
     X = rng.standard_normal((14, 4))
     K, L = np.exp(-cdist(X, X)), (1 + X @ X.T) ** 2
-    sides = [LocalKernels(G[:8, :8], G[8:, :8], np.diag(G)[8:]) for G in (K, L)]
+    sides = [(G[:8, :8], G[8:, :8], np.diag(G)[8:]) for G in (K, L)]
     left, right = local_cka_factors(*sides)
     scores = local_cka_scores(*sides)
     np.testing.assert_allclose(left[2:4] @ right.T, scores[2:4], rtol=1e-13)
@@ -284,6 +292,6 @@ def test_local_cka_keeps_single_precision(backend, rng):
 
 
 def test_local_cka_without_any_difference():
-    flat = LocalKernels(np.ones((5, 5)), np.ones((2, 5)), np.ones(2))
+    flat = np.ones((5, 5)), np.ones((2, 5)), np.ones(2)
     for debiased in (True, False):
         np.testing.assert_array_equal(local_cka_scores(flat, flat, debiased=debiased), 0.0)

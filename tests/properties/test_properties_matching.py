@@ -81,14 +81,16 @@ def test_local_scores_follow_the_queries_and_are_at_most_one(seed, kernel):
 @given(SEEDS, st.integers(5, 12), st.floats(0.5, 5.0))
 def test_an_assignment_is_a_permutation_worth_its_objective(seed, n, scale):
     data = datasets.make_correlated_graphs(n, 0.9, random_state=seed)
-    seeds = [[k, int(data.indices[k])] for k in range(2)]
-    found = matching.quadratic_assignment(data.A, data.B, seeds=seeds, random_state=0)
+    pairs = [[k, int(data.indices[k])] for k in range(2)]
+    found = matching.quadratic_assignment(data.A, data.B, known_pairs=pairs, random_state=0)
     assert isinstance(found, matching.QuadraticAssignment)
     assert sorted(found.indices) == list(range(n))
-    assert found.indices[0] == seeds[0][1]
+    assert found.indices[0] == pairs[0][1]
     value = (data.A * data.B[np.ix_(found.indices, found.indices)]).sum()
     assert np.isclose(found.objective, value)
-    scaled = matching.quadratic_assignment(scale * data.A, data.B, seeds=seeds, random_state=0)
+    scaled = matching.quadratic_assignment(
+        scale * data.A, data.B, known_pairs=pairs, random_state=0
+    )
     assert np.isclose(scaled.objective, scale * value, rtol=1e-6)
 
 

@@ -1,16 +1,16 @@
-r"""Two sets of embeddings of the same items: are they alike beyond chance, and can they be matched.
+r"""Two sets of embeddings of the same items: their similarity, and how well they can be matched.
 
 The items are rows; the two sides may have different numbers of features. Kernels K and L are
 symmetric matrices of similarities, and CKA compares them after centring.
 
-- `debiased_cka_null`, `permutation_moments`, `moments_of_invariants`: what CKA is worth when the
+- `debiased_cka_null`, `permutation_moments`, `moments_of_invariants`: the law of CKA when the
   rows are unrelated.
 - `expected_cka`, `effective_dimension`: what CKA of related Gaussian embeddings shows, and why the
   biased one is large without any relation.
 - `similarity_accuracy`, `required_pairs`: how often the nearest neighbour by similarities to known
   pairs is the right one, and how many known pairs a wanted accuracy takes.
 - `bilinear_accuracy`, `white_bilinear_accuracy`: the same for a bilinear score, given and learned.
-- `mutual_information`, `recoverable_size`: how many pairs can be told apart at all.
+- `mutual_information`, `recoverable_size`: how many pairs can be distinguished at all.
 
 References
 ----------

@@ -131,7 +131,7 @@ def bilinear_accuracy(
     if spread.min(initial=0.0) < -_ROUNDING:
         raise ValueError(
             f"cross must leave y a variance of 0 or more given x, got {spread.min():g} of it. Give "
-            "covariances of one joint law, all estimated from the same rows or all shrunk alike."
+            "covariances of one joint law, all estimated from the same rows or all shrunk equally."
         )
     chances = mean_chance(mean, np.sqrt(np.clip(spread, 0.0, 1.0)), float(size), float(top))
     chances = np.where(known, chances, top / size)

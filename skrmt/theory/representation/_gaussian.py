@@ -30,7 +30,7 @@ def effective_dimension(cov: ArrayLike) -> float:
 
     See Also
     --------
-    expected_cka : Where it says how large biased CKA is without any relation.
+    expected_cka : Where it decides how large biased CKA is without any relation.
 
     Notes
     -----
@@ -145,7 +145,7 @@ def _trace(array: FloatArray) -> float:
 
 
 def mutual_information(canonical_correlations: ArrayLike) -> FloatOrArray:
-    r"""Return how much one Gaussian embedding of an item says about the other.
+    r"""Return the information of one Gaussian embedding of an item about the other.
 
     Parameters
     ----------

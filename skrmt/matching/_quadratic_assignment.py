@@ -1,57 +1,36 @@
-"""Matching functions on kernels and on rows, with what a user may get wrong."""
+"""Quadratic assignment as a user calls it: the checks, the starts, and what known pairs leave."""
 
 from __future__ import annotations
 
 import numbers
-from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse.linalg import eigsh
 
-from ..linalg import as_device, is_torch, to_numpy
-from ._faq import SeededProblem, faq, random_start, seeded_problem, top_factors
-from ._inputs import (
-    check_kernel_name,
-    check_sides,
-    count,
-    generator,
-    resolve_bandwidths,
-    runner,
-    same_library,
+from ..linalg import is_torch, to_numpy
+from ..utils._random import random_generator
+from ._faq import (
+    QuadraticAssignment,
+    faq,
+    random_start,
+    remaining_feature_problem,
+    remaining_problem,
+    top_factors,
 )
-from ._linear_assignment import Factored, take
-from ._local_cka import local_cka_factors, local_kernels
+from ._inputs import check_sides, count, same_library
+from ._linear_assignment import Factored, assignment_objective, take
 
+# Share of the rank up to which Lanczos steps are faster than a whole decomposition.
 _SPARSE_RANK = 0.1
+# A gradient at the barycentre that varies by less than this, relative to its entries, is rounding.
 _FLAT = 1e-8
-
-
-class QuadraticAssignment(NamedTuple):
-    """A permutation that makes two matrices alike.
-
-    Attributes
-    ----------
-    indices : ndarray of int of shape (n,)
-        Row i of the first matrix goes with row indices[i] of the second.
-    objective : float
-        What is maximised, known pairs included.
-    n_iter : int
-        Steps of the start it was found from.
-    converged : bool
-        Whether the last step was below the tolerance.
-    """
-
-    indices: np.ndarray
-    objective: float
-    n_iter: int
-    converged: bool
 
 
 def quadratic_assignment(
     A,
     B,
     *,
-    seeds=None,
+    known_pairs=None,
     linear_term=None,
     init="barycentre",
     n_init=1,
@@ -72,12 +51,13 @@ def quadratic_assignment(
         are with ``low_rank="features"``.
     B : array-like or torch tensor of shape (n, n) or (n, q)
         Those of the other side.
-    seeds : array-like of int of shape (m, 2), default=None
-        Known pairs: row of A, row of B.
+    known_pairs : array-like of int of shape (m, 2), default=None
+        Row of A and row of B of each known pair.
     linear_term : array-like of shape (n, n), default=None
         Further similarities L of the items of one side with those of the other.
     init : {"barycentre", "random"} or array-like of shape (n - m, n - m), default="barycentre"
-        First start; a doubly stochastic matrix of the items that are not seeds, in their order.
+        First start; a doubly stochastic matrix of the items without a known partner,
+        in their order.
     n_init : int, default=1
         Number of starts; all but the first are random. The best result by objective is returned.
     low_rank : int or "features", default=None
@@ -86,7 +66,7 @@ def quadratic_assignment(
     polish : bool, default=False
         Whether to swap pairs of items afterwards as long as one swap helps.
     maximize : bool, default=True
-        Whether to make the matrices alike or different.
+        Whether to make the matrices similar or dissimilar.
     max_iter : int, default=30
         Largest number of steps from each start.
     tol : float, default=0.03
@@ -106,8 +86,8 @@ def quadratic_assignment(
     Raises
     ------
     ValueError
-        If a matrix is not square or not finite, the sizes differ, seeds repeat or are out of range,
-        or a start is not doubly stochastic.
+        If a matrix is not square or not finite, the sizes differ, a row is named twice by the
+        known pairs or is out of range, or a start is not doubly stochastic.
 
     See Also
     --------
@@ -115,9 +95,9 @@ def quadratic_assignment(
 
     Notes
     -----
-    A step costs one product of n x n matrices and one linear assignment. Without seeds the gradient
-    of centred matrices is 0 at the barycentre: the first start is then random. Items are shuffled
-    inside, so that ties are not broken in favour of the order that was given.
+    A step costs one product of n x n matrices and one linear assignment. Without known pairs the
+    gradient of centred matrices is 0 at the barycentre: the first start is then random. Items are
+    shuffled inside, so that ties are not broken in favour of the order that was given.
 
     References
     ----------
@@ -132,23 +112,23 @@ def quadratic_assignment(
     >>> A = rng.standard_normal((40, 40))
     >>> A, order = A + A.T, rng.permutation(40)
     >>> B = A[np.ix_(order, order)]
-    >>> seeds = [[order[k], k] for k in range(4)]
-    >>> found = quadratic_assignment(A, B, seeds=seeds, random_state=0)
+    >>> pairs = [[order[k], k] for k in range(4)]
+    >>> found = quadratic_assignment(A, B, known_pairs=pairs, random_state=0)
     >>> bool((order[found.indices] == np.arange(40)).all())
     True
     """
     A, B = check_sides(A, B, names=("A", "B"))
-    if not (isinstance(tol, numbers.Real) and 0 <= tol < np.inf):
+    if not (isinstance(tol, numbers.Real) and 0 <= float(tol) < np.inf):
         raise ValueError(f"tol={tol!r} must be a number, 0 or more.")
-    n, rng, sign = int(A.shape[0]), generator(random_state), 1.0 if maximize else -1.0
-    pairs = _checked_seeds(seeds, n)
+    n, rng, sign = int(A.shape[0]), random_generator(random_state), 1.0 if maximize else -1.0
+    pairs = _checked_pairs(known_pairs, n)
     if isinstance(low_rank, str):
         if low_rank != "features":
             raise ValueError(f"low_rank must be None, a number or 'features', got {low_rank!r}.")
-        problem = feature_problem(A, B, pairs, sign)
+        problem = remaining_feature_problem(A, B, pairs, sign)
     else:
         _check_square(A, B)
-        problem = seeded_problem(sign * A, B, pairs)
+        problem = remaining_problem(sign * A, B, pairs)
     linear, constant = problem.linear, problem.constant
     if linear_term is not None:
         term = sign * _linear_term(linear_term, A)
@@ -166,23 +146,18 @@ def quadratic_assignment(
         linear,
         starts=starts,
         max_iter=count("max_iter", max_iter),
-        tol=tol,
+        tol=float(tol),
         polish=polish,
         rng=rng,
-        run=runner(n_jobs),
+        n_jobs=n_jobs,
     )
-    indices[problem.rows] = problem.columns[found.permutation]
-    objective = found.objective + constant
+    indices[problem.rows] = problem.columns[found.indices]
+    objective = found.objective
     if isinstance(low_rank, numbers.Integral):
-        objective = _objective(problem, linear, found.permutation) + constant
-    return QuadraticAssignment(indices, sign * objective, found.n_iter, found.converged)
-
-
-def _objective(problem, linear, columns):
-    """Return the objective of the matrices themselves."""
-    matched = take(problem.second, columns, columns)
-    picked = to_numpy(linear)[np.arange(len(columns)), columns]
-    return float((problem.first * matched).sum()) + float(picked.sum())
+        objective = assignment_objective(problem.first, problem.second, found.indices, linear)
+    return QuadraticAssignment(
+        indices, sign * (objective + constant), found.n_iter, found.converged
+    )
 
 
 def _check_square(A, B):
@@ -195,41 +170,23 @@ def _check_square(A, B):
             )
 
 
-def feature_problem(A, B, pairs, sign=1.0):
-    """Return the quadratic assignment of scalar products of features that known pairs leave."""
-    n = int(A.shape[0])
-    rows, columns = (np.setdiff1d(np.arange(n), pairs[:, side]) for side in (0, 1))
-    known = A[pairs[:, 0]].T @ B[pairs[:, 1]]
-    first, second = A[rows], B[columns]
-    return SeededProblem(
-        Factored(first, sign * (1.0 + 0.0 * A[0])),
-        Factored(second, 1.0 + 0.0 * B[0]),
-        (2 * sign * first @ known) @ second.T,
-        sign * float((known * known).sum()),
-        rows,
-        columns,
-    )
-
-
-def _checked_seeds(seeds, n):
+def _checked_pairs(known_pairs, n):
     """Return known pairs as an array of shape (m, 2)."""
-    if seeds is None:
-        return np.empty((0, 2), dtype=np.intp)
-    pairs = np.asarray(seeds)
+    pairs = np.asarray([] if known_pairs is None else known_pairs)
     if pairs.size == 0:
         return np.empty((0, 2), dtype=np.intp)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
         raise ValueError(
-            f"seeds must be whole numbers of shape (m, 2), got shape {pairs.shape} of "
+            f"known_pairs must be whole numbers of shape (m, 2), got shape {pairs.shape} of "
             f"{pairs.dtype}. Give the row of A and the row of B of each known pair."
         )
     if pairs.min() < 0 or pairs.max() >= n:
         raise ValueError(
-            f"seeds must be between 0 and {n - 1}, got {pairs.min()} to {pairs.max()}."
+            f"known_pairs must be between 0 and {n - 1}, got {pairs.min()} to {pairs.max()}."
         )
     for side, name in enumerate("AB"):
         if len(np.unique(pairs[:, side])) < len(pairs):
-            raise ValueError(f"seeds name a row of {name} twice. Each row has one partner.")
+            raise ValueError(f"known_pairs name a row of {name} twice. Each row has one partner.")
     return pairs.astype(np.intp)
 
 
@@ -293,78 +250,3 @@ def _is_flat(problem, linear):
         scale *= size
     spread = float(linear.max()) - float(linear.min())
     return min(sums) <= _FLAT * len(problem.rows) and spread <= _FLAT * scale
-
-
-def local_cka_scores(
-    X_base, Y_base, X_query, Y_query, *, kernel="rbf", debiased=True, bandwidth="median"
-):
-    """Score every candidate pair by the CKA of the known pairs together with it.
-
-    Parameters
-    ----------
-    X_base : array-like or torch tensor of shape (m, p)
-        One side of the known pairs.
-    Y_base : array-like or torch tensor of shape (m, q)
-        The other side, in the same order.
-    X_query : array-like or torch tensor of shape (n, p)
-        Queries.
-    Y_query : array-like or torch tensor of shape (n', q)
-        Candidates.
-    kernel : {"linear", "rbf"}, default="rbf"
-        Kernel of both sides.
-    debiased : bool, default=True
-        Whether to take the debiased CKA; it needs 4 known pairs.
-    bandwidth : "median", float or tuple of float, default="median"
-        Length of the RBF kernels, one for each side; "median" is that of the known pairs.
-
-    Returns
-    -------
-    ndarray or torch tensor of shape (n, n')
-        The scores, exact.
-
-    Raises
-    ------
-    ValueError
-        If a side is no finite matrix, lengths or widths differ, or there are too few known pairs.
-
-    Notes
-    -----
-    All candidates together cost one product of an n x (m + 2) with an (m + 2) x n' matrix.
-
-    References
-    ----------
-    Do Vision and Language Encoders Represent the World Similarly?, arXiv:2401.05224.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skrmt.matching import local_cka_scores
-    >>> X = np.random.default_rng(0).standard_normal((30, 4))
-    >>> local_cka_scores(X[:25], X[:25], X[25:], X[25:]).argmax(axis=1)
-    array([0, 1, 2, 3, 4])
-    """
-    check_kernel_name(kernel, ("linear", "rbf"))
-    least = 4 if debiased else 2
-    X_base, Y_base = check_sides(X_base, Y_base, names=("X_base", "Y_base"), min_samples=least)
-    X_query, Y_query = check_sides(X_query, Y_query, names=("X_query", "Y_query"), paired=False)
-    sides = []
-    widths = resolve_bandwidths(bandwidth, X_base, Y_base, kernel)
-    for name, base, query, width in zip(
-        "XY", (X_base, Y_base), (X_query, Y_query), widths, strict=True
-    ):
-        if base.shape[1] != query.shape[1]:
-            raise ValueError(
-                f"{name}_query has {query.shape[1]} features and {name}_base {base.shape[1]}: both "
-                "must come from the same encoder."
-            )
-        base, query = _beside(base, query)
-        sides.append(local_kernels(base, query, kernel=kernel, bandwidth=width))
-    left, right = local_cka_factors(*sides, debiased=debiased)
-    return left @ right.T
-
-
-def _beside(base, query):
-    """Return two arrays in one library."""
-    if is_torch(base) and not is_torch(query):
-        return base, as_device(query, str(base.device))
-    return same_library(base, query)

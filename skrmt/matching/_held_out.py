@@ -1,0 +1,174 @@
+"""How often matches are right, measured on known pairs that are held out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.stats import beta
+from sklearn.isotonic import IsotonicRegression
+
+from ._kernels import numpy_float64
+from ._matching import append_rows, assign, margins, quadratic_matches
+from ._scorers import score_pairs
+
+# Held-out pairs per query that are planted at a time in a one-to-one matching: more of them would
+# make it larger, and its matches worse, than the one that is asked for.
+_PLANTED_SHARE = 0.1
+
+
+class PredictedAccuracy(NamedTuple):
+    """An accuracy predicted without labels.
+
+    Attributes
+    ----------
+    accuracy : float
+        Expected share of right matches.
+    standard_error : float
+        Its standard error.
+    """
+
+    accuracy: float
+    standard_error: float
+
+
+def split(m, n_folds, rng):
+    """Split known pairs into folds at random."""
+    return np.array_split(rng.permutation(m), min(n_folds, m))
+
+
+def enough_pairs(m, n_folds, left_out):
+    """Return whether 4 known pairs are left when some folds are held out."""
+    return m - left_out * -(-m // min(n_folds, m)) >= 4
+
+
+def _without(known, left_out):
+    """Return the known pairs without some of them."""
+    kept = np.setdiff1d(np.arange(len(known[0])), left_out)
+    return tuple(side[kept] for side in known)
+
+
+def planted_matches(rule, known, queries, n_folds, rng, n_jobs):
+    """Match held-out pairs planted among the queries: how likely each is right, and its margin."""
+    m = len(known[0])
+    folds = split(m, n_folds, rng)
+    match = _planted_neighbours if rule.assignment == "argmax" else _planted_assignments
+    found = Parallel(n_jobs=n_jobs)(
+        delayed(match)(rule, known, queries, fold, child)
+        for fold, child in zip(folds, rng.spawn(len(folds)), strict=True)
+    )
+    right, margin = np.empty(m), np.empty(m)
+    for fold, outcome in zip(folds, found, strict=True):
+        right[fold], margin[fold] = outcome
+    return right, margin
+
+
+def _planted_scores(rule, known, queries, fold):
+    """Return scores of queries and held-out pairs against candidates and held-out partners."""
+    together = [append_rows(query, side[fold]) for query, side in zip(queries, known, strict=True)]
+    return numpy_float64(score_pairs(rule, _without(known, fold), together))
+
+
+def _planted_neighbours(rule, known, queries, fold, rng):
+    """Return whether held-out pairs are nearest neighbours among all candidates but one."""
+    n, every = int(queries[1].shape[0]), np.arange(len(fold))
+    score = _planted_scores(rule, known, queries, fold)[-len(fold) :]
+    rivals, own = score[:, :n].copy(), score[every, n + every]
+    best = second = np.full(len(fold), -np.inf)
+    if n > 1:
+        rivals[every, rng.integers(0, n, len(fold))] = -np.inf
+        best = rivals.max(axis=1)
+        second = np.sort(np.column_stack([rivals, own]), axis=1)[:, -2]
+    ties = (rivals == own[:, None]).sum(axis=1)
+    right = np.where(own > best, 1.0, np.where(own == best, 1 / (1 + ties), 0.0))
+    return right, np.maximum(own, best) - second
+
+
+def _planted_assignments(rule, known, queries, fold, rng):
+    """Return whether held-out pairs are matched rightly in one-to-one assignments."""
+    n, candidates = (int(side.shape[0]) for side in queries)
+    score = _planted_scores(rule, known, queries, fold)
+    group = max(1, min(len(fold), int(_PLANTED_SHARE * n)))
+    right, margin = np.empty(len(fold)), np.empty(len(fold))
+    for first in range(0, len(fold), group):
+        chosen = np.arange(first, min(first + group, len(fold)))
+        rows = np.concatenate([np.arange(n), n + chosen])
+        columns = np.concatenate([np.arange(candidates), candidates + chosen])
+        small = score[np.ix_(rows, columns)]
+        if rule.method == "qap":
+            together = [
+                append_rows(query, side[fold[chosen]])
+                for query, side in zip(queries, known, strict=True)
+            ]
+            found = quadratic_matches(rule, _without(known, fold), together, rng).indices
+        else:
+            found = assign(small, "hungarian", rng)
+        right[chosen] = found[n:] == candidates + np.arange(len(chosen))
+        margin[chosen] = margins(small, found, "hungarian")[n:]
+    return right, margin
+
+
+def mean_and_error(right):
+    """Return the share of right matches, and its standard error."""
+    m, mean = len(right), float(np.mean(right))
+    smoothed = (mean * m + 0.5) / (m + 1)
+    return PredictedAccuracy(mean, float(np.sqrt(smoothed * (1 - smoothed) / m)))
+
+
+def jeffreys_interval(right):
+    """Return a 95 % interval of the share of right matches, nan where it is."""
+    good, bad = float(np.sum(right)), float(len(right) - np.sum(right))
+    low, high = beta.ppf([0.025, 0.975], good + 0.5, bad + 0.5)
+    return np.array([low if good else 0.0, high if bad else 1.0])
+
+
+def calibrated(right, planted_margin, margin):
+    """Return probabilities that matches are right, from the margins of held-out pairs."""
+    finite = np.isfinite(planted_margin)
+    if not finite.any():
+        return np.full(len(margin), float(right.mean()))
+    ahead, right = planted_margin[finite], right[finite]
+    # Two pseudo-observations keep probabilities away from 0 and 1.
+    ends = np.array([ahead.min(), ahead.max()])
+    fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
+    fit.fit(
+        np.concatenate([ahead, ends]),
+        np.concatenate([right, [0.0, 0.0]]),
+        sample_weight=np.concatenate([np.ones(len(right)), [0.5, 0.5]]),
+    )
+    return fit.predict(np.clip(np.nan_to_num(margin, posinf=ends[1]), *ends))
+
+
+def cross_fitted_matches(rule, known, n_folds, rng, n_jobs):
+    """Return whether each known pair beats all others, scored without the folds of both."""
+    m = len(known[0])
+    if not enough_pairs(m, n_folds, 2):
+        return np.full(m, np.nan)
+    folds = split(m, n_folds, rng)
+    pairs = [(f, g) for f in range(len(folds)) for g in range(f, len(folds))]
+    found = Parallel(n_jobs=n_jobs)(
+        delayed(_rivals)(rule, known, folds[f], folds[g]) for f, g in pairs
+    )
+    lost, tied = np.zeros(m, dtype=bool), np.zeros(m)
+    for (f, g), outcomes in zip(pairs, found, strict=True):
+        for fold, (beaten, equal) in zip((folds[f], folds[g]), outcomes, strict=False):
+            lost[fold] |= beaten
+            tied[fold] += equal
+    return np.where(lost, 0.0, 1 / (1 + tied))
+
+
+def _rivals(rule, known, first, second):
+    """Return, for the pairs of two folds, whether candidates of the other beat their own."""
+    both, same = np.unique(np.concatenate([first, second])), np.array_equal(first, second)
+    held_out = tuple(side[both] for side in known)
+    score = numpy_float64(score_pairs(rule, _without(known, both), held_out))
+    places = [np.searchsorted(both, fold) for fold in (first, second)]
+    outcomes = []
+    for mine, other in ((places[0], places[1]), (places[1], places[0]))[: 1 if same else 2]:
+        rivals = score[np.ix_(mine, other)].copy()
+        if same:
+            np.fill_diagonal(rivals, -np.inf)
+        own = score[mine, mine][:, None]
+        outcomes.append(((rivals > own).any(axis=1), (rivals == own).sum(axis=1)))
+    return outcomes
