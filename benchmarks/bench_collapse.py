@@ -39,31 +39,36 @@ def seconds(call, repeats):
     return min(times), result
 
 
+def standard_error(simulated):
+    """Return the standard errors of a simulated curve, from its 95 % band."""
+    return (simulated.upper - simulated.lower) / (2 * 1.96)
+
+
 def forecast_rows():
     """Yield times of forecasts and of simulations that reach 1 % at the last generation."""
     for size in (1011, np.inf):
         model = NextTokenModel().fit(corpus(size))
         forecaster = CollapseForecaster(n_generations=LAST)
         fit, _ = seconds(lambda f=forecaster, m=model: f.fit(m), 3)
-        predict, _ = seconds(lambda f=forecaster: f.predict(np.arange(LAST + 1)), 20)
+        curve, _ = seconds(lambda f=forecaster: f.forecast(generation=np.arange(LAST + 1)), 20)
         trial = forecaster.simulate(60, 1)
-        relative = trial.standard_error[-1] / trial.mean[-1]
+        relative = standard_error(trial)[-1] / trial.score[-1]
         chains = max(2, int(np.ceil(60 * (relative / 0.01) ** 2)))
         start = time.perf_counter()
         forecaster.simulate(chains, 0)
         needed = time.perf_counter() - start
         simulated = forecaster.simulate(400, 2)
-        error = simulated.standard_error[1:]
-        z = abs(simulated.mean - forecaster.theoretical_diversity_)[1:] / error
+        error = standard_error(simulated)[1:]
+        z = abs(simulated.score - forecaster.theoretical_diversity_)[1:] / error
         yield [
             len(model.contexts_),
             int(model.n_tokens_seen_),
             f"{1000 * fit:.1f}",
-            f"{1000 * predict:.2f}",
+            f"{1000 * curve:.2f}",
             chains,
             f"{needed:.2f}",
-            f"{needed / predict:.0f}",
-            f"{needed / (fit + predict):.1f}",
+            f"{needed / curve:.0f}",
+            f"{needed / (fit + curve):.1f}",
             f"{z.max():.1f}",
         ]
 
@@ -137,7 +142,7 @@ if __name__ == "__main__":
                 "chains",
                 "simulation, s",
                 "/ predict",
-                "/ (fit + predict)",
+                "/ (fit + curve)",
                 "largest deviation, s.e.",
             ],
             forecast_rows(),

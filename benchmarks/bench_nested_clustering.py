@@ -100,7 +100,7 @@ def digit_rows(seeds):
             chosen = (y == a) | (y == b)
             truth = (y[chosen] == a).astype(int)
             clean = accuracy((PCA(1).fit_transform(X[chosen])[:, 0] > 0).astype(int), truth)
-            fit = ours(make_noisy_copies(X[chosen], multiples, random_state=9000 + seed))
+            fit = ours(make_noisy_copies(X[chosen], multiples, random_state=9000 + seed).X)
             got = accuracy(fit.labels_, truth)
             rows.append((clean, got, fit.theoretical_accuracy_, fit.model_accuracy_))
         clean, got, claim, model = np.transpose(rows)

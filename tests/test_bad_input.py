@@ -353,7 +353,7 @@ def test_nothing_is_said_before_fit(estimator):
     model = dict(all_estimators())[estimator](**given)
     tried = 0
     for method in ("predict", "predict_proba", "decision_function", "transform", "score_matrix",
-                   "sample", "policy", "match"):  # fmt: skip
+                   "sample", "policy", "match", "simulate"):  # fmt: skip
         if hasattr(model, method):
             arguments = () if method in ("sample", "policy") else data[:1]
             arguments = data[:2] if method in ("score_matrix", "match") else arguments

@@ -74,14 +74,22 @@ simulated = full.simulate(20, random_state=1, curve="collapsed_fraction")
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 axes[0].plot(full.collapsed_fraction_, color="#0072B2", label="forecast")
 axes[0].plot(
-    simulated.generations[::5], simulated.mean[::5], "o", color="#D55E00", label="simulated"
+    simulated.conditions["generation"][::5],
+    simulated.score[::5],
+    "o",
+    color="#D55E00",
+    label="simulated",
 )
 axes[0].set(xlabel="Generation", ylabel="Share of contexts with one word", ylim=(0, 1))
 axes[0].legend(frameon=False)
 simulated = full.simulate(20, random_state=2, curve="entropy")
 axes[1].plot(full.expected_entropy_, color="#0072B2", label="forecast")
 axes[1].plot(
-    simulated.generations[::5], simulated.mean[::5], "o", color="#D55E00", label="simulated"
+    simulated.conditions["generation"][::5],
+    simulated.score[::5],
+    "o",
+    color="#D55E00",
+    label="simulated",
 )
 axes[1].set(xlabel="Generation", ylabel="Entropy, nats")
 axes[1].set_ylim(bottom=0)

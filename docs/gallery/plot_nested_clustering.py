@@ -130,7 +130,7 @@ rows = []
 for a, b in combinations(range(10), 2):
     chosen = (y == a) | (y == b)
     fit = NestedTensorClustering(random_state=0)
-    fit.fit(make_noisy_copies(X[chosen], [0.5, 1, 2, 4], random_state=0))
+    fit.fit(make_noisy_copies(X[chosen], [0.5, 1, 2, 4], random_state=0).X)
     right = share(fit.labels_, y[chosen] == a)
     rows.append((right, fit.theoretical_accuracy_, fit.model_accuracy_))
 right, told, claimed = np.transpose(rows)

@@ -118,7 +118,7 @@ def _collapse(seed):
     found = forecaster.simulate(20, seed)
     told = forecaster.theoretical_diversity_
     rows = [
-        (f"diversity after {n} generations", f"{told[n]:.3f}", f"{found.mean[n]:.3f}")
+        (f"diversity after {n} generations", f"{told[n]:.3f}", f"{found.score[n]:.3f}")
         for n in (1, 5, 10, 20)
     ]
     text = (

@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from copy import copy
-from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..exceptions import TheoryWarning
 from ..theory import collapse as theory
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
+from ..utils._forecast import Forecast, first_reaching, unbanded
+from ..utils._intervals import Z95
+from ..utils._random import random_entropy
+from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
+from ..utils._warnings import warn
 from . import _forecast as forecast
-from ._corpus import checked_scheme, sized_corpus
-from ._next_token import NextTokenModel, _fresh
+from ._corpus import REUSES_REAL, USES_REAL, checked_scheme, sized_corpus
+from ._next_token import NextTokenModel
 from ._simulation import CURVES, block_size, simulate_block
-from ._tokens import checked_counts
 
-_TOLERANCE = 0.1
+_SAFE_EXCESS = 0.1
+"""Share of the variance of the corpus that safe synthetic tokens add at most: lost beside it."""
 
-
-class SimulatedCollapse(NamedTuple):
-    """A curve, averaged over simulated chains.
-
-    Attributes
-    ----------
-    generations : ndarray of shape (n_generations + 1,)
-        Numbers of the generations; 0 is the corpus.
-    mean : ndarray of shape (n_generations + 1,)
-        Mean over the chains.
-    standard_error : ndarray of shape (n_generations + 1,)
-        Its standard error.
-    """
-
-    generations: np.ndarray
-    mean: np.ndarray
-    standard_error: np.ndarray
+_NO_ENTROPY = (
+    "`expected_entropy_` has no formula under this scheme and is nan after the corpus: take it "
+    "from simulate(..., curve='entropy'). The diversity is exact."
+)
+_DIVERSITY_ONLY = (
+    "`collapsed_fraction_`, `expected_support_`, `at_risk_tokens_` and `expected_entropy_` have no "
+    "formula under this scheme and are nan after the corpus: take them from simulate(..., "
+    "curve=...). The diversity is exact."
+)
 
 
 class CollapseForecaster(DocLinkMixin, BaseEstimator):
@@ -112,6 +104,9 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
     safe_synthetic_size_ : float
         Synthetic tokens per generation, in all contexts together, that add at most a tenth to the
         variance of the corpus for ever if the corpus is trained on again each time.
+    regime_ : {"detected", "undetected", "too_few_rows"}
+        "too_few_rows" if no context occurs twice, "undetected" if none is followed by two tokens:
+        nothing is left to lose; see :term:`regime`.
     corpus_ : NextTokenModel
         The model of the corpus.
 
@@ -133,11 +128,12 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
     :math:`v_m` of `skrmt.theory.collapse.variance_factor`, the diversity is
     :math:`\sum_j \pi_j(1-\sum_k q_{jk}^2)(1-v_{m,j})`. Contexts count as drawn equally often
     in every generation. If contexts are generated too, rare ones may vanish with all they know,
-    and the forecast is too hopeful.
+    and the forecast is too optimistic.
 
     A fit costs one pass over the counts. `collapsed_fraction_`, `expected_support_`,
-    `expected_entropy_` and `at_risk_tokens_` are computed when one is first read, from a matrix of
-    n + 1 rows and columns for every different sample size n up to 1000, and of some hundred beyond.
+    `expected_entropy_` and `at_risk_tokens_` are properties, computed when one is first read: from
+    a matrix of n + 1 rows and columns for every different sample size n up to 1000, of some hundred
+    beyond.
 
     References
     ----------
@@ -157,7 +153,7 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
     (4, 0.91)
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "scheme": [
             StrOptions({"full", "partial", "fresh", "accumulate", "random", "window"}),
         ],
@@ -229,7 +225,10 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
             If counts are not whole numbers of 0 or more, a context is empty, or parameters do not
             fit the scheme or each other.
         """
-        return self._forecast(self._modelled(X))
+        if not isinstance(X, NextTokenModel):
+            X = NextTokenModel(self.context_length, tokenizer=self.tokenizer).fit(X)
+        check_is_fitted(X)
+        return self._forecast(X)
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
@@ -250,9 +249,7 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
 
         Raises
         ------
-        TypeError
-            As `fit`.
-        ValueError
+        TypeError, ValueError
             As `fit`, or if `context_length` is not that of the calls before.
 
         Examples
@@ -263,9 +260,7 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
         >>> forecaster.half_life_ == forecaster.fit(["a b a b", "a c a b"]).half_life_
         True
         """
-        if not hasattr(self, "corpus_"):
-            return self._forecast(self._modelled(X))
-        model = copy(self.corpus_)
+        model = copy(self.corpus_) if hasattr(self, "corpus_") else NextTokenModel()
         model.set_params(context_length=self.context_length, tokenizer=self.tokenizer)
         return self._forecast(model.partial_fit(X))
 
@@ -273,16 +268,20 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
         """Set the attributes of a corpus of which the model is known."""
         scheme = checked_scheme(self)
         corpus = sized_corpus(model.counts_, scheme, self.n_synthetic, self.n_real)
-        groups = forecast.mixture(corpus, scheme)
-        times = np.arange(self.n_generations + 1)
-        diversity = forecast.expected_diversity(groups, scheme, times)
+        groups = forecast.diversity_groups(corpus, scheme)
+        counts, totals = corpus.counts.astype(float), corpus.totals.astype(float)
+        agreement = forecast.agreement(corpus)
         self.corpus_ = model
-        self._corpus, self._scheme, self._groups = corpus, scheme, groups
-        self._curves = None
-        self.theoretical_diversity_ = diversity
+        self._corpus, self._scheme, self._groups, self._curves = corpus, scheme, groups, None
+        times = np.arange(self.n_generations + 1)
+        self.theoretical_diversity_ = forecast.expected_diversity(groups, scheme, times)
         self.half_life_ = forecast.half_life(groups, scheme)
-        self._set_present(corpus)
-        self._warn(scheme)
+        self.missing_mass_ = float(np.count_nonzero(counts == 1) / totals.sum())
+        self.effective_support_ = 1 / agreement if agreement else np.inf
+        self.safe_synthetic_size_ = theory.safe_synthetic_size(int(totals.sum()), _SAFE_EXCESS)
+        self.regime_ = regime(too_few_rows=bool(totals.max() < 2), undetected=not groups.mass.any())
+        if scheme.name != "full":
+            warn(_NO_ENTROPY if scheme.name in REUSES_REAL else _DIVERSITY_ONLY)
         return self
 
     @property
@@ -317,59 +316,108 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
             )
         return self._curves
 
-    def _modelled(self, X):
-        """Return the next-token model of what `fit` was given."""
-        if not isinstance(X, NextTokenModel):
-            return NextTokenModel(self.context_length, tokenizer=self.tokenizer).fit(X)
-        check_is_fitted(X)
-        return X
-
-    def _set_present(self, corpus):
-        """Set what the corpus alone says of the truth."""
-        counts, totals = corpus.counts.astype(float), corpus.totals.astype(float)
-        self.missing_mass_ = float(np.count_nonzero(counts == 1) / totals.sum())
-        twice = totals > 1
-        agreeing = np.add.reduceat(counts * (counts - 1), corpus.starts[:-1])[twice]
-        weight, each = totals[twice], agreeing / (totals[twice] * (totals[twice] - 1))
-        agree = float(weight @ each / weight.sum()) if twice.any() else np.nan
-        self.effective_support_ = 1 / agree if agree else np.inf
-        self.safe_synthetic_size_ = theory.safe_synthetic_size(int(totals.sum()), _TOLERANCE)
-
-    def _warn(self, scheme):
-        """Warn once of curves without a formula."""
-        if scheme.name == "full":
-            return
-        missing = ["expected_entropy_"]
-        if scheme.name not in ("partial", "accumulate"):
-            missing = ["collapsed_fraction_", "expected_support_", "at_risk_tokens_", *missing]
-        warnings.warn(
-            f"there is no formula for {', '.join(missing)} under scheme={scheme.name!r}. The "
-            "diversity is exact; take the other curves from simulate(..., curve=...).",
-            TheoryWarning,
-            stacklevel=6,
-        )
-
-    def predict(self, X):
-        """Return the expected diversity of some generations.
+    def forecast(self, *, generation=None, n_synthetic=None, n_real=None):
+        """Forecast the expected diversity under other conditions.
 
         Parameters
         ----------
-        X : int or array-like of shape (...)
-            Numbers of generations after the corpus, 0 for itself, also past `n_generations`;
-            `numpy.inf` is the limit.
+        generation : int or array-like, default=None
+            Number of the generation, 0 for the corpus itself; `numpy.inf` is the limit. None:
+            `n_generations`.
+        n_synthetic : int or array-like, default=None
+            Synthetic tokens that a generation draws in each context. None: as in the fit.
+        n_real : int or array-like, default=None
+            Real tokens in each context, under "partial", "fresh" and "accumulate". None: as in the
+            fit.
 
         Returns
         -------
-        ndarray of shape (...)
-            Diversity.
+        Forecast
+            The expected diversity as `score`, exact given the corpus and of the shape to which the
+            conditions broadcast. There is no band: `simulate` shows how single chains scatter.
 
         Raises
         ------
         ValueError
-            If a number is negative or fractional.
+            If a number is negative, fractional or no multiple of the window, or `n_real` is given
+            under a scheme without real tokens.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skrmt.collapse import CollapseForecaster
+        >>> forecaster = CollapseForecaster().fit(np.array([[50, 30, 15, 4, 1]]))
+        >>> forecaster.forecast(generation=[10, 50], n_synthetic=200).score.round(3)
+        array([0.605, 0.495])
         """
         check_is_fitted(self)
-        return forecast.expected_diversity(self._groups, self._scheme, X)
+        if n_real is not None and self._scheme.name not in USES_REAL:
+            raise ValueError(
+                f"n_real is not used by scheme={self._scheme.name!r}, got {n_real!r}. Leave it out."
+            )
+        generation = len(self.theoretical_diversity_) - 1 if generation is None else generation
+        score = forecast.expected_diversity(
+            self._groups, self._scheme, generation, n_synthetic, n_real
+        )
+        given = {"generation": generation, "n_synthetic": n_synthetic, "n_real": n_real}
+        return unbanded(
+            score, **{name: np.asarray(v) for name, v in given.items() if v is not None}
+        )
+
+    def required(self, score, *, of="n_synthetic", generation=None, n_synthetic=None, n_real=None):
+        """Return how many tokens keep a diversity up to a generation.
+
+        Parameters
+        ----------
+        score : float
+            Diversity to keep.
+        of : {"n_synthetic", "n_real"}, default="n_synthetic"
+            Which tokens of each context and generation to count.
+        generation : int, default=None
+            The generation that must still have it. None: `n_generations`.
+        n_synthetic, n_real : int, default=None
+            The other size, as for `forecast`.
+
+        Returns
+        -------
+        float
+            Least number of tokens, a multiple of the window if there is one; inf if no number
+            keeps as much.
+
+        Raises
+        ------
+        ValueError
+            If `of` is not one of the two or given as a condition too, or a condition is out of its
+            domain.
+
+        Notes
+        -----
+        Under "partial" and "accumulate" more synthetic tokens cost diversity: ask for `of="n_real"`
+        there. Up to a million tokens the result is exact, beyond to a millionth.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skrmt.collapse import CollapseForecaster
+        >>> forecaster = CollapseForecaster().fit(np.array([[50, 30, 15, 4, 1]]))
+        >>> forecaster.required(0.5, generation=50)
+        209.0
+        """
+        check_is_fitted(self)
+        if of not in ("n_synthetic", "n_real"):
+            raise ValueError(f"of must be 'n_synthetic' or 'n_real', got {of!r}.")
+        sizes = {"n_synthetic": n_synthetic, "n_real": n_real}
+        if sizes.pop(of) is not None:
+            raise ValueError(f"{of} is asked for by of={of!r}: leave it out of the conditions.")
+        step = (self._scheme.window or 1) if of == "n_synthetic" else 1
+
+        def whole(amounts):
+            return np.ceil(np.asarray(amounts) / step) * step
+
+        def diversity(amounts):
+            return self.forecast(generation=generation, **{of: whole(amounts)}, **sizes).score
+
+        return float(whole(first_reaching(diversity, score, 1.0)))
 
     def simulate(self, n_chains, random_state=None, *, curve="diversity"):
         """Draw chains of models, to check the forecast or to get what has no formula.
@@ -386,8 +434,9 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
 
         Returns
         -------
-        SimulatedCollapse
-            `generations`, `mean` and `standard_error` of the curve.
+        Forecast
+            The mean curve as `score`, with the 95 % band of the mean, and the `generation` of each
+            entry as its condition.
 
         Raises
         ------
@@ -403,13 +452,13 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
         check_is_fitted(self)
         if not isinstance(n_chains, numbers.Integral) or n_chains < 2:
             raise ValueError(f"n_chains must be a whole number of 2 or more, got {n_chains!r}.")
+        n_chains = int(n_chains)
         if curve not in CURVES:
             raise ValueError(f"curve must be one of {', '.join(CURVES)}, got {curve!r}.")
         seed = self.random_state if random_state is None else random_state
-        root = check_random_state(_fresh(seed)).randint(0, 2**32, size=4, dtype=np.uint32)
         size = min(block_size(self._corpus, self._scheme), n_chains)
         blocks = [min(size, n_chains - first) for first in range(0, n_chains, size)]
-        seeds = np.random.SeedSequence(root.tolist()).spawn(len(blocks))
+        seeds = np.random.SeedSequence(random_entropy(seed)).spawn(len(blocks))
         horizon = len(self.theoretical_diversity_) - 1
         found = Parallel(n_jobs=self.n_jobs, verbose=10 * int(self.verbose))(
             delayed(simulate_block)(self._corpus, self._scheme, horizon, chains, child, curve)
@@ -417,10 +466,11 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
         )
         values = np.concatenate(found)
         error = values.std(axis=0, ddof=1) / np.sqrt(n_chains)
-        return SimulatedCollapse(np.arange(horizon + 1), values.mean(axis=0), error)
+        mean, half = values.mean(axis=0), Z95 * error
+        return Forecast(mean, mean - half, mean + half, {"generation": np.arange(horizon + 1)})
 
     def score(self, X, y=None):
-        r"""Return how well the forecast explains observed diversities.
+        r"""Score how well the forecast explains observed diversities.
 
         Parameters
         ----------
@@ -444,31 +494,11 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
         numbered = dict(X) if isinstance(X, dict) else dict(enumerate(X))
         if len(numbered) < 2:
             raise ValueError(f"X must hold 2 generations or more, got {len(numbered)}.")
-        observed = [self._observed(counts) for counts in numbered.values()]
-        return float(r2_score(observed, self.predict(list(numbered))))
-
-    def _observed(self, counts):
-        """Return the diversity of one observed generation."""
-        if isinstance(counts, NextTokenModel):
-            check_is_fitted(counts)
-            row_of = {context: i for i, context in enumerate(counts.contexts_)}
-            missing = [c for c in self.corpus_.contexts_ if c not in row_of]
-            if missing:
-                raise ValueError(
-                    f"the context {missing[0]!r} of the corpus is missing in a model of X. Fit "
-                    "models to data with all contexts."
-                )
-            matrix = counts.counts_[[row_of[c] for c in self.corpus_.contexts_]]
-        else:
-            matrix = checked_counts(counts)
-            if matrix.shape[0] != len(self._corpus.totals):
-                raise ValueError(
-                    f"counts of X must have {len(self._corpus.totals)} contexts as in fit, got "
-                    f"{matrix.shape[0]}."
-                )
-        totals = np.asarray(matrix.sum(axis=1)).ravel().astype(float)
-        square = sparse.csr_array(matrix, dtype=np.float64).power(2).sum(axis=1)
-        return float(self._corpus.share @ (1 - np.asarray(square).ravel() / totals**2))
+        observed = [
+            forecast.observed_diversity(counts, self._corpus, self.corpus_.contexts_)
+            for counts in numbered.values()
+        ]
+        return float(r2_score(observed, self.forecast(generation=list(numbered)).score))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

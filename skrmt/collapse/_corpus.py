@@ -83,7 +83,7 @@ class Scheme(NamedTuple):
         if self.real_weight == "optimal":
             best = theory.optimal_real_weight(real, n) if self.name == "fresh" else 1.0
             return np.broadcast_to(best, n.shape)
-        return np.full(n.shape, float(self.real_weight))
+        return np.full(n.shape, float(self.real_weight or 0.0))
 
 
 def checked_scheme(model):

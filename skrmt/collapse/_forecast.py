@@ -6,11 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy import sparse
+from sklearn.utils.validation import check_is_fitted
 
 from ..theory import collapse as theory
-from ._corpus import REUSES_REAL
+from ._corpus import REUSES_REAL, USES_REAL
+from ._next_token import NextTokenModel
+from ._tokens import checked_counts
 
 _AT_RISK = 100
+"""Tokens listed as at risk: more than anyone reads."""
 
 
 class Curves(NamedTuple):
@@ -51,11 +56,11 @@ class AtRiskToken(NamedTuple):
 
     context: tuple
     token: object
-    count: int
+    count: int  # type: ignore[assignment]
     probability: float
 
 
-class Mixture(NamedTuple):
+class DiversityGroups(NamedTuple):
     """Diversity of contexts, grouped by their sample sizes.
 
     Attributes
@@ -69,41 +74,73 @@ class Mixture(NamedTuple):
     mass: np.ndarray
 
 
-def mixture(corpus, scheme):
+def diversity_groups(corpus, scheme):
     """Group the diversity of a corpus by the sizes that matter to a scheme."""
-    real = corpus.n_real if _uses_real(scheme) else np.ones_like(corpus.n_real)
+    real = corpus.n_real if scheme.name in USES_REAL else np.ones_like(corpus.n_real)
     sizes = np.stack([corpus.n_synthetic, real], axis=1)
     groups, where = np.unique(sizes, axis=0, return_inverse=True)
     mass = np.bincount(where.ravel(), corpus.share * corpus.diversity)
-    return Mixture(groups[:, 0], groups[:, 1], mass)
-
-
-def _uses_real(scheme):
-    """Return whether a scheme has real tokens."""
-    return scheme.name in (*REUSES_REAL, "fresh")
+    return DiversityGroups(groups[:, 0], groups[:, 1], mass)
 
 
 def _options(scheme, n_real):
     """Return the arguments by which the theory knows a scheme."""
     return {
-        "n_real": n_real if _uses_real(scheme) else None,
+        "n_real": n_real if scheme.name in USES_REAL else None,
         "window": scheme.window,
         "real_weight": scheme.real_weight,
         "observed": True,
     }
 
 
-def expected_diversity(groups, scheme, generations):
-    """Return the expected diversity of a corpus."""
-    times = np.asarray(generations, dtype=np.float64)
+def expected_diversity(groups, scheme, generations, n_synthetic=None, n_real=None):
+    """Return the expected diversity of a corpus, with its own sizes where none are given."""
+
+    def by_group(value):
+        return np.asarray(value, dtype=np.float64)[..., None]
+
+    synthetic = groups.n_synthetic if n_synthetic is None else by_group(n_synthetic)
+    real = groups.n_real if n_real is None else by_group(n_real)
     half = theory.diversity(
-        scheme.name,
-        times[..., None],
-        0.5,
-        groups.n_synthetic,
-        **_options(scheme, groups.n_real),
+        scheme.name, by_group(generations), 0.5, synthetic, **_options(scheme, real)
     )
-    return 2 * np.asarray(half) @ groups.mass
+    # Sizes given for all contexts make one group of them.
+    return 2 * (np.asarray(half) * groups.mass).sum(axis=-1)
+
+
+def agreement(corpus):
+    """Estimate the probability that two real tokens after the same context agree, without bias."""
+    counts, totals = corpus.counts.astype(float), corpus.totals.astype(float)
+    twice = totals > 1
+    if not twice.any():
+        return np.nan
+    pairs = np.add.reduceat(counts * (counts - 1), corpus.starts[:-1])[twice]
+    weight = totals[twice]
+    return float(weight @ (pairs / (weight * (weight - 1))) / weight.sum())
+
+
+def observed_diversity(counts, corpus, contexts):
+    """Return the diversity of an observed generation: counts, or a next-token model."""
+    if isinstance(counts, NextTokenModel):
+        check_is_fitted(counts)
+        row_of = {context: i for i, context in enumerate(counts.contexts_)}
+        missing = [context for context in contexts if context not in row_of]
+        if missing:
+            raise ValueError(
+                f"the context {missing[0]!r} of the corpus is missing in a model of X. Fit models "
+                "to data with all contexts."
+            )
+        matrix = counts.counts_[[row_of[context] for context in contexts]]
+    else:
+        matrix = checked_counts(counts)
+        if matrix.shape[0] != len(corpus.totals):
+            raise ValueError(
+                f"counts of X must have {len(corpus.totals)} contexts as in fit, got "
+                f"{matrix.shape[0]}."
+            )
+    totals = np.asarray(matrix.sum(axis=1)).ravel().astype(float)
+    square = sparse.csr_array(matrix, dtype=np.float64).power(2).sum(axis=1)
+    return float(corpus.share @ (1 - np.asarray(square).ravel() / totals**2))
 
 
 def half_life(groups, scheme):

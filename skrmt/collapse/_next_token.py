@@ -7,16 +7,17 @@ import numbers
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..utils._dask import to_local
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
+from ..utils._random import fresh_random_state
 from ..utils._sklearn_compat import Interval, _fit_context
 from ._tokens import TokenCounts, checked_counts, count_tokens, merged, tokenized
 
 _BLOCK = 1024
+"""Contexts whose probabilities are in memory at once."""
 
 
 class NextTokenModel(DocLinkMixin, BaseEstimator):
@@ -68,7 +69,7 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
     array([[0.   , 0.667, 0.333]])
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "context_length": [Interval(numbers.Integral, 1, None, closed="left")],
         "smoothing": [Interval(numbers.Real, 0, None, closed="left")],
         "tokenizer": [callable, None],
@@ -148,7 +149,7 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
         Returns
         -------
         list
-            One token a context; the first seen of those that are equally likely.
+            One token per context; the first seen of those that are equally likely.
         """
         check_is_fitted(self)
         best = [block.argmax(axis=1) for block in self._blocks(self._rows(X))]
@@ -222,12 +223,13 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
         check_is_fitted(self)
         if not isinstance(n_samples, numbers.Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
-        rng = check_random_state(_fresh(random_state))
+        rng = fresh_random_state(random_state)
         totals = np.asarray(self.counts_.sum(axis=1)).ravel().cumsum()
         row_of = {context: i for i, context in enumerate(self.contexts_)}
         uniform = rng.random_sample((n_samples, 2))
         length = len(self.contexts_[0])
-        context, generated = None, []
+        context: tuple = ()
+        generated = []
         cumulative = np.cumsum(self.unigram_)
         for first, second in uniform:
             row = row_of.get(context)
@@ -304,10 +306,3 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.sparse = True
         return tags
-
-
-def _fresh(random_state):
-    """Return a source of randomness that leaves the global one alone."""
-    if random_state is not None:
-        return random_state
-    return np.random.RandomState(np.random.SeedSequence().generate_state(4))

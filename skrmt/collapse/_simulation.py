@@ -14,7 +14,9 @@ from scipy.special import xlogy
 
 _CELL_COST = 45.0
 _TOKEN_COST = 15.0
+"""Nanoseconds that a pair costs in a multinomial, and a token in a look-up: the cheaper is used."""
 _BLOCK = 2**19
+"""Numbers of a block of chains: what stays in the cache."""
 CURVES = ("diversity", "collapsed_fraction", "support", "entropy")
 
 
@@ -112,7 +114,7 @@ class Tokens:
         self._count()
 
     def _place(self):
-        """Say where each token finds those it may copy."""
+        """Set where each token finds those it may copy."""
         self.first = np.repeat(np.cumsum(self.size) - self.size, self.size)
         self.repeat = np.repeat(self.size.astype(float), self.size)
 
@@ -240,6 +242,7 @@ def simulate_block(corpus, scheme, n_generations, n_chains, seed, curve):
     result = np.zeros((n_chains, n_generations + 1))
     for part in [*dense, *([] if sparse is None else [sparse])]:
         result[:, 0] += _measured(part.frequencies[None], part, share, curve)
+        engine: Tokens | Cells
         if part is sparse:
             engine = Tokens(part, share, n_chains, rng)
         else:

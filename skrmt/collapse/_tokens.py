@@ -61,7 +61,7 @@ def tokenized(X, tokenizer):
 
 def count_tokens(sequences, context_length, *, allow_none=False):
     """Count what follows each context."""
-    index = {}
+    index: dict = {}
     try:
         codes = [
             np.array([index.setdefault(token, len(index)) for token in sequence])

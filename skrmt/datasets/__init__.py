@@ -1,7 +1,7 @@
 """Generators of the models that the theory describes."""
 
 from .. import _install
-from ._nested_views import NestedViews, make_nested_views, make_noisy_copies
+from ._nested_views import NestedViews, NoisyCopies, make_nested_views, make_noisy_copies
 from ._noisy_labels import flip_labels, make_noisy_mixture
 from ._paired_encoders import (
     CorrelatedGraphs,
@@ -18,6 +18,7 @@ __all__ = [
     "CorrelatedGraphs",
     "GaussianGenerator",
     "NestedViews",
+    "NoisyCopies",
     "PairedEncoders",
     "SpikedTensor",
     "SyntheticMix",

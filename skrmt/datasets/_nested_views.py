@@ -6,7 +6,8 @@ import numbers
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import check_random_state
+
+from ..utils._random import fresh_random_state
 
 
 class NestedViews(NamedTuple):
@@ -28,6 +29,21 @@ class NestedViews(NamedTuple):
     y: np.ndarray
     means: np.ndarray
     strengths: np.ndarray
+
+
+class NoisyCopies(NamedTuple):
+    """Noisy views of data.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features, n_views)
+        The views.
+    noise_stds : ndarray of shape (n_views,)
+        Standard deviations of their noise, in units of the data.
+    """
+
+    X: np.ndarray
+    noise_stds: np.ndarray
 
 
 def make_nested_views(
@@ -102,10 +118,10 @@ def make_nested_views(
     h = np.ones(len(noise)) if strengths is None else np.asarray(strengths, dtype=np.float64)
     if h.shape != noise.shape or not np.isfinite(h).all():
         raise ValueError(
-            f"strengths must hold {len(noise)} finite numbers, one a view, got {strengths!r}."
+            f"strengths must hold {len(noise)} finite numbers, one per view, got {strengths!r}."
         )
     counts = _counts(prior, n_classes, n_samples)
-    rng = check_random_state(_fresh(random_state))
+    rng = fresh_random_state(random_state)
     means = norm * _simplex(n_classes, n_features, rng)
     y = rng.permutation(np.repeat(np.arange(n_classes), counts))
     core = means[y] + within * rng.standard_normal((n_samples, n_features))
@@ -130,8 +146,8 @@ def make_noisy_copies(X, noise_stds, *, relative=True, random_state=None):
 
     Returns
     -------
-    ndarray of shape (n_samples, n_features, n_views)
-        Copies of X with independent Gaussian noise.
+    NoisyCopies
+        Copies of X with independent Gaussian noise, and its standard deviations.
 
     Raises
     ------
@@ -142,7 +158,7 @@ def make_noisy_copies(X, noise_stds, *, relative=True, random_state=None):
     --------
     >>> import numpy as np
     >>> from skrmt.datasets import make_noisy_copies
-    >>> make_noisy_copies(np.eye(3), [0.0, 1.0], random_state=0)[:, :, 0]
+    >>> make_noisy_copies(np.eye(3), [0.0, 1.0], random_state=0).X[:, :, 0]
     array([[1., 0., 0.],
            [0., 1., 0.],
            [0., 0., 1.]])
@@ -154,8 +170,9 @@ def make_noisy_copies(X, noise_stds, *, relative=True, random_state=None):
             "it, and impute what is missing."
         )
     noise = _not_negative("noise_stds", noise_stds) * (data.std() if relative else 1.0)
-    rng = check_random_state(_fresh(random_state))
-    return data[:, :, None] + rng.standard_normal((*data.shape, len(noise))) * noise
+    rng = fresh_random_state(random_state)
+    views = data[:, :, None] + rng.standard_normal((*data.shape, len(noise))) * noise
+    return NoisyCopies(views, noise)
 
 
 def _not_negative(name, values):
@@ -183,10 +200,3 @@ def _simplex(n_classes, n_features, rng):
     centred = np.eye(n_classes) - 1 / n_classes
     vectors = np.linalg.svd(centred)[0][:, : n_classes - 1]
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) @ basis.T
-
-
-def _fresh(random_state):
-    """Return a source of randomness that leaves the global one alone."""
-    if random_state is not None:
-        return random_state
-    return np.random.RandomState(np.random.SeedSequence().generate_state(4))

@@ -6,10 +6,10 @@ import numbers
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from ..theory.deflation._signal import check_grams, check_norms
 from ..theory.spiked_tensor._limits import check_dims
+from ..utils._random import fresh_random_state
 
 
 class SpikedTensor(NamedTuple):
@@ -20,7 +20,7 @@ class SpikedTensor(NamedTuple):
     X : ndarray of shape (p_1, ..., p_d)
         The tensor.
     factors : list of ndarray of shape (p_m, r)
-        Unit columns, one array an axis.
+        Unit columns, one array per axis.
     """
 
     X: np.ndarray
@@ -75,7 +75,7 @@ def make_spiked_tensor(dims, betas, *, grams=0.0, noise_std=1.0, random_state=No
     0.5
     """
     sizes = check_dims(dims)
-    if not isinstance(noise_std, numbers.Real) or not 0 < noise_std < np.inf:
+    if not isinstance(noise_std, numbers.Real) or not 0 < float(noise_std) < np.inf:
         raise ValueError(
             f"noise_std={noise_std!r} must be positive and finite: betas are in units of the noise."
         )
@@ -89,7 +89,7 @@ def make_spiked_tensor(dims, betas, *, grams=0.0, noise_std=1.0, random_state=No
                 f"grams needs {root.shape[1]} dimensions in a mode of size {size}: use larger "
                 "dims or fewer components."
             )
-    rng = check_random_state(random_state)
+    rng = fresh_random_state(random_state)
     X = noise_std * rng.standard_normal(sizes)
     factors = [
         np.linalg.qr(rng.standard_normal((size, root.shape[1])))[0] @ root.T
@@ -107,5 +107,6 @@ def _root(gram):
     if not len(gram):
         return gram
     values, vectors = np.linalg.eigh(gram)
+    # Rounding of the eigenvalues of a Gram matrix of a few components.
     kept = values > 1e-12 * values[-1]
     return vectors[:, kept] * np.sqrt(values[kept])

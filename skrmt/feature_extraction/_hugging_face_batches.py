@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
 
 import numpy as np
 
 from ..utils._optional import import_optional
+from ..utils._warnings import warn
 from ._hugging_face_model import largest_length, part, text_model, vision_model
 
 _BATCHES_WITH_BAR = 32
+"""Fewer batches are done before a progress bar is read."""
 
 
 def check_texts(X):
@@ -105,7 +106,7 @@ def bar(batches, verbose):
 
 
 def encode_texts(encoder, loaded, texts):
-    """Return one vector of each text."""
+    """Return one vector per text."""
     torch = import_optional("torch", "hf")
     model, config = text_model(loaded)
     limit = largest_length(config, loaded.processor, encoder.max_length)
@@ -116,7 +117,7 @@ def encode_texts(encoder, loaded, texts):
     padding = getattr(loaded.processor, "pad_token_id", None)
     padding = getattr(loaded.processor, "eos_token_id", None) if padding is None else padding
     device = next(model.parameters()).device
-    rows = [None] * len(texts)
+    rows: dict[int, np.ndarray] = {}
     for batch in bar(batches, encoder.verbose):
         longest = len(tokens[batch[0]])
         ids = torch.full((len(batch), longest), padding or 0, dtype=torch.long)
@@ -128,7 +129,7 @@ def encode_texts(encoder, loaded, texts):
         pooled = _pooled(states.float(), mask.to(states.device), encoder.pooling)
         for row, vector in zip(batch, pooled.cpu().numpy(), strict=True):
             rows[row] = vector
-    return np.stack(rows)
+    return np.stack([rows[i] for i in range(len(texts))])
 
 
 def _tokenized(tokenizer, texts, limit):
@@ -142,12 +143,11 @@ def _tokenized(tokenizer, texts, limit):
         )
     long = [i for i, ids in enumerate(tokens) if len(ids) > limit]
     if long:
-        warnings.warn(
+        warn(
             f"{len(long)} of {len(texts)} texts have more than max_length={limit} tokens (up to "
             f"{max(len(tokens[i]) for i in long)}) and are cut. Split them, or raise max_length if "
             "the model takes more.",
             UserWarning,
-            stacklevel=5,
         )
         cut = tokenizer([texts[i] for i in long], truncation=True, max_length=limit)["input_ids"]
         for i, ids in zip(long, cut, strict=True):
@@ -164,7 +164,7 @@ def _states(encoder, model, **inputs):
         except torch.OutOfMemoryError as error:
             raise ValueError(
                 f"the device has no memory for batch_size={encoder.batch_size}: lower batch_size "
-                "or max_length, or use dtype='bfloat16'. memory_estimate() tells what is needed."
+                "or max_length, or use dtype='bfloat16'. memory_estimate() returns what is needed."
             ) from error
     return found.hidden_states[layer_index(encoder.layer, len(found.hidden_states))]
 
@@ -180,7 +180,7 @@ def layer_index(layer, count):
 
 
 def _pooled(states, mask, pooling):
-    """Return one vector of the states of each item."""
+    """Return one vector per item from its states."""
     torch = import_optional("torch", "hf")
     rows = torch.arange(len(states), device=states.device)
     if pooling == "last":
@@ -192,7 +192,7 @@ def _pooled(states, mask, pooling):
 
 
 def encode_images(encoder, loaded, images):
-    """Return one vector of each image."""
+    """Return one vector per image."""
     torch = import_optional("torch", "hf")
     model, config = vision_model(loaded)
     weight = next(model.parameters())

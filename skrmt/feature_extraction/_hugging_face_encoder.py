@@ -96,7 +96,7 @@ class HuggingFaceEncoder(
     numbers for each text.
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "model": "no_validation",
         "modality": [StrOptions({"text", "image"})],
         "layer": [numbers.Integral, StrOptions({"projector"})],
@@ -249,7 +249,7 @@ class HuggingFaceEncoder(
         return joblib.hash([sums, *given])
 
     def memory_estimate(self):
-        """Tell what the model needs, before it is loaded.
+        """Estimate what the model needs, before it is loaded.
 
         Returns
         -------

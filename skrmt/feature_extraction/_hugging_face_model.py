@@ -9,7 +9,9 @@ from ..utils._optional import import_optional
 _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 _MULTIMODAL = ("llava", "llava_next", "llava_onevision")
 _MANY_TOKENS = 10**6
+"""A limit above this is a placeholder of the tokenizer, not a length the model takes."""
 _USUAL_TOKENS = 2048
+"""Length where a model names none: what the attention of small decoders was trained on."""
 
 
 class MemoryEstimate(NamedTuple):

@@ -1,11 +1,13 @@
 """What recursive training does to a corpus: diversity, tokens, and safe amounts."""
 
+from typing import Any
+
 import numpy as np
 
 from ..theory import collapse
 from ._display import COLOURS, fitted_attributes, new_axes, percent_axis, tidy
 
-_SCHEMES = {
+_SCHEMES: dict[Any, tuple[str, str]] = {
     "full": ("last model only", "vermilion"),
     "window": ("last models", "orange"),
     "random": ("any earlier model", "purple"),
@@ -24,8 +26,8 @@ class CollapseForecastDisplay:
         Numbers of the generations.
     diversities : dict of str to array-like of shape (g,)
         Expected diversity by name; names of schemes get their own colours.
-    simulated : dict of str to (array-like, array-like), default=None
-        Mean and standard error of simulated chains, of shape (g,) each.
+    simulated : dict of str to Forecast, default=None
+        Mean of simulated chains and its 95 % band, of shape (g,) each.
 
     Attributes
     ----------
@@ -139,15 +141,15 @@ class CollapseForecastDisplay:
                 f"forecasters have horizons of {sorted(length - 1 for length in lengths)} "
                 "generations: fit them with the same n_generations."
             )
-        simulated = {}
-        if n_chains:
-            for name, model in named.items():
-                found = model.simulate(n_chains, random_state)
-                simulated[name] = (found.mean, found.standard_error)
+        simulated = {
+            name: model.simulate(n_chains, random_state)
+            for name, model in named.items()
+            if n_chains
+        }
         return cls(np.arange(lengths.pop()), curves, simulated=simulated).plot(ax=ax)
 
     def plot(self, ax=None):
-        """Draw the curves, and every few generations the simulated means with two standard errors.
+        """Draw the curves, and every few generations the simulated means with their bands.
 
         Parameters
         ----------
@@ -175,20 +177,22 @@ class CollapseForecastDisplay:
                 self.generations, curve, color=colour, label=label, linewidth=1.8
             )
             if self.simulated and name in self.simulated:
-                self._draw_simulated(*self.simulated[name], colour)
+                self._draw_simulated(self.simulated[name], colour)
         self.ax_.set(xlabel="Generation", ylabel="Probability that two tokens differ")
         self.ax_.set_ylim(bottom=0)
         tidy(self.ax_)
         self.ax_.legend(loc="best", frameon=False, fontsize="small")
         return self
 
-    def _draw_simulated(self, mean, error, colour):
-        """Draw about a dozen means with their bars."""
+    def _draw_simulated(self, found, colour):
+        """Draw about a dozen means with their bands."""
+        mean = np.asarray(found.score)
         places = np.unique(np.linspace(0, len(mean) - 1, 13).round().astype(int))
+        band = np.stack([mean - found.lower, found.upper - mean])
         self.ax_.errorbar(
             np.asarray(self.generations)[places],
-            np.asarray(mean)[places],
-            yerr=2 * np.asarray(error)[places],
+            mean[places],
+            yerr=band[:, places],
             fmt="o",
             color=colour,
             markersize=4,

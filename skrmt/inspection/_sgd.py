@@ -160,7 +160,9 @@ class StagedLossDisplay:
 
 def _running_mean(losses, bounds, window):
     """Return centres and means of windows, NaN left out, none across a change of stage."""
-    places, means = [], []
+    places: list[np.ndarray] = []
+    means: list[np.ndarray] = []
+    gap = np.array([np.nan])
     known = np.isfinite(losses)
     losses = np.where(known, losses, 0.0)
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
@@ -169,8 +171,8 @@ def _running_mean(losses, bounds, window):
         counts = np.cumsum(np.concatenate([[0], known[start:stop]]))
         count = counts[size:] - counts[:-size]
         part = np.where(count > 0, (sums[size:] - sums[:-size]) / np.maximum(count, 1), np.nan)
-        places += [start + np.arange(len(part)) + (size - 1) / 2, [np.nan]]
-        means += [part, [np.nan]]
+        places += [start + np.arange(len(part)) + (size - 1) / 2, gap]
+        means += [part, gap]
     return np.concatenate(places), np.concatenate(means)
 
 

@@ -309,7 +309,7 @@ def test_claims_hold_on_digits():
     gaps, ours, clean = [], [], []
     for a, b in itertools.islice(itertools.combinations(range(10), 2), 0, 45, 3):
         rows = (y == a) | (y == b)
-        views = make_noisy_copies(X[rows], (0.5, 1, 2, 4), random_state=0)
+        views = make_noisy_copies(X[rows], (0.5, 1, 2, 4), random_state=0).X
         truth = (y[rows] == a).astype(int)
         fit = NestedTensorClustering(random_state=0).fit(views)
         accuracy = matched(fit.labels_, truth)

@@ -17,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 from skrmt.collapse import CollapseForecaster, NextTokenModel
 from skrmt.exceptions import TheoryWarning
 from skrmt.theory import collapse as theory
+from skrmt.utils import Forecast
 
 COUNTS = np.array([[4, 2, 1, 0], [3, 0, 0, 0], [1, 1, 0, 0], [0, 7, 0, 5], [0, 0, 1, 0]])
 TEXT = topics["assert"].split()
@@ -31,6 +32,11 @@ SCHEMES = [
     ("window", {"window": 3}),
 ]
 NO_FORMULA = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+
+
+def standard_error(simulated):
+    """Return the standard errors of a simulated curve, from its band."""
+    return (simulated.upper - simulated.lower) / (2 * 1.959964)
 
 
 def curves_by_enumeration(counts, n, n_generations):
@@ -90,8 +96,8 @@ def test_generation_0_is_the_corpus(scheme, options):
 def test_simulated_diversity_agrees_with_the_forecast(scheme, options):
     model = CollapseForecaster(scheme, n_generations=15, random_state=3, **options).fit(COUNTS)
     simulated = model.simulate(6000)
-    error = np.maximum(simulated.standard_error, 1e-12)
-    assert (abs(simulated.mean - model.theoretical_diversity_) <= 4.5 * error).all()
+    error = np.maximum(standard_error(simulated), 1e-12)
+    assert (abs(simulated.score - model.theoretical_diversity_) <= 4.5 * error).all()
 
 
 @pytest.mark.parametrize(
@@ -107,8 +113,8 @@ def test_other_simulated_curves_agree_with_the_forecast(curve, attribute, n_synt
     model = CollapseForecaster(n_synthetic=n_synthetic, n_generations=10).fit([TEXT])
     simulated = model.simulate(1500, random_state=1, curve=curve)
     one_event = 1 / 1500 / (len(model.corpus_.contexts_) if curve == "collapsed_fraction" else 1)
-    error = np.maximum(simulated.standard_error, one_event)
-    assert (abs(simulated.mean - getattr(model, attribute)) <= 4.5 * error).all()
+    error = np.maximum(standard_error(simulated), one_event)
+    assert (abs(simulated.score - getattr(model, attribute)) <= 4.5 * error).all()
 
 
 @pytest.mark.parametrize("scheme", ["partial", "accumulate"])
@@ -118,7 +124,7 @@ def test_no_token_is_lost_where_the_corpus_is_kept(scheme):
     assert (model.expected_support_ == 9).all()
     assert (model.collapsed_fraction_ == 0.4).all()
     assert model.at_risk_tokens_ == []
-    assert model.simulate(20, 0, curve="support").mean == pytest.approx(np.full(6, 9.0))
+    assert model.simulate(20, 0, curve="support").score == pytest.approx(np.full(6, 9.0))
 
 
 @pytest.mark.parametrize("scheme", ["partial", "fresh", "accumulate", "random"])
@@ -132,19 +138,65 @@ def test_one_warning_names_the_curves_without_a_formula(scheme):
         assert model.at_risk_tokens_ == []
 
 
-def test_predict_goes_on_past_the_horizon():
+def test_forecasts_go_on_past_the_horizon():
     model = CollapseForecaster(n_generations=4).fit(COUNTS)
-    assert model.predict([0, 1, 4]) == pytest.approx(model.theoretical_diversity_[[0, 1, 4]])
-    assert model.predict(np.inf) == 0
-    assert model.predict([[10], [20]]).shape == (2, 1)
+    found = model.forecast(generation=[0, 1, 4])
+    assert isinstance(found, Forecast) and np.isnan(found.lower).all()
+    assert found.score == pytest.approx(model.theoretical_diversity_[[0, 1, 4]])
+    assert list(found.conditions) == ["generation"]
+    assert model.forecast().score == pytest.approx(model.theoretical_diversity_[4])
+    assert model.forecast(generation=np.inf).score == 0
+    grid = model.forecast(generation=[[10], [20]], n_synthetic=[5, 6, 7])
+    assert grid.score.shape == (2, 3)
     with pytest.raises(ValueError, match="generation"):
-        model.predict(-1)
+        model.forecast(generation=-1)
+    with pytest.raises(TypeError, match="tokens"):
+        model.forecast(tokens=3)
+
+
+@pytest.mark.parametrize(("scheme", "options"), SCHEMES)
+@NO_FORMULA
+def test_a_forecast_of_other_sizes_is_a_fit_with_them(scheme, options):
+    base = {"window": options["window"]} if "window" in options else {}
+    model = CollapseForecaster(scheme, **base).fit(COUNTS)
+    sizes = {"n_synthetic": 6} | ({"n_real": 5} if scheme in ("partial", "fresh") else {})
+    other = CollapseForecaster(scheme, **base, **sizes).fit(COUNTS)
+    times = [0, 1, 7, 50]
+    wanted = other.forecast(generation=times).score
+    assert model.forecast(generation=times, **sizes).score == pytest.approx(wanted)
+
+
+@NO_FORMULA
+def test_required_tokens_keep_the_diversity():
+    model = CollapseForecaster("window", window=3).fit(COUNTS)
+    needed = model.required(0.4, generation=20)
+    kept = model.forecast(generation=20, n_synthetic=[needed - 3, needed]).score
+    assert needed % 3 == 0 and kept[0] < 0.4 <= kept[1]
+    assert model.required(0.9) == np.inf
+    real = CollapseForecaster("partial").fit(COUNTS)
+    target = 0.97 * real.theoretical_diversity_[0]
+    needed = real.required(target, of="n_real", generation=5, n_synthetic=10)
+    kept = real.forecast(generation=5, n_real=[needed - 1, needed], n_synthetic=10).score
+    assert kept[0] < target <= kept[1]
+    for call, message in (
+        (lambda: model.required(0.4, of="n_real"), "n_real is not used"),
+        (lambda: model.required(0.4, of="tokens"), "of must be"),
+        (lambda: model.required(0.4, n_synthetic=3), "leave it out"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_regimes():
+    assert CollapseForecaster().fit(COUNTS).regime_ == "detected"
+    assert CollapseForecaster().fit(np.array([[5]])).regime_ == "undetected"
+    assert CollapseForecaster().fit(np.eye(3, dtype=int)).regime_ == "too_few_rows"
 
 
 def test_half_life_is_where_the_diversity_is_half():
     model = CollapseForecaster().fit(COUNTS)
     low, high = np.floor(model.half_life_), np.ceil(model.half_life_)
-    before, after = model.predict([low, high]) / model.theoretical_diversity_[0]
+    before, after = model.forecast(generation=[low, high]).score / model.theoretical_diversity_[0]
     assert before >= 0.5 >= after
     one = CollapseForecaster(n_synthetic=30).fit(np.array([[5, 3, 2]]))
     assert one.half_life_ == pytest.approx(np.log(2) / -np.log1p(-1 / 30), rel=1e-3)
@@ -176,14 +228,14 @@ def test_a_corpus_without_choice_has_collapsed_already(counts):
     assert (model.collapsed_fraction_ == 1).all()
     assert (model.expected_entropy_ == 0).all()
     assert np.isnan(model.half_life_)
-    assert (model.simulate(5, 0).mean == 0).all()
+    assert (model.simulate(5, 0).score == 0).all()
 
 
 def test_one_token_per_generation_collapses_at_once():
     model = CollapseForecaster(n_synthetic=1, n_generations=3).fit(np.array([[5, 5]]))
     assert model.theoretical_diversity_ == pytest.approx([0.5, 0, 0, 0])
     assert model.collapsed_fraction_ == pytest.approx([0, 1, 1, 1])
-    assert model.simulate(5, 0, curve="collapsed_fraction").mean == pytest.approx([0, 1, 1, 1])
+    assert model.simulate(5, 0, curve="collapsed_fraction").score == pytest.approx([0, 1, 1, 1])
 
 
 def test_corpus_counts_and_model_are_the_same():
@@ -224,9 +276,9 @@ def test_simulation_does_not_depend_on_jobs_and_leaves_the_global_seed():
     second = clone(model).set_params(n_jobs=2).fit([TEXT]).simulate(700)
     model.simulate(3, random_state=None)
     CollapseForecaster().fit(COUNTS).simulate(3)
-    assert np.array_equal(first.mean, second.mean)
+    assert np.array_equal(first.score, second.score)
     assert np.array_equal(np.random.get_state()[1], state)
-    assert np.array_equal(first.mean, pickle.loads(pickle.dumps(model)).simulate(700).mean)
+    assert np.array_equal(first.score, pickle.loads(pickle.dumps(model)).simulate(700).score)
 
 
 def test_verbose_reports_progress(capfd):
@@ -282,7 +334,7 @@ def test_bad_corpora_are_refused_and_leave_the_fit(X, error, message):
 def test_bad_calls_are_refused():
     model = CollapseForecaster(n_generations=3)
     for call in (
-        lambda: model.predict(1),
+        lambda: model.forecast(generation=1),
         lambda: model.simulate(3),
         lambda: model.score([COUNTS]),
     ):

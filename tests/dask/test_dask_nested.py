@@ -75,7 +75,7 @@ def test_real_noise_within_clusters():
     from sklearn.datasets import load_digits
 
     X, y = load_digits(return_X_y=True)
-    X = make_noisy_copies(X[y < 2], (1.0, 2.0, 4.0), random_state=0)
+    X = make_noisy_copies(X[y < 2], (1.0, 2.0, 4.0), random_state=0).X
     expected = NestedTensorClustering(random_state=0).fit(X)
     model = NestedTensorClustering(random_state=0).fit(da.from_array(X, chunks=(100, -1, -1)))
     if expected.method_ in ("two_step", "nested_ml"):

@@ -36,12 +36,13 @@ def test_prior_is_exact():
 
 def test_copies():
     X = np.random.default_rng(0).standard_normal((400, 30)) * 7 + 3
-    views = make_noisy_copies(X, [0.5, 2], random_state=0)
+    views = make_noisy_copies(X, [0.5, 2], random_state=0).X
     noise = views - X[:, :, None]
     for k, ratio in enumerate((0.5, 2)):
         assert noise[:, :, k].std() == pytest.approx(ratio * X.std(), rel=5 / np.sqrt(2 * X.size))
     absolute = make_noisy_copies(X, [0.1], relative=False, random_state=0)
-    assert (absolute[:, :, 0] - X).std() == pytest.approx(0.1, rel=0.05)
+    assert absolute.noise_stds == [0.1]
+    assert (absolute.X[:, :, 0] - X).std() == pytest.approx(0.1, rel=0.05)
 
 
 def test_seeds():

@@ -30,7 +30,9 @@ def test_signal_and_noise_have_their_size():
 def test_seed_and_pure_noise():
     one, two = (make_spiked_tensor((3, 4, 5), [1.0], random_state=7).X for _ in range(2))
     np.testing.assert_array_equal(one, two)
-    noise = make_spiked_tensor((3, 4, 5), [], random_state=0)
+    before = np.random.get_state()[1].copy()
+    noise = make_spiked_tensor((3, 4, 5), [])
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
     assert noise.X.shape == (3, 4, 5)
     assert [factor.shape for factor in noise.factors] == [(3, 0), (4, 0), (5, 0)]
 

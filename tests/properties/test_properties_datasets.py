@@ -94,12 +94,12 @@ def test_views_have_their_shape_and_repeat_with_their_seed(seed, n, p, noise):
     assert same(data, datasets.make_nested_views(n, p, noise_stds=noise, random_state=seed))
 
 
-@pytest.mark.property_of("datasets.make_noisy_copies")
+@pytest.mark.property_of("datasets.make_noisy_copies", "datasets.NoisyCopies")
 @given(SEEDS, ROWS, FEATURES, st.floats(0.5, 4.0))
 def test_noisy_copies_scale_with_their_data_and_a_clean_one_is_the_data(seed, n, p, scale):
     X = np.random.default_rng(seed).standard_normal((n, p))
-    here = datasets.make_noisy_copies(X, [0.0, 1.0], random_state=seed)
-    there = datasets.make_noisy_copies(scale * X, [0.0, 1.0], random_state=seed)
+    here = datasets.make_noisy_copies(X, [0.0, 1.0], random_state=seed).X
+    there = datasets.make_noisy_copies(scale * X, [0.0, 1.0], random_state=seed).X
     np.testing.assert_array_equal(here[:, :, 0], X)
     np.testing.assert_allclose(there, scale * here, rtol=1e-9)
 

@@ -171,7 +171,8 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         self.theoretical_risk_ = self.noise_floor_ = np.nan
         self.critical_batch_size_ = self.tail_index_ = self.n_effective_samples_ = np.nan
         # Nothing is predicted, so no theory holds or fails.
-        vars(self).pop("regime_", None)
+        if hasattr(self, "regime_"):
+            del self.regime_
 
 
 @documented
