@@ -77,7 +77,7 @@ class LabelNoiseTransitionDisplay:
         mean_norm : float
             Norm of the class mean, in standard deviations of a feature.
         ratios : array-like of shape (r,), default=(1, 0.1, 0.01, 0.001)
-            Features a synthetic row, p/m.
+            Features per synthetic row, p/m.
         alpha : float, default=1.0
             Penalty per synthetic row.
         keep_correct, keep_incorrect : float, default=1.0

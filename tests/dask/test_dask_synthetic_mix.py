@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from skrmt.exceptions import TheoryWarning
 from skrmt.linear_model import SyntheticMixClassifier
-from skrmt.linear_model.synthetic_mix._basis import MixSource, mix_basis
+from skrmt.linear_model.synthetic_mix._basis import mix_basis
 from skrmt.linear_model.synthetic_mix._path import mix_coefficients, mix_loo
 from skrmt.utils._compare import assert_same, fitted_state
 
@@ -112,8 +112,8 @@ def test_kernels_take_blocks(form, fit_intercept):
     """The first source alone has fewer rows, with the real ones, than there are features."""
     X, y, Xs, ys, weights = draw(10, 90, 40)
     first, second = slice(0, 15), slice(15, 90)
-    arrays = [MixSource(Xs[s], 2.0 * ys[s] - 1.0, weights[s]) for s in (first, second)]
-    lazy = [source._replace(X=da.from_array(source.X, chunks=(13, 40))) for source in arrays]
+    arrays = [(Xs[s], 2.0 * ys[s] - 1.0, weights[s]) for s in (first, second)]
+    lazy = [(da.from_array(Z, chunks=(13, 40)), *rest) for Z, *rest in arrays]
     options = {"form": form, "fit_intercept": fit_intercept}
     expected, actual = (mix_basis(X, 2.0 * y - 1.0, s, **options) for s in (arrays, lazy))
     omegas, alphas = [[0.4, 0.0], [0.1, 0.7]], [0.01, 1.0]
@@ -128,7 +128,7 @@ def test_kernels_take_blocks(form, fit_intercept):
 def test_blocks_of_some_columns_are_refused():
     X, y, Xs, ys, _ = draw(10, 90)
     with pytest.raises(ValueError, match="blocks of whole rows"):
-        mix_basis(X, y, [MixSource(blocks_of(Xs), ys)])
+        mix_basis(X, y, [(blocks_of(Xs), ys)])
 
 
 def test_blocks_are_read_a_few_times():

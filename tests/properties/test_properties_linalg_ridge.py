@@ -9,9 +9,6 @@ from hypothesis import strategies as st
 
 from skrmt import linalg
 from skrmt.linear_model.noise_aware._onsager import onsager
-from skrmt.linear_model.synthetic_mix._basis import MixBasis, MixSource, mix_basis
-from skrmt.linear_model.synthetic_mix._path import mix_coefficients, mix_loo
-from skrmt.linear_model.synthetic_mix._predict_path import predict_path
 
 SEEDS = st.integers(0, 2**32 - 1)
 SHAPES = st.tuples(st.integers(4, 14), st.integers(1, 10))
@@ -80,31 +77,16 @@ def test_the_score_of_a_row_does_not_depend_on_its_target(seed, shape, alpha):
     np.testing.assert_allclose(here, there, atol=1e-7)
 
 
-@pytest.mark.property_of("linalg.coefficients")
-@given(SEEDS, SHAPES, st.lists(PENALTIES, min_size=1, max_size=3), st.booleans())
-def test_predictions_of_the_path_are_those_of_the_coefficients(seed, shape, alphas, intercept):
-    X, T, w = problem(seed, shape)
-    basis = linalg.ridge_basis(X, w, fit_intercept=intercept)
-    new = X[:2] + 1.0
-    scores = predict_path(basis, T, alphas, new)
-    for k, alpha in enumerate(alphas):
-        coef, constant = linalg.coefficients(basis, T, alpha)
-        np.testing.assert_allclose(scores[..., k], new @ coef.T + constant, atol=1e-8)
-
-
 @pytest.mark.property_of("linalg.ridge_basis")
 @given(SEEDS, SHAPES, PENALTIES)
 def test_rotated_features_give_the_same_scores_and_single_precision_nearly(seed, shape, alpha):
     X, T, w = problem(seed, shape)
     rotation = np.linalg.qr(np.random.default_rng(seed).standard_normal((shape[1],) * 2))[0]
-    expected = predict_path(linalg.ridge_basis(X, w), T, [alpha], X)
-    turned = X @ rotation
-    found = predict_path(linalg.ridge_basis(turned, w), T, [alpha], turned)
+    expected = linalg.loo_scores(linalg.ridge_basis(X, w), T, alpha)[1]
+    found = linalg.loo_scores(linalg.ridge_basis(X @ rotation, w), T, alpha)[1]
     np.testing.assert_allclose(found, expected, atol=1e-8)
-    single = X.astype(np.float32)
-    rough = predict_path(
-        linalg.ridge_basis(single, w.astype(np.float32)), T.astype(np.float32), [alpha], single
-    )
+    single = linalg.ridge_basis(X.astype(np.float32), w.astype(np.float32))
+    rough = linalg.loo_scores(single, T.astype(np.float32), alpha)[1]
     assert rough.dtype == np.float32
     np.testing.assert_allclose(rough, expected, atol=2e-3 * np.abs(T).max())
 
@@ -118,37 +100,3 @@ def test_memory_is_linear_in_the_slopes(seed, shape, alpha):
     slopes = np.random.default_rng(seed).uniform(0, 1, len(X))
     once = onsager(basis, alpha, alpha, slopes)
     np.testing.assert_allclose(onsager(basis, alpha, alpha, 2 * slopes), 2 * once)
-
-
-@pytest.mark.parametrize("form", ["primal", "gram", "kernel"])
-@given(SEEDS, SHAPES, PENALTIES, st.floats(0.1, 1.0), st.booleans())
-def test_every_form_of_a_mix_is_the_ridge_on_all_rows(form, seed, shape, alpha, weight, intercept):
-    X, T, w = problem(seed, shape)
-    Z, U, v = problem(seed + 1, shape)
-    source = MixSource(Z, U, v)
-    basis = mix_basis(X, T, [source], w, fit_intercept=intercept, form=form)
-    assert isinstance(basis, MixBasis)
-    coef, constant = mix_coefficients(basis, [weight], alpha)
-    joint = linalg.ridge_basis(
-        np.concatenate([X, Z]), np.concatenate([w, weight * v]),
-        fit_intercept=intercept, total_weight=w.sum() + v.sum(),
-    )  # fmt: skip
-    expected = linalg.coefficients(joint, np.concatenate([T, U]), alpha)
-    np.testing.assert_allclose(coef, expected[0], atol=1e-7)
-    np.testing.assert_allclose(constant, expected[1], atol=1e-7)
-
-
-@given(SEEDS, SHAPES, PENALTIES)
-def test_synthetic_rows_without_weight_change_no_left_out_score(seed, shape, alpha):
-    X, T, w = problem(seed, shape)
-    Z, U, v = problem(seed + 1, shape)
-    basis = mix_basis(X, T, [MixSource(Z, U, v)], w)
-    alone = linalg.ridge_basis(X, w, total_weight=w.sum() + v.sum())
-    expected = linalg.loo_scores(alone, T, alpha)[0]
-    seen = []
-    for indices, scores in mix_loo(basis, [[0.5], [0.0]], [alpha]):
-        seen += list(indices)
-        if 1 in indices:
-            found = scores[:, :, list(indices).index(1), 0]
-    assert sorted(seen) == [0, 1]
-    np.testing.assert_allclose(found, expected, atol=1e-7)

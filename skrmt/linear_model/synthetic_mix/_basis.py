@@ -108,7 +108,7 @@ class MixBasis(NamedTuple):
 def mix_basis(
     X: Array,
     targets: Array,
-    sources: Sequence[MixSource],
+    sources: Sequence[tuple],
     sample_weight: Array | None = None,
     *,
     fit_intercept: bool = True,
@@ -116,12 +116,12 @@ def mix_basis(
     part: Array | None = None,
     form: str | None = None,
 ) -> MixBasis:
-    """Prepare ridge regression on real and weighted synthetic rows."""
+    """Prepare ridge regression on real rows and sources (X, targets, weights) of synthetic ones."""
     real = _rows(MixSource(X, targets, sample_weight), fit_intercept)
     (n, p), q = real.X.shape, real.targets.shape[1]
-    sources = _in_memory_if_few(sources, p, form)
-    totals = _block_totals(sources, fit_intercept)
-    synthetic = [_rows(s, fit_intercept, t) for s, t in zip(sources, totals, strict=True)]
+    given = _in_memory_if_few([MixSource(*source) for source in sources], p, form)
+    totals = _block_totals(given, fit_intercept)
+    synthetic = [_rows(s, fit_intercept, t) for s, t in zip(given, totals, strict=True)]
     for source in synthetic:
         if source.X.shape[1] != p or source.targets.shape[1] != q:
             raise ValueError(

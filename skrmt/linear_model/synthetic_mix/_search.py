@@ -18,7 +18,7 @@ from ...linalg import (
     to_numpy,
 )
 from .._input import data_unit
-from ._basis import MixSource, mix_basis
+from ._basis import mix_basis
 from ._input import LabelledRows, MixRows
 from ._loo_accuracy import loo_accuracy, loo_criterion, score_margins
 from ._path import mix_coefficients, mix_loo
@@ -78,7 +78,7 @@ def mix_problem(rows: MixRows, fit_intercept: bool) -> MixProblem:
     real = rows.real._replace(X=in_units(rows.real.X, unit))
     targets = signed_targets(real.codes, n_classes, real.X)
     sources = [
-        MixSource(
+        (
             in_units(stratum.X, unit),
             signed_targets(stratum.codes, n_classes, stratum.X),
             stratum.weights,

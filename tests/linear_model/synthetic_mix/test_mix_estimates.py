@@ -110,11 +110,23 @@ def test_class_geometry_ignores_the_origin_and_shows_a_larger_scale():
     ratio = generator_shift(real, generated, 1.0)[0] / generator_shift(real, real, 1.0)[0]
     assert ratio == pytest.approx(1.7)
     assert leak_pvalue(real, generated, 5) < 1e-3
+
+
+def test_leaks_are_claimed_at_the_level_of_their_test():
+    rng = np.random.default_rng(0)
+    y, labels = np.arange(40) % 2, np.arange(200) % 2
     values = []
-    for _ in range(200):
-        fresh = rng.standard_normal((80, 5)) + 2.0 * y[:, None]
-        values.append(leak_pvalue(real, class_geometry(fresh, y, one, 2), 5))
-    assert min(values) > 1e-3
+    for _ in range(1000):
+        real, made = (
+            class_geometry(
+                rng.standard_normal((len(k), 30)) + 2.0 * k[:, None], k, np.ones(len(k)), 2
+            )
+            for k in (y, labels)
+        )
+        values.append(leak_pvalue(real, made, 30))
+    for level in (0.01, 0.05):
+        share = np.mean(np.array(values) < level)
+        assert share < level + 4.5 * np.sqrt(level / len(values))
 
 
 @SEEDS

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from skrmt.linalg import coefficients, loo_path, ridge_basis
-from skrmt.linear_model.synthetic_mix._basis import MixSource, mix_basis
+from skrmt.linear_model.synthetic_mix._basis import mix_basis
 from skrmt.linear_model.synthetic_mix._path import mix_coefficients, mix_loo
 from skrmt.linear_model.synthetic_mix._predict_path import predict_path
 
@@ -24,7 +24,7 @@ def problem(n, m, p, q=2, n_sources=2, seed=0, weighted=True):
     for s in range(n_sources):
         Z = rng.standard_normal((m, p)) * (1 + s) - 0.3
         v = rng.uniform(0.5, 2.0, m) if weighted else None
-        sources.append(MixSource(Z, rng.standard_normal((m, q)) + Z[:, :1], v))
+        sources.append((Z, rng.standard_normal((m, q)) + Z[:, :1], v))
     return X, T, u, sources
 
 
@@ -42,10 +42,9 @@ def fit(X, T, weights, penalty, intercept):
 
 def refits(X, T, u, sources, omega, alpha, intercept, part=None):
     """Return left-out scores by n dense fits without a row, or without a part of its weight."""
-    ones = [np.ones(len(s.X)) if s.sample_weight is None else s.sample_weight for s in sources]
+    ones = [np.ones(len(Z)) if v is None else v for Z, _, v in sources]
     u = np.ones(len(X)) if u is None else u
-    data = np.concatenate([X, *(s.X for s in sources)])
-    targets = np.concatenate([T, *(s.targets for s in sources)])
+    data, targets = (np.concatenate([a, *(s[k] for s in sources)]) for k, a in enumerate((X, T)))
     total = u.sum() + sum(v.sum() for v in ones)
     weights = np.concatenate([u, *(w * v for w, v in zip(omega, ones, strict=True))])
     scores = np.empty_like(T)
@@ -135,8 +134,8 @@ def test_no_synthetic_weight_is_the_plain_path():
 def test_sparse_data(n, m, p):
     X, T, u, sources = problem(n, m, p)
     X[np.abs(X) < 0.8] = 0
-    thin = [s._replace(X=np.where(np.abs(s.X) < 0.8, 0, s.X)) for s in sources]
-    loose = [s._replace(X=sparse.csr_matrix(s.X)) for s in thin]
+    thin = [(np.where(np.abs(Z) < 0.8, 0, Z), *rest) for Z, *rest in sources]
+    loose = [(sparse.csr_matrix(Z), *rest) for Z, *rest in thin]
     omegas = [[0.3, 0.3], [0.2, 1.0]]
     for form in FORMS[: 3 if 2 * m < p else 2]:
         dense = grid(mix_basis(X, T, thin, u, form=form), omegas, ALPHAS)
@@ -154,7 +153,7 @@ def test_sparse_data(n, m, p):
 def test_torch_tensors(form):
     torch = pytest.importorskip("torch")
     X, T, u, sources = problem(9, 6, 25)
-    moved = [MixSource(*(torch.as_tensor(a) for a in s)) for s in sources]
+    moved = [tuple(torch.as_tensor(a) for a in s) for s in sources]
     basis = mix_basis(torch.as_tensor(X), torch.as_tensor(T), moved, torch.as_tensor(u), form=form)
     omegas = [[0.3, 0.3], [0.2, 1.0], [0.0, 0.0]]
     expected = grid(mix_basis(X, T, sources, u, form=form), omegas, ALPHAS)
@@ -166,7 +165,7 @@ def test_torch_tensors(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_single_precision_comes_out(form):
     X, T, u, sources = problem(9, 6, 25)
-    small = [s._replace(X=s.X.astype(np.float32)) for s in sources]
+    small = [(Z.astype(np.float32), *rest) for Z, *rest in sources]
     basis = mix_basis(X.astype(np.float32), T, small, u, form=form)
     (_, part), *_ = mix_loo(basis, [[0.3, 0.4]], ALPHAS)
     assert part.dtype == np.float32
@@ -205,8 +204,8 @@ def test_bad_sources():
     with pytest.raises(ValueError, match="features"):
         mix_basis(X[:, :3], T, sources)
     with pytest.raises(ValueError, match="targets has shape"):
-        mix_basis(X, T, [sources[0]._replace(targets=T[:2])])
+        mix_basis(X, T, [(sources[0][0], T[:2])])
     with pytest.raises(ValueError, match="positive"):
-        mix_basis(X, T, [sources[0]._replace(sample_weight=np.zeros(5))])
+        mix_basis(X, T, [(*sources[0][:2], np.zeros(5))])
     with pytest.raises(ValueError, match="part must be"):
         mix_basis(X, T, sources, part=np.zeros(6))

@@ -34,13 +34,25 @@ def fits(setting, n_draws, n_real=150, n_synthetic=800, p=60):
     return models, np.array(truths)
 
 
+@pytest.fixture(scope="module", params=SETTINGS, ids=["pruned", "shifted", "three classes"])
+def many_fits(request):
+    """Return a setting, 25 fits to its draws, and their accuracies on test rows."""
+    return request.param, *fits(request.param, 25)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Return one fit to the first setting."""
+    (model,), _ = fits(SETTINGS[0], 1)
+    return model
+
+
 def column(models, name):
     return np.array([getattr(model, name) for model in models])
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_claims_are_right_on_average(setting):
-    models, truths = fits(setting, 25)
+def test_claims_are_right_on_average(many_fits):
+    _, models, truths = many_fits
     claims = column(models, "theoretical_accuracy_")
     error = (claims - truths).std() / 5
     # Choosing among 200 pairs by the same rows is optimistic by less than 0.01.
@@ -52,9 +64,8 @@ def test_claims_are_right_on_average(setting):
     assert abs((model_claims - truths).mean()) < 4 * error + 0.02
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_unknowns_are_estimated(setting):
-    models, _ = fits(setting, 25)
+def test_unknowns_are_estimated(many_fits):
+    setting, models, _ = many_fits
     noise = column(models, "noise_rate_")
     n_classes = setting.get("n_classes", 2)
     # Variance ratios stand for the unknown spread of synthetic scores: within 0.02.
@@ -111,8 +122,7 @@ def test_forecasts_follow_the_truth():
     np.testing.assert_allclose(planned[:, 0], alone, atol=4 * spread / np.sqrt(12) + 0.01)
 
 
-def test_forecasts_broadcast():
-    (model,), _ = fits(SETTINGS[0], 1)
+def test_forecasts_broadcast(model):
     sizes, weights = np.ix_([10, 100, 1000], [0.1, 1.0])
     forecast = model.forecast(n_synthetic=sizes, weight=weights)
     assert forecast.score.shape == (3, 2) and np.isnan(forecast.lower).all()
@@ -132,8 +142,7 @@ def test_forecasts_broadcast():
     assert len(better.to_frame()) == 12
 
 
-def test_forecasts_start_from_the_fit():
-    (model,), _ = fits(SETTINGS[0], 1)
+def test_forecasts_start_from_the_fit(model):
     present = {"n_samples": 150, "n_synthetic": 800, "weight": model.synthetic_weight_[0]}
     expected = model.forecast(**present, keep_rates=model.keep_rates_).score
     assert model.forecast().score == pytest.approx(float(expected), abs=1e-12)
@@ -143,8 +152,7 @@ def test_forecasts_start_from_the_fit():
 
 
 @pytest.mark.parametrize("of", ["n_samples", "n_synthetic"])
-def test_required_rows_reach_the_accuracy(of):
-    (model,), _ = fits(SETTINGS[0], 1)
+def test_required_rows_reach_the_accuracy(model, of):
     target = float(model.forecast(**{of: [1, 300]}).score.mean())
     needed = model.required(target, of=of)
     reached = model.forecast(**{of: [0.98 * needed, needed]}).score
@@ -153,8 +161,7 @@ def test_required_rows_reach_the_accuracy(of):
     assert model.required(0.0, of=of) == (1.0 if of == "n_samples" else 0.0)
 
 
-def test_best_amounts_are_those_of_forecasts():
-    (model,), _ = fits(SETTINGS[0], 1)
+def test_best_amounts_are_those_of_forecasts(model):
     assert model.best(weight=0.0) == 0 and model.best() > 0
     weights = np.linspace(0, 1, 201)
     best = model.best(of="weight", n_synthetic=100)
@@ -165,7 +172,7 @@ def test_best_amounts_are_those_of_forecasts():
 
 
 def test_value_of_a_sample():
-    models, _ = fits({"noise_rate": 0.2}, 20, n_real=60, n_synthetic=300)
+    models, _ = fits({"noise_rate": 0.2}, 8, n_real=60, n_synthetic=300)
     values = np.array([model.value_of_sample() for model in models])
     # Theory for right means at the best penalty: (1 - 2 * 0.2)^2 = 0.36 real rows each.
     assert 0.1 < np.median(values) < 0.9
@@ -203,26 +210,20 @@ def test_a_generator_of_the_same_rows_is_seen_through():
 
 
 def test_external_generators_are_not_accused():
+    """The level of the test is checked on many draws of its kernel, in test_mix_estimates."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", TheoryWarning)
-        for seed in range(10):
+        for seed in range(4):
             X, y, X_rest, y_rest = digits(6, seed)
             made = GaussianGenerator()(X_rest[:400], y_rest[:400], 600, seed)
-            SyntheticMixClassifier().fit(X, y, X_synthetic=made[0], y_synthetic=made[1])
-    values = []
-    for seed in range(200):
-        data = make_synthetic_mix(40, 200, 30, random_state=seed)
-        model = SyntheticMixClassifier(1.0, synthetic_weight=0.5)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TheoryWarning)
-            model.fit(data.X, data.y, sample_source=data.sample_source)
-        values.append(model.source_quality_[0].leak_pvalue)
-    assert np.mean(np.array(values) < 0.01) < 0.01 + 4.5 * np.sqrt(0.01 / 200)
+            model = SyntheticMixClassifier(1.0, synthetic_weight=0.5)
+            model.fit(X, y, X_synthetic=made[0], y_synthetic=made[1])
+            assert model.source_quality_[0].leak_pvalue > 1e-3
 
 
 def test_claims_on_digits():
     errors = []
-    for seed in range(24):
+    for seed in range(12):
         X, y, X_rest, y_rest = digits(30, seed)
         rng = np.random.default_rng(seed)
         made, right = GaussianGenerator()(X_rest[:400], y_rest[:400], 1000, seed)

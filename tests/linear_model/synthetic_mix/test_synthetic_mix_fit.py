@@ -299,6 +299,18 @@ def test_containers_agree(n_classes):
     )
 
 
+def test_columns_of_synthetic_frames_must_be_those_of_real_ones():
+    X, y, Xs, ys = draw()
+    names = [f"f{i}" for i in range(P)]
+    real, made = (pd.DataFrame(data, columns=names) for data in (X, Xs))
+    model = SyntheticMixClassifier(0.1, synthetic_weight=0.5)
+    model.fit(real, y, X_synthetic=made, y_synthetic=ys)
+    with pytest.raises(ValueError, match="feature names"):
+        model.fit(real, y, X_synthetic=made[names[::-1]], y_synthetic=ys)
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(real[names[::-1]])
+
+
 def test_single_precision_is_kept():
     X, y, Xs, ys = draw()
     data, labels, source = stacked(X, y, Xs, ys)
