@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
-NEED_TORCH = ("skrmt/preference/_trainer.py",)
+NEED_TORCH = ("skrmt/preference/_language_model.py", "skrmt/preference/_trainer.py")
 """Modules whose examples need torch."""
 
 collect_ignore = [] if find_spec("torch") else list(NEED_TORCH)

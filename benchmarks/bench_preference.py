@@ -118,7 +118,7 @@ def tuning_rows(rounds):
 
 
 def claim_rows(draws):
-    """Yield what is told and what comes true on data of the model."""
+    """Yield predicted and realised accuracies on data of the model."""
     for loss, n, p, signal, noise, spread in (
         ("ipo", 1000, 100, 2.0, 0.0, 0.0),
         ("dpo", 1000, 100, 2.0, 0.0, 0.0),
@@ -136,13 +136,13 @@ def claim_rows(draws):
             found.append(
                 (policy.theoretical_accuracy_, real, policy.model_accuracy_, low < real < high)
             )
-        told, real, model, inside = np.transpose(found)
+        predicted, real, model, inside = np.transpose(found)
         yield (
             loss,
             f"{n} x {p}, {noise:.0%} wrong, deviations 1 to {10**-spread:.2g}",
-            f"{told.mean():.3f}",
+            f"{predicted.mean():.3f}",
             f"{real.mean():.3f}",
-            f"{np.abs(told - real).mean():.4f}",
+            f"{np.abs(predicted - real).mean():.4f}",
             f"{inside.mean():.0%}",
             f"{np.abs(model - real).mean():.4f}",
         )
@@ -164,13 +164,13 @@ def review_rows(folder, draws):
                     real = np.mean(up[:, None] > down)
                     low, high = policy.theoretical_accuracy_interval_
                     found.append((policy.theoretical_accuracy_, real, low < real < high))
-                told, real, inside = np.transpose(found)
-                error = np.abs(told - real).mean()
+                predicted, real, inside = np.transpose(found)
+                error = np.abs(predicted - real).mean()
                 yield (
                     name,
                     loss,
                     n,
-                    f"{told.mean():.3f}",
+                    f"{predicted.mean():.3f}",
                     f"{real.mean():.3f}",
                     f"{error:.4f}",
                     f"{inside.mean():.0%}",
@@ -239,8 +239,8 @@ def main():
         header = (
             "loss",
             "pairs x features",
-            "told",
-            "came true",
+            "predicted",
+            "realised",
             "mean error",
             "inside the interval",
             "mean error of the model",
@@ -248,7 +248,7 @@ def main():
         print_table("Pair accuracy on data of the model", header, claim_rows(options.draws))
         folder = Path(os.environ.get("SKRMT_DATA", "")) / "amazon_reviews"
         if folder.is_dir():
-            header = ("set", "loss", "pairs", "told", "came true", "mean error", "inside")
+            header = ("set", "loss", "pairs", "predicted", "realised", "mean error", "inside")
             print_table("Pairs of reviews", header, review_rows(folder, options.draws))
         header = (
             "sampler",

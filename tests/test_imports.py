@@ -53,6 +53,7 @@ ADDITIONS = {
     "inspection/_phase_diagram.py": {"joblib"},
     "inspection/_phase_draws.py": {"skrmt.linalg"},
     "inspection/_phase_cells.py": {"skrmt.linalg"},
+    "preference/_language_model.py": {"torch"},
     "preference/_trainer.py": {"torch", "transformers"},
     "feature_extraction": {"torch", "transformers"},
 }

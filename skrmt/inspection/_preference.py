@@ -70,9 +70,9 @@ class PreferenceLossDisplay:
         Parameters
         ----------
         loss : callable
-            `skrmt.preference.preference_loss`, or one called alike.
+            `skrmt.preference.preference_loss`, or a function of the same arguments.
         gradient : callable, default=None
-            `skrmt.preference.preference_gradient`, or one called alike.
+            `skrmt.preference.preference_gradient`, or a function of the same arguments.
         names : sequence of str
             Names of the losses; those of single responses are drawn for log-ratios of opposite
             sign, half the margin each.
@@ -83,7 +83,7 @@ class PreferenceLossDisplay:
         margins : array-like of shape (m,), default=None
             Margins; -4 to 4 over beta by default.
         axes : sequence of matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -134,7 +134,7 @@ class PreferenceLossDisplay:
         panels = [self.losses] if self.gradients is None else [self.losses, self.gradients]
         self.axes_ = _panels(axes, len(panels))
         self.figure_ = self.axes_[0].figure
-        self.lines_ = {name: [] for name in self.losses}
+        self.lines_: dict[str, list] = {name: [] for name in self.losses}
         for ax, curves in zip(self.axes_, panels, strict=True):
             for (name, values), (colour, style) in zip(curves.items(), _STYLES, strict=False):
                 (line,) = ax.plot(self.margins, values, style, color=COLOURS[colour], label=name)
@@ -157,7 +157,7 @@ class SelfPlayConvergenceDisplay:
     errors : array-like of shape (t,)
         Distance after each round, the start first.
     rate : float
-        Factor that theory gives to a round.
+        Predicted factor of a round.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ class SelfPlayConvergenceDisplay:
         target : array-like of shape (n_features,), default=None
             Coefficients at the end; the last ones by default.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -229,7 +229,7 @@ class SelfPlayConvergenceDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -247,15 +247,15 @@ class SelfPlayConvergenceDisplay:
         self.figure_ = self.ax_.figure
         predicted = errors[0] * np.abs(self.rate) ** rounds
         floor = 1e-12 * max(float(errors.max(initial=0.0)), 1e-300)
-        seen, told = np.maximum(errors, floor), np.maximum(predicted, floor)
+        seen, expected = np.maximum(errors, floor), np.maximum(predicted, floor)
         self.lines_ = [
             *self.ax_.plot(rounds, seen, "o-", color=COLOURS["blue"], label="measured"),
             *self.ax_.plot(
                 rounds,
-                told,
+                expected,
                 "--",
                 color=COLOURS["orange"],
-                label=f"predicted, factor {self.rate:.3g} a round",
+                label=f"predicted, factor {self.rate:.3g} per round",
             ),
         ]
         self.ax_.set(xlabel="Round", ylabel="Distance to the end", yscale="log")
@@ -323,7 +323,7 @@ class SafetyUtilityDisplay:
         beta : float
             Strength of the pull to the reference.
         axes : sequence of two matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -350,7 +350,7 @@ class SafetyUtilityDisplay:
         estimator : SafetyUtilityFrontier
             Fitted.
         axes : sequence of two matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -377,7 +377,7 @@ class SafetyUtilityDisplay:
         Parameters
         ----------
         axes : sequence of two matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------

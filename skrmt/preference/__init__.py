@@ -2,7 +2,8 @@
 
 from .. import _install
 from ._frontier import SafetyUtilityFrontier
-from ._trainer import SelfPlayTrainer, TrainingLog, response_logps, sample_responses
+from ._language_model import response_logps, sample_responses
+from ._trainer import SelfPlayTrainer, TrainingLog
 from .losses._listwise import listwise_loss
 from .losses._losses import preference_gradient, preference_loss
 from .losses._spin import spin_loss

@@ -95,7 +95,7 @@ class SafetyUtilityFrontier(DocLinkMixin, BaseEstimator):
         safety, utility : array-like of shape (n_prompts, n_candidates)
             Rewards of the candidates, the more the better.
         log_reference : array-like of shape (n_prompts, n_candidates), default=None
-            Log-probabilities of the reference up to a constant a prompt, `-inf` for a candidate
+            Log-probabilities of the reference up to a constant per prompt, `-inf` for a candidate
             that does not exist; equal probabilities by default.
 
         Returns
@@ -113,7 +113,7 @@ class SafetyUtilityFrontier(DocLinkMixin, BaseEstimator):
         if not safety.shape == utility.shape == base.shape:
             raise ValueError(
                 f"safety has shape {safety.shape}, utility {utility.shape} and log_reference "
-                f"{base.shape}: give one number a candidate in each."
+                f"{base.shape}: give one number per candidate in each."
             )
         weights = self.safety_weights
         if weights is not None:

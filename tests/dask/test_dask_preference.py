@@ -92,7 +92,7 @@ def test_few_pairs_are_read_into_memory(n):
 
 
 def test_repeated_pairs_are_merged_as_in_memory(scheduler):
-    """Copies, turned copies, contradictions, zeros, weights, and the noise that they tell."""
+    """Copies, turned copies, contradictions, zeros, weights, and the noise estimated from them."""
     X, y = pairs(500)
     rng = np.random.default_rng(2)
     other = np.where(y == "first", "second", "first")
@@ -152,7 +152,7 @@ def test_partial_fit_takes_blocks():
 
 
 def test_rows_stay_where_they_are(monkeypatch):
-    """No result of a task is larger than three numbers a row, with one penalty."""
+    """No result of a task is larger than three numbers per row, with one penalty."""
     X, y = pairs(6000)
     sizes = []
     compute = dask.compute
@@ -186,9 +186,9 @@ def test_mistakes():
     policy = PreferencePolicy("ipo")
     with pytest.raises(ValueError, match="compute"):
         policy.fit(da.zeros((5, 3, 2)), np.zeros((5, 2)))
-    with pytest.raises(ValueError, match="one label a row"):
+    with pytest.raises(ValueError, match="one label per row"):
         policy.fit(blocks, y[:-1])
-    with pytest.raises(ValueError, match="one label a row"):
+    with pytest.raises(ValueError, match="one label per row"):
         policy.fit(blocks, np.column_stack([y, y]))
     with pytest.raises(ValueError, match="y contains NaN"):
         policy.fit(blocks, np.full(60, np.nan))
@@ -219,7 +219,7 @@ def test_on_two_worker_processes(cluster):
 @pytest.mark.slow
 @pytest.mark.parametrize("fatal", [1, 3, 5])
 def test_a_worker_that_dies_changes_nothing(cluster, tmp_path, fatal):
-    """The worker that reads the first block for the third time, say, kills itself."""
+    """The worker that reads the first block for the third time, for instance, kills itself."""
     X, y = pairs(2000)
     counter = str(tmp_path / "reads")
 

@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from skrmt.preference.losses._formulas import LOSSES, MARGINS
-from skrmt.preference.losses._losses import margin_derivatives, preference_gradient, preference_loss
+from skrmt.preference.losses._losses import (
+    MARGIN_LOSSES,
+    margin_derivatives,
+    preference_gradient,
+    preference_loss,
+)
+from skrmt.preference.losses._table import LOSSES
 from skrmt.theory.preference import population_margin
 from skrmt.theory.preference._names import ALIASES
 
@@ -177,7 +182,7 @@ def test_extremes_stay_finite(name, backend):
         assert all(np.isfinite(backend.to_numpy(gradient)).all() for gradient in closed)
 
 
-@pytest.mark.parametrize("name", MARGINS)
+@pytest.mark.parametrize("name", MARGIN_LOSSES)
 def test_derivatives_in_the_margin(name):
     d, h = np.linspace(-5, 5, 24), 1e-6
     options = OPTIONS.get(name, {})

@@ -58,6 +58,7 @@ def test_repeated_comparisons_have_the_same_optimum():
     assert_same(policy.margin_, whole.margin_, 1e-10)
 
 
+@pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 def test_fewer_rows_than_features():
     X, y = pairs(5)
     for alpha in (0.0, 0.1):
@@ -140,7 +141,7 @@ def test_fit_starts_anew_and_keeps_no_sums():
     policy = in_parts(PreferencePolicy("ipo", alpha=0.1), X, y, [10])
     fitted = policy.fit(X[:100], y[:100])
     assert_same(fitted.coef_, PreferencePolicy("ipo", alpha=0.1).fit(X[:100], y[:100]).coef_)
-    with pytest.warns(TheoryWarning, match="What fit was given before is forgotten"):
+    with pytest.warns(TheoryWarning, match="The fit before is forgotten"):
         policy.partial_fit(X, y)
     assert_same(policy.coef_, PreferencePolicy("ipo", alpha=0.1).fit(X, y).coef_, 1e-10)
 

@@ -206,7 +206,7 @@ def test_leave_one_out_of_convex_losses_of_candidate_sets(name):
 
 
 @pytest.mark.parametrize(("name", "noise"), [("ipo", 0.0), ("ipo", 0.2), ("dpo", 0.1)])
-def test_the_accuracy_is_told_on_data_of_the_model(name, noise):
+def test_the_accuracy_is_predicted_on_data_of_the_model(name, noise):
     """Mean error of 20 draws below 0.01; 16 of 20 intervals right (19 expected, P(< 16) < .003)."""
     errors, inside = [], 0
     for seed in range(20):
@@ -220,7 +220,7 @@ def test_the_accuracy_is_told_on_data_of_the_model(name, noise):
     assert inside >= 16
 
 
-def test_the_accuracy_is_told_under_correlated_noise():
+def test_the_accuracy_is_predicted_under_correlated_noise():
     """Leave-one-out, as the model of white noise is rejected; a finite penalty is chosen."""
     scale = np.logspace(0, -1.5, 60)
     errors = []
@@ -267,7 +267,8 @@ def test_weights_are_repeats(name):
     X = D * order[:, None]
     count = np.random.default_rng(1).integers(0, 3, 60)
     weighted = PreferencePolicy(name).fit(X, order, sample_weight=count)
-    repeated = PreferencePolicy(name).fit(np.repeat(X, count, axis=0), np.repeat(order, count))
+    with pytest.warns(TheoryWarning, match="Rows of X repeat"):
+        repeated = PreferencePolicy(name).fit(np.repeat(X, count, axis=0), np.repeat(order, count))
     for attribute in (
         "coef_",
         "alpha_",
@@ -276,6 +277,8 @@ def test_weights_are_repeats(name):
         "model_accuracy_",
         "noise_rate_",
         "margin_",
+        "n_effective_samples_",
+        "observed_accuracy_interval_",
     ):
         assert_allclose(
             getattr(weighted, attribute), getattr(repeated, attribute), rtol=1e-7, err_msg=attribute
@@ -283,7 +286,7 @@ def test_weights_are_repeats(name):
 
 
 @pytest.mark.parametrize("noise", [0.1, 0.3])
-def test_repeated_comparisons_tell_the_noise(noise):
+def test_the_noise_is_estimated_from_repeated_comparisons(noise):
     rng = np.random.default_rng(0)
     D = np.repeat(0.8 + rng.standard_normal((1500, 4)), 2, axis=0)
     score = D.sum(axis=1) > 0
@@ -293,12 +296,12 @@ def test_repeated_comparisons_tell_the_noise(noise):
     q = 2 * noise * (1 - noise)
     error = np.sqrt(q * (1 - q) / 1500) / (2 * (1 - 2 * noise))
     assert abs(policy.noise_rate_ - noise) < 4 * error
-    told = policy.theoretical_accuracy_
+    predicted = policy.theoretical_accuracy_
     clean = np.mean((D @ policy.coef_ > 0) == score)
-    assert abs(told - clean) < 0.02
+    assert abs(predicted - clean) < 0.02
 
 
-def test_cycles_tell_the_noise():
+def test_the_noise_is_estimated_from_cycles():
     rng = np.random.default_rng(0)
     items = rng.standard_normal((60, 5))
     value = items @ rng.standard_normal(5)
@@ -320,18 +323,95 @@ def test_a_response_compared_with_all_others_costs_no_memory():
     assert policy.noise_rate_ == 0
 
 
-def test_rows_of_equal_keys_are_told_apart():
-    """Differences whose weighted sums agree, as those of permuted small integers may."""
+@pytest.mark.parametrize("name", ["ipo", "dpo"])
+def test_one_comparison_at_a_time_is_left_out_of_a_table(name):
+    """Features of few values: pairs repeat because there are no others, as one-hot columns do.
+
+    Their weighted sums agree for distinct pairs, too.
+    """
     rng = np.random.default_rng(0)
     D = rng.integers(-1, 2, (400, 3)).astype(float)
     D = D[D.any(axis=1)]
-    y = rng.random(len(D)) < 0.5
-    X = np.where(y, 1, -1)[:, None] * D
-    policy = PreferencePolicy("ipo", alpha=0.1).fit(X, y)
-    kept = (np.abs(X - X[0]).max(axis=1) > 0) & (np.abs(X + X[0]).max(axis=1) > 0)
-    weight = len(X) / kept.sum()
-    refit = PreferencePolicy("ipo", alpha=0.1 * weight).fit(X[kept], y[kept])
-    assert_allclose(policy.held_out_scores_[0], refit.coef_ @ D[0], rtol=1e-8)
+    n, y = len(D), rng.random(len(D)) < 0.5
+    policy = PreferencePolicy(name, alpha=0.1).fit(D, y)
+    assert policy.n_effective_samples_ == n
+    for i in range(5):
+        refit = leave_out(policy, D, y, i, n)
+        margin = (1 if y[i] else -1) * (refit.coef_ @ D[i])
+        assert_allclose(policy.held_out_scores_[i], margin, rtol=1e-8 if name == "ipo" else 1e-3)
+    table, counts = np.unique(np.c_[D, y], axis=0, return_counts=True)
+    weighted = PreferencePolicy(name, alpha=0.1).fit(table[:, :3], table[:, 3], counts)
+    assert_allclose(weighted.observed_accuracy_, policy.observed_accuracy_)
+    assert_allclose(weighted.coef_, policy.coef_, rtol=1e-6)
+
+
+def test_copies_count_once_and_say_so():
+    D, _, order = differences(n=60, F=6)
+    X = D * order[:, None]
+    once = PreferencePolicy("ipo", alpha=0.1).fit(X, order)
+    with pytest.warns(TheoryWarning, match="n_effective_samples_") as caught:
+        twice = PreferencePolicy("ipo", alpha=0.1).fit(np.r_[X, -X], np.r_[order, -order])
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert twice.n_effective_samples_ == once.n_effective_samples_ == 60
+    assert_allclose(twice.held_out_scores_, np.tile(once.held_out_scores_, 2))
+    assert_allclose(twice.observed_accuracy_interval_, once.observed_accuracy_interval_)
+    assert_allclose(twice.theoretical_accuracy_, once.theoretical_accuracy_)
+
+
+@pytest.mark.parametrize("name", ["ipo", "dpo"])
+def test_a_handful_of_pairs_predicts_nothing(name):
+    rng = np.random.default_rng(0)
+    for n in (2, 9):
+        X, y = rng.standard_normal((n, 3)), np.arange(n) % 2
+        with pytest.warns(TheoryWarning, match="Too few comparisons") as caught:
+            policy = PreferencePolicy(name).fit(X, y)
+        assert len(caught) == 1
+        assert policy.regime_ == "too_few_rows"
+        assert np.isnan(policy.theoretical_accuracy_interval_).all()
+        assert np.isnan(policy.observed_accuracy_)
+        assert np.isnan(policy.model_accuracy_)
+        assert np.isfinite(policy.coef_).all()
+    assert np.isfinite(PreferencePolicy(name).fit(*pairs_of_noise(10)).theoretical_accuracy_)
+
+
+def pairs_of_noise(n):
+    """Return pairs without any signal."""
+    return np.random.default_rng(1).standard_normal((n, 3)), np.arange(n) % 2
+
+
+def test_regimes():
+    D, _, order = differences(n=600, F=10, signal=2.0)
+    X = D * order[:, None]
+    assert PreferencePolicy("ipo").fit(X, order).regime_ == "detected"
+    assert PreferencePolicy("ipo").fit(X * np.logspace(0, -2, 10), order).regime_ == "misfit"
+    assert PreferencePolicy("ipo").fit(*pairs_of_noise(300)).regime_ == "undetected"
+    assert quiet(PreferencePolicy("discopop"), X, order).regime_ == "detected"
+    assert quiet(PreferencePolicy("discopop"), *pairs_of_noise(300)).regime_ == "undetected"
+
+
+def test_the_observed_accuracy_counts_held_out_pairs():
+    D, _, order = differences(n=400, F=5, noise=0.2)
+    policy = PreferencePolicy("dpo", noise_rate=0.2).fit(D * order[:, None], order)
+    share = np.mean(policy.held_out_scores_ > 0)
+    assert policy.observed_accuracy_ == pytest.approx(share)
+    low, high = policy.observed_accuracy_interval_
+    assert low < share < high
+    assert policy.theoretical_accuracy_ > high
+    assert policy.scores_kind_ == "newton"
+
+
+def test_feature_names_are_checked_in_pairs_too():
+    pandas = pytest.importorskip("pandas")
+    D, _, _ = differences(n=30, F=3)
+    chosen, rejected = pandas.DataFrame(D, columns=list("abc")), pandas.DataFrame(-D)
+    rejected.columns = list("abc")
+    policy = PreferencePolicy("ipo").fit_pairs(chosen, rejected)
+    assert list(policy.feature_names_in_) == list("abc")
+    with pytest.raises(ValueError, match="feature names"):
+        policy.fit_pairs(chosen, rejected[list("cba")])
+    with pytest.raises(ValueError, match="feature names"):
+        policy.predict(chosen[list("cba")])
 
 
 def test_too_large_a_noise_is_questioned():
@@ -461,10 +541,10 @@ def test_losses_that_are_not_convex_say_so_once(name):
 def test_identical_pairs_warn_once():
     D, _, order = differences(n=50, F=3)
     D[:4] = 0
-    with pytest.warns(TheoryWarning, match="4 of 50 pairs") as caught:
+    with pytest.warns(TheoryWarning, match="identical features") as caught:
         PreferencePolicy("ipo").fit(D * order[:, None], order)
     assert len(caught) == 1
-    with pytest.warns(TheoryWarning, match="50 of 50 pairs"):
+    with pytest.warns(TheoryWarning, match="Too few comparisons"):
         policy = PreferencePolicy("dpo").fit(np.zeros((50, 3)), order)
     assert not policy.coef_.any()
     assert np.isnan(policy.theoretical_accuracy_)

@@ -292,7 +292,7 @@ def test_data_are_checked():
         SelfPlayPolicy().fit(X[:, :1], np.zeros(20))
     with pytest.raises(ValueError, match="indices"):
         SelfPlayPolicy().fit(X, y + 5)
-    with pytest.raises(ValueError, match="one index a prompt"):
+    with pytest.raises(ValueError, match="one index per prompt"):
         SelfPlayPolicy().fit(X, np.column_stack([y, y]))
     with pytest.raises(ValueError, match="does not exist"):
         SelfPlayPolicy().fit(X, y, log_reference=np.where(np.arange(5) == y[:, None], -np.inf, 0.0))

@@ -252,7 +252,7 @@ def test_parameters_are_checked(parameters, match):
 def test_texts_are_checked():
     with pytest.raises(ValueError, match="empty"):
         response_logps(Bigram(), [[]], [[1]])
-    with pytest.raises(ValueError, match="one response a prompt"):
+    with pytest.raises(ValueError, match="one response per prompt"):
         response_logps(Bigram(), [[1]], [[1], [2]])
     with pytest.raises(ValueError, match="prompts"):
         SelfPlayTrainer(Bigram(), engine="torch").train_pairs([[1]], [[1]], [[1], [2]])

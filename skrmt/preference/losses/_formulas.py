@@ -25,19 +25,6 @@ class Pair(NamedTuple):
     options: dict[str, Any]
 
 
-class Loss(NamedTuple):
-    """A loss with its derivatives in `chosen` and `rejected`."""
-
-    value: Callable[[Any, Pair], Array]
-    gradient: Callable[[Any, Pair], tuple[Array, Array]]
-    reference: bool = True
-    """Whether it compares to a reference policy."""
-    lengths: str = "unused"
-    """Whether lengths are "unused", "optional" or "required"."""
-    sides: str = "both"
-    """Whether it reads "both" responses, only the "chosen" one, or "any" that is given."""
-
-
 class Slope(NamedTuple):
     """A function of the margin d with its first two derivatives."""
 
@@ -184,45 +171,6 @@ def _simpo_second(bk: Any, d: Array, pair: Pair) -> Array:
     return pair.beta**2 * bump(bk, pair.beta * d - pair.options["gamma"])
 
 
-MARGINS: dict[str, Slope] = {
-    "dpo": Slope(_logistic, _logistic_first, _logistic_second),
-    "cdpo": Slope(_smoothed, _smoothed_first, _logistic_second),
-    "robust": Slope(_robust, _robust_first, _logistic_second),
-    "hinge": Slope(_hinge, _hinge_first, lambda bk, d, pair: 0 * d),
-    "ipo": Slope(_ipo, _ipo_first, lambda bk, d, pair: 2 + 0 * d),
-    "exo": Slope(_exo, _exo_first, _exo_second),
-    "discopop": Slope(_discopop, _discopop_first, _discopop_second),
-    "sigmoid_norm": Slope(_logistic, _logistic_first, _logistic_second),
-    "simpo": Slope(_simpo, _simpo_first, _simpo_second),
-}
-"""The losses that depend on the difference of the two log-ratios only."""
-
-
-def _per_token(values: Array, lengths: Array | None) -> Array:
-    return values if lengths is None else values / lengths
-
-
-def _of_margin(slope: Slope, by_length: bool) -> tuple[Callable, Callable]:
-    """Return a loss of the margin, and its gradient, as functions of the pair."""
-
-    def scale(pair: Pair) -> tuple[Array | None, Array | None]:
-        return (pair.chosen_lengths, pair.rejected_lengths) if by_length else (None, None)
-
-    def margin(pair: Pair) -> Array:
-        longs = scale(pair)
-        return _per_token(pair.chosen, longs[0]) - _per_token(pair.rejected, longs[1])
-
-    def value(bk: Any, pair: Pair) -> Array:
-        return slope.value(bk, margin(pair), pair)
-
-    def gradient(bk: Any, pair: Pair) -> tuple[Array, Array]:
-        first = slope.first(bk, margin(pair), pair)
-        longs = scale(pair)
-        return _per_token(first, longs[0]), -_per_token(first, longs[1])
-
-    return value, gradient
-
-
 def _nca(bk: Any, pair: Pair) -> Array:
     c, r = pair.beta * pair.chosen, pair.beta * pair.rejected
     return -log_sigmoid(bk, c) - 0.5 * (log_sigmoid(bk, -c) + log_sigmoid(bk, -r))
@@ -354,36 +302,3 @@ def _orpo_gradient(bk: Any, pair: Pair) -> tuple[Array, Array]:
     first = -pair.options["weight"] * sigmoid(bk, -_log_odds(bk, pair))
     chosen = -first / bk.expm1(won) / pair.chosen_lengths
     return chosen - _token_share(pair), first / bk.expm1(lost) / pair.rejected_lengths
-
-
-LOSSES: dict[str, Loss] = {
-    **{name: Loss(*_of_margin(slope, False)) for name, slope in MARGINS.items()},
-    "ipo": Loss(*_of_margin(MARGINS["ipo"], True), lengths="optional"),
-    "sigmoid_norm": Loss(*_of_margin(MARGINS["sigmoid_norm"], True), lengths="required"),
-    "simpo": Loss(*_of_margin(MARGINS["simpo"], True), reference=False, lengths="required"),
-    "nca": Loss(_nca, _nca_gradient),
-    "bco": Loss(_bco, _bco_gradient),
-    "sppo": Loss(_sppo, _sppo_gradient),
-    "apo_zero": Loss(_apo_zero, _apo_zero_gradient),
-    "apo_down": Loss(_apo_down, _apo_down_gradient),
-    "kto": Loss(_kto, _kto_gradient, sides="any"),
-    "sft": Loss(_sft, _sft_gradient, reference=False, lengths="optional", sides="chosen"),
-    "cpo": Loss(_cpo, _cpo_gradient, reference=False, lengths="optional"),
-    "slic": Loss(_slic, _slic_gradient, reference=False, lengths="optional"),
-    "orpo": Loss(_orpo, _orpo_gradient, reference=False, lengths="required"),
-}
-"""Every loss of a pair, by its canonical name."""
-
-OPTIONS: dict[str, dict[str, tuple[float, float, float, str]]] = {
-    "discopop": {"tau": (0.05, 0.0, 1.0, "right")},
-    "kto": {
-        "k": (0.0, -math.inf, math.inf, "neither"),
-        "desirable_weight": (1.0, 0.0, math.inf, "left"),
-        "undesirable_weight": (1.0, 0.0, math.inf, "left"),
-    },
-    "simpo": {"gamma": (0.5, -math.inf, math.inf, "neither")},
-    "cpo": {"weight": (1.0, 0.0, math.inf, "left")},
-    "orpo": {"weight": (0.1, 0.0, math.inf, "left")},
-    "slic": {"delta": (1.0, 0.0, math.inf, "left"), "weight": (1.0, 0.0, math.inf, "left")},
-}
-"""Own options of the losses: default, interval, and which of its ends belong to it."""

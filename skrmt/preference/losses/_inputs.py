@@ -34,7 +34,7 @@ def read_arrays(**arrays: Any) -> Operands:
     if model is None:
         read = {name: as_floats(name, value) for name, value in given.items()}
         single = all(getattr(value, "dtype", None) == np.float32 for value in given.values())
-        dtype = np.float32 if single else np.float64
+        dtype: Any = np.float32 if single else np.float64
     else:
         read = {name: _as_tensor(name, value, backend, model) for name, value in given.items()}
         dtype = model.dtype if model.is_floating_point() else None
@@ -68,7 +68,7 @@ def _check_shapes(arrays: dict[str, Array]) -> None:
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"the arrays must have one shape, got {listed}. Give one number a pair.")
+        raise ValueError(f"the arrays must have one shape, got {listed}. Give one number per pair.")
     if any(0 in shape for shape in shapes.values()):
         raise ValueError(f"{next(iter(shapes))} must hold one pair or more, got none. Give pairs.")
 
@@ -82,7 +82,7 @@ def read_lengths(name: str, lengths: Any, like: Array, backend: Any) -> Array | 
     if numbers.shape not in ((), tuple(like.shape)):
         raise ValueError(
             f"{name} must have the shape of the log-probabilities, {tuple(like.shape)}, got "
-            f"{numbers.shape}. Give one length a response."
+            f"{numbers.shape}. Give one length per response."
         )
     if is_torch(like):
         return backend.asarray(np.full(tuple(like.shape), numbers), like=like).to(like.dtype)

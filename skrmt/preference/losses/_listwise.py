@@ -45,7 +45,7 @@ def listwise_loss(
         True where there is a response; all by default. What is masked is not read, but must be
         finite.
     reduction : {"none", "mean", "sum"}, default="none"
-        What to return: one loss a prompt, their mean or their sum.
+        What to return: one loss per prompt, their mean or their sum.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def listwise_loss(
 
 
 def _read_mask(mask: Any, like: Array, backend: Any) -> Array:
-    """Return which responses there are, at least two a prompt."""
+    """Return which responses there are, at least two per prompt."""
     if like.ndim == 0:
         raise ValueError("logps must have shape (n_prompts, n_responses), got a single number.")
     present = np.ones(tuple(like.shape), bool) if mask is None else to_numpy(mask)

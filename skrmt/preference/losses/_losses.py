@@ -9,8 +9,12 @@ import numpy as np
 from ...linalg import to_numpy
 from ...theory.preference._names import canonical_loss
 from ...utils._checks import is_torch
-from ._formulas import LOSSES, MARGINS, OPTIONS, Array, Loss, Pair
+from ._formulas import Array, Pair
 from ._inputs import check_reduction, finish, read_arrays, read_beta, read_lengths, read_number
+from ._table import LOSSES, Loss
+
+MARGIN_LOSSES = tuple(name for name, loss in LOSSES.items() if loss.margin is not None)
+"""The losses that depend on the difference of the two log-ratios only."""
 
 
 def preference_loss(
@@ -52,7 +56,7 @@ def preference_loss(
         *tokens* of the batch; without them ipo is the published loss of sums, and the likelihood
         term a mean over responses. The others ignore them.
     reduction : {"none", "mean", "sum"}, default="none"
-        What to return: one loss a pair, their mean or their sum.
+        What to return: one loss per pair, their mean or their sum.
     **loss_options : float
         Options of single losses: discopop `tau` (0.05, at most 1); kto `k` (0.0; estimate of the
         KL divergence in nats, without gradient and counted as 0 below 0), `desirable_weight`,
@@ -243,14 +247,16 @@ def margin_derivatives(
     name: str, margin: Any, *, beta: float, label_smoothing: float = 0.0, **loss_options: Any
 ) -> tuple[Array, Array, Array]:
     """Return a loss of the margin with its first two derivatives, for fits."""
-    name = canonical_loss(name, tuple(MARGINS))
+    name = canonical_loss(name, MARGIN_LOSSES)
+    slope = LOSSES[name].margin
+    assert slope is not None
     operands = read_arrays(margin=margin)
     d, bk = operands.arrays["margin"], operands.backend
     options = _read_options(name, loss_options)
     smoothing = _read_smoothing(name, label_smoothing)
     pair = Pair(d, 0 * d, read_beta(beta), smoothing, None, None, options)
     value, first, second = (
-        finish(function(bk, d, pair), "none", operands.dtype) for function in MARGINS[name]
+        finish(function(bk, d, pair), "none", operands.dtype) for function in slope
     )
     return value, first, second
 
@@ -358,8 +364,8 @@ def _read_tokens(
 
 def _read_smoothing(name: str, label_smoothing: Any) -> float:
     """Return the noise of a loss, positive for the one that needs it."""
-    if name == "exo":
-        remedy = "exo needs it above 0, 1e-3 for instance: its target is log((1 - eps) / eps)."
+    if LOSSES[name].needs_noise:
+        remedy = f"{name} needs it above 0, 1e-3 for instance: its target is log((1 - eps) / eps)."
         return read_number("label_smoothing", label_smoothing, 0.0, 0.5, remedy=remedy)
     remedy = "It is the fraction of pairs in the wrong order."
     return read_number("label_smoothing", label_smoothing, 0.0, 0.5, "left", remedy)
@@ -367,7 +373,7 @@ def _read_smoothing(name: str, label_smoothing: Any) -> float:
 
 def _read_options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a loss with their defaults."""
-    known = OPTIONS.get(name, {})
+    known = LOSSES[name].options
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise TypeError(

@@ -52,7 +52,7 @@ def spin_loss(
         play); "all" for all that are given. To draw the generated responses from an average while
         comparing with the last policy, leave it at 1.
     reduction : {"none", "mean", "sum"}, default="none"
-        What to return: one loss a pair, their mean or their sum.
+        What to return: one loss per pair, their mean or their sum.
 
     Returns
     -------

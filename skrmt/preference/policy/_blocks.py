@@ -1,4 +1,4 @@
-"""Comparisons in Dask arrays: read, and told apart, by blocks of rows."""
+"""Comparisons by blocks of rows, in memory and in Dask arrays."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import numpy as np
 
 from ...utils._dask import check_dask, is_dask
 from ...utils._rows import row_values
-from ...utils._sklearn_compat import _check_n_features
+from ...utils._sklearn_compat import _check_feature_names, _check_n_features
+
+_BLOCK = 1 << 14
 
 
 class Outline(NamedTuple):
-    """What tells whether rows can be equal.
+    """What decides whether rows can be equal.
 
     Attributes
     ----------
@@ -53,7 +55,7 @@ def read_blocks(estimator: Any, X: Any, name: str = "X", *, reset: bool = True) 
     X = check_dask(X, name, 2)
     _check_n_features(estimator, X, reset=reset)
     if reset:
-        vars(estimator).pop("feature_names_in_", None)
+        _check_feature_names(estimator, X, reset=True)
     return X.astype(np.float64)
 
 
@@ -72,13 +74,15 @@ def read_block_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[An
             f"X_chosen has shape {chosen.shape} and X_rejected {rejected.shape}: give one row of "
             "each for every comparison."
         )
-    estimator.classes_ = np.array([0, 1])
     return chosen, rejected.rechunk(chosen.chunks)
 
 
 def outline(X: Any) -> Outline:
-    """Return what tells whether rows can be equal up to their sign."""
-    return Outline(*row_values(_outline, X).T)
+    """Return what decides whether rows can be equal up to their sign."""
+    if is_dask(X):
+        return Outline(*row_values(_outline, X).T)
+    blocks = range(0, len(X), _BLOCK)
+    return Outline(*np.concatenate([_outline(X[start : start + _BLOCK]) for start in blocks]).T)
 
 
 def _outline(rows: np.ndarray) -> np.ndarray:

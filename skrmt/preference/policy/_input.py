@@ -1,4 +1,4 @@
-"""Comparisons of responses in their three forms, checked and merged."""
+"""Comparisons of responses in their three forms, checked."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...linalg import is_torch, to_numpy
-from ...utils._checks import check_array_like_on_device, check_sample_weight
+from ...utils._checks import check_array_like_on_device
 from ...utils._dask import is_dask, to_local
-from ...utils._rows import identical_block_rows
-from ...utils._sklearn_compat import validate_data
+from ...utils._labels import refuse_masked, refuse_missing_labels
+from ...utils._scaling import moderate_unit
+from ...utils._sklearn_compat import _check_feature_names, validate_data
 from ._blocks import outline, read_block_pairs, read_blocks
-
-_BLOCK = 4096
 
 
 class Candidates(NamedTuple):
@@ -37,69 +36,6 @@ class Candidates(NamedTuple):
     weights: np.ndarray
 
 
-class Comparisons(NamedTuple):
-    """Distinct differences of features, each with the weights of both outcomes.
-
-    Attributes
-    ----------
-    differences : ndarray or dask array of shape (m, n_features)
-        Features of one response minus those of the other, divided by `unit`; one row for all
-        comparisons of a pair, whichever way they went. A Dask array has more rows than columns.
-    won, lost : ndarray of shape (m,)
-        Weight of the comparisons that the first response won, and lost.
-    unit : float
-        Power of two; 1 unless the data are tiny or huge.
-    row : ndarray of int of shape (n,)
-        Row of `differences` of each comparison given; -1 for those of weight 0.
-    sign : ndarray of shape (n,)
-        1 where the first response of that row won, -1 where it lost.
-    empty : ndarray of int of shape (z,)
-        Rows of `differences` that are 0.
-    """
-
-    differences: Any
-    won: np.ndarray
-    lost: np.ndarray
-    unit: float
-    row: np.ndarray
-    sign: np.ndarray
-    empty: np.ndarray
-
-    @property
-    def weights(self) -> np.ndarray:
-        """Weights of the distinct pairs."""
-        return self.won + self.lost
-
-    @property
-    def balance(self) -> np.ndarray:
-        """Weight won less weight lost of the distinct pairs."""
-        return self.won - self.lost
-
-    @property
-    def n_effective(self) -> float:
-        """Effective number of distinct pairs."""
-        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
-
-    def outcomes(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the margins of all outcomes, and their weights; scores of any further axes."""
-        mixed = (self.won > 0) & (self.lost > 0)
-        turned = (self.won == 0).reshape(-1, *[1] * (scores.ndim - 1))
-        margins = np.where(turned, -scores, scores)
-        weights = np.where(self.won > 0, self.won, self.lost)
-        if not mixed.any():
-            return margins, weights
-        margins = np.concatenate([margins, -scores[mixed]])
-        return margins, np.concatenate([weights, self.lost[mixed]])
-
-
-def read_differences(estimator: Any, X: Any, y: Any) -> tuple[Any, np.ndarray]:
-    """Check feature differences and outcomes."""
-    X, y = validated(estimator, X, y)
-    classes = check_two_classes("y", y)
-    estimator.classes_ = classes
-    return X, signs_of(y, classes)
-
-
 def validated(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[Any, np.ndarray]:
     """Check features and labels."""
     y = as_host(to_local(y))
@@ -107,9 +43,10 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[An
         X, y = read_blocks(estimator, X, reset=reset), np.asarray(y)
         if len(X) != len(np.atleast_1d(y)):
             raise ValueError(
-                f"y has shape {y.shape}, but X has {len(X)} rows: give one label a row."
+                f"y has shape {y.shape}, but X has {len(X)} rows: give one label per row."
             )
-        _refuse_missing(y)
+        refuse_missing_labels(y)
+        _check_column(y)
     else:
         dtype = [np.float64, np.float32]
         X, y = validate_data(estimator, as_host(X), y, dtype=dtype, reset=reset)
@@ -123,12 +60,12 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[An
     return X, y
 
 
-def _refuse_missing(y: np.ndarray) -> None:
-    """Raise if there are no labels, in one column, or one of them is missing."""
+def _check_column(y: np.ndarray) -> None:
+    """Raise if labels are not one finite column."""
     if y.ndim == 0 or (y.ndim == 2 and y.shape[1] != 1) or y.ndim > 2:
-        raise ValueError(f"y has shape {y.shape}: give one label a row of X.")
+        raise ValueError(f"y has shape {y.shape}: give one label per row of X.")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError("y contains NaN or infinity: give one of two labels a row.")
+        raise ValueError("y contains infinity: give one of two labels per row.")
 
 
 def check_two_classes(name: str, labels: np.ndarray) -> np.ndarray:
@@ -164,7 +101,7 @@ def read_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[Any, Any
             f"X_chosen has shape {chosen.shape} and X_rejected {rejected.shape}: give one row of "
             "each for every comparison."
         )
-    estimator.classes_ = np.array([0, 1])
+    _check_feature_names(estimator, X_rejected, reset=False)
     return chosen.astype(np.float64), rejected.astype(np.float64)
 
 
@@ -186,7 +123,7 @@ def read_reference(reference: Any, n_features: int, name: str = "reference") -> 
     values = check_array_like_on_device(as_host(reference), name, 1)
     if values.shape != (n_features,):
         raise ValueError(
-            f"{name} has shape {values.shape}: give one coefficient a feature, ({n_features},)."
+            f"{name} has shape {values.shape}: give one coefficient per feature, ({n_features},)."
         )
     return values.astype(np.float64)
 
@@ -218,6 +155,7 @@ def read_candidates(
 
 def _read_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Check which candidates there are."""
+    refuse_masked(mask, "mask")
     mask = np.asarray(as_host(mask))
     if mask.dtype != bool or mask.shape != shape[:2]:
         raise ValueError(
@@ -231,6 +169,7 @@ def _read_log_reference(log_reference: Any, shape: tuple[int, ...], name: str) -
     """Check log-probabilities over candidates."""
     if log_reference is None:
         return np.zeros(shape)
+    refuse_masked(log_reference, name)
     values = np.asarray(as_host(log_reference), dtype=np.float64)
     if values.shape != shape or not (values < np.inf).all():
         raise ValueError(
@@ -242,13 +181,14 @@ def _read_log_reference(log_reference: Any, shape: tuple[int, ...], name: str) -
 
 def read_indices(y: Any, base: np.ndarray, name: str = "y") -> np.ndarray:
     """Check indices of candidates."""
+    refuse_missing_labels(y, name)
     y = np.asarray(as_host(y))
     if y.dtype.kind not in "biuf" or not np.isfinite(y).all() or (y != np.floor(y)).any():
         raise ValueError(
             f"{name} must hold indices of candidates, finite integers, got dtype {y.dtype}."
         )
     if len(y) != len(base):
-        raise ValueError(f"{name} has {len(y)} rows for {len(base)} prompts: give one a prompt.")
+        raise ValueError(f"{name} has {len(y)} rows for {len(base)} prompts: give one per prompt.")
     if y.min() < 0 or y.max() >= base.shape[1]:
         raise ValueError(
             f"{name} must hold indices from 0 to {base.shape[1] - 1}, got {y.min():g} to "
@@ -263,6 +203,7 @@ def read_indices(y: Any, base: np.ndarray, name: str = "y") -> np.ndarray:
 
 def read_choices(y: Any, base: np.ndarray) -> np.ndarray:
     """Check the indices of chosen and rejected candidates, (n_prompts, 2)."""
+    refuse_missing_labels(y)
     y = np.asarray(as_host(y))
     if y.ndim != 2 or y.shape[1] != 2:
         raise ValueError(
@@ -280,108 +221,15 @@ def read_choices(y: Any, base: np.ndarray) -> np.ndarray:
 
 def feature_unit(X: np.ndarray) -> float:
     """Return the power of two by which features are divided: 1 unless they are tiny or huge."""
-    return unit_of(max(float(X.max()), -float(X.min())))
+    return moderate_unit(max(float(X.max()), -float(X.min())))
 
 
 def unit_of_rows(X: Any) -> float:
     """Return the unit of an array, or of a Dask array."""
-    return unit_of(float(outline(X).largest.max())) if is_dask(X) else feature_unit(X)
+    return moderate_unit(float(outline(X).largest.max())) if is_dask(X) else feature_unit(X)
 
 
-def unit_of(largest: float) -> float:
-    """Return the power of two by which features of this largest magnitude are divided."""
-    if largest == 0 or 1e-60 < largest < 1e60:
-        return 1.0
-    return float(2.0 ** np.floor(np.log2(largest)))
-
-
-def merge(differences: Any, signs: np.ndarray, sample_weight: Any) -> Comparisons:
-    """Gather the comparisons of each pair in one row."""
-    weights = check_sample_weight(as_host(to_local(sample_weight)), len(differences))
-    if is_dask(differences):
-        unit, groups, turned, zeros = _groups_of_blocks(differences)
-    else:
-        unit = feature_unit(differences)
-        groups, turned = _groups(differences)
-        zeros = _zeros(differences)
-    differences = differences if unit == 1 else differences / unit
-    if groups is None:
-        first = groups = np.arange(len(differences))
-        won, lost = np.where(signs > 0, weights, 0.0), np.where(signs < 0, weights, 0.0)
-    else:
-        first = np.unique(groups, return_index=True)[1]
-        signs = signs * turned * turned[first][groups]
-        won = np.bincount(groups, weights * (signs > 0))
-        lost = np.bincount(groups, weights * (signs < 0))
-    kept = won + lost > 0
-    if len(first) < len(differences) or not kept.all():
-        differences = differences[first[kept]]
-    if differences.shape[0] <= differences.shape[1]:
-        differences = to_local(differences)
-    return Comparisons(
-        differences,
-        won[kept],
-        lost[kept],
-        unit,
-        np.where(kept[groups], (np.cumsum(kept) - 1)[groups], -1),
-        signs,
-        np.flatnonzero(zeros[first[kept]]),
-    )
-
-
-def _groups_of_blocks(differences: Any) -> tuple[float, np.ndarray | None, np.ndarray, np.ndarray]:
-    """Return the unit, the groups and signs of rows, and which rows are 0, by blocks."""
-    seen = outline(differences)
-    unit, zeros = unit_of(float(seen.largest.max())), seen.largest == 0
-    if len(np.unique(seen.first)) == len(differences):
-        return unit, None, np.ones(len(differences)), zeros
-    groups = identical_block_rows(differences, signs=seen.sign)
-    return unit, (None if groups.max() + 1 == len(groups) else groups), seen.sign, zeros
-
-
-def _zeros(differences: np.ndarray) -> np.ndarray:
-    """Return which rows are 0."""
-    zeros = differences[:, 0] == 0
-    zeros[zeros] = ~differences[zeros].any(axis=1)
-    return zeros
-
-
-def _groups(differences: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """Return the group of each row among those equal up to sign, None if all differ, and signs."""
-    signs = np.ones(len(differences))
-    if len(np.unique(np.abs(differences[:, 0]))) == len(differences):
-        return None, signs
-    lead = differences[np.arange(len(differences)), (differences != 0).argmax(axis=1)]
-    signs[lead < 0] = -1.0
-    groups = identical_rows(differences * signs[:, None])
-    return (None if groups.max() + 1 == len(groups) else groups), signs
-
-
-def identical_rows(rows: np.ndarray) -> np.ndarray:
-    """Number the distinct rows in the order of their first appearance."""
-    rows = np.ascontiguousarray(rows + 0.0)
-    largest = max(float(rows.max()), -float(rows.min())) or 1.0
-    keys = np.empty(len(rows))
-    weights = np.sqrt(np.arange(2.0, rows.shape[1] + 2.0)) / largest
-    for start in range(0, len(rows), _BLOCK):
-        # Sums along rows, unlike products with a vector, are the same wherever the row is.
-        keys[start : start + _BLOCK] = (rows[start : start + _BLOCK] * weights).sum(axis=1)
-    first, codes = _first_seen(keys)
-    if len(first) < len(rows) and not _equal_to_first(rows, first, codes):
-        whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
-        first, codes = _first_seen(whole)
-    rank = np.empty(len(first), dtype=int)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[codes]
-
-
-def _first_seen(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each distinct key appears first, and which one each is."""
-    _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
-    return first, codes.ravel()
-
-
-def _equal_to_first(rows: np.ndarray, first: np.ndarray, codes: np.ndarray) -> bool:
-    """Return whether every row is that of its key's first appearance."""
-    later = np.flatnonzero(first[codes] != np.arange(len(rows)))
-    return bool((rows[later] == rows[first[codes[later]]]).all())
+def n_dimensions(X: Any) -> int:
+    """Return the number of dimensions of an array-like."""
+    shape = getattr(X, "shape", None)
+    return len(shape) if shape is not None else np.ndim(np.asarray(X, dtype=object))

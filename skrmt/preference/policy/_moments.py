@@ -11,7 +11,9 @@ from ...utils._rows import row_sums, row_values
 
 _RANK_CUT = 1e-11
 _SAFE = 1e-9
+
 _ROOM = 1e-10
+"""Least part of a row that its own leverage leaves: below, the score left out is rounding."""
 
 
 class Moments(NamedTuple):
@@ -114,7 +116,7 @@ class RidgePath(NamedTuple):
     coef : ndarray of shape (F, k)
         Coefficients.
     left_out : ndarray of shape (m, k)
-        Score of each pair by the fit without it.
+        Score of each row by the fit without the part of it that is left out.
     """
 
     coef: np.ndarray
@@ -126,6 +128,7 @@ def ridge_path(
     differences: Any,
     balance: np.ndarray,
     weights: np.ndarray,
+    part: np.ndarray,
     alphas: np.ndarray,
     beta: float,
 ) -> RidgePath:
@@ -135,7 +138,7 @@ def ridge_path(
     filters = inverse * (vectors.T @ moments.cross / (2 * beta))[:, None]
     targets = balance / weights / (2 * beta)
     shared = (vectors, inverse, filters)
-    left_out = row_values(_left_out, differences, targets, weights, shared=shared)
+    left_out = row_values(_left_out, differences, targets, part * weights, shared=shared)
     return RidgePath(vectors @ filters, left_out)
 
 
@@ -147,7 +150,7 @@ def _left_out(
     inverse: np.ndarray,
     filters: np.ndarray,
 ) -> np.ndarray:
-    """Return the left-out scores of some pairs."""
+    """Return the left-out scores of some pairs; the weights are those left out."""
     places = rows @ vectors
     room = np.maximum(1.0 - weights[:, None] * ((places * places) @ inverse), _ROOM)
     targets = targets[:, None]

@@ -8,12 +8,19 @@ import numpy as np
 from scipy import sparse
 
 from ...utils._dask import is_dask
+from ...utils._merging import merge_rows
 from ...utils._rows import identical_block_rows
-from ._input import Comparisons, identical_rows
+from ._comparisons import Comparisons
 
 _FEWEST = 20.0
+"""Chances of a contradiction below which no share is estimated: at a share of .1 its standard error
+would be .08 or more."""
+
 _LARGEST = 0.45
+"""Largest share that is estimated: the standard error is infinite at 1/2."""
+
 _PATHS = 4e6
+"""Paths of two comparisons that are searched for cycles: some seconds and 100 MB."""
 
 
 class NoiseEstimate(NamedTuple):
@@ -55,11 +62,9 @@ def estimate_noise(
 
 def _cycles(chosen: Any, rejected: Any) -> tuple[float, float]:
     """Return the number of cyclic triangles of responses, and of all triangles."""
-    if is_dask(chosen):
-        items = identical_block_rows(chosen, rejected)
-    else:
-        items = identical_rows(np.concatenate([chosen, rejected]))
-    n_items, n = int(items.max()) + 1, len(chosen)
+    n = len(chosen)
+    items = _items(chosen, rejected)
+    n_items = int(items.max()) + 1
     if n_items == 2 * n:
         return 0.0, 0.0
     wins = sparse.csr_array((np.ones(n), (items[:n], items[n:])), shape=(n_items, n_items))
@@ -73,3 +78,12 @@ def _cycles(chosen: Any, rejected: Any) -> tuple[float, float]:
     cyclic = (won @ won).multiply(won.T).sum() / 3.0
     triangles = (once @ once).multiply(once).sum() / 6.0
     return float(cyclic), float(triangles)
+
+
+def _items(chosen: Any, rejected: Any) -> np.ndarray:
+    """Return the number of each response, equal for equal features."""
+    if is_dask(chosen):
+        return identical_block_rows(chosen, rejected)
+    both = np.concatenate([chosen, rejected])
+    merged = merge_rows(both, np.zeros(len(both)), np.ones(len(both)))
+    return merged.spread(np.arange(len(merged.first)))

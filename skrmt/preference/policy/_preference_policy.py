@@ -1,48 +1,62 @@
-"""Policies that learn from comparisons of responses and tell how well they rank fresh ones."""
+"""Policies that learn from comparisons of responses and predict how well they rank fresh ones."""
 
 from __future__ import annotations
 
 import numbers
-import warnings
+from typing import Any
 
 import numpy as np
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
-from ...exceptions import TheoryWarning
-from ...linalg import is_torch
-from ...utils._checks import check_array_like_on_device, check_sample_weight
-from ...utils._dask import is_dask, to_local
+from ...theory.preference._names import canonical_loss
+from ...utils._checks import check_sample_weight
+from ...utils._dask import is_dask
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
-from ...utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
-from ..self_play._candidate_fit import log_policy
-from ._blocks import lazy_margins
-from ._fit import Problem, check_loss, fit_policy
+from ...utils._sklearn_compat import (
+    Interval,
+    StrOptions,
+    _check_feature_names,
+    _fit_context,
+)
+from ...utils._warnings import warn, warn_first
+from ._candidate_fit import Drift, drift, log_policy
+from ._claim import claim_of, claim_of_moments
+from ._comparisons import by_outcome, merge_pairs
+from ._fit import fit_loss, mean_margin, read_setting
 from ._input import (
     Candidates,
     as_host,
-    merge,
-    output_dtype,
+    check_two_classes,
+    n_dimensions,
     read_candidates,
     read_choices,
-    read_differences,
     read_pairs,
     read_reference,
+    signs_of,
+    validated,
 )
-from ._stream import add_comparisons, keeps_sums
+from ._moments import Moments, ridge_coefficients
+from ._noise import estimate_noise
+from ._predictions import PolicyPredictions, loss_noise
+from ._stream import add_comparisons, both_classes, keeps_sums
+
+_STREAM = (
+    "partial_fit keeps sums, not comparisons, so that none can be left out: theoretical_accuracy_ "
+    "is nan. Read model_accuracy_, which holds for white noise, or use fit."
+)
+_FORGOTTEN = " The fit before is forgotten, as it keeps no sums."
+_UNSETTLED = "The fit has not settled after `n_iter_` steps: raise max_iter or alpha."
 
 
-class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
-    r"""Log-linear policy fitted to comparisons, which tells how well it ranks fresh pairs.
+class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEstimator):
+    r"""Log-linear policy fitted to comparisons, with a prediction of how it ranks fresh pairs.
 
     The policy is the reference times :math:`e^{u^\top\phi}`, normalised over the responses to a
     prompt, with :math:`\phi` the features of a response. Any preference loss fits it, in
-    milliseconds on embeddings. Exact or approximate leave-one-out chooses the penalty and says,
+    milliseconds on embeddings. Exact or approximate leave-one-out chooses the penalty and predicts,
     before any test pair, which share of fresh pairs will be ranked rightly.
 
     Parameters
@@ -56,9 +70,9 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Strength of the pull to the reference, positive.
     noise_rate : float or "estimate", default=0.0
         Share of the comparisons that went the wrong way, in [0, 1/2). The losses cdpo, robust and
-        exo read it (exo needs it above 0); what the policy tells of its accuracy is for right
-        comparisons, whatever the loss. "estimate" takes what repeated and cyclic comparisons tell,
-        0 where there are none; at 0 the accuracy still makes use of that estimate.
+        exo read it (exo needs it above 0); the predicted accuracy is for right comparisons with any
+        loss. "estimate" estimates it from repeated and cyclic comparisons, 0 if there are none; at
+        0 the predicted accuracy still makes use of that estimate.
     alpha : "auto" or float, default="auto"
         Penalty: the objective is ``(1/W) sum_i w_i loss_i + alpha |u|^2`` for every loss, with W
         the sum of the weights. "auto" tries 29 values for ipo, 15 or fewer for other convex losses,
@@ -84,32 +98,45 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Penalties tried.
     theoretical_accuracy_ : float
         Share of fresh pairs, their order free of noise, that will be ranked rightly: from
-        leave-one-out, or `model_accuracy_` where the noise is white. nan for losses that are not
-        convex, and after `partial_fit`.
+        leave-one-out, or `model_accuracy_` if the noise is white. nan for losses that are not
+        convex, below 10 effective comparisons, and after `partial_fit`.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
         95 % interval of it.
+    observed_accuracy_ : float
+        Share of held-out comparisons ranked as they went, the wrong ones included; equal scores
+        count half. nan where `theoretical_accuracy_` is.
+    observed_accuracy_interval_ : ndarray of shape (2,)
+        95 % interval of it, Wilson's.
     model_accuracy_ : float
-        What theory says for differences with isotropic Gaussian noise and the estimated signal;
-        it misleads where noise is correlated. nan with losses that are not convex, or that need
+        Accuracy by theory for differences with isotropic Gaussian noise and the estimated signal;
+        it misleads if noise is correlated. nan with losses that are not convex, or that need
         candidate sets.
     model_fit_ : bool
         Whether the noise of the differences passes a test of being white and Gaussian, at 1 %, and
         leave-one-out agrees with the model.
+    regime_ : {"detected", "misfit", "undetected", "too_few_rows"}
+        "too_few_rows" below 10 effective comparisons; "undetected" if `observed_accuracy_` may be
+        1/2, or `signal_` 0 where it is nan; "misfit" if the noise is not white (`model_fit_`), or
+        `noise_rate` is contradicted; see :term:`regime`.
+    n_effective_samples_ : float
+        Effective number of comparisons that are left out one by one.
     signal_ : float
-        Estimated squared norm of the mean difference over the variance about it, an entry.
+        Estimated squared norm of the mean difference over the variance about it, per entry.
     signal_std_ : float
         Standard error of it.
     noise_rate_ : float
         Share of wrong comparisons: from repeated comparisons and from cycles of three responses
-        where 20 or more of them could contradict each other, else the parameter.
+        if 20 or more of them could contradict each other, else the parameter.
     held_out_scores_ : ndarray of shape (n,)
-        Left-out margin of each comparison, positive where it is ranked as observed. Empty after
-        `partial_fit`.
+        Margin of each comparison by the fit without it, positive if it is ranked as observed. Empty
+        after `partial_fit`.
+    scores_kind_ : {"exact", "newton"} or None
+        How they were computed: exactly, by one Newton step, or not at all.
     margin_ : float
         Mean margin of the comparisons: log-ratio of the chosen less that of the rejected response.
     chosen_logratio_, rejected_logratio_ : float
         Mean of log policy / reference of the chosen and rejected responses; nan for pairs, which
-        tell differences only.
+        determine differences only.
     kl_to_reference_ : float
         Mean divergence of the policy from the reference over the candidates, in nats; nan for
         pairs.
@@ -129,8 +156,9 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     Warns
     -----
     TheoryWarning
-        Once: for losses that are not convex, pairs of identical features, more agreement than
-        `noise_rate` allows, or what `partial_fit` cannot tell.
+        Once, the first that applies: fewer than 10 effective comparisons, a loss that is not
+        convex, more agreement than `noise_rate` allows, pairs of identical features, copies of
+        pairs; or for what `partial_fit` cannot predict.
 
     See Also
     --------
@@ -145,14 +173,15 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     regression without intercept on the differences and their negatives, with ``coef_ = w / beta``
     and ``C = beta^2 / (4 n alpha)`` in scikit-learn's parameters.
 
-    Comparisons of the same pair, whichever way they went, are left out together. Under isotropic
+    Comparisons of the same pair, whichever way they went, are left out together; where features
+    have few values, as differences of one-hot columns, one comparison at a time. Under isotropic
     noise theory alone would take the penalty of ipo to infinity; under correlated noise a finite
     one is better, which leave-one-out finds.
 
     With ipo, differences may be a Dask array with blocks of rows, and pairs two of them: sums and
     left-out scores are computed where the blocks are, and equal those in memory to rounding.
     `decision_function`, `predict` and `predict_proba` then return Dask arrays. A block is read
-    five times, seven where rows are repeated: persist the array where memory allows.
+    five times, seven if rows are repeated: persist the array where memory allows.
 
     References
     ----------
@@ -176,7 +205,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
     True
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict[str, Any] = {
         "loss": [str],
         "beta": [Interval(numbers.Real, 0, None, closed="neither")],
         "noise_rate": [
@@ -224,7 +253,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         sample_weight : array-like of shape (n,), default=None
             Weights: a comparison of weight 2 is the same as that comparison twice.
         log_reference : array-like of shape (n_prompts, n_candidates), default=None
-            For candidate sets: log-probabilities of a reference policy up to a constant a prompt,
+            For candidate sets: log-probabilities of a reference policy up to a constant per prompt,
             multiplied with that of `reference`; `-inf` for a candidate that does not exist.
         mask : array-like of bool of shape (n_prompts, n_candidates), default=None
             For candidate sets: which candidates there are.
@@ -235,16 +264,17 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
             The fitted policy.
         """
         self._check_loss(X)
-        if _ndim(X) == 3:
+        if n_dimensions(X) == 3:
             return self._fit_sets(X, y, sample_weight, log_reference, mask)
         if log_reference is not None or mask is not None:
             raise ValueError(
                 "log_reference and mask belong to candidate sets, but X has "
-                f"{_ndim(X)} dimensions: leave them out, as pairs cancel the reference."
+                f"{n_dimensions(X)} dimensions: leave them out, as pairs cancel the reference."
             )
-        differences, signs = read_differences(self, X, y)
+        X, y = validated(self, X, y)
+        self.classes_ = check_two_classes("y", y)
         read_reference(self.reference, self.n_features_in_)
-        return self._finish(Problem(merge(differences, signs, sample_weight), None, None))
+        return self._fit(merge_pairs(X, signs_of(y, self.classes_), sample_weight))
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
@@ -255,7 +285,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         ----------
         X_chosen, X_rejected : array-like of shape (n, n_features)
             Features of the responses; with ipo both may be dask arrays. Rows that are equal are
-            taken for the same response, whose comparisons with others tell the share of wrong
+            taken for the same response, whose comparisons with others reveal the share of wrong
             ones.
         sample_weight : array-like of shape (n,), default=None
             Weights.
@@ -268,8 +298,9 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         self._check_loss(X_chosen, X_rejected)
         chosen, rejected = read_pairs(self, X_chosen, X_rejected)
         read_reference(self.reference, self.n_features_in_)
-        pairs = merge(chosen - rejected, np.ones(len(chosen)), sample_weight)
-        return self._finish(Problem(pairs, None, (chosen, rejected)))
+        self.classes_ = np.array([0, 1])
+        pairs = merge_pairs(chosen - rejected, np.ones(len(chosen)), sample_weight)
+        return self._fit(pairs, items=(chosen, rejected))
 
     @available_if(keeps_sums)
     @restore_on_failure
@@ -295,8 +326,8 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         PreferencePolicy
-            The fitted policy. `theoretical_accuracy_` and its interval are nan, as they take
-            leave-one-out, `model_fit_` is False, and `model_accuracy_` is given.
+            The fitted policy. `theoretical_accuracy_`, `observed_accuracy_` and their intervals are
+            nan, as they take leave-one-out, `model_fit_` is False, and `model_accuracy_` is given.
 
         Raises
         ------
@@ -306,7 +337,7 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Warns
         -----
         TheoryWarning
-            In the first call, of what is nan. A first call after `fit` starts anew, and says so.
+            In the first call, of what is nan, and of the fit that it forgets.
 
         Examples
         --------
@@ -326,25 +357,34 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
         >>> bool(np.allclose(policy.coef_, whole.coef_, rtol=1e-10))
         True
         """
-        first, forgets = not hasattr(self, "_moments"), hasattr(self, "coef_")
-        vars(self).update(add_comparisons(self, X, y, classes, sample_weight, first))
+        moments = getattr(self, "_moments", None)
+        first, forgets = moments is None, hasattr(self, "coef_")
+        X, y = validated(self, X, y, reset=first)
+        classes = both_classes(None if first else self.classes_, classes, y)
+        read_reference(self.reference, self.n_features_in_)
+        moments = add_comparisons(moments, X, signs_of(y, classes), sample_weight)
+        alpha, beta = float(self.alpha), float(self.beta)
+        penalty = alpha / moments.unit / moments.unit
+        coef = ridge_coefficients(moments, penalty, beta)
+        self._moments: Moments | None = moments
+        self.classes_ = classes
+        self.coef_ = coef / moments.unit
+        self.alpha_, self.alphas_ = alpha, np.array([alpha])
+        self.noise_rate_ = float(self.noise_rate)
+        self.margin_ = moments.mean_margin(coef)
+        self.n_iter_ = 1
+        self._set_drift(Drift(np.nan, np.nan, np.nan))
+        self._set_claim(claim_of_moments(moments, penalty, self.noise_rate_), None)
         if first:
-            message = (
-                "partial_fit keeps sums, not comparisons, so that none can be left out: "
-                "theoretical_accuracy_ is nan. Read model_accuracy_, which holds for white noise, "
-                "or use fit."
-            )
-            if forgets:
-                message += " What fit was given before is forgotten, as it keeps no sums."
-            warnings.warn(message, TheoryWarning, stacklevel=4)
+            warn(_STREAM + _FORGOTTEN if forgets else _STREAM)
         return self
 
     def _check_loss(self, *data):
-        """Check the loss, and whether it can be fitted to Dask arrays where they are given."""
-        name = check_loss(self.loss)
+        """Check the loss, and whether it can be fitted to Dask arrays if they are given."""
+        name = canonical_loss(self.loss)
         if not any(is_dask(X) for X in data):
             return
-        if name != "ipo" or max(map(_ndim, data)) == 3:
+        if name != "ipo" or max(map(n_dimensions, data)) == 3:
             raise ValueError(
                 f"loss={self.loss!r} with a dask array of shape {data[0].shape}: only loss='ipo' "
                 "is fitted by blocks, to differences or pairs of two dimensions. Use it, or read "
@@ -353,194 +393,72 @@ class PreferencePolicy(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     def _fit_sets(self, X, y, sample_weight, log_reference, mask):
         """Fit the policy to candidate sets."""
-        X, base = read_candidates(X, mask, log_reference)
-        choices = read_choices(y, base)
+        X, log_reference = read_candidates(X, mask, log_reference)
+        choices = read_choices(y, log_reference)
         weights = check_sample_weight(as_host(sample_weight), len(X))
-        reference = read_reference(self.reference, X.shape[2])
-        rows = np.arange(len(X))
-        items = tuple(X[rows, choices[:, side]] for side in (0, 1))
-        pairs = merge(items[0] - items[1], np.ones(len(X)), weights)
+        log_reference = log_policy(X, log_reference, read_reference(self.reference, X.shape[2]))
+        chosen, rejected = (X[np.arange(len(X)), choices[:, side]] for side in (0, 1))
+        _check_feature_names(self, X, reset=True)
         self.n_features_in_ = X.shape[2]
-        vars(self).pop("feature_names_in_", None)
         self.classes_ = np.array([0, 1])
-        known = log_policy(X, base, reference)
-        sets = Candidates(X / pairs.unit, known, choices, weights)
-        return self._finish(Problem(pairs, sets, items))
+        pairs = merge_pairs(chosen - rejected, np.ones(len(X)), weights)
+        sets = Candidates(X / pairs.unit, log_reference, choices, weights)
+        return self._fit(pairs, sets, (chosen, rejected))
 
-    def _finish(self, problem):
-        """Fit, set the attributes, and warn at most once."""
-        vars(self).pop("_moments", None)
-        attributes, messages, converged = fit_policy(self, problem)
-        vars(self).update(attributes)
-        if messages:
-            warnings.warn(" ".join(messages), TheoryWarning, stacklevel=5)
-        if not converged:
-            warnings.warn(
-                f"The fit has not settled after {self.n_iter_} steps: raise max_iter or alpha.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+    def _fit(self, pairs, sets=None, items=()):
+        """Fit the loss, predict its accuracy, and warn at most once."""
+        estimate = estimate_noise(pairs, *items)
+        if pairs.kind == "discrete":
+            pairs = by_outcome(pairs)
+        setting = read_setting(
+            self.loss,
+            beta=self.beta,
+            noise=loss_noise(self.noise_rate, estimate.rate),
+            alpha=self.alpha,
+            options=self.loss_options,
+            max_iter=self.max_iter,
+            unit=pairs.unit,
+        )
+        choice = fit_loss(setting, pairs, sets)
+        self._moments = None
+        self.coef_ = choice.fit.coef / pairs.unit
+        self.alpha_ = choice.alpha * pairs.unit * pairs.unit
+        self.alphas_ = choice.alphas * pairs.unit * pairs.unit
+        self.noise_rate_ = setting.noise if np.isnan(estimate.rate) else estimate.rate
+        self.margin_ = mean_margin(choice, pairs, sets)
+        self.n_iter_ = choice.fit.n_iter
+        nowhere = Drift(np.nan, np.nan, np.nan)
+        self._set_drift(nowhere if sets is None else drift(sets, choice.fit.coef))
+        claim = claim_of(choice, pairs, sets, setting.noise, estimate)
+        self._set_claim(claim, choice.kind)
+        warn_first(claim.messages)
+        if not choice.fit.converged:
+            warn(_UNSETTLED, ConvergenceWarning)
         return self
 
-    def decision_function(self, X):
-        r"""Compute rewards, or their differences.
+    def _set_drift(self, moved):
+        """Set how far the policy has moved from its reference."""
+        self.chosen_logratio_ = moved.chosen
+        self.rejected_logratio_ = moved.rejected
+        self.kl_to_reference_ = moved.kl
 
-        Parameters
-        ----------
-        X : array-like or torch tensor of shape (n, n_features) or (..., n_candidates, n_features)
-            Differences of features, or features of candidates.
-
-        Returns
-        -------
-        ndarray or torch tensor of shape (n,) or (..., n_candidates)
-            :math:`\beta u^\top x`: the reward of a response up to a constant of its prompt, or
-            that of the first minus that of the second, positive where the first is preferred.
-        """
-        check_is_fitted(self)
-        return self._margins(X) * self.beta
-
-    def _margins(self, X):
-        """Return log-ratios to the reference up to a constant a prompt, or their differences."""
-        if is_dask(X):
-            return lazy_margins(self, X, self.coef_.astype(output_dtype(X)))
-        if is_torch(X) or _ndim(X) == 3:
-            X = check_array_like_on_device(X, "X", _ndim(X), n_features=self.n_features_in_)
-        else:
-            X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        coef = X.new_tensor(self.coef_) if is_torch(X) else self.coef_.astype(X.dtype)
-        return X @ coef
-
-    def predict(self, X):
-        """Predict which response is preferred.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features) or (n_prompts, n_candidates, n_features)
-            Differences of features, or features of candidates.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (n_prompts,)
-            Labels, or indices of the candidates of largest reward.
-        """
-        scores = as_host(self.decision_function(X))
-        if scores.ndim == 2:
-            return scores.argmax(axis=1)
-        if is_dask(scores):
-            return scores.map_blocks(_labels, self.classes_, dtype=self.classes_.dtype)
-        return _labels(scores, self.classes_)
-
-    def predict_proba(self, X, *, log_reference=None, mask=None):
-        r"""Compute the probabilities of preferences, or of responses.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features) or (n_prompts, n_candidates, n_features)
-            Differences of features, or features of candidates.
-        log_reference : array-like of shape (n_prompts, n_candidates), default=None
-            For candidates, as in `fit`.
-        mask : array-like of bool of shape (n_prompts, n_candidates), default=None
-            For candidates, as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n, 2) or (n_prompts, n_candidates)
-            Probability that the second and that the first response is preferred, where the
-            minimum of the loss is at this margin: :math:`\sigma(\beta d)` for most losses,
-            :math:`1/2+\beta d` within [0, 1] for ipo and sppo. For candidates, the policy.
-        """
-        check_is_fitted(self)
-        if _ndim(X) == 3:
-            features, base = read_candidates(X, mask, log_reference, self.n_features_in_)
-            reference = read_reference(self.reference, self.n_features_in_)
-            policy = np.exp(log_policy(features, base, reference + self.coef_))
-            return policy.astype(output_dtype(X), copy=False)
-        z = as_host(self.decision_function(X))
-        told = check_loss(self.loss), self._loss_noise()
-        if is_dask(z):
-            chunks = (z.chunks[0], (2,))
-            return z.map_blocks(_both_ways, *told, dtype=z.dtype, chunks=chunks, new_axis=1)
-        return _both_ways(z, *told)
-
-    def _loss_noise(self):
-        """Return the noise that the loss was given."""
-        return self.noise_rate_ if isinstance(self.noise_rate, str) else self.noise_rate
-
-    def rank(self, candidates):
-        """Rank candidates by their reward.
-
-        Parameters
-        ----------
-        candidates : array-like of shape (n_candidates, n_features) or (n_prompts, \
-n_candidates, n_features)
-            Features of the candidates.
-
-        Returns
-        -------
-        ndarray of int of shape (n_candidates,) or (n_prompts, n_candidates)
-            Their indices, the best first.
-        """
-        scores = to_local(as_host(self.decision_function(candidates)))
-        return np.argsort(-scores, axis=-1, kind="stable")
-
-    def score(self, X, y, sample_weight=None):
-        """Compute the share of pairs that are ranked rightly.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features) or (n_prompts, n_candidates, n_features)
-            Differences of features, or features of candidates.
-        y : array-like of shape (n,) or (n_prompts, 2)
-            Labels, or indices of the chosen and of the rejected response.
-        sample_weight : array-like of shape (n,), default=None
-            Weights.
-
-        Returns
-        -------
-        float
-            The share; equal rewards of candidates count half.
-        """
-        if _ndim(X) != 3:
-            predicted = to_local(self.predict(X))
-            weights = to_local(as_host(sample_weight))
-            return float(accuracy_score(to_local(as_host(y)), predicted, sample_weight=weights))
-        scores = as_host(self.decision_function(X))
-        choices = read_choices(y, np.zeros(scores.shape))
-        rows = np.arange(len(scores))
-        gap = scores[rows, choices[:, 0]] - scores[rows, choices[:, 1]]
-        weights = check_sample_weight(as_host(sample_weight), len(gap))
-        return float(np.average(np.where(gap == 0, 0.5, gap > 0), weights=weights))
+    def _set_claim(self, claim, kind):
+        """Set what is predicted of fresh pairs."""
+        self.theoretical_accuracy_ = claim.accuracy
+        self.theoretical_accuracy_interval_ = claim.interval
+        self.observed_accuracy_ = claim.observed
+        self.observed_accuracy_interval_ = claim.observed_interval
+        self.model_accuracy_ = claim.model_accuracy
+        self.model_fit_ = claim.model_fit
+        self.signal_ = claim.signal.value
+        self.signal_std_ = claim.signal.std
+        self.n_effective_samples_ = claim.size
+        self.regime_ = claim.regime
+        self.held_out_scores_ = claim.held_out
+        self.scores_kind_ = kind
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         tags.input_tags.three_d_array = True
         return tags
-
-
-def preference_probability(name, z, noise):
-    """Return the probability of a preference at whose margin a loss is least."""
-    if name in ("ipo", "sppo"):
-        return np.clip(0.5 + z, 0.0, 1.0)
-    if name == "exo":
-        return np.clip(0.5 + z / (2 * np.log((1 - noise) / noise)), 0.0, 1.0)
-    if name == "cdpo":
-        return np.clip(0.5 + (expit(z) - 0.5) / (1 - 2 * noise), 0.0, 1.0)
-    return expit(z)
-
-
-def _labels(scores, classes):
-    """Return the classes of differences of rewards."""
-    return classes[(scores > 0).astype(int)]
-
-
-def _both_ways(z, name, noise):
-    """Return the probabilities that the second and that the first response is preferred."""
-    first = preference_probability(name, z, noise)
-    return np.column_stack([1 - first, first])
-
-
-def _ndim(X):
-    """Return the number of dimensions of an array-like."""
-    shape = getattr(X, "shape", None)
-    return len(shape) if shape is not None else np.ndim(np.asarray(X, dtype=object))

@@ -12,23 +12,28 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from ..losses._losses import margin_derivatives
-from ._input import Comparisons
-
-CONVEX = ("dpo", "cdpo", "robust", "hinge", "ipo", "sigmoid_norm", "simpo")
-"""Losses of the margin that are convex in it."""
+from ._comparisons import Comparisons
 
 _TOL = 3e-9
+"""Largest entry of the gradient at a minimum, in units of that at 0."""
+
 _COARSE = (1.0, 0.3)
 _FINE = (0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
+"""Widths over which a corner is rounded in turn: the penalty is chosen at the end of the first,
+whose second derivatives still are those of many pairs, and the fit is that of the last."""
+
 _ALMOST = 1e-6
 _FLAT = 1e-10
 _REUSE = 0.1
 _STEP = 2e-8
 _FARTHEST = 1e6
+
 _ROOM = 1e-10
+"""Least part of a row that its own leverage leaves: below, the score left out is rounding."""
+
 _BLOCK = 4096
 
-Slope = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+PairLoss = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """A loss with its first two derivatives."""
 
 
@@ -90,41 +95,41 @@ def directions(D: np.ndarray, full_rank: bool) -> Directions:
     return Directions(vectors[:, kept] * roots, (vectors[:, kept] / roots).T @ D)
 
 
-def slope_of(name: str, *, beta: float, noise_rate: float, options: dict[str, Any]) -> Slope:
+def loss_of(name: str, *, beta: float, noise: float, options: dict[str, Any]) -> PairLoss:
     """Return a loss of the margin as a function."""
 
-    def slope(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return margin_derivatives(name, d, beta=beta, label_smoothing=noise_rate, **options)
+    def loss(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return margin_derivatives(name, d, beta=beta, label_smoothing=noise, **options)
 
-    slope(np.zeros(1))
-    return slope if name != "dpo" else _logistic(beta)
+    loss(np.zeros(1))
+    return loss if name != "dpo" else _logistic(beta)
 
 
-def _logistic(beta: float) -> Slope:
+def _logistic(beta: float) -> PairLoss:
     """Return the loss of dpo, in fewer passes than the general one."""
 
-    def slope(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def loss(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         z = beta * d
         against = expit(-z)
         return -log_expit(z), -beta * against, beta**2 * against * (1.0 - against)
 
-    return slope
+    return loss
 
 
-def _smooth_hinge(beta: float, width: float) -> Slope:
+def smooth_hinge(beta: float, width: float) -> PairLoss:
     """Return the hinge with its corner rounded over a width."""
 
-    def slope(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def loss(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         short = 1 - beta * d
         inside = (short > 0) & (short < width)
         value = np.where(inside, short**2 / (2 * width), np.maximum(short - width / 2, 0.0))
         first = -beta * np.clip(short / width, 0.0, 1.0)
         return value, first, np.where(inside, beta**2 / width, 0.0)
 
-    return slope
+    return loss
 
 
-def both_ways(slope: Slope, pairs: Comparisons) -> Slope:
+def both_ways(loss: PairLoss, pairs: Comparisons) -> PairLoss:
     """Return the loss of each distinct pair: of all its outcomes, divided by the total weight."""
     total = pairs.weights.sum()
     sign = np.where(pairs.won > 0, 1.0, -1.0)
@@ -133,10 +138,10 @@ def both_ways(slope: Slope, pairs: Comparisons) -> Slope:
     against = pairs.lost[mixed] / total
 
     def combined(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        value, first, second = slope(sign * d)
+        value, first, second = loss(sign * d)
         value, first, second = weight * value, weight * sign * first, weight * second
         if len(mixed):
-            other, other_first, other_second = slope(-d[mixed])
+            other, other_first, other_second = loss(-d[mixed])
             value[mixed] += against * other
             first[mixed] -= against * other_first
             second[mixed] += against * other_second
@@ -145,16 +150,22 @@ def both_ways(slope: Slope, pairs: Comparisons) -> Slope:
     return combined
 
 
-def convex_slopes(name: str, slope: Slope, beta: float) -> tuple[list[Slope], list[Slope]]:
-    """Return the losses to minimise in turn: the hinge is reached by smooth ones."""
-    if name != "hinge":
-        return [slope], []
-    return tuple([_smooth_hinge(beta, width) for width in widths] for widths in (_COARSE, _FINE))
+def in_turn(loss: PairLoss, smooth: bool, beta: float) -> tuple[list[PairLoss], list[PairLoss]]:
+    """Return the losses to minimise in turn: one with a corner, a hinge, is reached by smooth ones.
+
+    The penalty is chosen at the end of the first list.
+    """
+    if smooth:
+        return [loss], []
+    return (
+        [smooth_hinge(beta, width) for width in _COARSE],
+        [smooth_hinge(beta, width) for width in _FINE],
+    )
 
 
 def newton(
     Z: np.ndarray,
-    losses: list[Slope],
+    losses: list[PairLoss],
     alpha: float,
     start: np.ndarray | None,
     max_iter: int,
@@ -174,14 +185,14 @@ def newton(
     return Fit(u, d, steps, converged, factor)
 
 
-def gradient_size(Z: np.ndarray, loss: Slope) -> float:
+def gradient_size(Z: np.ndarray, loss: PairLoss) -> float:
     """Return the largest entry of the gradient of a loss at 0, 1 if that is 0."""
     return float(np.abs(Z.T @ loss(np.zeros(len(Z)))[1]).max(initial=0.0)) or 1.0
 
 
 def _newton(
     Z: np.ndarray,
-    loss: Slope,
+    loss: PairLoss,
     alpha: float,
     u: np.ndarray,
     d: np.ndarray,
@@ -192,7 +203,8 @@ def _newton(
     """Minimise one loss."""
     value, first, second = loss(d)
     gradient = Z.T @ first + 2 * alpha * u
-    fresh, reach, seen = False, np.inf, []
+    fresh, reach = False, np.inf
+    seen: list[tuple[np.ndarray, np.ndarray, float]] = []
     for step in range(max_iter):
         norm = float(np.abs(gradient).max(initial=0.0))
         if norm <= limits[0]:
@@ -259,7 +271,7 @@ def _factor(Z: np.ndarray, second: np.ndarray, alpha: float) -> Any:
 
 
 def _search(
-    loss: Slope,
+    loss: PairLoss,
     alpha: float,
     u: np.ndarray,
     d: np.ndarray,
@@ -286,13 +298,19 @@ def _search(
 
 
 def leave_one_out(
-    Z: np.ndarray, loss: Slope, alpha: float, scores: np.ndarray, factor: Any = None
+    Z: np.ndarray,
+    loss: PairLoss,
+    alpha: float,
+    scores: np.ndarray,
+    part: np.ndarray,
+    factor: Any = None,
 ) -> np.ndarray:
-    r"""Return the margin of each pair by the fit without it, after one step of Newton's method."""
+    r"""Return the margin of each pair by the fit without a part of it, after one Newton step."""
     if Z.shape[1] == 0:
         return scores
     _, first, second = loss(scores)
     factor = _factor(Z, second, alpha) if factor is None else factor
+    first, second = part * first, part * second
     inverse = solve_triangular(factor[0], np.eye(Z.shape[1]), lower=True)
     lever = np.empty(len(Z))
     for start in range(0, len(Z), _BLOCK):
@@ -301,7 +319,7 @@ def leave_one_out(
     return scores + first * lever / np.maximum(1.0 - second * lever, _ROOM)
 
 
-def descend(Z: np.ndarray, loss: Slope, alpha: float, start: np.ndarray, max_iter: int) -> Fit:
+def descend(Z: np.ndarray, loss: PairLoss, alpha: float, start: np.ndarray, max_iter: int) -> Fit:
     """Find a stationary point of a loss that is not convex by L-BFGS."""
 
     def objective(u: np.ndarray) -> tuple[float, np.ndarray]:

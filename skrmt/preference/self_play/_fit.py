@@ -14,8 +14,8 @@ from ...theory.preference import (
     self_play_rate,
     self_play_stable,
 )
+from ..policy._candidate_fit import Drift, drift, log_policy
 from ..policy._input import Candidates
-from ._candidate_fit import Drift, drift, log_policy
 
 _TOL = 1e-10
 _NEWTON = 60

@@ -15,6 +15,7 @@ from ...utils._fit import restore_on_failure
 from ...utils._random import fresh_random_state
 from ...utils._sklearn_compat import Interval, Options, StrOptions, _fit_context
 from ...utils._warnings import warn
+from ..policy._candidate_fit import log_policy
 from ..policy._input import (
     as_host,
     feature_unit,
@@ -23,7 +24,6 @@ from ..policy._input import (
     read_indices,
     read_reference,
 )
-from ._candidate_fit import log_policy
 from ._fit import (
     DIVERGES,
     Prompts,
@@ -222,7 +222,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         sample_weight : array-like of shape (n_prompts,), default=None
             Weights of the prompts.
         log_reference : array-like of shape (n_prompts, n_candidates), default=None
-            Log-probabilities that every policy shares, up to a constant a prompt; `-inf` for a
+            Log-probabilities that every policy shares, up to a constant per prompt; `-inf` for a
             candidate that does not exist.
         mask : array-like of bool of shape (n_prompts, n_candidates), default=None
             Which candidates there are.
@@ -383,12 +383,12 @@ def _read_human(y, offsets):
     y = np.asarray(as_host(y))
     if y.ndim != 1:
         raise ValueError(
-            f"y has shape {y.shape}, {y.ndim} dimension(s): give one index a prompt, shape "
+            f"y has shape {y.shape}, {y.ndim} dimension(s): give one index per prompt, shape "
             f"({len(offsets)},)."
         )
     return read_indices(y, offsets)
 
 
 def _print_round(number, likelihood, step):
-    """Print one line about a round."""
+    """Print one line per round."""
     print(f"round {number}: log-likelihood {likelihood:.6g}, largest step {step:.3g}")

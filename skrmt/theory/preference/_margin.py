@@ -97,7 +97,7 @@ def population_margin(
 
 def _check_noise_rate(noise_rate: Any, positive: bool = False) -> FloatArray:
     """Check a fraction of preferences turned over, below 1/2."""
-    remedy = "At 1/2 the preferences say nothing; above it, swap them."
+    remedy = "At 1/2 the preferences carry no information; above it, swap them."
     if positive:
         remedy = "This loss needs it above 0: its target is log((1 - noise) / noise)."
     return in_range("noise_rate", noise_rate, 0.0, 0.5, "neither" if positive else "left", remedy)
@@ -200,7 +200,7 @@ def pairwise_accuracy(
     Differences are :math:`\Delta_i = s_i(\mu + g_i)`, :math:`g_i \sim N(0, I_F)`,
     :math:`s_i = -1` with probability :math:`\epsilon`, and
     :math:`w = (\Delta^\top\Delta/n + \gamma I)^{-1}\Delta^\top 1/n` (IPO's policy is w up to the
-    factor :math:`1/(2\beta)`, which ranks alike). With
+    factor :math:`1/(2\beta)`, which ranks equally). With
     :math:`\eta = F/n`, :math:`b = \gamma + \eta - 1`, :math:`s = 1-2\epsilon`,
 
     .. math::

@@ -1,4 +1,4 @@
-"""How many fresh pairs a policy ranks rightly, from the pairs it was fitted to."""
+"""Statistics of margins and differences: how many fresh pairs a policy ranks rightly."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ from ...utils._dask import is_dask
 from ...utils._rows import row_sums
 
 _MODEL_ERROR = 0.02
+"""Error of the Gaussian law of margins: the share counted and the one smoothed by that law are
+averaged with the weights that minimise the square error if the law is off by so much."""
+
 _TINY = 1e-300
+
 _TESTED = 5_000
+"""Rows, evenly spaced, to which the test of white noise is applied: it bounds the cost."""
+
 _REJECTED = 9.21
+"""The 99 % quantile of chi-squared with two degrees of freedom."""
 
 
 class PairAccuracy(NamedTuple):
@@ -35,7 +42,7 @@ class PairAccuracy(NamedTuple):
     noise_slope: float
 
 
-class Signal(NamedTuple):
+class PairSignal(NamedTuple):
     """Squared norm of the mean difference over the variance about it, an entry.
 
     Attributes
@@ -103,7 +110,7 @@ def smooth_ratio(margins: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def estimate_signal(
     differences: np.ndarray, won: np.ndarray, lost: np.ndarray, size: float, noise: float
-) -> Signal:
+) -> PairSignal:
     """Estimate the squared norm of the mean difference in units of the variance about it."""
     weights = won + lost
     total = weights.sum()
@@ -112,31 +119,31 @@ def estimate_signal(
     return signal_of(mean, energy, size, noise)
 
 
-def signal_of(mean: np.ndarray, energy: float, size: float, noise: float) -> Signal:
+def signal_of(mean: np.ndarray, energy: float, size: float, noise: float) -> PairSignal:
     r"""Estimate the squared norm of the mean difference from two moments."""
     if size <= 1:
-        return Signal(float("nan"), float("nan"), float("nan"))
+        return PairSignal(float("nan"), float("nan"), float("nan"))
     n_features = len(mean)
     trace = max(energy - float(mean @ mean), 0.0) * size / (size - 1)
     s2 = (1.0 - 2.0 * noise) ** 2
     norm = max(float(mean @ mean) - trace / size, 0.0) / s2
     variance = (trace - (1 - s2) * norm) / n_features
     if not variance > 1e-12 * energy / n_features:
-        return Signal(float("nan"), float("nan"), float("nan"))
+        return PairSignal(float("nan"), float("nan"), float("nan"))
     M = norm / variance
     spread = (4 * s2 * M * (1 + (1 - s2) * M) / size + 2 * n_features / size**2) / s2**2
-    return Signal(M, float(np.sqrt(spread)), variance)
+    return PairSignal(M, float(np.sqrt(spread)), variance)
 
 
 def noise_is_white(
     differences: Any,
     won: np.ndarray,
     lost: np.ndarray,
-    signal: Signal,
+    signal: PairSignal,
     noise: float,
     total: np.ndarray | None = None,
 ) -> bool:
-    r"""Test, at 1 %, whether differences vary alike in all directions but that of their mean."""
+    r"""Test, at 1 %, whether differences vary equally in all directions but that of their mean."""
     step = -(-len(differences) // _TESTED)
     rows, weights = differences[::step], (won + lost)[::step]
     size = float(weights.sum() ** 2 / (weights**2).sum())
@@ -173,9 +180,9 @@ def _gram_across(rows: np.ndarray, share: np.ndarray, axis: np.ndarray) -> np.nd
 
 
 def model_accuracy(
-    signal: Signal, size: float, n_features: int, alpha: float, noise: float
+    signal: PairSignal, size: float, n_features: int, alpha: float, noise: float
 ) -> tuple[float, float]:
-    """Return the accuracy that theory gives, and its standard error by that of the signal."""
+    """Return the accuracy that theory predicts, and its standard error by that of the signal."""
     if not np.isfinite(signal.value):
         return float("nan"), float("nan")
     penalty = alpha / signal.variance

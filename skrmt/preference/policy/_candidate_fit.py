@@ -8,16 +8,10 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import log_expit, logsumexp
 
-from ..losses._formulas import LOSSES
 from ..losses._losses import preference_gradient, preference_loss
-from ..policy._input import Candidates
-from ..policy._solver import Fit, minimise
-
-NORMALISED = ("nca", "bco", "sppo", "apo_zero", "apo_down", "kto", "sft", "cpo", "orpo", "slic")
-"""Losses of the log-probabilities of single responses."""
-
-CONVEX_NORMALISED = ("sft", "cpo")
-"""Those that are convex in the coefficients."""
+from ..losses._table import LOSSES
+from ._input import Candidates
+from ._solver import Fit, minimise
 
 _BLOCK = 1 << 22
 
@@ -88,8 +82,10 @@ def fit_candidates(
 
     difference = chosen - rejected
     fit = minimise(objective, np.zeros(sets.X.shape[2]), max_iter, lambda u: difference @ u)
-    # The minimum of slic lies on corners, where the gradient does not vanish.
-    return fit._replace(converged=fit.converged or (name == "slic" and fit.n_iter < max_iter))
+    # The minimum of a loss with corners lies on one, where the gradient does not vanish.
+    return fit._replace(
+        converged=fit.converged or (not LOSSES[name].smooth and fit.n_iter < max_iter)
+    )
 
 
 def _references(name: str, sets: Candidates) -> list[np.ndarray | None]:
@@ -104,15 +100,16 @@ def leave_one_out_candidates(
     name: str, sets: Candidates, alpha: float, fit: Fit, *, beta: float, options: dict[str, Any]
 ) -> np.ndarray:
     r"""Return the margin of each pair by the fit without its prompt, after one Newton step."""
-    weight = 1.0 if name == "sft" else options.get("weight", 1.0)
+    alone = LOSSES[name].sides == "chosen"
+    weight = 1.0 if alone else options.get("weight", 1.0)
     share = sets.weights / sets.weights.sum()
     policy = np.exp(log_policy(sets.X, sets.log_reference, fit.coef))
     rows = np.arange(len(sets.X))
     chosen, rejected = (sets.X[rows, sets.pairs[:, side]] for side in (0, 1))
     known = [sets.log_reference[rows, sets.pairs[:, side]] for side in (0, 1)]
     z = beta * (fit.scores + known[0] - known[1])
-    pull = 0.0 if name == "sft" else beta * np.exp(log_expit(-z))
-    bend = np.zeros_like(z) if name == "sft" else beta**2 * np.exp(log_expit(z) + log_expit(-z))
+    pull = 0.0 if alone else beta * np.exp(log_expit(-z))
+    bend = np.zeros_like(z) if alone else beta**2 * np.exp(log_expit(z) + log_expit(-z))
     n, K, F = sets.X.shape
     size = max(1, _BLOCK // (F * (K + 1)))
     blocks = [slice(start, start + size) for start in range(0, n, size)]

@@ -1,0 +1,138 @@
+"""Comparisons of the same pair, merged: a pair is the same whichever response comes first."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...utils._checks import check_sample_weight
+from ...utils._dask import to_local
+from ...utils._merging import MergedRows, merge_rows
+from ...utils._scaling import moderate_unit
+from ._blocks import Outline, outline
+from ._input import as_host
+
+
+class Comparisons(NamedTuple):
+    """Distinct differences of features, each with the weights of both outcomes.
+
+    Attributes
+    ----------
+    differences : ndarray or dask array of shape (m, n_features)
+        Features of one response minus those of the other, divided by `unit`. A Dask array has more
+        rows than columns.
+    won, lost : ndarray of shape (m,)
+        Weight of the comparisons that the first response won, and lost.
+    part : ndarray of shape (m,)
+        Part of the weight of a row that is left out at a time.
+    n_effective : float
+        Effective number of comparisons that are left out one by one.
+    kind : {"distinct", "copies", "discrete"}
+        Whether pairs repeat, and as what.
+    unit : float
+        Power of two; 1 unless the data are tiny or huge.
+    row : ndarray of int of shape (n,)
+        Row of `differences` of each comparison given; -1 for those of weight 0.
+    sign : ndarray of shape (n,)
+        1 where the first response of that row won, -1 where it lost.
+    empty : ndarray of int of shape (z,)
+        Rows of `differences` that are 0.
+    """
+
+    differences: Any
+    won: np.ndarray
+    lost: np.ndarray
+    part: np.ndarray
+    n_effective: float
+    kind: str
+    unit: float
+    row: np.ndarray
+    sign: np.ndarray
+    empty: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights of the rows."""
+        return self.won + self.lost
+
+    @property
+    def balance(self) -> np.ndarray:
+        """Weight won less weight lost of the rows."""
+        return self.won - self.lost
+
+    def outcomes(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the margins of all outcomes, and their weights; scores of any further axes."""
+        mixed = (self.won > 0) & (self.lost > 0)
+        turned = (self.won == 0).reshape(-1, *[1] * (scores.ndim - 1))
+        margins = np.where(turned, -scores, scores)
+        weights = np.where(self.won > 0, self.won, self.lost)
+        if not mixed.any():
+            return margins, weights
+        margins = np.concatenate([margins, -scores[mixed]])
+        return margins, np.concatenate([weights, self.lost[mixed]])
+
+
+def merge_pairs(differences: Any, signs: np.ndarray, sample_weight: Any) -> Comparisons:
+    """Gather the comparisons of each pair in one row, whichever way they went."""
+    weights = check_sample_weight(as_host(to_local(sample_weight)), len(differences))
+    given = np.flatnonzero(weights > 0)
+    row, sign = np.full(len(weights), -1), np.zeros(len(weights))
+    if len(given) < len(weights):
+        differences, weights = differences[given], weights[given]
+    seen = outline(differences)
+    merged = _merged(differences, seen, weights)
+    first = merged.first
+    origin = np.arange(len(first)) if merged.origin is None else merged.origin
+    row[given] = origin
+    sign[given] = signs[given] * seen.sign * seen.sign[first][origin]
+    won = np.bincount(origin, weights * (sign[given] > 0))
+    unit = moderate_unit(float(seen.largest.max()))
+    if len(first) < len(differences):
+        differences = differences[first]
+    differences = differences if unit == 1 else differences / unit
+    if differences.shape[0] <= differences.shape[1]:
+        differences = to_local(differences)
+    return Comparisons(
+        differences,
+        won,
+        np.bincount(origin, weights * (sign[given] < 0)),
+        merged.part,
+        # Where no two responses differ nothing was compared.
+        merged.n_effective if seen.largest.any() else 0.0,
+        merged.kind,
+        unit,
+        row,
+        sign,
+        np.flatnonzero(seen.largest[first] == 0),
+    )
+
+
+def _merged(differences: Any, seen: Outline, weights: np.ndarray) -> MergedRows:
+    """Merge differences that are equal up to their sign."""
+    n = len(weights)
+    if len(np.unique(seen.first)) == n:
+        # No two first entries are of one magnitude: nothing repeats, and no copy is made.
+        size = float(weights.sum() ** 2 / (weights**2).sum())
+        return MergedRows(np.arange(n), None, weights, np.ones(n), size, "distinct")
+    # How a pair went does not make it another one: annotators who disagree compared the same pair.
+    return merge_rows(differences * seen.sign[:, None], np.zeros(n), weights)
+
+
+def by_outcome(pairs: Comparisons) -> Comparisons:
+    """Give both outcomes of a pair a row of their own, to leave out one comparison at a time."""
+    both = (pairs.won > 0) & (pairs.lost > 0)
+    source = np.repeat(np.arange(len(both)), 1 + both)
+    second = np.append(False, source[1:] == source[:-1])
+    won = np.where(second, 0.0, pairs.won[source])
+    lost = np.where(both[source] & ~second, 0.0, pairs.lost[source])
+    single = (pairs.part * pairs.weights)[source]
+    row = np.flatnonzero(~second)[pairs.row] + (both[pairs.row] & (pairs.sign < 0))
+    return pairs._replace(
+        differences=pairs.differences[source],
+        won=won,
+        lost=lost,
+        part=np.minimum(single / (won + lost), 1.0),
+        row=np.where(pairs.row < 0, -1, row),
+        empty=np.flatnonzero(np.isin(source, pairs.empty)),
+    )
