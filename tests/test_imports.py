@@ -201,7 +201,6 @@ def arrows() -> dict[str, set[str]]:
     return graph
 
 
-@pytest.mark.xfail(reason="policy and self_play import each other")
 def test_no_cycle_between_folders():
     graph = arrows()
     assert len(graph) > 20
