@@ -85,9 +85,6 @@ SUPERVISED = [
 
 PENDING = {
     "test_columns_in_another_order_are_refused[PreferencePolicy-fit_pairs]",
-    "test_columns_in_another_order_are_refused[EncoderMatcher-X]",
-    "test_columns_in_another_order_are_refused[EncoderMatcher-Y]",
-    "test_columns_in_another_order_are_refused[EncoderMatcher-transform]",
     "test_columns_in_another_order_are_refused[NestedTensorClustering-views]",
     "test_masked_arrays_are_refused[CollapseForecaster]",
     "test_masked_arrays_are_refused[SelfPlayPolicy]",
@@ -99,7 +96,6 @@ PENDING = {
         for make in (
             "NoiseAwareLinearClassifier",
             "SyntheticMixClassifier",
-            "EncoderMatcher",
             "NestedTensorClustering",
             "TensorDeflation",
         )

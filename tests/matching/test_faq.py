@@ -11,7 +11,6 @@ from scipy.optimize import linear_sum_assignment, quadratic_assignment
 from skrmt.matching._faq import faq, permutation_start, random_start, remaining_problem, top_factors
 from skrmt.matching._kernels import kernel_matrix, median_bandwidth
 from skrmt.matching._linear_assignment import (
-    Factored,
     assignment_objective,
     improve_by_swaps,
     linear_assignment,
@@ -167,10 +166,7 @@ def test_low_rank_equals_dense(backend, rng):
     linear = 0.1 * rng.standard_normal((50, 50))
     dense = (F * w) @ F.T, (E * v) @ E.T
     start = random_start(50, rng)
-    sides = (
-        Factored(backend.asarray(F), backend.asarray(w)),
-        Factored(backend.asarray(E), backend.asarray(v)),
-    )
+    sides = [top_factors(backend.asarray(M), 4) for M in dense]
     for first in (None, start):
         options = {"starts": [first], "max_iter": 40, "tol": 1e-3}
         expected = faq(*dense, linear, **options)
