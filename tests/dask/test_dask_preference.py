@@ -113,6 +113,16 @@ def test_few_distinct_pairs():
     check_same(PreferencePolicy("ipo"), (X, y), (da.from_array(X, chunks=(17, F)), y))
 
 
+def test_tables_of_few_values():
+    """Pairs that repeat because features have few values: one comparison goes out at a time."""
+    rng = np.random.default_rng(3)
+    X = rng.integers(-1, 2, (300, 3)).astype(float)
+    X[:, 0] += X[:, 1] == 0
+    y = rng.random(300) < 0.5 + 0.2 * X[:, 0]
+    policy = check_same(PreferencePolicy("ipo"), (X, y), (da.from_array(X, chunks=(70, 3)), y))
+    assert policy.n_effective_samples_ == 300
+
+
 def test_pairs_of_responses_with_cycles(scheduler):
     chosen, rejected = compared()
     blocks = da.from_array(chosen, chunks=(400, F)), da.from_array(rejected, chunks=(311, 5))

@@ -183,13 +183,15 @@ def test_leave_one_out_of_convex_losses_is_one_newton_step(name):
     D, _, order = differences(n=100, F=8)
     X = D * order[:, None]
     policy = PreferencePolicy(name, alpha=0.05, noise_rate=0.05).fit(X, order)
-    refits = np.array([leave_out(policy, X, order, i, 100).coef_ @ D[i] for i in range(100)])
-    change = np.abs(refits - D @ policy.coef_)
-    error = np.abs(policy.held_out_scores_ - refits)
+    some = np.arange(0, 100, 2)
+    refits = np.array([leave_out(policy, X, order, i, 100).coef_ @ D[i] for i in some])
+    change = np.abs(refits - D[some] @ policy.coef_)
+    left_out = policy.held_out_scores_[some]
+    error = np.abs(left_out - refits)
     # Rows that enter or leave the corner of the hinge are beyond one step.
     limit = 0.7 if name == "hinge" else 0.12
     assert error.mean() < limit * change.mean()
-    assert abs(np.mean(policy.held_out_scores_ > 0) - np.mean(refits > 0)) <= 0.02
+    assert abs(np.mean(left_out > 0) - np.mean(refits > 0)) <= 0.02
     if name != "hinge":
         assert np.all(error < 0.5 * change + 1e-6)
 

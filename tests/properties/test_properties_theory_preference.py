@@ -25,7 +25,6 @@ def test_no_policy_has_a_larger_value_than_the_optimum(seed, beta, shift):
     rng = np.random.default_rng(seed)
     reward, reference, other = rng.standard_normal(5), log_policy(seed), log_policy(seed + 1)
     best = preference.kl_regularized_optimum(reward, reference, beta)
-    assert isinstance(best, preference.KLOptimum)
     value = np.exp(other) @ (reward - beta * (other - reference))
     assert value <= best.value + 1e-10
     assert np.isclose(np.exp(best.log_policy).sum(), 1)
@@ -81,11 +80,11 @@ def test_margin_is_odd_in_the_preference_and_zero_where_there_is_none(loss, p, b
 @given(SEEDS, st.floats(0.05, 2.0))
 def test_more_weight_on_safety_buys_safety_for_utility(seed, beta):
     safety, utility = np.random.default_rng(seed).random((2, 5))
-    curve = preference.safety_utility_curve(safety, utility, log_policy(seed), beta)
-    assert isinstance(curve, preference.SafetyUtilityCurve)
+    weights = {"safety_weight": np.linspace(0.0, 1.0, 11)}
+    curve = preference.safety_utility_curve(safety, utility, log_policy(seed), beta, **weights)
     assert (np.diff(curve.safety - curve.utility) >= -1e-12).all()
     assert (curve.kl >= -1e-12).all()
-    other = preference.safety_utility_curve(utility, safety, log_policy(seed), beta)
+    other = preference.safety_utility_curve(utility, safety, log_policy(seed), beta, **weights)
     np.testing.assert_allclose(other.safety, curve.utility[::-1], atol=1e-10)
     end = preference.kl_regularized_optimum(safety, log_policy(seed), beta)
     assert np.isclose(curve.safety[-1], end.reward)
@@ -102,7 +101,6 @@ def test_a_round_of_self_play_leaves_its_fixed_point_alone(scheme, seed, beta, w
     mixture = 0.0 if scheme == "spin" else weight
     law = {"beta": beta, "mixture_weight": mixture}
     rest = preference.self_play_fixed_point(scheme, human, reference, **law)
-    assert isinstance(rest, preference.SelfPlayFixedPoint)
     again = preference.self_play_map(scheme, rest.log_policy, human, reference, **law)
     np.testing.assert_allclose(again, rest.log_policy, atol=1e-9)
     assert np.isclose(np.exp(again).sum(), 1)

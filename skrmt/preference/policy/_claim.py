@@ -28,10 +28,11 @@ FEWEST = 10
 signal misses 1/2 in half of the draws (`test_a_handful_of_pairs_predicts_nothing`)."""
 
 _AGREE = 2.5
-"""Standard errors by which the model and leave-one-out may differ: the 99 % quantile."""
+"""Standard errors by which the model and leave-one-out may differ: about 1 in 80 does by chance."""
 
 _CONTRADICTED = 4.0
-"""Standard errors by which the share ranked as observed may exceed what the noise allows."""
+"""Standard errors by which the share ranked as observed may exceed what the noise allows: one in
+30 000 exceeds it by chance, so that a warning is a contradiction."""
 
 _NAN = float("nan")
 

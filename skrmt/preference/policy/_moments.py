@@ -10,7 +10,10 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 from ...utils._rows import row_sums, row_values
 
 _RANK_CUT = 1e-11
+"""Eigenvalues below this part of the largest are rounding, as in `linalg.ridge_basis`."""
+
 _SAFE = 1e-9
+"""Penalty, in units of the trace, from which a Cholesky factor is as accurate as a spectrum."""
 
 _ROOM = 1e-10
 """Least part of a row that its own leverage leaves: below, the score left out is rounding."""

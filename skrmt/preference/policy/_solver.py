@@ -23,10 +23,19 @@ _FINE = (0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
 whose second derivatives still are those of many pairs, and the fit is that of the last."""
 
 _ALMOST = 1e-6
+"""The same where rounding lets no step make the objective fall."""
+
 _FLAT = 1e-10
+"""Cosine of step and change of the gradient below which the curvature between them is rounding."""
+
 _REUSE = 0.1
+"""Factor by which the gradient must fall for a Hessian to serve another step."""
+
 _STEP = 2e-8
+"""Step, in units of the largest coefficient, after which the next one would be rounding."""
+
 _FARTHEST = 1e6
+"""Growth of the margins beyond that of the first step from which a fit counts as divergent."""
 
 _ROOM = 1e-10
 """Least part of a row that its own leverage leaves: below, the score left out is rounding."""

@@ -19,7 +19,10 @@ from ..policy._input import Candidates
 
 _TOL = 1e-10
 _NEWTON = 60
+
 _GROWTH = 4
+"""Steps in a row that grow before rounds count as divergent: a few may grow before they shrink."""
+
 _BLOCK = 1 << 22
 
 
