@@ -47,22 +47,22 @@ def curve_rows(runs):
         rate = 0.5 * critical_learning_rate(lam, sizes[0])
         stages = [Stage(150, size, rate) for size in sizes]
         n = sum(stage.n_steps * stage.batch_size for stage in stages)
-        found, told = [], []
+        found, predicted = [], []
         for seed in range(runs):
             model = StagedSGDRegressor(stages, detect_spikes=False, random_state=seed)
             model.fit(*draw(max(n, 10 * p), lam, 0.25, 9000 + seed))
             found.append(model.loss_curve_)
-            told.append(model.theoretical_loss_curve_)
+            predicted.append(model.theoretical_loss_curve_)
         error = np.std(found, axis=0, ddof=1) / np.sqrt(runs)
         exact = risk_curve(lam, np.full(p, p**-0.5), 0.25, stages)[:-1]
         worst = [
             np.abs(np.mean(found, axis=0) - curve) / error
-            for curve in (np.mean(told, axis=0), exact)
+            for curve in (np.mean(predicted, axis=0), exact)
         ]
         yield (
             f"p {p}, lambda_j ~ j^-{alpha:g}, batches {sizes}",
             *(f"{np.max(z):.2f} (mean {np.mean(z):.2f})" for z in worst),
-            f"{np.abs(np.mean(told, axis=0) / exact - 1).max():.1%}",
+            f"{np.abs(np.mean(predicted, axis=0) / exact - 1).max():.1%}",
         )
 
 
@@ -86,18 +86,18 @@ def real_rows(runs):
             steps = min(1000, n // size)
             stages = [Stage(steps // 2, size, 0.5, relative=True)]
             stages.append(Stage(steps // 2, size, 0.5, "cosine", relative=True))
-            found, told, scores, claims = [], [], [], []
+            found, predicted, scores, claims = [], [], [], []
             for seed in range(runs):
                 order = np.random.default_rng(seed).permutation(len(y))
                 train, test = order[:n], order[n:]
                 model = StagedSGDClassifier(stages, random_state=seed).fit(X[train], y[train])
                 found.append(model.loss_curve_)
-                told.append(model.theoretical_loss_curve_)
+                predicted.append(model.theoretical_loss_curve_)
                 scores.append(model.score(X[test], y[test]))
                 claims.append(model.theoretical_accuracy_)
             parts = [
                 np.array([part.mean() for part in np.array_split(np.mean(c, axis=0), 10)])
-                for c in (found, told)
+                for c in (found, predicted)
             ]
             yield (
                 name,
@@ -165,11 +165,11 @@ def plan_rows(runs):
         plan = plan_stages(lam, variance, budget, batch_size=size)
         schedules["plan_stages"] = plan.stages
         for name, stages in schedules.items():
-            told = risk_curve(lam, start, variance, stages)[-1]
+            predicted = risk_curve(lam, start, variance, stages)[-1]
             risks = [measured(stages, lam, variance, budget, seed) for seed in range(runs)]
             error = np.std(risks, ddof=1) / np.sqrt(runs)
             rate = stages[0].learning_rates(critical_learning_rate(lam, size)).max()
-            cells = f"{told:.4f}", f"{np.mean(risks):.4f} ± {error:.4f}", f"{rate:.3g}"
+            cells = f"{predicted:.4f}", f"{np.mean(risks):.4f} ± {error:.4f}", f"{rate:.3g}"
             yield f"p {p}, {budget} rows, batches of {size}", name, *cells
 
 
@@ -255,7 +255,7 @@ def main():
         header = ("rows", "from the fit's prediction", "from exact theory", "one from the other")
         title = "Mean loss of staged runs, largest distance in standard errors"
         print_table(title, header, curve_rows(options.runs))
-        header = ("set", "batch", "largest error of a tenth of the curve", "told", "accuracy")
+        header = ("set", "batch", "largest error of a tenth of the curve", "predicted", "accuracy")
         print_table("Staged SGD on real features", header, real_rows(max(2, options.runs // 4)))
         print_table("Spikes of staged SGD", ("what", "value"), spike_rows())
         header = ("data", "schedule", "predicted risk", "measured risk", "first rate")

@@ -67,7 +67,7 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
     window : int, default=None
         Number of models in the window, under "window".
     real_weight : "pooled", "optimal" or float, default="pooled"
-        Weight of the real tokens under "partial" and "fresh": each token alike, the best in the
+        Weight of the real tokens under "partial" and "fresh": every token equally, the best in the
         long run, or a number in [0, 1].
     tokenizer : callable, default=None
         What turns a string into tokens, such as `str.split`; strings are refused if None.

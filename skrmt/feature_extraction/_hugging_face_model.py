@@ -116,7 +116,7 @@ def _name(model):
 
 
 def _found(read, name, **options):
-    """Read a part of a model, or say what is missing."""
+    """Read a part of a model, or raise an error that names what is missing."""
     try:
         return read(name, **options)
     except (OSError, ValueError, KeyError) as error:

@@ -17,9 +17,13 @@ import numpy as np
 from .._checks import FloatArray
 
 EXACT_SIZE = 1000
-_CAP = 300
-_CROSS = 200.0
+"""Tokens up to which the matrix of the chain fits in memory and is exact."""
+_FLOW_UNTIL = 200.0
+"""Mean number of ancestors at which the exact chain takes over from mean and variance."""
+_MOST_ANCESTORS = 300
+"""Ancestors at which that chain is cut: twelve standard deviations above its start."""
 _NEGLIGIBLE = 1e-25
+"""Probabilities that change no sum of doubles."""
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 
 
@@ -80,7 +84,7 @@ def path(n: int) -> Path:
     mean, spread, log_q = float(n), 0.0, float(np.log1p(-1 / n))
     double = float(np.log1p(-1 / (n - 1) ** 2))
     means, spreads = [mean], [spread]
-    while mean > max(_CROSS, n / 1000):
+    while mean > max(_FLOW_UNTIL, n / 1000):
         missed = np.exp(mean * log_q)
         own = n * missed * (1 - missed) + n * (n - 1) * missed**2 * np.expm1(mean * double)
         slope, bend = -n * log_q * missed, -n * log_q**2 * missed
@@ -89,9 +93,9 @@ def path(n: int) -> Path:
         means.append(mean)
         spreads.append(spread)
     crossing = len(means)
-    if mean > _CROSS:
-        span = 3 * np.log((1 - 2 / (3 * mean)) / (1 - 2 / (3 * _CROSS)))
-        crossing = int(np.ceil(crossing + n * span - np.log(mean / _CROSS) / 3))
+    if mean > _FLOW_UNTIL:
+        span = 3 * np.log((1 - 2 / (3 * mean)) / (1 - 2 / (3 * _FLOW_UNTIL)))
+        crossing = int(np.ceil(crossing + n * span - np.log(mean / _FLOW_UNTIL) / 3))
     return Path(np.array(means), np.array(spreads), crossing)
 
 
@@ -120,7 +124,7 @@ def crossing_law(n: int) -> tuple[int, FloatArray]:
     """Return the generation from which the exact chain goes on, and the law in it."""
     generation = path(n).crossing
     mean, spread = _moments(n, generation)
-    numbers = np.arange(_CAP + 1)
+    numbers = np.arange(_MOST_ANCESTORS + 1)
     law = np.exp(-0.5 * (numbers - mean) ** 2 / spread)
     law[0] = 0.0
     return generation, law / law.sum()
@@ -142,7 +146,7 @@ def _walk(law: FloatArray, matrix: FloatArray, powers: list[FloatArray], steps: 
         law = law[: top + 1]
         if top <= 1:
             break
-        if steps > 64 and top <= _CAP:
+        if steps > 64 and top <= _MOST_ANCESTORS:
             return _leap(law, matrix, powers, steps)
         law = law @ matrix[: top + 1, : top + 1]
         steps -= 1
@@ -151,7 +155,7 @@ def _walk(law: FloatArray, matrix: FloatArray, powers: list[FloatArray], steps: 
 
 def _leap(law: FloatArray, matrix: FloatArray, powers: list[FloatArray], steps: int) -> FloatArray:
     """Advance a law by many generations with squared matrices, kept in `powers`."""
-    size = min(len(matrix), _CAP + 1)
+    size = min(len(matrix), _MOST_ANCESTORS + 1)
     if not powers:
         powers.append(matrix[:size, :size])
     law = np.pad(law, (0, size - len(law)))

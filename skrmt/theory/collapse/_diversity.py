@@ -9,7 +9,8 @@ from .._checks import FloatArray, FloatOrArray, broadcast, in_range, unwrap
 from ._checks import Scheme, check_generations, check_second_moment, whole_numbers
 from ._schemes import Mix, Variance, best_weight, check_mix, variance
 
-_FAR = 2.0**52
+_LAST_GENERATION = 2.0**52
+"""Generation up to which a half-life is searched: beyond, floats skip whole numbers."""
 
 
 def _at(
@@ -119,7 +120,7 @@ def diversity(
         Number K of models; needed by "window" only, a divisor of n.
     real_weight : "pooled", "optimal", float or array-like, default=None
         Weight w of the real tokens in "partial" and "fresh". None and "pooled" weigh all tokens
-        alike, w = N/(N+n); "optimal" is the best in the limit, see `optimal_real_weight` (1 for
+        equally, w = N/(N+n); "optimal" is the best in the limit, see `optimal_real_weight` (1 for
         "partial", where synthetic tokens only add noise).
     observed : bool, default=False
         Whether generation 0 is an observed corpus, with S_0 its sum of squared frequencies, instead
@@ -191,8 +192,8 @@ def _half_time(kept: Callable[[FloatArray], FloatArray], like: FloatArray) -> Fl
     start = kept(np.zeros_like(like))
     half = 0.5 * start
     low, high = np.zeros_like(like), np.ones_like(like)
-    while ((kept(high) > half) & (high < _FAR)).any():
-        above = (kept(high) > half) & (high < _FAR)
+    while ((kept(high) > half) & (high < _LAST_GENERATION)).any():
+        above = (kept(high) > half) & (high < _LAST_GENERATION)
         low, high = np.where(above, high, low), np.where(above, 2 * high, high)
     while (high - low > 1).any():
         middle = np.floor(0.5 * (low + high))

@@ -17,9 +17,11 @@ from ._checks import (
 )
 from ._schemes import check_mix, kappa
 
+# Constants of the bound of the paper, see `drift`.
 _C0 = float(np.e**3 / (2 * np.pi))
 _C1 = float(6 * np.e / np.pi**1.5)
 _MAX_WORK = 3e10
+"""Operations of about a minute, beyond which the bound is the better answer."""
 
 
 def binomial_kernel(n: int, chance: FloatArray) -> FloatArray:

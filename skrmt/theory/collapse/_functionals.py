@@ -22,9 +22,13 @@ Functional: TypeAlias = (
 )
 
 KERNEL_SIZE = 1000
-_FORGOTTEN = 45
-_MANY = 20_000
-_RARE = 128.0
+"""Tokens per generation up to which the matrix of all counts is used."""
+_LIFETIMES = 45
+"""Generations per token after which all is decided: (1 - 1/n)^(45 n) is less than rounding."""
+_MOST_STEPS = 20_000
+"""Sparse steps beyond which powers of the dense matrix take less work."""
+_RARE_COUNT = 128.0
+"""Expected count up to which tokens share a grid: it holds every count there, kinks included."""
 
 
 def expected_functional(f: Functional, p: ArrayLike, n: int, m: ArrayLike) -> FloatOrArray:
@@ -186,7 +190,7 @@ def _by_kernel(f: Functional, values: FloatArray, n: int, late: list[int]) -> li
     end = (1 - x)[:, None] * columns[0] + x[:, None] * columns[-1]
     found, at = [], 1
     for generation in late:
-        forgotten = generation > _FORGOTTEN * n
+        forgotten = generation > _LIFETIMES * n
         columns = end if forgotten else _apply(kernel, columns, generation - at)
         at = generation
         single = columns.shape[1] == 1
@@ -221,8 +225,8 @@ def _march(step: csr_array, column: FloatArray, n: int, times: list[int]) -> lis
     """Return a column after increasing numbers of steps, by squaring where that is less work."""
     found, at = [], 0
     for time in times:
-        forward = min(time, _FORGOTTEN * n) - at
-        if forward > _MANY:
+        forward = min(time, _LIFETIMES * n) - at
+        if forward > _MOST_STEPS:
             column = _apply(step.toarray(), column, forward)
         else:
             for _ in range(forward):
@@ -243,7 +247,7 @@ def _distances_by_grid(values: FloatArray, n: int, late: list[int]) -> list[Floa
     """Return the expected absolute distances, for many tokens a generation."""
     result = np.zeros((len(late), len(values)))
     inner = (values > 0) & (values < 1)
-    rare = n * np.minimum(values, 1 - values) <= _RARE
+    rare = n * np.minimum(values, 1 - values) <= _RARE_COUNT
     frequent = np.flatnonzero(inner & ~rare)
     for chosen in (np.flatnonzero(inner & rare), *frequent[:, None]):
         if chosen.size:

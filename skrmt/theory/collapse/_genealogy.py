@@ -18,6 +18,7 @@ from ._checks import (
 )
 
 _BLOCK = 2**20
+"""Numbers of a block: 8 MB."""
 
 
 class CollapseBounds(NamedTuple):

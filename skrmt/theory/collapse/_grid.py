@@ -15,8 +15,11 @@ from scipy.stats import binom
 
 from .._checks import FloatArray
 
+# The grid of the docstring: where it holds every count, and how it grows from there.
 _DENSE = 256
 _GROWTH = 0.05
+# Below 200 expected counts a binomial is summed, up to 420 (16 standard deviations above); beyond,
+# by 13 Gauss nodes. Polynomials go through 7 points: degree 6.
 _FEW = 200.0
 _REACH = 420
 _STENCIL = 7

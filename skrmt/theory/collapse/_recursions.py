@@ -10,6 +10,7 @@ from .._checks import FloatArray, FloatOrArray, broadcast, in_range, unwrap
 from ._checks import check_choice, check_generations, whole_numbers
 
 _ASYMPTOTIC = 60.0
+"""Degrees of freedom from which four terms of the series are exact to rounding."""
 
 
 class GaussianCollapse(NamedTuple):

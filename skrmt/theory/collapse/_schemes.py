@@ -8,6 +8,7 @@ from .._checks import FloatArray, broadcast, in_range
 from ._checks import SCHEMES, USES_REAL, USES_WEIGHT, check_choice, whole_numbers
 
 _DIRECT = 24
+"""Terms that are summed as they are, before Euler and Maclaurin's formula takes the rest."""
 
 
 class Variance(NamedTuple):

@@ -16,6 +16,7 @@ from ._stability import (
 from ._stages import Stage, as_stages
 
 _TINY = 1e-290
+"""Squares below are set to 0: arithmetic with subnormal numbers is slow."""
 
 
 class _State(NamedTuple):

@@ -13,7 +13,10 @@ from ._stages import Stage, _check_count, schedule_factors
 
 _GROUPS = 24
 _PIECES = 24
+"""Groups of eigenvalues and pieces of constant rate in the search; the risk of what it finds is
+computed without them."""
 _LARGEST_FRACTION = 0.98
+"""Fraction of the critical rate up to which is searched: at the rate itself the risk diverges."""
 
 
 class StagePlan(NamedTuple):

@@ -12,7 +12,9 @@ from scipy.stats import chi2
 from .._checks import FloatArray, FloatOrArray, broadcast, in_range, unwrap
 
 _LARGEST_INDEX = 40.0
+"""A tail of this index is out of reach of any run; larger ones are given as infinite."""
 _NODES = 120
+"""Nodes of the Gauss-Laguerre quadrature of a chi-square variable."""
 
 
 def spike_p_value(loss: ArrayLike, risk: ArrayLike, batch_size: ArrayLike) -> FloatOrArray:

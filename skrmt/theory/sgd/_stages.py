@@ -32,7 +32,7 @@ class Stage:
     relative : bool, default=False
         Whether `learning_rate` is a fraction of the critical rate of this batch size.
     mixture : dict of hashable to float, default=None
-        For estimators: share of each source of rows, by its id, summing to 1; all rows alike if
+        For estimators: share of each source of rows, by its id, summing to 1; all rows equally if
         None.
     weight_decay : float, default=0.0
         Penalty: a step multiplies the weights by 1 - learning rate * weight decay first.
