@@ -100,7 +100,7 @@ class Mixture(NamedTuple):
 @cache
 def noisy_mixture(seed):
     """Draw 2000 training rows and 4000 test rows of 1000 features."""
-    X, noisy, clean = make_noisy_mixture(
+    X, noisy, clean, _ = make_noisy_mixture(
         6000, 1000, mean_norm=2.0, noise_rates=(0.2, 0.3), random_state=seed
     )
     return Mixture(X[:2000], noisy[:2000], X[2000:], clean[2000:])

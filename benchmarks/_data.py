@@ -106,7 +106,7 @@ def _pair(X, y, name):
 def _load(name, rng):
     """Return all features and right labels of a set."""
     if name == "Toeplitz mixture":
-        X, _, y = make_noisy_mixture(
+        X, _, y, _ = make_noisy_mixture(
             2300, 200, mean_norm=1.7, covariance=0.6, noise_rates=None, random_state=rng
         )
         return X, y

@@ -37,7 +37,7 @@ OURS = "skrmt, default"
 def data(size, covariance="isotropic", n_classes=2):
     """Draw a mixture with a quarter of its labels wrong."""
     n, p = size
-    X, y, _ = make_noisy_mixture(
+    X, y, _, _ = make_noisy_mixture(
         n, p, n_classes=n_classes, noise_rates=0.25, covariance=covariance, random_state=0
     )
     return X, y

@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-X, Y, _ = datasets.make_noisy_mixture(60, 4, random_state=0)
+X, Y, _, _ = datasets.make_noisy_mixture(60, 4, random_state=0)
 X3 = datasets.make_nested_views(30, 12, noise_stds=[1.0, 2.0, 3.0], random_state=0).X
 SPIKED = datasets.make_spiked_tensor((8, 9, 10), [9.0, 6.0], random_state=0).X
 PAIRS = datasets.make_paired_encoders(60, 8, 9, n_latent=5, random_state=0)

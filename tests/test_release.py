@@ -24,7 +24,7 @@ assert not {"torch", "tensorly", "matplotlib"} & set(sys.modules)
 from skrmt.datasets import make_noisy_mixture
 from skrmt.linear_model import NoiseAwareLinearClassifier
 
-X, y, clean = make_noisy_mixture(300, 20, random_state=0)
+X, y, clean, _ = make_noisy_mixture(300, 20, random_state=0)
 print(NoiseAwareLinearClassifier().fit(X, y).theoretical_accuracy_)
 """
 

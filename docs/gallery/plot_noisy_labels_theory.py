@@ -33,7 +33,7 @@ warnings.simplefilter("ignore", TheoryWarning)
 
 def draw(rates, seed, prior=prior):
     """Return noisy training data and clean test data."""
-    X, y, clean = make_noisy_mixture(
+    X, y, clean, _ = make_noisy_mixture(
         n + n_test,
         p,
         mean_norm=mean_norm,

@@ -2,7 +2,7 @@
 
 from .. import _install
 from ._nested_views import NestedViews, NoisyCopies, make_nested_views, make_noisy_copies
-from ._noisy_labels import flip_labels, make_noisy_mixture
+from ._noisy_labels import NoisyMixture, flip_labels, make_noisy_mixture
 from ._paired_encoders import (
     CorrelatedGraphs,
     PairedEncoders,
@@ -19,6 +19,7 @@ __all__ = [
     "GaussianGenerator",
     "NestedViews",
     "NoisyCopies",
+    "NoisyMixture",
     "PairedEncoders",
     "SpikedTensor",
     "SyntheticMix",

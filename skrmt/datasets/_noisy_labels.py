@@ -1,13 +1,37 @@
 """Gaussian mixtures whose labels are partly wrong, and label noise for any labels."""
 
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
 from scipy.signal import lfilter
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 
+from ..utils._random import fresh_random_state
+
 _SUM_TOLERANCE = 1e-8
+"""How far probabilities may be from a sum of 1: rounding passes, a slip does not."""
+
+
+class NoisyMixture(NamedTuple):
+    """A Gaussian mixture with noisy labels, from :func:`make_noisy_mixture`.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The features.
+    y : ndarray of shape (n_samples,)
+        The observed labels, partly wrong, integers from 0 to `n_classes - 1`.
+    y_clean : ndarray of shape (n_samples,)
+        The true classes of the rows.
+    means : ndarray of shape (n_classes, n_features)
+        The class means, shift included.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    y_clean: np.ndarray
+    means: np.ndarray
 
 
 def make_noisy_mixture(
@@ -20,7 +44,6 @@ def make_noisy_mixture(
     noise_rates=0.2,
     covariance="isotropic",
     shift=0.0,
-    return_means=False,
     random_state=None,
 ):
     r"""Draw a Gaussian mixture whose observed labels are partly wrong.
@@ -49,22 +72,14 @@ def make_noisy_mixture(
         matrices of shape (n_classes, n_features, n_features), one for each class.
     shift : float or array-like of shape (n_features,), default=0.0
         Centre of the mixture. A float is its distance from the origin, in a random direction.
-    return_means : bool, default=False
-        Whether to return the class means too.
     random_state : int, RandomState instance or None, default=None
         Source of the random numbers; an integer gives the same data at every call, None new data
         (NumPy's global generator is not used).
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features)
-        The features.
-    y : ndarray of shape (n_samples,)
-        The observed labels, partly wrong, integers from 0 to `n_classes - 1`.
-    y_clean : ndarray of shape (n_samples,)
-        The true classes of the rows.
-    means : ndarray of shape (n_classes, n_features)
-        The class means, shift included. Only returned if `return_means` is True.
+    NoisyMixture
+        Features, observed labels, true classes and class means.
 
     Raises
     ------
@@ -105,7 +120,7 @@ def make_noisy_mixture(
     Examples
     --------
     >>> from skrmt.datasets import make_noisy_mixture
-    >>> X, y, y_clean = make_noisy_mixture(5000, 10, noise_rates=(0.1, 0.4), random_state=0)
+    >>> X, y, y_clean, means = make_noisy_mixture(5000, 10, noise_rates=(0.1, 0.4), random_state=0)
     >>> X.shape
     (5000, 10)
     >>> [round(float((y != y_clean)[y_clean == k].mean()), 1) for k in range(2)]
@@ -127,13 +142,13 @@ def make_noisy_mixture(
     colour = _check_covariance(covariance, p, n_classes)
     shift = _check_shift(shift, p)
 
-    rng = _generator(random_state)
+    rng = fresh_random_state(random_state)
     means = mean_norm * _simplex(n_classes, p, rng) + _centre(shift, p, rng)
     y_clean = rng.choice(n_classes, size=n, p=prior)
     X = colour(rng.standard_normal((n, p)), y_clean)
     X += means[y_clean]
     y = _flip_codes(y_clean, transition, rng)
-    return (X, y, y_clean, means) if return_means else (X, y, y_clean)
+    return NoisyMixture(X, y, y_clean, means)
 
 
 def flip_labels(y, noise_matrix, random_state=None):
@@ -199,7 +214,7 @@ def flip_labels(y, noise_matrix, random_state=None):
             f"y has {classes.size} class: label noise needs at least two classes of labels."
         )
     transition = _check_noise(noise_matrix, classes.size, "noise_matrix")
-    rng = _generator(random_state)
+    rng = fresh_random_state(random_state)
     return classes[_flip_codes(codes.reshape(-1), transition, rng)]
 
 
@@ -233,11 +248,6 @@ def _centre(shift, n_features, rng):
     """Return the centre of the mixture, (n_features,); a random direction is always drawn."""
     direction = rng.standard_normal(n_features)
     return shift if np.ndim(shift) else shift * direction / np.linalg.norm(direction)
-
-
-def _generator(random_state):
-    """Return a source of random numbers that is never NumPy's global one."""
-    return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
 def _check_shift(shift, n_features):

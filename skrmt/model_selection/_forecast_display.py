@@ -49,7 +49,7 @@ class ForecastDisplay:
     >>> from sklearn.linear_model import RidgeClassifier
     >>> from skrmt.datasets import make_noisy_mixture
     >>> from skrmt.model_selection import ForecastDisplay
-    >>> X, y, _ = make_noisy_mixture(300, 50, noise_rates=None, random_state=0)
+    >>> X, y, _, _ = make_noisy_mixture(300, 50, noise_rates=None, random_state=0)
     >>> display = ForecastDisplay.from_theory(RidgeClassifier(10.0), X, y)
     >>> display.ax_.get_xlabel()
     'Training rows'

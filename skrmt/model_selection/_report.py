@@ -117,7 +117,7 @@ class GeneralizationReport:
     >>> from sklearn.preprocessing import StandardScaler
     >>> from skrmt.datasets import make_noisy_mixture
     >>> from skrmt.model_selection import GeneralizationReport
-    >>> X, y, _ = make_noisy_mixture(2000, 100, noise_rates=None, random_state=0)
+    >>> X, y, _, _ = make_noisy_mixture(2000, 100, noise_rates=None, random_state=0)
     >>> model = make_pipeline(StandardScaler(), RidgeClassifier())
     >>> report = GeneralizationReport(model).fit(X[:300], y[:300])
     >>> low, high = report.theoretical_accuracy_interval_

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning"
 
 def problem(n=600, p=30, n_classes=2, seed=0):
     """Return rows, noisy labels and weights."""
-    X, y, _ = make_noisy_mixture(
+    X, y, _, _ = make_noisy_mixture(
         n, p, n_classes=n_classes, mean_norm=2.5, noise_rates=0.2, random_state=seed
     )
     weights = np.random.default_rng(seed).integers(0, 3, n).astype(float)
@@ -180,7 +180,7 @@ np.savez(path + f".{room}.npz", coef=model.coef_, told=model.theoretical_accurac
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is that of Linux")
 def test_a_file_larger_than_the_memory_allowed(tmp_path):
     n, p = 60_000, 150
-    X, y, _ = make_noisy_mixture(n, p, mean_norm=2.0, noise_rates=0.2, random_state=0)
+    X, y, _, _ = make_noisy_mixture(n, p, mean_norm=2.0, noise_rates=0.2, random_state=0)
     path = str(tmp_path / "rows")
     mapped = np.memmap(path, dtype=float, mode="w+", shape=(n, p))
     mapped[:] = X

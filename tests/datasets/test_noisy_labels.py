@@ -185,21 +185,19 @@ def test_bad_labels_are_refused(y, error, message):
 
 
 def test_returns_follow_scikit_learn():
-    X, y, y_clean = make_noisy_mixture(random_state=0)
+    X, y, y_clean, _ = make_noisy_mixture(random_state=0)
     reference_X, reference_y = make_blobs(random_state=0)
     assert X.shape == (100, 20)
     assert X.dtype == reference_X.dtype
     assert y.shape == y_clean.shape == (100,)
     assert y.dtype == y_clean.dtype == reference_y.dtype
-    *_, means = make_noisy_mixture(random_state=0, return_means=True)
+    *_, means = make_noisy_mixture(random_state=0)
     assert means.shape == (2, 20)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
 def test_means_are_a_regular_simplex(n_classes):
-    *_, means = make_noisy_mixture(
-        5, 12, n_classes=n_classes, mean_norm=1.7, return_means=True, random_state=0
-    )
+    *_, means = make_noisy_mixture(5, 12, n_classes=n_classes, mean_norm=1.7, random_state=0)
     gram = np.full((n_classes, n_classes), -(1.7**2) / (n_classes - 1))
     np.fill_diagonal(gram, 1.7**2)
     np.testing.assert_allclose(means @ means.T, gram, atol=1e-12)
@@ -207,18 +205,15 @@ def test_means_are_a_regular_simplex(n_classes):
 
 
 def test_means_need_no_more_features_than_dimensions():
-    *_, means = make_noisy_mixture(5, 3, n_classes=4, return_means=True, random_state=0)
+    *_, means = make_noisy_mixture(5, 3, n_classes=4, random_state=0)
     np.testing.assert_allclose(np.linalg.norm(means, axis=1), 2.0)
-    *_, means = make_noisy_mixture(5, 1, return_means=True, random_state=0)
+    *_, means = make_noisy_mixture(5, 1, random_state=0)
     np.testing.assert_allclose(np.abs(means), 2.0)
 
 
 def test_mean_directions_are_isotropic():
     directions = np.array(
-        [
-            make_noisy_mixture(1, 3, mean_norm=1.0, return_means=True, random_state=seed)[3][1]
-            for seed in range(400)
-        ]
+        [make_noisy_mixture(1, 3, mean_norm=1.0, random_state=seed)[3][1] for seed in range(400)]
     )
     # A coordinate of a uniform unit vector has variance 1/3, its square variance 4/45.
     assert np.all(np.abs(directions.mean(axis=0)) <= STANDARD_ERRORS * np.sqrt(1 / 3 / 400))
@@ -229,7 +224,7 @@ def test_mean_directions_are_isotropic():
 
 def test_prior_and_noise_frequencies():
     prior = np.array([0.2, 0.3, 0.5])
-    _, y, y_clean = make_noisy_mixture(
+    _, y, y_clean, _ = make_noisy_mixture(
         20_000, 2, n_classes=3, class_prior=prior, noise_rates=MATRIX, random_state=0
     )
     for k in range(3):
@@ -254,9 +249,7 @@ WISHART = AR @ np.diag([1.0, 4.0, 0.5, 2.0]) @ AR
     ],
 )
 def test_moments_of_each_class(covariance, expected):
-    X, _, y, means = make_noisy_mixture(
-        40_000, 4, covariance=covariance, shift=3.0, return_means=True, random_state=0
-    )
+    X, _, y, means = make_noisy_mixture(40_000, 4, covariance=covariance, shift=3.0, random_state=0)
     for k in range(2):
         rows, C = X[y == k], expected[k]
         spread = np.sqrt(np.diag(C))
@@ -270,20 +263,20 @@ def test_moments_of_each_class(covariance, expected):
 
 
 def test_shift_is_the_centre_of_the_means():
-    *_, means = make_noisy_mixture(5, 6, shift=2.5, return_means=True, random_state=0)
+    *_, means = make_noisy_mixture(5, 6, shift=2.5, random_state=0)
     np.testing.assert_allclose(np.linalg.norm(means.mean(axis=0)), 2.5)
     shift = np.arange(6.0)
-    *_, means = make_noisy_mixture(5, 6, shift=shift, return_means=True, random_state=0)
+    *_, means = make_noisy_mixture(5, 6, shift=shift, random_state=0)
     np.testing.assert_allclose(means.mean(axis=0), shift, atol=1e-12)
 
 
 def test_features_do_not_depend_on_the_noise():
-    X, y, y_clean = make_noisy_mixture(200, 5, noise_rates=0.1, random_state=0)
-    X2, y2, y2_clean = make_noisy_mixture(200, 5, noise_rates=(0.4, 0.2), random_state=0)
+    X, y, y_clean, _ = make_noisy_mixture(200, 5, noise_rates=0.1, random_state=0)
+    X2, y2, y2_clean, _ = make_noisy_mixture(200, 5, noise_rates=(0.4, 0.2), random_state=0)
     assert np.array_equal(X, X2)
     assert np.array_equal(y_clean, y2_clean)
     assert (y2 != y2_clean)[y != y_clean].all()
-    _, y, y_clean = make_noisy_mixture(200, 5, noise_rates=None, random_state=0)
+    _, y, y_clean, _ = make_noisy_mixture(200, 5, noise_rates=None, random_state=0)
     assert np.array_equal(y, y_clean)
 
 

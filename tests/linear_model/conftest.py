@@ -14,7 +14,7 @@ def binary():
     """300 rows of two classes, 40 features, rates 0.15 and 0.3: X, y, clean."""
     return make_noisy_mixture(
         300, 40, noise_rates=(0.15, 0.3), class_prior=(0.45, 0.55), shift=1.0, random_state=0
-    )
+    )[:3]
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def three():
     """360 rows of three classes, 20 features, rates 0.25: X, y, clean."""
     return make_noisy_mixture(
         360, 20, n_classes=3, mean_norm=2.5, noise_rates=0.25, shift=1.0, random_state=1
-    )
+    )[:3]
 
 
 def clean_accuracy(model, means, prior):

@@ -33,7 +33,7 @@ quiet = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 
 def mixture(n, p=60, seed=0, norm=1.3):
     """Return correlated Gaussian classes."""
-    X, _, y = make_noisy_mixture(
+    X, _, y, _ = make_noisy_mixture(
         n, p, mean_norm=norm, covariance=0.5, noise_rates=None, random_state=seed
     )
     return X, y

@@ -45,13 +45,14 @@ def test_the_share_of_wrong_labels_is_the_rate_within_five_standard_errors(seed,
     assert abs(wrong - rate) <= 5 * np.sqrt(rate * (1 - rate) / 4000)
 
 
-@pytest.mark.property_of("datasets.make_noisy_mixture")
+@pytest.mark.property_of("datasets.make_noisy_mixture", "datasets.NoisyMixture")
 @given(SEEDS, ROWS, FEATURES, RATES)
 def test_mixtures_repeat_with_their_seed_and_only_labels_are_noisy(seed, n, p, rate):
-    X, y, clean = datasets.make_noisy_mixture(n, p, noise_rates=rate, random_state=seed)
-    assert X.shape == (n, p)
+    data = datasets.make_noisy_mixture(n, p, noise_rates=rate, random_state=seed)
+    assert isinstance(data, datasets.NoisyMixture)
+    assert data.X.shape == (n, p)
     again = datasets.make_noisy_mixture(n, p, noise_rates=rate, random_state=seed)
-    assert same((X, y, clean), again)
+    assert same(data, again)
     exact = datasets.make_noisy_mixture(n, p, noise_rates=0.0, random_state=seed)
     np.testing.assert_array_equal(exact[1], exact[2])
 

@@ -82,7 +82,7 @@ def test_the_profile_is_read_off_where_it_was_written_and_has_no_unit(spectrum, 
 @settings(max_examples=4)
 @given(SEEDS, st.floats(0.1, 10.0))
 def test_reports_follow_rows_rotations_and_names_of_classes(seed, scale):
-    X, y, _ = datasets.make_noisy_mixture(120, 6, noise_rates=None, random_state=seed)
+    X, y, _, _ = datasets.make_noisy_mixture(120, 6, noise_rates=None, random_state=seed)
     here = model_selection.GeneralizationReport(RidgeClassifier(1.0)).fit(X, y)
     rng = np.random.default_rng(seed)
     order, rotation = rng.permutation(120), np.linalg.qr(rng.standard_normal((6, 6)))[0]
@@ -119,7 +119,7 @@ def test_reports_on_regressions_ignore_the_unit_and_the_origin_of_the_target(see
 @given(SEEDS)
 def test_the_curve_drawn_is_the_curve_told(seed):
     plt = pytest.importorskip("matplotlib.pyplot")
-    X, y, _ = datasets.make_noisy_mixture(80, 5, noise_rates=None, random_state=seed)
+    X, y, _, _ = datasets.make_noisy_mixture(80, 5, noise_rates=None, random_state=seed)
     display = model_selection.ForecastDisplay.from_theory(RidgeClassifier(1.0), X, y)
     np.testing.assert_allclose(display.line_.get_ydata(), display.curve.score)
     np.testing.assert_allclose(display.line_.get_xdata(), display.curve.n_samples)

@@ -23,7 +23,7 @@ def turned(X, seed):
 @settings(max_examples=6)
 @given(SEEDS)
 def test_a_fit_follows_rows_rotations_and_names_of_classes(seed):
-    X, y, _ = datasets.make_noisy_mixture(80, 5, noise_rates=(0.1, 0.2), random_state=seed)
+    X, y, _, _ = datasets.make_noisy_mixture(80, 5, noise_rates=(0.1, 0.2), random_state=seed)
     before = X.copy(), y.copy()
     here = linear_model.NoiseAwareLinearClassifier().fit(X, y)
     scores = here.decision_function(X)
@@ -47,7 +47,7 @@ def test_a_fit_follows_rows_rotations_and_names_of_classes(seed):
 @settings(max_examples=6)
 @given(SEEDS, st.floats(0.01, 100.0))
 def test_the_unit_of_the_features_and_single_precision_do_not_matter(seed, scale):
-    X, y, _ = datasets.make_noisy_mixture(80, 5, random_state=seed)
+    X, y, _, _ = datasets.make_noisy_mixture(80, 5, random_state=seed)
     here = linear_model.NoiseAwareLinearClassifier().fit(X, y)
     scaled = linear_model.NoiseAwareLinearClassifier().fit(scale * X, y)
     np.testing.assert_allclose(scaled.predict_proba(scale * X), here.predict_proba(X), atol=1e-6)
@@ -61,7 +61,7 @@ def test_the_unit_of_the_features_and_single_precision_do_not_matter(seed, scale
 @settings(max_examples=6)
 @given(SEEDS, st.floats(0.3, 0.7))
 def test_suspects_come_by_falling_probability_and_fewer_above_a_higher_threshold(seed, threshold):
-    X, y, _ = datasets.make_noisy_mixture(100, 5, mean_norm=3.0, random_state=seed)
+    X, y, _, _ = datasets.make_noisy_mixture(100, 5, mean_norm=3.0, random_state=seed)
     model = linear_model.NoiseAwareLinearClassifier().fit(X, y)
     issues = model.find_label_issues(threshold=threshold)
     assert isinstance(issues, linear_model.LabelIssues)
@@ -147,7 +147,7 @@ def test_staged_regression_repeats_with_its_seed_and_scales_with_its_target(seed
 @settings(max_examples=4)
 @given(SEEDS)
 def test_staged_classification_follows_the_names_of_classes(seed):
-    X, y, _ = datasets.make_noisy_mixture(200, 4, random_state=seed)
+    X, y, _, _ = datasets.make_noisy_mixture(200, 4, random_state=seed)
     stages = [linear_model.Stage(60, 4, 0.05)]
 
     def fit(y):

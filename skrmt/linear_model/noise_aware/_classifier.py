@@ -246,7 +246,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     --------
     >>> from skrmt.datasets import make_noisy_mixture
     >>> from skrmt.linear_model import NoiseAwareLinearClassifier
-    >>> X, y, clean = make_noisy_mixture(600, 50, noise_rates=(0.2, 0.3), random_state=0)
+    >>> X, y, clean, _ = make_noisy_mixture(600, 50, noise_rates=(0.2, 0.3), random_state=0)
     >>> model = NoiseAwareLinearClassifier().fit(X, y)
     >>> model.theoretical_accuracy_
     0.97
@@ -511,7 +511,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         --------
         >>> from skrmt.datasets import make_noisy_mixture
         >>> from skrmt.linear_model import NoiseAwareLinearClassifier
-        >>> X, y, clean = make_noisy_mixture(600, 50, noise_rates=(0.2, 0.3), random_state=0)
+        >>> X, y, clean, _ = make_noisy_mixture(600, 50, noise_rates=(0.2, 0.3), random_state=0)
         >>> issues = NoiseAwareLinearClassifier().fit(X, y).find_label_issues()
         >>> bool((y != clean)[issues.indices[:10]].all())
         True
@@ -559,7 +559,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         --------
         >>> from skrmt.datasets import make_noisy_mixture
         >>> from skrmt.linear_model import NoiseAwareLinearClassifier
-        >>> X, y, clean = make_noisy_mixture(
+        >>> X, y, clean, _ = make_noisy_mixture(
         ...     600, 50, mean_norm=1.5, noise_rates=(0.2, 0.3), random_state=0)
         >>> model = NoiseAwareLinearClassifier(noise_rates=(0.2, 0.3)).fit(X, y)
         >>> model.forecast(n_samples=[200, 600, 5000]).score.round(3)
@@ -613,7 +613,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         --------
         >>> from skrmt.datasets import make_noisy_mixture
         >>> from skrmt.linear_model import NoiseAwareLinearClassifier
-        >>> X, y, clean = make_noisy_mixture(
+        >>> X, y, clean, _ = make_noisy_mixture(
         ...     600, 50, mean_norm=1.5, noise_rates=(0.2, 0.3), random_state=0)
         >>> model = NoiseAwareLinearClassifier(noise_rates=(0.2, 0.3)).fit(X, y)
         >>> round(model.required(0.9))

@@ -163,7 +163,7 @@ def test_forecast_predicts_the_accuracy_at_four_times_the_data(exact_accuracy):
     gaps = []
     for k in range(20):
         X, y, _, means = make_noisy_mixture(
-            1200, 60, mean_norm=1.5, noise_rates=0.25, return_means=True, random_state=k
+            1200, 60, mean_norm=1.5, noise_rates=0.25, random_state=k
         )
         small = NoiseAwareLinearClassifier(noise_rates=0.25).fit(X[:300], y[:300])
         large = NoiseAwareLinearClassifier(noise_rates=0.25).fit(X, y)

@@ -28,7 +28,6 @@ def fits(n, p, draws, exact_accuracy, seed=0, shift=1.0, **parameters):
             class_prior=PRIOR,
             noise_rates=RATES,
             shift=shift,
-            return_means=True,
             random_state=1000 * seed + k,
         )
         models.append(NoiseAwareLinearClassifier(**parameters).fit(X, y))
@@ -92,7 +91,6 @@ def test_perturbed_classifier_has_the_accuracy_of_theory(alpha, n, draws):
             mean_norm=1.7,
             class_prior=prior,
             noise_rates=rates,
-            return_means=True,
             random_state=k,
         )
         model = NoiseAwareLinearClassifier(
@@ -112,7 +110,7 @@ def test_noise_that_varies_by_row_is_worth_knowing(exact_accuracy):
     gains, claims = [], []
     for k in range(20):
         X, clean, _, means = make_noisy_mixture(
-            400, 100, mean_norm=1.7, noise_rates=None, return_means=True, random_state=k
+            400, 100, mean_norm=1.7, noise_rates=None, random_state=k
         )
         rates = np.where(rng.random(400) < 0.5, 0.0, 0.45)
         y = np.where(rng.random(400) < rates, 1 - clean, clean)
@@ -157,7 +155,7 @@ def test_effective_size_is_the_n_of_the_theory(exact_accuracy):
     gaps = {"theoretical_accuracy_": [], "model_accuracy_": []}
     for k in range(30):
         X, y, _, means = make_noisy_mixture(
-            400, 40, mean_norm=1.7, noise_rates=RATES, return_means=True, random_state=k
+            400, 40, mean_norm=1.7, noise_rates=RATES, random_state=k
         )
         weights = rng.choice([1.0, 5.0], 400)
         model = NoiseAwareLinearClassifier(np.inf, noise_rates=RATES, method="threshold")

@@ -376,7 +376,7 @@ def test_sample_noise_of_any_size(binary, rate):
 
 
 def test_ten_classes():
-    X, y, clean = make_noisy_mixture(
+    X, y, clean, _ = make_noisy_mixture(
         800, 40, n_classes=10, mean_norm=4.0, noise_rates=0.3, random_state=0
     )
     model = NoiseAwareLinearClassifier().fit(X, y)
@@ -388,7 +388,7 @@ def test_ten_classes():
 
 @pytest.mark.parametrize("method", ["soft", "lpc"])
 def test_more_features_than_rows(method, exact_accuracy):
-    X, y, _, means = make_noisy_mixture(150, 900, mean_norm=3.5, return_means=True, random_state=0)
+    X, y, _, means = make_noisy_mixture(150, 900, mean_norm=3.5, random_state=0)
     model = NoiseAwareLinearClassifier(method=method).fit(X, y)
     assert model.coef_.shape == (1, 900)
     low, high = model.theoretical_accuracy_interval_
