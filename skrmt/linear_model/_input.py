@@ -15,7 +15,10 @@ from ..utils._scaling import moderate_unit
 from ..utils._sklearn_compat import _check_n_features, validate_data
 
 _GRID = np.logspace(-4, 3, 29)
+"""Penalties of "auto" in units of the mean variance of a feature: four per decade."""
+
 _SMALLEST_ALPHA = 1e-8
+"""Least penalty over the largest eigenvalue: below it rounding decides the fit."""
 
 
 def check_training_data(estimator, X, y):
@@ -36,11 +39,11 @@ def check_training_data(estimator, X, y):
     else:
         X = _dask_input(estimator, X)
     if y is None:
-        raise ValueError("y is None: this classifier requires y to be passed, one label a row.")
+        raise ValueError("y is None: this classifier requires y to be passed, one label per row.")
     refuse_missing_labels(y)
     y = np.asarray(y)
     if y.shape != (len(X),):
-        raise ValueError(f"y has shape {y.shape}: pass one label a row, shape ({len(X)},).")
+        raise ValueError(f"y has shape {y.shape}: pass one label per row, shape ({len(X)},).")
     _check_n_features(estimator, X, reset=True)
     vars(estimator).pop("feature_names_in_", None)
     return X, y

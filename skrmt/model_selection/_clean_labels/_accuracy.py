@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 _MODEL_ERROR = 0.02
+"""Error of the Gaussian law and of the link where both agree: what real data show of them."""
 
 
 class AccuracyEstimate(NamedTuple):

@@ -11,11 +11,22 @@ from scipy.special import logsumexp, softmax
 from ._label_evidence import class_posterior, estimate_prior, label_likelihood
 
 _TINY = 1e-12
+"""Smallest probability of which a logarithm is taken."""
+
 _SHRINKAGE = 0.1
-_FLOOR = 0.02
+"""Pull of the covariance towards its mean eigenvalue: K scores of one-hot targets are dependent."""
+
+_SMALLEST_VARIANCE = 0.02
+"""Least variance within classes, of scores of variance 1: no class shrinks to a point."""
+
 _STARTS = (0.1, 0.3, 0.5)
+"""Rates of wrong labels from which the noise matrix is learned; the likeliest end is kept."""
+
 _TEMPER = 0.3
+"""Share of the rows' evidence on the noise that is believed: classes are only nearly Gaussian."""
+
 _PSEUDO_ROWS = 2.0
+"""Rows per class that speak for the noise of the start: rare classes stay near it."""
 
 
 class ClassMixture(NamedTuple):
@@ -163,7 +174,7 @@ def _start(scores, likelihood, prior, weights):
     total = scores.T @ (weights[:, None] * scores)
     between = means.T @ (prior[:, None] * means)
     values, vectors = np.linalg.eigh(total - between)
-    floor = max(0.1 * np.trace(total) / n_classes, _FLOOR)
+    floor = max(0.1 * np.trace(total) / n_classes, _SMALLEST_VARIANCE)
     covariance = (vectors * np.maximum(values, floor)) @ vectors.T
     return ClassMixture(means, covariance, prior, None, 0.0)
 
@@ -191,6 +202,6 @@ def _maximise(scores, shares, weights, mixture):
     mass = weights @ shares
     means = shares.T @ (weights[:, None] * scores) / np.maximum(mass, 1e-6)[:, None]
     second = scores.T @ (weights[:, None] * scores) - means.T @ (mass[:, None] * means)
-    level = max(np.trace(second) / len(mass), _FLOOR)
+    level = max(np.trace(second) / len(mass), _SMALLEST_VARIANCE)
     covariance = (1.0 - _SHRINKAGE) * second + _SHRINKAGE * level * np.eye(len(mass))
     return mixture._replace(means=means, covariance=covariance)

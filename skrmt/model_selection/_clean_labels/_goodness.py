@@ -1,4 +1,4 @@
-"""Whether leave-one-out scores follow the law that was fitted to them."""
+"""Whether held-out scores follow the law that was fitted to them."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _TINY = 1e-12
+"""Smallest probability by which is divided."""
 
 
 def label_likelihood(observed, noise_matrix):

@@ -10,7 +10,10 @@ from scipy.special import expit
 from ._score_mixture import standardise
 
 _RIDGE = 1e-2
+"""Penalty on slope and offset, of standardised scores: the link stays finite if labels agree."""
+
 _TINY = 1e-9
+"""Smallest probability of which a logarithm is taken."""
 
 
 class LabelLink(NamedTuple):

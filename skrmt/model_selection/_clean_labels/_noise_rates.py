@@ -1,4 +1,4 @@
-"""Noise rates of two classes from leave-one-out scores, as a distribution over a grid."""
+"""Noise rates of two classes from held-out scores, as a distribution over a grid."""
 
 from __future__ import annotations
 
@@ -9,15 +9,29 @@ import numpy as np
 from ._goodness import mixture_fit_test
 from ._score_mixture import OWN_VARIANCE, ScoreMixture, fit_score_mixture, label_log_odds
 
-_STEP = 0.08
-_LARGEST = 0.49
+_STEP, _LARGEST = 0.08, 0.49
+"""Step and end of the coarse grid of rates, refined afterwards; beyond 1/2 labels mislead."""
+
 _FINE = np.linspace(-2.2, 2.2, 9)
+"""Fine grid around the coarse mean, in its standard deviations: 97 % of a normal law."""
+
 _SYMMETRY = 3.0
+"""Prior weight against unequal rates, which an unequal shape of the classes imitates."""
+
 _RARE = 0.05
+"""Least frequency of a class: rates that imply a rarer one explain labels by its absence."""
+
 _TEMPER = 0.25
+"""Power of the likelihood: classes are only nearly Gaussian, and evidence counts for less."""
+
 _LATER = 0.4
+"""Further power for the scores of later rounds, of the same rows and labels."""
+
 _ENOUGH_ROWS = 100.0
+"""Rows at which a law that fails its test has half of the evidence left, and less with more."""
+
 _LEVEL = 0.05
+"""Level of that test: stricter than the one reported, since doubting the law costs little."""
 
 
 class NoisePosterior(NamedTuple):

@@ -1,4 +1,4 @@
-"""Two Gaussian classes seen through noisy labels: the law of leave-one-out scores."""
+"""Two Gaussian classes seen through noisy labels: the law of held-out scores."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from scipy.special import expit, ndtr
 OWN_VARIANCE = 0.5
 """Share of its own variance in the law of a real class: a common one takes wide for noisy."""
 
-_FLOOR = 0.02
+_SMALLEST_VARIANCE = 0.02
+"""Least variance within classes, of scores of variance 1: no class shrinks to a point."""
+
 _TINY = 1e-12
+"""Smallest probability of which a logarithm is taken."""
 
 
 class ScoreSample(NamedTuple):
@@ -136,13 +139,13 @@ def fit_score_mixture(sample, likelihood, prior, *, own_variance=0.0, n_iter=40)
         # Scores are standardised, so that the negative class has what the positive one lacks.
         positive = np.clip(first, 1e-6, 1.0 - 1e-6)
         high, low = second / positive, -second / (1.0 - positive)
-        variance = np.maximum(1.0 - first * high**2 - (1.0 - first) * low**2, _FLOOR)
+        variance = np.maximum(1.0 - first * high**2 - (1.0 - first) * low**2, _SMALLEST_VARIANCE)
         variances = np.stack([variance, variance])
         if own_variance > 0:
             third = (share * z * z).sum(0)
             own = np.stack([(1.0 - third) / (1.0 - positive) - low**2, third / positive - high**2])
             variances += own_variance * (own - variance)
-            variances = np.maximum(variances, _FLOOR)
+            variances = np.maximum(variances, _SMALLEST_VARIANCE)
     log_likelihood = _log_likelihood(z, w, likelihood, prior, low, high, variances)
     log_likelihood = sample.size * (log_likelihood - np.log(spread))
     means = centre + spread * np.stack([low, high])

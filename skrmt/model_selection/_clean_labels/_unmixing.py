@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 _SMALLEST_CONTRAST = 0.1
+"""Contrast below which nothing is counted: the standard error would exceed 5 / sqrt(n)."""
 
 
 class UnmixedAccuracy(NamedTuple):

@@ -111,7 +111,7 @@ def test_labels_that_are_no_classes(small):
         NoiseAwareLinearClassifier().fit(X, np.array([1, "a"] * (N // 2), dtype=object))
     with pytest.raises(ValueError, match="NaN"):
         NoiseAwareLinearClassifier().fit(X, np.array([1.0, np.nan] * (N // 2)))
-    with pytest.raises(ValueError, match=r"inconsistent|one label a row"):
+    with pytest.raises(ValueError, match=r"inconsistent|one label per row"):
         NoiseAwareLinearClassifier().fit(X, np.arange(N - 1) % 2)
     with pytest.raises(ValueError, match="y"):
         NoiseAwareLinearClassifier().fit(X, None)
