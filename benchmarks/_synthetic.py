@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from skrmt.datasets import GaussianGenerator
 
 FLIPS = ((0.0, 1.0, 1.0), (0.3, 1.0, 1.0), (0.3, 0.9, 0.1))
-# Name: (features, real rows a class, generator rows a class, synthetic rows a class, cells).
+# Name: (features, real, generator and synthetic rows per class, cells).
 DIGITS = {
     f"digits, 10 classes, {n} real": (None, n // 10, 40, 100, (*FLIPS, (0.6, 1.0, 1.0)))
     for n in (50, 60, 100, 300)

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_synthetic_mix_speed.py
 
-200 pairs, 8 weights and 25 penalties, each judged by exact leave-one-out on the real rows, against
+200 pairs, 8 weights and 25 penalties, each scored by exact leave-one-out on the real rows, against
 one Ridge fit to the stacked rows, RidgeClassifierCV on them, the least that a decomposition a
 weight costs, and GridSearchCV over the same pairs.
 """
@@ -44,7 +44,7 @@ def seconds(function, repeats=3):
 
 
 def floor(data):
-    """Return the time of one Gram matrix a source and eight eigendecompositions."""
+    """Return the time of one Gram matrix per source and eight eigendecompositions."""
     real = data.sample_source == 0
     groups = [data.X[real], data.X[~real]]
     gram = sum(part.T @ part for part in groups)

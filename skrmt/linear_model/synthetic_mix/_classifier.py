@@ -1,4 +1,4 @@
-"""Linear classification with real and synthetic rows, weighted and judged by theory."""
+"""Linear classification with real and synthetic rows, weighted by left-out scores."""
 
 from __future__ import annotations
 
@@ -362,7 +362,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         self.held_out_scores_ = scores_of_given_rows(solution.scores, rows.place)
         self.scores_kind_ = "exact" if folds is None else "folds"
         self.theoretical_accuracy_ = self.observed_accuracy_ = claim.accuracy
-        self.theoretical_accuracy_interval_ = claim.interval
+        self.theoretical_accuracy_interval_ = claim.interval.copy()
         self.observed_accuracy_interval_ = claim.interval.copy()
         self.real_only_accuracy_, self.mix_all_accuracy_ = claim.real_only, claim.mix_all
         self.gain_ = claim.accuracy - claim.real_only
@@ -376,15 +376,14 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         self.snr_, self.n_effective_features_ = found.snr, found.n_features
         self._model, self.model_accuracy_ = found.model, found.model_accuracy
         self.equivalent_real_samples_ = found.equivalent_real_samples
-        nothing_kept = bool(rows.sources) and not any(s.kept.any() for s in rows.sources)
-        causes = {
-            NO_REAL_ROW: rows.real is None,
-            TOO_FEW_ROWS: np.isnan(claim.accuracy),
-            LEAK: found.leaked,
-            NOTHING_KEPT: nothing_kept,
-            COPIES: rows.copies,
-        }
-        warn_first([message for message, applies in causes.items() if applies])
+        causes = [
+            (NO_REAL_ROW, rows.real is None),
+            (TOO_FEW_ROWS, np.isnan(claim.accuracy)),
+            (LEAK, found.leaked),
+            (NOTHING_KEPT, rows.sources and not any(s.kept.any() for s in rows.sources)),
+            (COPIES, rows.copies),
+        ]
+        warn_first([message for message, applies in causes if applies])
         return self
 
     def decision_function(self, X):

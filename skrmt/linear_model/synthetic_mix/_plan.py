@@ -302,7 +302,7 @@ def advice(
 
 
 def _source_advice(k, source, n_classes):
-    """Return what to do about a source."""
+    """Return what to do about one source."""
     lines = []
     if source.noise_rate > 0.25:
         lines.append(

@@ -1,4 +1,4 @@
-"""What the rows of a synthetic source show beside the real ones."""
+"""Estimate the quality of synthetic sources from their rows and the real ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ._source_labels import (
 
 
 class SourceQuality(NamedTuple):
-    """What the rows of a source show.
+    """Estimated quality of a synthetic source.
 
     Attributes
     ----------

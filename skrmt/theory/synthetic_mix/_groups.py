@@ -373,7 +373,7 @@ def _score_covariances(
 
 
 def _unreliable(result: MixtureRidgeResult) -> MixtureRidgeResult:
-    """Return a result of the same shape that says nothing."""
+    """Return a result of the same shape, all nan."""
     mean, variance = np.multiply(result.mean, np.nan), np.multiply(result.variance, np.nan)
     return MixtureRidgeResult(mean, variance, np.nan, np.nan, reliable=False)
 

@@ -199,13 +199,14 @@ def test_a_generator_of_the_same_rows_is_seen_through():
     naive = SyntheticMixClassifier()
     with pytest.warns(TheoryWarning, match="generator_source='same'"):
         naive.fit(X, y, **arguments)
-    assert np.isnan(naive.leakage_gap_)
+    assert np.isnan(naive.leakage_gap_) and naive.regime_ == "misfit"
     fair = SyntheticMixClassifier(generator_source="same", generator=generator, random_state=0)
     fair.fit(X, y, **arguments)
     truth = fair.score(X_test, y_test)
     assert naive.theoretical_accuracy_ - naive.score(X_test, y_test) > 0.08
     low, high = fair.theoretical_accuracy_interval_
     assert low <= truth <= high
+    assert fair.scores_kind_ == "folds" and fair.regime_ == "detected"
     assert fair.leakage_gap_ >= 0 or fair.synthetic_weight_[0] == 0
 
 
