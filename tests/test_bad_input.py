@@ -93,7 +93,7 @@ PARAMETERS: dict[str, dict[str, list[Any]]] = {
     "NestedTensorClustering": {
         "n_clusters": [0, -2, 2.5, "two"],
         "method": ["mean", None],
-        "view_noise": ["loud", [-1.0] * 8],
+        "noise_structure": ["loud", [-1.0] * 8],
         "scaling": ["max"],
         "threshold": ["one"],
         "n_bootstrap": [-1, 1.5],
@@ -164,7 +164,7 @@ PARAMETERS: dict[str, dict[str, list[Any]]] = {
         "method": ["parafac", None],
         "gamma": [-0.1, 1.5, NAN, "x"],
         "noise_variance": [0.0, -1.0, NAN, "x"],
-        "n_restarts": [0, 1.5],
+        "n_init": [0, 1.5],
         "tol": [-1.0],
         "max_iter": [0],
         "random_state": ["seed"],
@@ -467,8 +467,8 @@ DATA: list[tuple[str, Any, str]] = [
      "mask"),
     ("views-empty-mask", lambda: cluster.NestedTensorClustering().fit(
         X3, mask=np.zeros((12, 8), bool)), "mask"),
-    ("views-what-if", lambda: fitted("NestedTensorClustering").what_if(n_samples=0), "n_samples"),
-    ("views-drop", lambda: fitted("NestedTensorClustering").what_if(drop_view=99), "drop_view"),
+    ("views-samples", lambda: fitted("NestedTensorClustering").forecast(n_samples=0), "n_samples"),
+    ("views-drop", lambda: fitted("NestedTensorClustering").forecast(drop_view=99), "drop_view"),
     ("tensor-constant", lambda: decomposition.TensorDeflation().fit(np.ones((4, 4, 4))),
      "X.*constant|constant"),
     ("tensor-factors", lambda: fitted("TensorDeflation").alignment_score([np.eye(3)]),
@@ -496,9 +496,6 @@ DATA: list[tuple[str, Any, str]] = [
         0.0, 10, n_real=10, window=2), "s0"),
     ("display-sensitivity", lambda: inspection.NoiseSensitivityDisplay.from_theory(
         0.2, 1.5, alpha=1.0, prior=0.7, noise_rates=(0.3, 0.4), against="x"), "against"),
-    ("display-tensor", lambda: inspection.TensorPhaseDiagramDisplay.from_theory((5,)), "dims"),
-    ("display-views", lambda: inspection.ViewPhaseDiagramDisplay.from_theory(
-        n_samples=9, n_features=9, n_views=9, method="x"), "method"),
     ("display-pairs", lambda: inspection.KnownPairsDisplay.from_theory(
         [2.0], n_queries=10), "rho"),
     ("display-floor", lambda: inspection.NoiseFloorDisplay.from_theory([-1.0], 0.25),

@@ -46,7 +46,7 @@ EXTRA_PARAMETERS: dict[str, list[dict[str, Any]]] = {
 """Name of an estimator: parameters of further instances that get scikit-learn's checks."""
 
 
-CHEAP: dict[str, dict[str, Any]] = {"TensorDeflation": {"n_restarts": 4}}
+CHEAP: dict[str, dict[str, Any]] = {"TensorDeflation": {"n_init": 4}}
 """Name of an estimator: parameters that save time in every instance."""
 
 REQUIRED: dict[str, dict[str, Any]] = {"HuggingFaceEncoder": {"model": "a/name"}}

@@ -55,7 +55,7 @@ def cluster(n_jobs):
 def decompose(n_jobs):
     """Decompose a tensor, from several starts."""
     X = make_spiked_tensor((8, 9, 10), [6.0, 4.0], random_state=0).X
-    model = TensorDeflation(2, n_restarts=8, n_jobs=n_jobs, random_state=0)
+    model = TensorDeflation(2, n_init=8, n_jobs=n_jobs, random_state=0)
     return fitted_state(model.fit(X))
 
 

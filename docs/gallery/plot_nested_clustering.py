@@ -24,8 +24,8 @@ from skrmt.datasets import make_nested_views, make_noisy_copies
 from skrmt.exceptions import TheoryWarning
 from skrmt.inspection import (
     ClusteringAccuracyDisplay,
+    PhaseDiagramDisplay,
     UnfoldingSpectrumDisplay,
-    ViewPhaseDiagramDisplay,
     ViewWeightsDisplay,
 )
 
@@ -64,7 +64,11 @@ def measured(method, beta_m, seed):
         combined = X @ h
         return share(np.linalg.svd(combined - combined.mean(0))[0][:, 0] > 0, y)
     fit = NestedTensorClustering(
-        method=method, view_noise="known", noise_scale=np.ones(m), threshold="zero", random_state=0
+        method=method,
+        noise_structure="known",
+        noise_variance=np.ones(m),
+        threshold="zero",
+        random_state=0,
     )
     return share(fit.fit(X).labels_, y)
 
@@ -101,25 +105,25 @@ for ax, beta_m in zip(axes, (3.0, 10.0), strict=True):
 plt.show()
 
 # %%
-# What a fit tells
-# ----------------
-# Four views of noise 1, 2, 3 and 6: their weights, what each would reach alone, and where the data are in
-# the phase diagram.
+# What a fit predicts
+# -------------------
+# Four views of noise 1, 2, 3 and 6: their weights and what each would reach alone, beside the accuracy in
+# four views of equal noise.
 
 data = make_nested_views(400, 300, noise_stds=[1, 2, 3, 6], separation=2.0, random_state=0)
 model = NestedTensorClustering(random_state=0).fit(data.X)
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
 ViewWeightsDisplay.from_estimator(model, ax=left)
-ViewPhaseDiagramDisplay.from_estimator(model, ax=right)
+PhaseDiagramDisplay.from_theory("multi-view", size=300, ax=[right])
 plt.show()
-print(f"told {model.theoretical_accuracy_:.3f}, right {model.score(data.X, data.y):.3f}")
-print(f"with 4000 samples {model.what_if(n_samples=4000):.3f}")
+print(f"predicted {model.theoretical_accuracy_:.3f}, right {model.score(data.X, data.y):.3f}")
+print(f"with 4000 samples {model.forecast(n_samples=4000).score:.3f}")
 
 # %%
 # Real data
 # ---------
 # Noisy copies of handwritten digits, all pairs. The noise within a digit is not white, and the model
-# claims 100 %; the accuracy told first is calibrated on held-out samples, or not told at all.
+# predicts 100 %; `theoretical_accuracy_` is calibrated on held-out samples, or nan.
 
 from itertools import combinations
 
@@ -133,13 +137,13 @@ for a, b in combinations(range(10), 2):
     fit.fit(make_noisy_copies(X[chosen], [0.5, 1, 2, 4], random_state=0).X)
     right = share(fit.labels_, y[chosen] == a)
     rows.append((right, fit.theoretical_accuracy_, fit.model_accuracy_))
-right, told, claimed = np.transpose(rows)
+right, predicted, modelled = np.transpose(rows)
 
 fig, ax = plt.subplots(figsize=(5.4, 5), layout="constrained")
 ax.plot([0.7, 1], [0.7, 1], color="#8A8A8A", lw=1)
-ax.plot(right, claimed, "x", color="#D55E00", label="model_accuracy_")
-ax.plot(right, told, "o", color="#0072B2", label="theoretical_accuracy_")
-ax.set(xlabel="Samples in the right cluster", ylabel="Told without labels")
+ax.plot(right, modelled, "x", color="#D55E00", label="model_accuracy_")
+ax.plot(right, predicted, "o", color="#0072B2", label="theoretical_accuracy_")
+ax.set(xlabel="Samples in the right cluster", ylabel="Predicted without labels")
 ax.legend(frameon=False, loc="lower right")
 plt.show()
-print(f"told for {np.isfinite(told).mean():.0%} of the pairs")
+print(f"predicted for {np.isfinite(predicted).mean():.0%} of the pairs")

@@ -22,11 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skrmt.datasets import make_spiked_tensor
 from skrmt.decomposition import TensorDeflation, factor_alignments
 from skrmt.exceptions import TheoryWarning
-from skrmt.inspection import (
-    FactorAlignmentDisplay,
-    TensorPhaseDiagramDisplay,
-    TensorScreeDisplay,
-)
+from skrmt.inspection import FactorAlignmentDisplay, PhaseDiagramDisplay, TensorScreeDisplay
 from skrmt.theory import deflation, spiked_tensor
 
 warnings.simplefilter("ignore", TheoryWarning)
@@ -44,7 +40,7 @@ plt.show()
 
 # %%
 # The scree ends by itself: what three components leave has no larger rank-one value than noise. Crosses
-# are the alignments that came true; dots are foretold from the tensor alone.
+# are the realised alignments; dots are predicted from the tensor alone.
 #
 # Deflation or a joint fit?
 # -------------------------
@@ -90,12 +86,15 @@ plt.show()
 # %%
 # What could be found at all?
 # ---------------------------
-# A component below the solid line cannot be told from noise by any method that looks for the best rank
-# one. Between the lines it can be, but a spectral start is not expected to find it in large tensors; in
-# tensors of this size the starts used here mostly do. Longer axes help, up to a point.
+# A component whose norm is below the first of these thresholds cannot be separated from noise by any
+# method that looks for the best rank one. Between the two it can be, but a spectral start is not expected
+# to find it in large tensors; in tensors of this size the starts used here mostly do. Longer axes help, up
+# to a point.
 
-TensorPhaseDiagramDisplay.from_estimator(model)
+PhaseDiagramDisplay.from_theory("tensor-deflation", size=80)
 plt.show()
+limits = model.thresholds_
+print(f"detectable from {limits.critical:.2f} on, found from {limits.computational:.2f} on")
 
 # %%
 # One component, from below the threshold to well above it: predicted values and alignments, and what 12

@@ -168,7 +168,7 @@ def _multi_view(seed):
         400, 300, noise_stds=[1.0, 2.0, 3.0, 6.0], separation=2.0, random_state=seed
     )
     model = NestedTensorClustering(random_state=0).fit(data.X)
-    noise = np.sqrt(model.view_noise_)
+    noise = np.sqrt(model.noise_variance_)
     rows = [
         (
             "items in the right cluster",

@@ -8,20 +8,35 @@ from ..linalg import get_backend, to_numpy
 from ..theory.nested_tensor import unequal_views
 from ..utils._dask import is_dask, map_blocks
 from ..utils._rows import row_sums
-from ._cores import MOST_COMPONENTS, Core, refuse_constant, single_spike
-from ._factor import core_spectrum
-from ._heads import weighted_rows
+from ..utils._scaling import power_of_two
+from ._clusters import weighted_rows
+from ._combination import (
+    MOST_COMPONENTS,
+    CombinedViews,
+    ConcatenatedModel,
+    refuse_constant_views,
+    single_spike,
+)
+from ._factor import spiked_spectrum
 from ._view_products import leading_components
 from ._views_input import largest_entry, side_by_side
 
 _PER_VIEW = 10
+"""Components of each view, of which only the spikes and the trace are used: views of the model have
+one spike, and ten show a view that is not of the model."""
+
+_SEEN_BY_OTHERS = 0.05
+"""Squared alignment with the labels from which the other views may estimate a weak one: below it
+the noise of the estimate exceeds the signal."""
+
 _LEAST_SIGNAL = 1e-3
+"""Least signal of a weak view, over the noise norm: it keeps the weight of every view positive."""
 
 
-def concatenated_core(views, scaling):
+def concatenate_views(views, scaling):
     """Concatenate weighted views of unequal widths."""
     n = int(views[0].shape[0])
-    scales = np.array([_magnitude(view) for view in views])
+    scales = np.array([power_of_two(_largest(view)) for view in views])
     scaled = [_in_double(view) / scale for view, scale in zip(views, scales, strict=True)]
     means = [_mean(view) for view in scaled]
     centred = [view - _beside(mean, view) for view, mean in zip(scaled, means, strict=True)]
@@ -30,8 +45,10 @@ def concatenated_core(views, scaling):
         leading_components(view, min(_PER_VIEW, n - 1, width))
         for view, width in zip(centred, widths, strict=True)
     ]
-    refuse_constant(np.array([part.trace for part in parts]))
-    spectra = [core_spectrum(part, n - 1, width) for part, width in zip(parts, widths, strict=True)]
+    refuse_constant_views(np.array([part.trace for part in parts]))
+    spectra = [
+        spiked_spectrum(part, n - 1, width) for part, width in zip(parts, widths, strict=True)
+    ]
     noise = np.array([spectrum.noise_variance for spectrum in spectra])
     signals = np.array([s.signals[0] if s.n_spikes else 0.0 for s in spectra])
     noise = np.maximum(noise, 1e-12 * np.array([p.trace for p in parts]) / (n * widths))
@@ -40,7 +57,7 @@ def concatenated_core(views, scaling):
     joined = [view * float(np.sqrt(w)) for view, w in zip(centred, weights, strict=True)]
     total = int(widths.sum())
     components = leading_components(side_by_side(joined), min(MOST_COMPONENTS, n - 1, total))
-    spectrum = core_spectrum(components, n - 1, total)
+    spectrum = spiked_spectrum(components, n - 1, total)
     ends = np.cumsum(widths)[:-1]
     rows = zip(np.split(components.right, ends), weights, scales, strict=True)
     loadings = [right * (np.sqrt(w) / scale) for right, w, scale in rows]
@@ -50,16 +67,22 @@ def concatenated_core(views, scaling):
     if white:
         first = spectrum.signals[:1] if spectrum.n_spikes else components.eigenvalues[:1]
         spectrum = single_spike(spectrum._replace(n_spikes=1, signals=first), limit.detected)
-    model = {"limit": limit, "signals": signals, "widths": widths, "noise": noise}
-    noise = noise * scales**2
-    core = Core(components, spectrum, loadings, means, weights, noise, model, white, [])
-    return core._replace(overlap=limit.sample_overlap if white else None)
+    return CombinedViews(
+        components,
+        spectrum,
+        loadings,
+        means,
+        weights,
+        noise * scales**2,
+        ConcatenatedModel(limit, signals, widths, noise),
+        white,
+        overlap=limit.sample_overlap if white else None,
+    )
 
 
-def _magnitude(view):
-    """Return a power of two near the largest entry of a view."""
-    largest = max(map_blocks(largest_entry, view)) if is_dask(view) else largest_entry(view)
-    return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
+def _largest(view):
+    """Return the largest modulus of a view."""
+    return max(map_blocks(largest_entry, view)) if is_dask(view) else largest_entry(view)
 
 
 def _scaling(scaling, parts, signals, noise, widths, n):
@@ -80,7 +103,7 @@ def _weak_signals(centred, widths, signals, noise, n):
             if not others:
                 continue
             limit = unequal_views(n, widths[others], strong[others], noise[others])
-            if limit.sample_overlap <= 0.05:
+            if limit.sample_overlap <= _SEEN_BY_OTHERS:
                 continue
             roots = np.sqrt(limit.weights)
             joined = [centred[j] * float(w) for j, w in zip(others, roots, strict=True)]
@@ -94,7 +117,7 @@ def _weak_signals(centred, widths, signals, noise, n):
 
 
 def _in_double(view):
-    """Return a view in float64, where it is."""
+    """Return a view in float64, on its device."""
     if is_dask(view):
         return view.astype(np.float64)
     return get_backend(view).asarray(view, like=view, dtype="float64")
@@ -113,7 +136,7 @@ def _column_sums(rows):
 
 
 def _beside(mean, view):
-    """Return means where a view is."""
+    """Return means on the device of a view."""
     if is_dask(view):
         return mean
     return get_backend(view).asarray(mean, like=view, dtype="float64")

@@ -12,10 +12,19 @@ from ._view_products import LeadingComponents
 _SWEEPS = 5000
 _TOLERANCE = 1e-12
 _SETTLED = 1e-3
+"""Change of a correlation in the last of all sweeps that still counts as convergence."""
+
 _HEYWOOD = 1e-6
-_MARGIN = 2.0
+"""Least noise of a view over its variance, where the fit gives none: a Heywood case."""
+
+_EDGE_WIDTHS = 2.0
+"""Distance of the largest eigenvalue of noise from the edge that counts as a spike, in widths of
+the Tracy-Widom law: one draw of noise in fifty exceeds it (test_false_alarms_are_rare)."""
+
 _ROUNDS = 20
-_WHITE = 4.5
+_WHITE_SIGMAS = 4.5
+"""Standard deviations by which the second moment of the rest of the spectrum may be off white
+noise; one matrix of white noise in a hundred thousand is further off."""
 
 
 class ViewFactor(NamedTuple):
@@ -48,7 +57,7 @@ class ViewFactor(NamedTuple):
     converged: bool
 
 
-class CoreSpectrum(NamedTuple):
+class SpikedSpectrum(NamedTuple):
     """Spikes in the spectrum of a matrix, and the noise beside them.
 
     Attributes
@@ -122,13 +131,13 @@ def _known_noise(covariance: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return np.asarray(root * vectors[:, -1] * np.sqrt(max(values[-1] - 1, 1e-12)))
 
 
-def core_spectrum(
+def spiked_spectrum(
     components: LeadingComponents, n_samples: float, n_features: float
-) -> CoreSpectrum:
+) -> SpikedSpectrum:
     r"""Separate the spikes in the spectrum of a centred matrix from white noise."""
     values, n, p = components.eigenvalues, float(n_samples), float(n_features)
     roots = np.sqrt(n) + np.sqrt(p)
-    edge = roots**2 + _MARGIN * roots * (n**-0.5 + p**-0.5) ** (1 / 3)
+    edge = roots**2 + _EDGE_WIDTHS * roots * (n**-0.5 + p**-0.5) ** (1 / 3)
     variance, signals, count = components.trace / (n * p), np.zeros(0), -1
     for _ in range(_ROUNDS):
         before = variance, count
@@ -138,7 +147,7 @@ def core_spectrum(
         if count == before[1] and abs(variance - before[0]) <= _TOLERANCE * before[0]:
             break
     departure = _departure(components, count, n, p)
-    return CoreSpectrum(variance, signals, count, departure, departure <= _WHITE)
+    return SpikedSpectrum(variance, signals, count, departure, departure <= _WHITE_SIGMAS)
 
 
 def _departure(components: LeadingComponents, count: int, n: float, p: float) -> float:

@@ -1,9 +1,8 @@
-"""Multi-view clustering that tells its own accuracy without labels."""
+"""Multi-view clustering that predicts its own accuracy without labels."""
 
 from __future__ import annotations
 
 import numbers
-import warnings
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -17,23 +16,45 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from ..exceptions import TheoryWarning
-from ..linalg import get_backend, is_torch, to_numpy
+from ..linalg import is_torch, to_numpy
 from ..utils._dask import is_dask, to_local
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
+from ..utils._forecast import first_reaching, unbanded
+from ..utils._random import random_seed
+from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
-from ._nested_fit import Problem, fit_views
-from ._new_samples import as_input, by_blocks, complete_scores, dtype_of, listed_views
+from ..utils._warnings import warn, warn_first
+from ._accuracy import (
+    METHODS,
+    balanced_accuracy,
+    concatenated_limits,
+    method_accuracies,
+    nested_limits,
+)
+from ._clusters import accuracy_interval, many_clusters, pass_messages, two_clusters
+from ._combination import IMPROPER, combine_stack
+from ._concatenated import concatenate_views
+from ._embedding import complete_scores, embed
+from ._forecast import accuracy_if
+from ._new_samples import as_input, by_blocks, dtype_of, listed_views
 from ._views_input import (
+    ViewList,
+    check_names_of_views,
     is_dask_views,
     is_view_list,
     n_dimensions,
+    names_of_views,
     stacked,
     view_list,
     view_stack,
 )
-from ._what_if import accuracy_if
+
+_BY_BLOCKS = ("two_step", "nested_ml")
+"""Methods that read Dask arrays block by block."""
+
+_AS_GOOD = 1e-3
+"""Accuracy by which another method must exceed the two steps for "auto" to pay for it."""
 
 
 class NestedTensorClustering(
@@ -43,9 +64,9 @@ class NestedTensorClustering(
 
     Views of the same samples carry the same clusters with different, unknown strengths and noise.
     The estimator learns from the covariance of the views how far each is to be trusted, combines
-    them into one matrix, and clusters along its leading components. Random matrix theory tells
-    whether there is anything to be found and how many samples are in the right cluster, and where
-    the data break its assumptions, a test on held-out samples tells it instead.
+    them into one matrix, and clusters along its leading components. Random matrix theory predicts
+    whether there is anything to be found and how many samples are in the right cluster; where the
+    data break its assumptions, held-out samples decide instead.
 
     Parameters
     ----------
@@ -56,12 +77,12 @@ class NestedTensorClustering(
         "nested_ml": by maximum likelihood, which is iterated only where theory says that this is
         worth more than 0.1 % of the samples. "tensor": by the best rank-one approximation.
         "unfolding": not at all, the views are concatenated. "auto": as theory says is best here.
-    view_noise : {"auto", "diagonal", "full", "known"}, default="auto"
+    noise_structure : {"auto", "diagonal", "full", "known"}, default="auto"
         Noise of the views: "diagonal" is independent between views, of unequal unknown variances,
-        which takes three views; "full" may be correlated between views; "known" has the standard
-        deviations `noise_scale`. "auto" is "full" for two views and "diagonal" for more.
-    noise_scale : array-like of shape (n_views,), default=None
-        Standard deviations of the noise of the views, for `view_noise="known"`.
+        which takes three views; "full" may be correlated between views; "known" has the variances
+        `noise_variance`. "auto" is "full" for two views and "diagonal" for more.
+    noise_variance : array-like of shape (n_views,), default=None
+        Variance of an entry of the noise of each view, for `noise_structure="known"`.
     scaling : {"mfa", "optimal", "unit"}, default="mfa"
         Weights of views of unequal widths: "mfa" divides each by its largest singular value,
         "unit" gives them equal variances, "optimal" is best under the model of white noise.
@@ -93,14 +114,19 @@ class NestedTensorClustering(
     theoretical_accuracy_ : float
         Share of the samples in the right cluster, for the training samples and for new ones. Under
         the model where its tests do not reject it, else calibrated on held-out samples; nan where
-        it cannot be told, chance where nothing is found.
+        these disagree, chance where nothing is found.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
         95 % interval of it.
+    observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
+        The same: there are no labels that could be wrong.
+    regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
+        "undetected" where no component stands out of the noise, "misfit" where the model fails its
+        tests and the accuracy is that of held-out samples, else "detected"; see :term:`regime`.
     model_accuracy_ : float
-        What the model of white noise within clusters says, optimistic where that is not so.
+        What the model of white noise within clusters predicts, optimistic where that is not so.
     model_fit_ : bool
         Whether white noise within the clusters and the law of the scores survive their tests.
-    accuracy_table_ : dict of str to float
+    method_scores_ : dict of str to float
         Accuracy under the model of every method, and of the bounds "oracle" (known strengths of
         the views) and "bayes"; of every weighting for views of unequal widths.
     bayes_accuracy_ : float
@@ -112,7 +138,7 @@ class NestedTensorClustering(
         Accuracy of each view by itself, along the direction found from all; nan where unknown.
     view_weights_ : ndarray of shape (n_views,)
         Weights of the views, absolute values summing to 1; negative for views that are reversed.
-    view_noise_ : ndarray of shape (n_views,)
+    noise_variance_ : ndarray of shape (n_views,)
         Variance of an entry of the noise of each view, in squared units of X; of all of an entry
         for correlated noise, nan for a single view.
     overlaps_ : ndarray of shape (3,)
@@ -123,8 +149,6 @@ class NestedTensorClustering(
         `skrmt.theory.nested_tensor`; nan where the noise of the views is not known by itself.
     n_spikes_ : int
         Components that stand out of the noise, at most 50.
-    detected_ : bool
-        Whether there is any.
     class_prior_ : ndarray of shape (n_clusters,)
         Shares of the clusters; equal for two whose sizes do not differ for sure.
     threshold_ : float
@@ -137,6 +161,9 @@ class NestedTensorClustering(
         Whether they settled.
     n_features_in_ : int
         Number of features of a view, or of all views of unequal widths together.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, where X is a frame, or a list of frames that have the same names or unequal
+        widths.
 
     See Also
     --------
@@ -160,7 +187,7 @@ class NestedTensorClustering(
     The model: sample i of class :math:`y_i=\pm1` is :math:`h_k(y_i\mu+\sigma_zz_i)+\sigma_kw_{ik}`
     in view k. On real data the noise z within clusters is not white, and the first component need
     not be the one that separates them: where the spectrum says so, two clusters are separated
-    along the direction of two modes among the eight leading components. An accuracy is told if
+    along the direction of two modes among the eight leading components. An accuracy is given if
     fits to halves of the samples agree on it, and it agrees with the first component.
 
     References
@@ -180,15 +207,15 @@ class NestedTensorClustering(
     >>> model = NestedTensorClustering(random_state=0).fit(data.X)
     >>> round(model.theoretical_accuracy_, 2), round(model.score(data.X, data.y), 2)
     (0.91, 0.92)
-    >>> round(model.what_if(n_samples=4000), 2)
+    >>> round(float(model.forecast(n_samples=4000).score), 2)
     0.94
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "n_clusters": [Interval(numbers.Integral, 1, None, closed="left")],
         "method": [StrOptions({"nested_ml", "two_step", "tensor", "unfolding", "auto"})],
-        "view_noise": [StrOptions({"auto", "diagonal", "full", "known"})],
-        "noise_scale": ["array-like", None],
+        "noise_structure": [StrOptions({"auto", "diagonal", "full", "known"})],
+        "noise_variance": ["array-like", None],
         "scaling": [StrOptions({"optimal", "mfa", "unit"})],
         "refine": [StrOptions({"amp"}), None],
         "threshold": [StrOptions({"mixture", "zero"})],
@@ -205,8 +232,8 @@ class NestedTensorClustering(
         n_clusters=2,
         *,
         method="nested_ml",
-        view_noise="auto",
-        noise_scale=None,
+        noise_structure="auto",
+        noise_variance=None,
         scaling="mfa",
         refine=None,
         threshold="mixture",
@@ -219,8 +246,8 @@ class NestedTensorClustering(
     ):
         self.n_clusters = n_clusters
         self.method = method
-        self.view_noise = view_noise
-        self.noise_scale = noise_scale
+        self.noise_structure = noise_structure
+        self.noise_variance = noise_variance
         self.scaling = scaling
         self.refine = refine
         self.threshold = threshold
@@ -239,9 +266,9 @@ class NestedTensorClustering(
         Parameters
         ----------
         X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
-            The views; a matrix is one view. A list holds one matrix a view, of equal or unequal
-            widths. A view that a sample lacks is NaN throughout. Dask arrays are chunked by
-            samples; see Notes.
+            The views; a matrix is one view. A list holds one matrix or frame per view, of equal or
+            unequal widths. A view that a sample lacks is NaN throughout. Dask arrays are chunked
+            by samples; see Notes.
         y : None
             Not used.
         mask : array-like of bool of shape (n_samples, n_views), default=None
@@ -257,20 +284,51 @@ class NestedTensorClustering(
         ValueError
             If the views or the mask cannot be used, or not with these parameters.
         """
-        problem = self._problem(X, mask)
-        attributes, messages, converged = fit_views(self, problem)
-        dtype = self._dtype(X, problem)
-        attributes["embedding_"] = attributes["embedding_"].astype(dtype)
-        vars(self).update(attributes)
-        if messages:
-            warnings.warn(" ".join(messages), TheoryWarning, stacklevel=2)
-        if not converged and self.detected_:
-            warnings.warn(
-                f"The weights of the views still moved after {self.n_iter_} iterations: raise "
-                "max_iter or tol, or use method='two_step'.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        views = self._check_views(X, mask)
+        seed = random_seed(self.random_state)
+        search = {"tol": self.tol, "max_iter": self.max_iter, "seed": seed}
+        combined, self.method_ = self._combine(views, search)
+        embedding, loadings, sure = embed(combined, views, self.n_clusters)
+        model_accuracy = balanced_accuracy(combined, views)
+        if self.n_clusters == 2:
+            clusters = two_clusters(combined, embedding, model_accuracy, self.threshold, seed)
+        else:
+            clusters = many_clusters(combined, embedding, self.n_clusters, **search)
+        labels = clusters.labels(embedding if sure is None else embedding * sure[:, None])
+        detected = combined.spectrum.n_spikes > 0
+        self._message_loadings = None
+        if self.refine == "amp" and detected:
+            clusters, labels, self._message_loadings = pass_messages(views, combined, clusters)
+        if isinstance(views, ViewList):
+            limits = concatenated_limits(combined, views.shape[0])
+        else:
+            limits = nested_limits(combined, views, clusters, labels, loadings)
+
+        self._combined, self._clusters = combined.for_new_samples(), clusters
+        self._loadings = loadings
+        self._shape, self._scale = views.shape, views.scale
+        self.labels_, self.embedding_ = labels, embedding.astype(dtype_of(views))
+        self.theoretical_accuracy_ = self.observed_accuracy_ = float(clusters.accuracy)
+        self.theoretical_accuracy_interval_ = accuracy_interval(
+            combined, clusters, self.n_bootstrap, self.n_jobs, seed
+        )
+        self.observed_accuracy_interval_ = self.theoretical_accuracy_interval_.copy()
+        self.regime_ = regime(undetected=not detected, misfit=not clusters.model_fit)
+        self.model_accuracy_ = float(clusters.model_accuracy)
+        self.model_fit_ = bool(clusters.model_fit)
+        self.method_scores_ = method_accuracies(combined, views.shape)
+        self.bayes_accuracy_ = float(self.method_scores_.get("bayes", np.nan))
+        self.saturation_accuracy_ = limits.saturation
+        self.view_accuracies_ = limits.view_accuracies
+        self.view_weights_ = combined.weights / np.abs(combined.weights).sum()
+        self.noise_variance_ = combined.noise * views.scale**2
+        self.overlaps_ = limits.overlaps
+        self.beta_t_, self.beta_m_ = limits.beta_t, limits.beta_m
+        self.n_spikes_ = int(combined.spectrum.n_spikes)
+        self.class_prior_, self.threshold_ = clusters.priors, float(clusters.threshold)
+        self.n_iter_ = max(1, combined.n_iter, clusters.n_iter)
+        self.converged_ = bool(combined.converged)
+        self._warn(combined.improper)
         return self
 
     def predict(self, X):
@@ -348,9 +406,10 @@ class NestedTensorClustering(
             Scores in units of the noise of a new sample. Those of training samples in
             `embedding_` are smaller where features are many: they have fitted noise.
         """
+        check_is_fitted(self)
         if is_dask_views(X):
-            return by_blocks(self, "transform", X, self._fitted("_loadings")[0].shape[1])
-        scores, _, like = self._scores(X, self._fitted("_loadings"))
+            return by_blocks(self, "transform", X, self._loadings[0].shape[1])
+        scores, _, like = self._scores(X, self._loadings)
         return as_input(scores.astype(dtype_of(like)), like)
 
     def score(self, X, y):
@@ -372,68 +431,112 @@ class NestedTensorClustering(
         classes = np.unique(np.asarray(to_local(to_numpy(y))), return_inverse=True)[1].ravel()
         if len(classes) != len(labels):
             raise ValueError(
-                f"y has {len(classes)} entries for {len(labels)} samples: pass one class a sample."
+                f"y has {len(classes)} entries for {len(labels)} samples: give one per sample."
             )
         table = np.zeros((max(labels.max(), 0) + 1, classes.max() + 1))
         np.add.at(table, (labels, classes), 1)
         rows, columns = linear_sum_assignment(-table)
         return float(table[rows, columns].sum() / len(labels))
 
-    def what_if(self, n_samples=None, n_views=None, drop_view=None):
+    def forecast(self, *, n_samples=None, n_views=None, drop_view=None):
         """Predict the accuracy of two clusters on other data of the same kind, in closed form.
 
         Parameters
         ----------
-        n_samples : int, default=None
+        n_samples : float or array-like of float, default=None
             Number of samples; that of the training data if None.
-        n_views : int, default=None
-            Number of views that are on average like those there are.
+        n_views : float or array-like of float, default=None
+            Number of views that are on average like those that are kept; as many as these if None.
         drop_view : int or sequence of int, default=None
-            Views to leave out.
+            Views to leave out: one set of views for all predictions.
 
         Returns
         -------
-        float
-            Accuracy under the model, to be compared with `model_accuracy_`.
+        skrmt.utils.Forecast
+            Accuracy under the model, to be compared with `model_accuracy_`, of the shape to which
+            `n_samples` and `n_views` broadcast. There is no band.
 
         Raises
         ------
         ValueError
-            If a number is not positive, a view does not exist, or none is left.
+            If a number is not 1 or more, a view does not exist, or none is left.
         """
-        return accuracy_if(self._fitted("_core"), self._shape, n_samples, n_views, drop_view)
+        check_is_fitted(self)
+        score = accuracy_if(self._combined, self._shape, n_samples, n_views, drop_view)
+        given = {"n_samples": n_samples, "n_views": n_views, "drop_view": drop_view}
+        return unbanded(score, **{name: v for name, v in given.items() if v is not None})
+
+    def required(self, score, *, of="n_samples", n_samples=None, n_views=None, drop_view=None):
+        """Compute how many samples or views the accuracy of two clusters takes.
+
+        Parameters
+        ----------
+        score : float
+            Accuracy to be reached, under the model.
+        of : {"n_samples", "n_views"}, default="n_samples"
+            What is counted; its own argument below is not used.
+        n_samples, n_views, drop_view : default=None
+            The other conditions, as in `forecast`.
+
+        Returns
+        -------
+        float
+            The smallest number, inf if none suffices; nan, with a TheoryWarning, where no component
+            stands out of the noise.
+
+        Raises
+        ------
+        ValueError
+            If `of` is unknown, or a condition is not one that `forecast` takes.
+        """
+        check_is_fitted(self)
+        if of not in ("n_samples", "n_views"):
+            raise ValueError(f"of={of!r} must be 'n_samples' or 'n_views'.")
+        given = {"n_samples": n_samples, "n_views": n_views, "drop_view": drop_view}
+        self.forecast(**given)
+        if self.regime_ == "undetected":
+            warn("No component stands out of the noise: what would be required is unknown.")
+            return float("nan")
+        low = 2.0 if of == "n_samples" else 1.0
+        return first_reaching(lambda x: self.forecast(**given | {of: x}).score, score, low)
 
     @property
     def _n_features_out(self):
         """Number of columns that `transform` returns."""
         return self._loadings[0].shape[1]
 
-    def _fitted(self, name):
-        """Return a private attribute of a fitted estimator."""
-        check_is_fitted(self)
-        return getattr(self, name)
-
-    def _problem(self, X, mask):
+    def _check_views(self, X, mask):
         """Check the input of `fit`."""
-        vars(self).pop("feature_names_in_", None)
+        self.__dict__.pop("feature_names_in_", None)
+        self._view_names, self._is_list = None, False
         if is_view_list(X):
             views = view_list(X, self.device)
-            if len({int(view.shape[1]) for view in views}) > 1:
-                return self._list_problem(views, mask)
-            X = _stacked(views)
+            self._is_list = len({int(view.shape[1]) for view in views}) > 1
+            self._record_names(names_of_views(X))
+            if self._is_list:
+                return self._check_list(views, mask)
+            X = stacked(views)
         if n_dimensions(X) == 2 and not is_torch(X) and not is_dask(X):
             X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
-        stack = view_stack(X, mask, self.device)
-        n, p, m = stack.shape
-        self.n_features_in_ = p
-        self._is_list, self._shape, self._scale = False, (n, p, m), stack.scale
-        self._check_sizes(n, p)
-        noise, scale = self._view_noise(m)
-        return Problem(
-            stack, None, noise, None if scale is None else scale / stack.scale, (n, p, m)
-        )
+        views = view_stack(X, mask, self.device)
+        n, self.n_features_in_, m = views.shape
+        self._check_sizes(n, self.n_features_in_)
+        structure, variance = self._check_noise(m)
+        if variance is not None:
+            variance = variance / views.scale**2
+        return views._replace(noise_structure=structure, noise_variance=variance)
 
-    def _list_problem(self, views, mask):
+    def _record_names(self, names):
+        """Record the feature names of a list of frames."""
+        self._view_names = names
+        if any(one is None for one in names):
+            return
+        if self._is_list:
+            self.feature_names_in_ = np.concatenate(names)
+        elif all(np.array_equal(one, names[0]) for one in names):
+            self.feature_names_in_ = names[0]
+
+    def _check_list(self, views, mask):
         """Check what views of unequal widths do not allow."""
         if mask is not None or self.refine is not None:
             name, value = ("mask", "a mask") if mask is not None else ("refine", repr(self.refine))
@@ -441,11 +544,10 @@ class NestedTensorClustering(
                 f"{name} is {value}, which views of unequal widths do not allow: got widths "
                 f"{[int(view.shape[1]) for view in views]}. Leave it at None."
             )
-        n, width = int(views[0].shape[0]), sum(int(view.shape[1]) for view in views)
-        self.n_features_in_ = width
-        self._is_list, self._shape, self._scale = True, (n, width, len(views)), 1.0
-        self._check_sizes(n, width)
-        return Problem(None, views, "diagonal", None, (n, width, len(views)))
+        views = ViewList(views)
+        n, self.n_features_in_, _ = views.shape
+        self._check_sizes(n, self.n_features_in_)
+        return views
 
     def _check_sizes(self, n, p):
         """Refuse more clusters than samples or components."""
@@ -464,67 +566,100 @@ class NestedTensorClustering(
                 "Use refine=None."
             )
 
-    def _view_noise(self, n_views):
-        """Return what is known of the noise of the views."""
-        if self.view_noise == "known":
-            return "known", _checked_scale(self.noise_scale, n_views)
-        if self.view_noise == "diagonal" and n_views < 3:
+    def _check_noise(self, n_views):
+        """Return the form of the noise of the views, and its variances where they are known."""
+        if self.noise_structure == "known":
+            return "known", _checked_variance(self.noise_variance, n_views)
+        if self.noise_structure == "diagonal" and n_views < 3:
             raise ValueError(
-                f"view_noise='diagonal' needs 3 views to tell their noise apart, got {n_views}. "
-                "Use view_noise='full', or 'known' with noise_scale."
+                f"noise_structure='diagonal' needs 3 views to separate their noise, got {n_views}. "
+                "Use noise_structure='full', or 'known' with noise_variance."
             )
         if n_views == 1:
             return "none", None
-        full = self.view_noise == "full" or (self.view_noise == "auto" and n_views == 2)
+        full = self.noise_structure == "full" or (self.noise_structure == "auto" and n_views == 2)
         return ("full" if full else "diagonal"), None
 
-    def _dtype(self, X, problem):
-        """Return the precision of the input."""
-        first = problem.views[0] if problem.views is not None else problem.stack.X
-        return dtype_of(first)
+    def _combine(self, views, search):
+        """Combine the views; return the combination and the method that made it."""
+        if isinstance(views, ViewList):
+            return concatenate_views(views.X, self.scaling), "concatenated"
+        method = "two_step" if self.method == "auto" else self.method
+        combined = combine_stack(views, method, search)
+        if self.method == "auto" and views.mask is None and views.noise_structure != "full":
+            scores = method_accuracies(combined, views.shape)
+            best = max(_BY_BLOCKS if is_dask(views.X) else METHODS, key=scores.__getitem__)
+            if scores[best] > scores["two_step"] + _AS_GOOD:
+                return combine_stack(views, best, search), best
+        return combined, method
+
+    def _warn(self, improper):
+        """Warn of what the user should know."""
+        messages = []
+        if self.regime_ == "undetected":
+            messages.append(
+                "No component stands out of the noise: the clusters are no better than chance. "
+                "More samples or views may bring them out; see n_spikes_."
+            )
+        elif not np.isfinite(self.theoretical_accuracy_):
+            messages.append(
+                "The accuracy is unknown: the noise within clusters is not like that of the model, "
+                "and there are more than two, or they change with the samples or directions used. "
+                "See model_accuracy_ for what the model would predict."
+            )
+        if improper:
+            messages.append(IMPROPER)
+        warn_first(messages)
+        if not self.converged_ and self.regime_ != "undetected":
+            warn(
+                "The weights of the views still moved after the last iteration: raise max_iter or "
+                "tol, or use method='two_step'.",
+                ConvergenceWarning,
+            )
 
     def _decide(self, X):
         """Return the decision of checked samples, and what they are like."""
-        head = self._fitted("_head")
-        if self._amp_loadings is not None:
-            scores, _, like = self._scores(X, self._amp_loadings)
+        check_is_fitted(self)
+        if self._message_loadings is not None:
+            scores, _, like = self._scores(X, self._message_loadings)
             return scores[:, 0], like
-        scores, precision, like = self._scores(X, self._loadings)
-        return head.decision(scores * precision[:, None]), like
+        scores, sure, like = self._scores(X, self._loadings)
+        return self._clusters.decision(scores * sure[:, None]), like
 
     def _scores(self, X, loadings):
-        """Return scores of samples, how far their noise is below the usual, and a view."""
-        check_is_fitted(self)
+        """Return scores of samples, how sure each is, and what the result should be like."""
+        if is_view_list(X) and self._view_names is not None:
+            check_names_of_views(self, X, self._view_names)
         if self._is_list:
             return self._list_scores(X, loadings)
         if is_view_list(X):
-            X = _stacked(view_list(X, self.device))
+            X = stacked(view_list(X, self.device))
         if n_dimensions(X) == 2 and not is_torch(X):
             X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
         stack = view_stack(X, None, self.device, self._shape[1:])
-        core = self._core
-        flat = np.concatenate(loadings, axis=0)
-        n = stack.shape[0]
-        means = np.stack(core.means, axis=1) * (self._scale / stack.scale)
+        combined, n = self._combined, stack.shape[0]
+        means = np.stack(combined.means, axis=1) * (self._scale / stack.scale)
         views = np.asarray(to_numpy(stack.X), dtype=np.float64) - means
         views *= stack.scale / self._scale
-        precision = np.ones(n)
         if stack.mask is not None:
             views *= stack.mask[:, None, :]
-        scores = views.transpose(0, 2, 1).reshape(n, -1) @ flat
-        present = stack.mask
-        if "strengths" in core.model and present is None:
-            present = np.ones((n, self._shape[2]), dtype=bool)
-        if present is not None:
-            scores, precision = complete_scores(core, scores, present, self.method_)
-        return scores, precision, X
+        scores = views.transpose(0, 2, 1).reshape(n, -1) @ np.concatenate(loadings, axis=0)
+        if stack.mask is None and combined.model.strengths is None:
+            return scores, np.ones(n), X
+        if self.method_ == "unfolding" or not np.isfinite(combined.noise).all():
+            raise ValueError(
+                "X has samples without some view, which this fit cannot weigh. Fit three views or "
+                "more with method='two_step'."
+            )
+        present = np.ones((n, self._shape[2]), dtype=bool) if stack.mask is None else stack.mask
+        return *complete_scores(combined, scores, present), X
 
     def _list_scores(self, X, loadings):
         """Return scores of samples of views of unequal widths."""
         views = listed_views(self, X)
         parts = [
             (np.asarray(to_numpy(view), dtype=np.float64) - mean) @ loading
-            for view, mean, loading in zip(views, self._core.means, loadings, strict=True)
+            for view, mean, loading in zip(views, self._combined.means, loadings, strict=True)
         ]
         return np.sum(parts, axis=0), np.ones(len(parts[0])), views[0]
 
@@ -535,24 +670,17 @@ class NestedTensorClustering(
         return tags
 
 
-def _stacked(views):
-    """Return views of equal width as one array."""
-    if is_dask(views[0]):
-        return stacked(views)
-    return get_backend(*views).stack(views, -1)
-
-
-def _checked_scale(noise_scale, n_views):
-    """Return the standard deviations of the noise, or say what is wrong."""
-    if noise_scale is None:
+def _checked_variance(noise_variance, n_views):
+    """Return the variances of the noise, or say what is wrong."""
+    if noise_variance is None:
         raise ValueError(
-            "view_noise='known' needs noise_scale, the standard deviations of the noise of the "
+            "noise_structure='known' needs noise_variance, the variances of the noise of the "
             f"{n_views} views, got None."
         )
-    scale = np.asarray(to_numpy(noise_scale), dtype=np.float64)
-    if scale.shape != (n_views,) or not (np.isfinite(scale) & (scale > 0)).all():
+    variance = np.asarray(to_numpy(noise_variance), dtype=np.float64)
+    if variance.shape != (n_views,) or not (np.isfinite(variance) & (variance > 0)).all():
         raise ValueError(
-            f"noise_scale must hold {n_views} positive standard deviations, one a view, got "
-            f"{noise_scale!r}."
+            f"noise_variance must hold {n_views} positive variances, one per view, got "
+            f"{noise_variance!r}."
         )
-    return scale
+    return variance

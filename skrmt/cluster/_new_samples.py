@@ -1,4 +1,4 @@
-"""New samples: views that are missing, and what is told of Dask arrays block by block."""
+"""New samples: views as in `fit`, and predictions for Dask arrays block by block."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def _on_block(block, estimator, method):
     n = len(block)
     block = block if n else np.zeros((1, *block.shape[1:]), dtype=block.dtype)
     if estimator._is_list:
-        ends = np.cumsum([len(mean) for mean in estimator._core.means])[:-1]
+        ends = np.cumsum([len(mean) for mean in estimator._combined.means])[:-1]
         block = np.split(block, ends, axis=1)
     return getattr(estimator, method)(block)[:n]
 
 
 def listed_views(estimator, X, *, ensure_finite=True):
     """Check views of unequal widths against those seen in `fit`."""
-    widths = [len(mean) for mean in estimator._core.means]
+    widths = [len(mean) for mean in estimator._combined.means]
     if not is_view_list(X):
         raise ValueError(
             f"X must be a list of {len(widths)} views of widths {widths}, as in fit: got "
@@ -70,23 +70,6 @@ def listed_views(estimator, X, *, ensure_finite=True):
             f"they were {widths}: pass the same views in the same order."
         )
     return views
-
-
-def complete_scores(core, scores, present, method):
-    """Scale scores of incomplete samples by their views."""
-    if method == "unfolding" or not np.isfinite(core.noise).all():
-        raise ValueError(
-            "X has samples without some view, which this fit cannot weigh. Fit three views or more "
-            "with method='two_step'."
-        )
-    strengths = core.model.get("strengths")
-    if strengths is None:
-        strengths = core.weights * core.noise * core.model["precision"]
-    share = present @ (core.weights * strengths)
-    noise = core.model["within"] + present @ (core.weights**2 * core.noise) / share**2
-    v = core.spectrum.noise_variance
-    ratio = np.sqrt(v / noise)
-    return scores / share[:, None] * ratio[:, None], ratio
 
 
 def dtype_of(array):

@@ -18,6 +18,7 @@ from ..utils._memory import explains_memory
 from ..utils._optional import import_optional
 
 _CHUNK = 2**18
+"""Numbers of a block of samples that is centred at a time, 2 MB: it stays in the cache."""
 
 
 class LeadingComponents(NamedTuple):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..linalg import as_device, get_backend, is_torch
 from ..utils._checks import check_array_like_on_device
 from ..utils._dask import check_dask, is_dask, map_blocks, row_slices, to_local
+from ..utils._feature_names import check_feature_names, feature_names
 from ..utils._optional import import_optional
+from ..utils._scaling import moderate_unit
 
 _SAFE = 1e50
+"""Magnitude of X up to which its cubic products and their sums of squares stay finite."""
 
 
 class ViewStack(NamedTuple):
@@ -25,30 +28,61 @@ class ViewStack(NamedTuple):
         Which samples have which view; None for all.
     scale : float
         1, or a power of two where the magnitude of X is extreme.
+    noise_structure : {"none", "diagonal", "full", "known"}
+        Form of the noise of the views; "none" for a single view.
+    noise_variance : ndarray of shape (m,) or None
+        Variances of the noise over `scale` squared, where they are known.
     """
 
-    X: np.ndarray
+    X: Any
     mask: np.ndarray | None
     scale: float
+    noise_structure: str = "diagonal"
+    noise_variance: np.ndarray | None = None
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """The three sizes, as integers."""
         return tuple(int(size) for size in self.X.shape)
 
+    @property
+    def dtype(self) -> Any:
+        """Type of the entries."""
+        return self.X.dtype
+
+
+class ViewList(NamedTuple):
+    """Views of unequal widths, none of them missing."""
+
+    X: list[Any]
+    mask: None = None
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Samples, features of all views together, and views."""
+        return int(self.X[0].shape[0]), sum(int(v.shape[1]) for v in self.X), len(self.X)
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the entries of the first view."""
+        return self.X[0].dtype
+
 
 def is_view_list(X):
-    """Tell whether X is a list of matrices."""
+    """Return whether X is a list of matrices."""
     return isinstance(X, (list, tuple)) and any(len(getattr(v, "shape", ())) == 2 for v in X)
 
 
 def is_dask_views(X):
-    """Tell whether X is a Dask array, or a list of them."""
+    """Return whether X is a Dask array, or a list of them."""
     return is_dask(X) or (isinstance(X, (list, tuple)) and len(X) > 0 and is_dask(X[0]))
 
 
 def stacked(views):
-    """Return Dask arrays of equal shape as one."""
+    """Return views of equal width as one array."""
+    if not is_dask(views[0]):
+        return get_backend(*views).stack(views, -1)
     da = import_optional("dask.array", "dask")
     return da.stack(views, axis=-1).rechunk({1: -1, 2: -1})
 
@@ -122,6 +156,18 @@ def _refuse_device(device):
         )
 
 
+def names_of_views(X):
+    """Return the feature names of each view of a list, None for those without."""
+    return [None if is_dask(view) else feature_names(view) for view in X]
+
+
+def check_names_of_views(estimator, X, seen):
+    """Raise or warn as scikit-learn does unless each view has the features seen in fit."""
+    for view, names in zip(X, seen, strict=False):
+        if not is_dask(view):
+            check_feature_names(estimator, view, names)
+
+
 def view_stack(X, mask, device=None, shape=None):
     """Check views of equal width."""
     ndim = n_dimensions(X)
@@ -143,11 +189,8 @@ def view_stack(X, mask, device=None, shape=None):
     else:
         X, present = _missing(as_device(X, device), mask)
         largest = largest_entry(X)
-    scale = 1.0
-    if largest > 0 and not 1 / _SAFE < largest < _SAFE:
-        scale = float(2.0 ** np.floor(np.log2(largest)))
-        X = X / scale
-    return ViewStack(X, present, scale)
+    scale = moderate_unit(largest, _SAFE)
+    return ViewStack(X if scale == 1.0 else X / scale, present, scale)
 
 
 def check_views_of_fit(X, shape):
@@ -183,7 +226,7 @@ def _missing_blocks(X, mask):
 
 
 class _Outline(NamedTuple):
-    """What is to be known of a block of samples: modulus, views that are there, a bad entry."""
+    """Largest modulus of a block of samples, its views that are there, and a bad entry."""
 
     largest: float
     present: np.ndarray
@@ -251,7 +294,7 @@ def _checked_mask(mask, shape):
     present = np.asarray(mask.cpu() if is_torch(mask) else mask)
     if present.shape != shape or present.dtype.kind not in "bui":
         raise ValueError(
-            f"mask must be an array of bool of shape {shape}, one row a sample and one column a "
-            f"view, got dtype {present.dtype} and shape {present.shape}."
+            f"mask must be an array of bool of shape {shape}, a row per sample, a column per view, "
+            f"got dtype {present.dtype} and shape {present.shape}."
         )
     return present.astype(bool)

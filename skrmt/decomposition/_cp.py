@@ -19,11 +19,18 @@ from ..linalg._spectral_start import compress, mode_orders, search_core
 from ..utils._memory import explains_memory
 
 _INNER = 2
+"""Updates of the short modes for one of the first, which takes two passes over the tensor."""
+
 _CORE_TOLERANCE = 1e-2
 _CORE_SWEEPS = 30
+"""A fit of a compressed tensor is a start, which needs no digits."""
+
 _RIDGE = 1e-12
 _MEMORY = 8
-_SLACK = 1e-12
+"""Steps from which the next point is extrapolated: more cost more and help no further."""
+
+_ROUNDING = 1e-12
+"""Relative loss of explained squares that is put down to rounding."""
 
 
 class CPFit(NamedTuple):
@@ -63,7 +70,7 @@ def cp_als(
     while not converged and n_iter < max_iter:
         sweep = _sweep(tensor, point)
         n_iter += 1
-        if mixing.points and sweep.explained < best.explained * (1 - _SLACK):
+        if mixing.points and sweep.explained < best.explained * (1 - _ROUNDING):
             mixing, point = _Mixing(), best.factors
             continue
         best = sweep
@@ -134,7 +141,7 @@ def strong_components(
     *,
     enough: float,
     max_rank: int,
-    n_restarts: int = 20,
+    n_init: int = 20,
     seed: int = 0,
 ) -> Components:
     """Find the components of a compressed tensor that stand out."""
@@ -143,7 +150,7 @@ def strong_components(
     core = compressed.core
     found = no_components(core.shape)
     while found.rank < max_rank:
-        best = search_core(core, found, n_restarts, rng, enough)
+        best = search_core(core, found, n_init, rng, enough)
         if not best.values[0] >= enough:
             break
         found = join(found, best.values[:1], [factor[:, :1] for factor in best.factors])
@@ -153,14 +160,14 @@ def strong_components(
 
 @explains_memory("a smaller tensor")
 def restarted_components(
-    tensor: DenseTensor, rank: int, *, n_restarts: int = 20, seed: int = 0
+    tensor: DenseTensor, rank: int, *, n_init: int = 20, seed: int = 0
 ) -> Components:
     """Fit a compressed tensor jointly from random starts."""
     rng = np.random.default_rng(seed)
     orders = mode_orders(tensor.shape)
     compressed = compress(tensor, no_components(tensor.shape), orders[0], rank)
     core, fits = compressed.core, []
-    for _ in range(n_restarts):
+    for _ in range(n_init):
         factors = [rng.standard_normal((size, rank)) for size in core.shape]
         factors = [factor / np.linalg.norm(factor, axis=0) for factor in factors]
         start = Components(np.ones(rank), factors)

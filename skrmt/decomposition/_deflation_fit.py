@@ -1,4 +1,4 @@
-"""The three ways to decompose a tensor, and what theory says of each."""
+"""Ways to fit components to a tensor: jointly, or one after the other."""
 
 from __future__ import annotations
 
@@ -8,86 +8,70 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..linalg import Components, best_rank_one, deflate_mode, no_components
-from ..theory import deflation
 from ._cp import join
+from ._noise import degrees_of_freedom
+from ._rank import JointComponents, SearchOptions
+from ._tensor_input import TensorInput
 
-_MOST_COMPARED = 4
+_CANCELLED = {"float32": 1e-3, "float64": 1e-8}
+"""Share of the sum of squares that must be left for the difference of two sums to have digits."""
 
 
-class Prediction(NamedTuple):
-    """What theory predicts for one method at an estimated signal.
+class TensorFit(NamedTuple):
+    """Components of a tensor, found by one of the methods.
 
     Attributes
     ----------
-    alignments : ndarray of shape (r, d)
-        Alignment of each estimate and the component that it is about.
-    about : ndarray of shape (r,)
-        Which component that is.
-    coefficients : ndarray of shape (r,)
-        Weights with which the estimates come closest to the signal, in noise units.
-    gamma : float
-        Strength of the projection; NaN where there is none.
+    components : Components
+        Weights and factors.
+    values : ndarray of shape (r,)
+        Rank-one values of the steps, the weights of a joint fit.
+    detected : ndarray of bool of shape (r,)
+        Which stand out of the noise.
+    n_iter : int
+        Sweeps.
+    converged : bool
+        Whether they converged.
     """
 
-    alignments: np.ndarray
-    about: np.ndarray
-    coefficients: np.ndarray
-    gamma: float = float("nan")
-
-    @property
-    def accuracy(self) -> float:
-        """Mean overlap."""
-        return float((self.alignments**2).mean()) if self.alignments.size else 0.0
+    components: Components
+    values: np.ndarray
+    detected: np.ndarray
+    n_iter: int
+    converged: bool
 
 
-def predict_joint(signal):
-    """Predict the joint fit."""
-    about = np.arange(len(signal.betas))
-    return Prediction(np.abs(signal.alignments), about, signal.coefficients)
+def largest_first(joint: JointComponents) -> TensorFit:
+    """Return a joint fit with the largest weight first."""
+    order = np.argsort(-joint.components.weights, kind="stable")
+    weights = joint.components.weights[order]
+    components = Components(weights, [factor[:, order] for factor in joint.components.factors])
+    return TensorFit(components, weights, joint.detected[order], joint.n_iter, joint.converged)
 
 
-def predict_steps(signal, dims, gamma=None):
-    """Predict deflation, one component after the other."""
-    rank = len(signal.betas)
-    if gamma is None:
-        strength = float("nan")
-        limit = deflation.hotelling(signal.betas, signal.grams, dims)
-    else:
-        strength = 1.0 if gamma == "auto" else float(gamma)
-        if gamma == "auto" and rank > 1:
-            best = deflation.optimal_gamma(signal.betas, signal.grams, dims)
-            strength = best if np.isfinite(best) else 1.0
-        limit = deflation.orthogonalized(signal.betas, signal.grams, dims, strength)
-    steps, about = linear_sum_assignment(-np.abs(limit.alignments.prod(axis=2)))
-    informative = np.isfinite(limit.singular_values)
-    coefficients = np.zeros(rank)
-    if informative.any():
-        coefficients[informative] = deflation.optimal_coefficients(
-            signal.betas,
-            limit.alignments[informative],
-            limit.cross_alignments[np.ix_(informative, informative)],
-        )
-    return Prediction(np.abs(limit.alignments[steps, about]), about, coefficients, strength)
+def residual_variance(data: TensorInput, components: Components, options: SearchOptions) -> float:
+    """Return the variance of the noise, over the squared scale; at least that of rounding."""
+    if options.noise_variance is not None:
+        return options.noise_variance
+    total = data.tensor.squared_norm()
+    gram = np.prod([factor.T @ factor for factor in components.factors], axis=0)
+    left = total - float(components.weights @ gram @ components.weights)
+    if components.rank and left < _CANCELLED[data.dtype] * total:
+        left = data.tensor.squared_norm(components)
+    rounding = data.tensor.resolution**2 * total
+    return max(left, rounding) / degrees_of_freedom(data.dims, components.rank)
 
 
-def compare_methods(signal, dims, gamma):
-    """Predict all methods."""
-    predictions = {"joint": predict_joint(signal)}
-    if len(signal.betas) <= _MOST_COMPARED:
-        predictions["hotelling"] = predict_steps(signal, dims)
-        predictions["orthogonalized"] = predict_steps(signal, dims, gamma)
-    return predictions
-
-
-def deflate(data, rank, gamma, options):
-    """Find components one after the other."""
+def deflate(data: TensorInput, pilot: TensorFit, gamma: float, options: SearchOptions) -> TensorFit:
+    """Find as many components as a joint fit one after the other; nan `gamma` is Hotelling's."""
     tensor, found = data.tensor, no_components(data.tensor.shape)
-    n_iter, converged = 0, True
+    n_iter, converged, rank = 0, True, pilot.components.rank
+    hotelling = np.isnan(gamma)
     for step in range(rank):
         best = best_rank_one(
             tensor,
-            minus=found if np.isnan(gamma) else None,
-            n_restarts=options.n_restarts,
+            minus=found if hotelling else None,
+            n_init=options.n_init,
             tol=options.tol,
             max_iter=options.max_iter,
             seed=options.seed,
@@ -96,18 +80,43 @@ def deflate(data, rank, gamma, options):
         found = join(found, best.values, best.factors)
         n_iter, converged = max(n_iter, best.n_iter), converged and best.converged
         options.report(f"step {step + 1}: {best.n_iter} sweep(s)")
-        if not np.isnan(gamma) and step + 1 < rank:
+        if not hotelling and step + 1 < rank:
             first = data.modes.index(0)
             vector = best.factors[first][:, 0]
             tensor = deflate_mode(tensor, vector, first, gamma, overwrite=step > 0)
-    return found, n_iter, converged
+    detected = np.arange(rank) < pilot.detected.sum()
+    found = _oriented(found, pilot.components)
+    components = found if hotelling else _least_squares_weights(data, found)
+    return TensorFit(components, found.weights, detected, n_iter, converged)
 
 
-def least_squares_weights(data, components):
-    """Return the weights with which unit factors come closest to the tensor."""
+def _oriented(found: Components, reference: Components) -> Components:
+    """Give the factors the signs of those they are about, in all modes but the last."""
+    pairs = zip(found.factors, reference.factors, strict=True)
+    cosines = np.array([a.T @ b for a, b in pairs])
+    rows, about = linear_sum_assignment(-np.abs(cosines.prod(axis=0)))
+    signs = np.where(cosines[:, rows, about] < 0, -1.0, 1.0)
+    signs[-1] = signs[:-1].prod(axis=0)
+    factors = [factor * sign for factor, sign in zip(found.factors, signs, strict=True)]
+    return Components(found.weights, factors)
+
+
+def _least_squares_weights(data: TensorInput, components: Components) -> Components:
+    """Return the components with the weights that come closest to the tensor."""
     factors = list(components.factors)
     products = np.einsum("pr,pr->r", data.tensor.contract_rest(factors[1:]), factors[0])
     gram = np.prod([factor.T @ factor for factor in factors], axis=0)
     weights = np.linalg.pinv(gram, hermitian=True) @ products
     factors[0] = factors[0] * np.where(weights < 0, -1.0, 1.0)
     return Components(np.abs(weights), factors)
+
+
+def signs_of(factors: list[np.ndarray]) -> np.ndarray:
+    """Return signs (d, r) that make the largest entry of all factors but the last positive."""
+    signs = []
+    for factor in factors:
+        largest = np.abs(factor).argmax(axis=0) if factor.shape[1] else np.zeros(0, dtype=int)
+        entries = factor[largest, np.arange(factor.shape[1])]
+        signs.append(np.where(entries < 0, -1.0, 1.0))
+    signs[-1] = np.prod(signs[:-1], axis=0)
+    return np.array(signs)

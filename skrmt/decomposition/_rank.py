@@ -12,11 +12,20 @@ from ..theory.spiked_tensor import thresholds
 from ._cp import cp_als, join, restarted_components, strong_components
 from ._noise import degrees_of_freedom, has_single_entry
 
-_STANDS_OUT = 1.25
+_FAR_OUT = 1.25
+"""Value over the edge of the bulk from which components of a compressed tensor are taken at once;
+weaker ones are looked for one by one."""
+
 _LOOSE = 0.05
 _LOOSEST = 0.1
+"""Tolerances of a joint fit of which only the residual matters: a factor that is off by 5 % of the
+noise over its weight, a tenth at most, leaves the same number of components."""
+
 _ROUGH = 1e-3
+"""Tolerance of a search whose result a joint fit improves."""
+
 _EXACT = 1e-6
+"""Norm of the residual, over that of the tensor, that counts as an exact fit."""
 
 
 class JointComponents(NamedTuple):
@@ -64,7 +73,7 @@ class SearchOptions(NamedTuple):
 
     Attributes
     ----------
-    n_restarts : int
+    n_init : int
         Random starts of each search.
     tol : float
         Largest change of a unit factor in the last sweep.
@@ -80,7 +89,7 @@ class SearchOptions(NamedTuple):
         Calls a function on each of several items, in parallel perhaps.
     """
 
-    n_restarts: int = 20
+    n_init: int = 20
     tol: float = 1e-6
     max_iter: int = 500
     seed: int = 0
@@ -122,7 +131,7 @@ def _most_searched(dims: tuple[int, ...]) -> int:
     return min(largest_rank(dims), max(2, sorted(dims)[1] // 2))
 
 
-def noise_scale(residual: float, dims: tuple[int, ...], rank: int, options: SearchOptions) -> float:
+def noise_unit(residual: float, dims: tuple[int, ...], rank: int, options: SearchOptions) -> float:
     r"""Return :math:`\sigma\sqrt N`, the unit of rank-one values."""
     variance = options.noise_variance
     if variance is None:
@@ -135,13 +144,13 @@ def _strong(
 ) -> JointComponents | None:
     """Return the fit with components that stand far out; None if there are none."""
     rank = fit.components.rank
-    scale = noise_scale(fit.residual, tensor.shape, rank, options)
+    unit = noise_unit(fit.residual, tensor.shape, rank, options)
     found = strong_components(
         tensor,
         fit.components,
-        enough=_STANDS_OUT * thresholds(tensor.shape).bulk_edge * scale,
+        enough=_FAR_OUT * thresholds(tensor.shape).bulk_edge * unit,
         max_rank=wanted - rank,
-        n_restarts=options.n_restarts,
+        n_init=options.n_init,
         seed=options.seed,
     )
     if not found.rank or has_single_entry(found):
@@ -161,12 +170,12 @@ def _next(
     limits = thresholds(tensor.shape)
     limit = limits.noise_norm + 1 / np.sqrt(sum(tensor.shape))
     known = fit.components.rank
-    scale = noise_scale(fit.residual, tensor.shape, known, options)
+    unit = noise_unit(fit.residual, tensor.shape, known, options)
     best = best_rank_one(
         tensor,
         minus=fit.components,
-        n_restarts=options.n_restarts,
-        floor=limits.noise_norm * scale if rank is None else -np.inf,
+        n_init=options.n_init,
+        floor=limits.noise_norm * unit if rank is None else -np.inf,
         tol=_ROUGH,
         max_iter=options.max_iter,
         seed=options.seed,
@@ -174,7 +183,7 @@ def _next(
     )
     found = Components(best.values, best.factors)
     value = float(best.values[0])
-    limit *= noise_scale(fit.residual - value**2, tensor.shape, known + 1, options)
+    limit *= noise_unit(fit.residual - value**2, tensor.shape, known + 1, options)
     stands_out = fit.residual > smallest and value > limit
     if rank is None and has_single_entry(found):
         return fit._replace(next_value=value, outlier=stands_out)
@@ -194,12 +203,12 @@ def _jointly(
 ) -> JointComponents:
     """Judge one more component by what a joint fit gains, from two starts."""
     rank = further.components.rank
-    other = restarted_components(tensor, rank, n_restarts=options.n_restarts, seed=options.seed)
+    other = restarted_components(tensor, rank, n_init=options.n_init, seed=options.seed)
     starts = (further, further._replace(components=other))
     fits = [_refit(tensor, start, total, options, rough=True) for start in starts]
     best = min(fits, key=lambda joint: joint.residual)
     limit = thresholds(tensor.shape).noise_norm + 1 / np.sqrt(sum(tensor.shape))
-    limit *= noise_scale(best.residual, tensor.shape, rank, options)
+    limit *= noise_unit(best.residual, tensor.shape, rank, options)
     gain = fit.residual - best.residual
     return best._replace(detected=np.append(fit.detected, gain > limit**2))
 
@@ -218,8 +227,8 @@ def _refit(
         fit = cp_als(tensor, components, tol=tol, max_iter=max(1, options.max_iter - n_iter))
         components, n_iter = fit.components, n_iter + fit.n_iter
         residual = total - fit.explained
-        scale = noise_scale(residual, tensor.shape, components.rank, options)
-        wanted = np.clip(_LOOSE * scale / components.weights.clip(1e-300), options.tol, _LOOSEST)
+        unit = noise_unit(residual, tensor.shape, components.rank, options)
+        wanted = np.clip(_LOOSE * unit / components.weights.clip(1e-300), options.tol, _LOOSEST)
         if finest or n_iter >= options.max_iter or (wanted >= 0.5 * np.asarray(tol)).all():
             break
         tol = wanted
@@ -234,6 +243,6 @@ def _refit(
 def _line(fit: JointComponents, dims: tuple[int, ...], options: SearchOptions) -> str:
     """Describe a fit in one line."""
     rank = fit.components.rank
-    scale = max(noise_scale(fit.residual, dims, rank, options), 1e-300)
-    weights = ", ".join(f"{weight / scale:.3g}" for weight in fit.components.weights)
+    unit = max(noise_unit(fit.residual, dims, rank, options), 1e-300)
+    weights = ", ".join(f"{weight / unit:.3g}" for weight in fit.components.weights)
     return f"{rank} component(s) after {fit.n_iter} sweep(s), weights {weights} times the noise"

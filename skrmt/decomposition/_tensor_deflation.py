@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from ..exceptions import TheoryWarning
 from ..linalg import to_numpy
+from ..theory.spiked_tensor import thresholds
 from ..utils._checks import check_array_like_on_device, check_tensor
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
+from ..utils._random import random_seed
+from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
+from ..utils._warnings import warn, warn_first
 from ._alignment import factor_alignments
-from ._deflation_model import fit_tensor
-from ._tensor_input import like_input, mean_square, slice_scores
+from ._deflation_fit import deflate, largest_first, residual_variance, signs_of
+from ._predictions import best_method, detected_signal, in_order_of, predicted_accuracy
+from ._rank import SearchOptions, joint_components
+from ._tensor_input import check_rank, like_input, mean_square, slice_scores, tensor_input
 
 
 class TensorDeflation(
@@ -27,7 +32,7 @@ class TensorDeflation(
     r"""Low-rank decomposition (CP) of a noisy tensor, with the accuracy of each factor.
 
     The tensor is a sum of `n_components` rank-one tensors and of independent noise. Random matrix
-    theory tells from the fit alone how many components stand out of the noise, how strong each
+    theory predicts from the fit alone how many components stand out of the noise, how strong each
     is, and how far each estimated factor is from the true one.
 
     Parameters
@@ -44,7 +49,7 @@ class TensorDeflation(
         Strength of the projection, 0 to 1, for "orthogonalized"; "auto" is the best in theory.
     noise_variance : float, default=None
         Variance of an entry of the noise; estimated from the residual if None.
-    n_restarts : int, default=20
+    n_init : int, default=20
         Random starts of every search in a compressed tensor, beside spectral ones.
     tol : float, default=1e-6
         Iterations stop when no unit factor moves by more in a sweep.
@@ -91,7 +96,14 @@ class TensorDeflation(
     theoretical_accuracy_ : float
         Mean overlap, the mean of their squares: 1 for perfect factors, 0 where none is found.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
-        95 % interval of the mean overlap that comes true.
+        95 % interval of the realised mean overlap.
+    observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
+        The same: there are no labels that could be wrong.
+    regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
+        "misfit" where theory does not apply to the residual, "undetected" where no component
+        stands out of the noise, else "detected"; see :term:`regime`.
+    component_regimes_ : list of str
+        "detected", "undetected" or "misfit" for each component.
     cross_alignments_ : ndarray of shape (r, r, d)
         Cosines of the estimated factors.
     shrinkage_ : ndarray of shape (r,)
@@ -99,13 +111,11 @@ class TensorDeflation(
     thresholds_ : SpikedThresholds
         Bulk edge, least signal, noise norm, critical signal and that of a spectral start, in the
         same units, for tensors of this shape.
-    detected_ : ndarray of bool of shape (r,)
-        Whether each component stands out of the noise.
     gamma_ : float
         Strength of the projection; nan without one.
     method_ : str
         Method used.
-    method_comparison_ : dict of str to float
+    method_scores_ : dict of str to float
         Predicted mean overlap of the methods, of all of them for "auto".
     n_iter_ : int
         Sweeps of the last fit.
@@ -157,12 +167,12 @@ class TensorDeflation(
     0.99
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "n_components": [Interval(numbers.Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "method": [StrOptions({"joint", "hotelling", "orthogonalized", "auto"})],
         "gamma": [Interval(numbers.Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "noise_variance": [Interval(numbers.Real, 0, None, closed="neither"), None],
-        "n_restarts": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_init": [Interval(numbers.Integral, 1, None, closed="left")],
         "tol": [Interval(numbers.Real, 0, None, closed="neither")],
         "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
         "device": [str, None],
@@ -178,7 +188,7 @@ class TensorDeflation(
         method="joint",
         gamma="auto",
         noise_variance=None,
-        n_restarts=20,
+        n_init=20,
         tol=1e-6,
         max_iter=500,
         device=None,
@@ -190,7 +200,7 @@ class TensorDeflation(
         self.method = method
         self.gamma = gamma
         self.noise_variance = noise_variance
-        self.n_restarts = n_restarts
+        self.n_init = n_init
         self.tol = tol
         self.max_iter = max_iter
         self.device = device
@@ -216,19 +226,98 @@ class TensorDeflation(
         TensorDeflation
             The fitted estimator.
         """
-        attributes, messages, converged = fit_tensor(self, X)
-        vars(self).update(attributes)
-        if messages:
-            warnings.warn(" ".join(messages), TheoryWarning, stacklevel=2)
-        if not converged:
-            warnings.warn(
-                f"The components still moved by more than tol={self.tol:g} after "
-                f"{self.max_iter} sweeps: raise max_iter or tol, or use fewer components; those "
-                "that nearly coincide converge slowly.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        data = tensor_input(X, self.device)
+        rank = check_rank(self.n_components, data.dims)
+        options = self._search_options(data)
+        joint = joint_components(data.tensor, rank, options)
+        pilot = largest_first(joint)
+        variance = residual_variance(data, pilot.components, options)
+        unit = float(np.sqrt(variance * sum(data.dims)))
+        signal = detected_signal(data, joint, pilot, variance, self.method, self.gamma, options)
+
+        method, gamma, fit = self.method, float("nan"), pilot
+        if method == "auto":
+            method = best_method(signal.predictions)
+        if method == "orthogonalized" and method in signal.predictions:
+            gamma = signal.predictions[method].gamma
+        elif method == "orthogonalized":
+            gamma = 1.0 if self.gamma == "auto" else float(self.gamma)
+        if method != "joint":
+            fit = deflate(data, pilot, gamma, options)
+            signal = in_order_of(fit, signal, method, pilot)
+        factors = data.original(fit.components.factors)
+        signs = signs_of(factors)
+        accuracy = predicted_accuracy(fit, signal, method, data.dims, signs, unit)
+
+        self.weights_ = fit.components.weights * data.scale
+        self.factors_ = [
+            (factor * sign).astype(data.dtype) for factor, sign in zip(factors, signs, strict=True)
+        ]
+        self.n_components_ = fit.components.rank
+        self.noise_variance_ = float((np.sqrt(variance) * data.scale) ** 2)
+        self.singular_values_ = fit.values / unit
+        self.next_singular_value_ = joint.next_value / unit
+        grams = np.array([factor.T @ factor for factor in factors])
+        cross = grams * signs[:, :, None] * signs[:, None, :]
+        self.cross_alignments_ = cross.transpose(1, 2, 0)
+        self.thresholds_ = thresholds(data.dims)
+        self.method_, self.gamma_, self.n_iter_ = method, gamma, fit.n_iter
+        self.snr_, self.snr_std_ = accuracy.snr, accuracy.snr_std
+        self.grams_ = accuracy.grams
+        self.theoretical_alignments_ = accuracy.alignments
+        self.theoretical_alignments_std_ = accuracy.alignments_std
+        self.theoretical_accuracy_ = self.observed_accuracy_ = accuracy.mean
+        self.theoretical_accuracy_interval_ = accuracy.interval
+        self.observed_accuracy_interval_ = accuracy.interval.copy()
+        self.shrinkage_, self.method_scores_ = accuracy.shrinkage, accuracy.methods
+        misfit = bool(signal.misfit)
+        self.component_regimes_ = [
+            regime(undetected=not found, misfit=misfit) for found in fit.detected
+        ]
+        nothing = not (misfit or fit.detected.any())
+        self.regime_ = regime(undetected=nothing, misfit=misfit)
+        self._warn(signal.misfit, fit.converged)
         return self
+
+    def _search_options(self, data):
+        """Return how to search."""
+        variance = self.noise_variance
+        if variance is not None:
+            variance = float((np.sqrt(variance) / data.scale) ** 2)
+        return SearchOptions(
+            n_init=self.n_init,
+            tol=max(self.tol, 20 * data.tensor.resolution),
+            max_iter=self.max_iter,
+            seed=random_seed(self.random_state),
+            noise_variance=variance,
+            report=lambda line: print(f"[TensorDeflation] {line}") if self.verbose else None,
+            run=lambda function, jobs: Parallel(n_jobs=self.n_jobs, prefer="threads")(
+                delayed(function)(job) for job in jobs
+            ),
+        )
+
+    def _warn(self, misfit, converged):
+        """Warn where theory does not apply, or nothing is found."""
+        messages = []
+        if misfit:
+            messages.append(f"Theory does not apply: {misfit}. The theory attributes are NaN.")
+        if not self.n_components_:
+            messages.append(
+                "No component stands out of the noise: n_components_ is 0. Give n_components to "
+                "fit some nevertheless."
+            )
+        elif "undetected" in self.component_regimes_:
+            messages.append(
+                "Some components do not stand out of the noise: their component_regimes_ are "
+                "'undetected', their alignments 0. Use fewer components, or n_components='auto'."
+            )
+        warn_first(messages)
+        if not converged:
+            warn(
+                "The components still moved by more than tol in the last sweep: raise max_iter or "
+                "tol, or use fewer components; those that nearly coincide converge slowly.",
+                ConvergenceWarning,
+            )
 
     def transform(self, X):
         """Compute the scores of samples: their least-squares coefficients.

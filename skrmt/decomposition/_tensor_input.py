@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import NamedTuple
 
 import numpy as np
 
 from ..linalg import DenseTensor, as_device, is_torch, to_numpy
 from ..utils._checks import check_tensor
+from ..utils._scaling import moderate_unit
 from ._rank import largest_rank
 
 _SAFE = {"float32": 1e8, "float64": 1e50}
+"""Magnitudes up to which cubic products stay finite in that precision."""
+
 _MUCH_LARGER = 4
+"""Ratio of an axis to the first one from which a copy with that axis first pays: passes over the
+tensor are products with the first mode, which are slow where it is short."""
 
 
 class TensorInput(NamedTuple):
@@ -48,10 +52,8 @@ def tensor_input(X, device):
     X, largest = check_tensor(X)
     X = as_device(X, device)
     dtype = str(X.dtype).removeprefix("torch.")
-    scale = 1.0
-    if not 1 / _SAFE[dtype] < largest < _SAFE[dtype]:
-        scale = float(2.0 ** np.floor(np.log2(largest)))
-        X = X / scale
+    scale = moderate_unit(largest, _SAFE[dtype])
+    X = X if scale == 1.0 else X / scale
     dims = tuple(int(size) for size in X.shape)
     modes = tuple(range(len(dims)))
     longest = int(np.argmax(dims))
@@ -67,7 +69,7 @@ def check_rank(n_components, dims):
     if isinstance(n_components, str):
         return None
     largest = largest_rank(dims)
-    if not isinstance(n_components, numbers.Integral) or n_components > largest:
+    if not isinstance(n_components, (int, np.integer)) or n_components > largest:
         raise ValueError(
             f"n_components={n_components!r} is too large: a tensor of shape {dims} has degrees of "
             f"freedom for {largest}. Use n_components='auto' to have the number chosen."

@@ -6,7 +6,6 @@ They need Matplotlib: `pip install "skrmt[plot]"`.
 from .. import _install
 from ._accuracy_path import AccuracyPathDisplay
 from ._collapse import CollapseForecastDisplay, SafeAmountDisplay, TokenSurvivalDisplay
-from ._factor_alignment import FactorAlignmentDisplay
 from ._label_noise_transition import LabelNoiseTransitionDisplay, VerifierFrontierDisplay
 from ._matching import CKAMatrixDisplay, KnownPairsDisplay, ScoreMatrixDisplay
 from ._noise_sensitivity import NoiseSensitivityDisplay
@@ -19,10 +18,8 @@ from ._preference import (
 from ._score_distribution import ScoreDistributionDisplay
 from ._sgd import NoiseFloorDisplay, StagedLossDisplay
 from ._synthetic_value import SyntheticValueDisplay
-from ._tensor_phase import TensorPhaseDiagramDisplay
-from ._tensor_scree import TensorScreeDisplay
-from ._view_data import UnfoldingSpectrumDisplay, ViewWeightsDisplay
-from ._view_theory import ClusteringAccuracyDisplay, ViewPhaseDiagramDisplay
+from ._tensor import FactorAlignmentDisplay, TensorScreeDisplay
+from ._views import ClusteringAccuracyDisplay, UnfoldingSpectrumDisplay, ViewWeightsDisplay
 
 _install.check()
 
@@ -45,11 +42,9 @@ __all__ = [
     "KnownPairsDisplay",
     "StagedLossDisplay",
     "SyntheticValueDisplay",
-    "TensorPhaseDiagramDisplay",
     "TensorScreeDisplay",
     "TokenSurvivalDisplay",
     "UnfoldingSpectrumDisplay",
     "VerifierFrontierDisplay",
-    "ViewPhaseDiagramDisplay",
     "ViewWeightsDisplay",
 ]

@@ -59,18 +59,10 @@ class NumpyBackend(ArrayBackend):
     log1p = staticmethod(np.log1p)
     expm1 = staticmethod(np.expm1)
     isfinite = staticmethod(np.isfinite)
-    cholesky = staticmethod(np.linalg.cholesky)
     eigh = staticmethod(np.linalg.eigh)
 
     def __init__(self) -> None:
         super().__init__("numpy")
-
-    @staticmethod
-    def erf(x: Array) -> Array:
-        """Return the error function of each element."""
-        from scipy.special import erf
-
-        return erf(x)
 
     @staticmethod
     def asarray(x: Array, like: Array = None, dtype: str | None = None) -> Array:
@@ -95,8 +87,6 @@ class TorchBackend(ArrayBackend):
         self.log1p = torch.log1p
         self.expm1 = torch.expm1
         self.isfinite = torch.isfinite
-        self.erf = torch.erf
-        self.cholesky = torch.linalg.cholesky
         self.eigh = torch.linalg.eigh
 
     def asarray(self, x: Array, like: Array = None, dtype: str | None = None) -> Array:
@@ -138,7 +128,7 @@ def get_backend(*arrays: Any) -> Any:
     -------
     ArrayBackend
         The backend object of tensorly (``name`` "numpy" or "pytorch") together with ``logaddexp``,
-        ``log1p``, ``expm1``, ``erf``, ``cholesky``, ``isfinite``, ``eigh``, ``asarray`` and
+        ``log1p``, ``expm1``, ``isfinite``, ``eigh``, ``asarray`` and
         ``empty`` of the arrays' own library.
 
     Notes

@@ -13,6 +13,7 @@ from ._backend import Array, get_backend, to_numpy
 FloatArray = NDArray[np.float64]
 
 _CHUNK = 2**19
+"""Numbers that are converted to float64 at a time, 4 MB."""
 
 
 class Components(NamedTuple):
@@ -235,7 +236,7 @@ class DenseTensor:
             total += float(block @ block)
         return total
 
-    def rows(self, index: Sequence[int], minus: Components) -> FloatArray:
+    def rows(self, index: Sequence[int] | NDArray[np.intp], minus: Components) -> FloatArray:
         """Return some slices of the first mode, less those of a low-rank tensor.
 
         Parameters

@@ -12,12 +12,21 @@ from scipy import sparse
 from scipy.linalg import eigh
 
 from ..utils._dask import is_dask, map_blocks, reduce_blocks
+from ..utils._scaling import moderate_unit
 from ._backend import Array, get_backend, is_torch
 
 _BLOCK = 1 << 21
+"""Numbers of a block of rows, 16 MB: products of larger ones are no faster."""
+
 _DENSE_LEFT = 1 << 24
+"""Numbers up to which left singular vectors of sparse data are stored, 128 MB."""
+
 _SAFE = 1e70
+"""Magnitude up to which sums of squares and their products stay finite."""
+
 _RANK_CUT = 1e-11
+"""Eigenvalue over the largest below which a direction is rounding: eps times a few thousand."""
+
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -66,7 +75,7 @@ def factorise(X: Array, roots: Array, weighted: bool, centre: bool) -> Factors:
 
 
 def is_mapped(X: Any) -> bool:
-    """Tell whether an array is mapped from a file rather than held in memory."""
+    """Return whether an array is mapped from a file rather than held in memory."""
     while isinstance(X, np.ndarray):
         if isinstance(X, np.memmap):
             return True
@@ -87,7 +96,7 @@ def _factorise_blocks(X: Array, roots: np.ndarray, centre: bool) -> Factors:
     weights = roots * roots
     total, p = float(weights.sum()), X.shape[1]
     largest = float(_over_blocks(_block_largest, X, combine=max))
-    unit = _power_of_two(largest)
+    unit = moderate_unit(largest, _SAFE)
     mean = _over_blocks(_block_mean, X, weights, shared=(unit,)) / total if centre else np.zeros(p)
     first, squares, products = _over_blocks(_block_moments, X, weights, shared=(mean, unit))
     varying = np.ones(p, dtype=bool)
@@ -97,7 +106,7 @@ def _factorise_blocks(X: Array, roots: np.ndarray, centre: bool) -> Factors:
         varying = squares - total * shift * shift > total * (4 * _EPS * abs(mean)) ** 2
         mean = mean + shift
     products[~varying], products[:, ~varying] = 0.0, 0.0
-    extra = _power_of_two(math.sqrt(float(products.diagonal().max())))
+    extra = moderate_unit(math.sqrt(float(products.diagonal().max())), _SAFE)
     scale, vectors = _eigh_descending(products / extra / extra)
     right = vectors / scale**0.5
     right[~varying] = 0.0
@@ -163,13 +172,6 @@ def _eigh_descending(gram: Array, lean: bool = False) -> tuple[Array, Array]:
     return get_backend(gram).copy(values[:rank]), vectors[:, :rank]
 
 
-def _power_of_two(largest: float) -> float:
-    """Return 1 for ordinary magnitudes, otherwise the power of two just below `largest`."""
-    if largest == 0.0 or 1.0 / _SAFE < largest < _SAFE:
-        return 1.0
-    return math.ldexp(1.0, max(math.frexp(largest)[1] - 1, -1022))
-
-
 def _largest(X: Array) -> float:
     """Return max |X| without a temporary of the size of X."""
     return max(float(X.max()), -float(X.min()), 0.0)
@@ -229,10 +231,10 @@ def _centred_copy(X: Array, roots: Array, weighted: bool, centre: bool) -> _Cent
     centred = _centre_scaled(X, roots, weighted, centre, 1.0)
     if 1.0 / _SAFE**2 < centred.largest < _SAFE**2:
         return centred
-    unit = _power_of_two(_largest(X))
+    unit = moderate_unit(_largest(X), _SAFE)
     if unit != 1.0:
         centred = _centre_scaled(X, roots, weighted, centre, unit)
-    extra = _power_of_two(_largest(centred.copy))
+    extra = moderate_unit(_largest(centred.copy), _SAFE)
     copy = centred.copy
     copy /= extra
     return centred._replace(copy=copy, mean=centred.mean * unit, unit=unit * extra)
@@ -313,7 +315,7 @@ def _factorise_sparse(X: Array, roots: Array, weighted: bool, centre: bool) -> F
     if centre:
         varying = ~_constant_columns(scaled)
         _clear_columns(scaled, varying)
-    unit = _power_of_two(float(abs(scaled.data).max()) if scaled.nnz else 0.0)
+    unit = moderate_unit(float(abs(scaled.data).max()) if scaled.nnz else 0.0, _SAFE)
     scaled.data /= unit
     if centre:
         mean = scaled.T @ weights / weights.sum()

@@ -12,7 +12,11 @@ from ..utils._memory import explains_memory
 from ._dense_tensor import Components, DenseTensor, FloatArray, contract_slices
 
 _INNER = 2
-_HOPELESS = 40
+"""Updates of the other modes for one of the first, which takes two passes over the tensor."""
+
+_SWEEPS_AHEAD = 40
+"""Sweeps of the same growth that must suffice to reach the floor: growth slows down as sweeps
+converge, so that a search that fails this does not get there."""
 
 
 class RankOne(NamedTuple):
@@ -112,7 +116,7 @@ def power_sweeps(
         moved = max(float(column_change(a, b).max()) for a, b in zip(factors, before, strict=True))
         n_iter += 1
         growth = float((values - previous).max())
-        if n_iter > 2 and float(values.max()) + _HOPELESS * growth < floor:
+        if n_iter > 2 and float(values.max()) + _SWEEPS_AHEAD * growth < floor:
             break
     return RankOne(values, factors, n_iter, moved <= tol)
 

@@ -12,9 +12,14 @@ from ._dense_tensor import Components, DenseTensor, FloatArray, no_components
 from ._power_sweeps import RankOne, power_sweeps
 from ._spectral_start import compress, distinct, mode_orders, search_core
 
-_TRIED = 5
+_FIRST_SWEEPS = 5
+"""Sweeps on the tensor after which the value of the first start is judged."""
+
 _KEPT = 4
-_TRIALS = 8
+"""Distinct maxima of each compressed tensor that are lifted, fewer for a short first mode."""
+
+_TRIAL_SWEEPS = 8
+"""Sweeps after which the best of all lifted maxima is known."""
 
 
 @explains_memory("a smaller tensor")
@@ -22,7 +27,7 @@ def best_rank_one(
     tensor: DenseTensor,
     *,
     minus: Components | None = None,
-    n_restarts: int = 20,
+    n_init: int = 20,
     enough: float = np.inf,
     floor: float = -np.inf,
     tol: float = 1e-6,
@@ -38,7 +43,7 @@ def best_rank_one(
         The tensor T.
     minus : Components, optional
         A low-rank tensor that is subtracted from T on the fly, without a copy.
-    n_restarts : int, default=20
+    n_init : int, default=20
         Random starts in each compressed tensor, beside one for each of its first directions.
     enough : float, default=inf
         If the first compressed tensor leads to a value of at least this, no other is tried.
@@ -86,16 +91,16 @@ def best_rank_one(
 
     def starts_of(job: tuple[list[int], np.random.SeedSequence]) -> list[FloatArray]:
         rng = np.random.default_rng(job[1])
-        return _starts(tensor, minus, job[0], n_restarts, n_kept, rng)
+        return _starts(tensor, minus, job[0], n_init, n_kept, rng)
 
     starts = [starts_of(jobs[0])]
     first = [factor[:, :1] for factor in starts[0]]
-    best = power_sweeps(tensor, first, minus, tol, min(_TRIED, max_iter))
+    best = power_sweeps(tensor, first, minus, tol, min(_FIRST_SWEEPS, max_iter))
     n_iter = best.n_iter
     if best.values[0] < enough:
         starts += run(starts_of, jobs[1:])
         trials = [np.concatenate(factors, axis=1) for factors in zip(*starts, strict=True)]
-        found = power_sweeps(tensor, trials, minus, tol, min(_TRIALS, max_iter))
+        found = power_sweeps(tensor, trials, minus, tol, min(_TRIAL_SWEEPS, max_iter))
         n_iter += found.n_iter
         found = found.take([int(np.argmax(found.values))])
         best = max(best, found, key=lambda result: float(result.values[0]))
@@ -109,14 +114,14 @@ def _starts(
     tensor: DenseTensor,
     minus: Components,
     order: Sequence[int],
-    n_restarts: int,
+    n_init: int,
     n_kept: int,
     rng: np.random.Generator,
 ) -> list[FloatArray]:
     """Return distinct maxima of a compressed tensor, lifted, the best first."""
     compressed = compress(tensor, minus, order)
     nothing = no_components(compressed.core.shape)
-    found = search_core(compressed.core, nothing, n_restarts, rng)
+    found = search_core(compressed.core, nothing, n_init, rng)
     return compressed.lift(distinct(found, n_kept).factors)
 
 

@@ -13,6 +13,7 @@ from ._gram import row_blocks
 from ._ridge_basis import RidgeBasis, check_alphas, gains, left_blocks, map_left, sum_left
 
 LEVERAGE_ROOM = 1e-10
+"""Least 1 - h in leave-one-out scores: a row that decides its own fit has no digits left there."""
 
 
 def _targets(basis: RidgeBasis, targets: Array) -> tuple[Array, Array]:
@@ -82,8 +83,8 @@ def _loo_block(
     leverage = xp.where(finite, energy, energy * 0.0) + share[:, None]
     residual = (targets - means)[:, :, None]
     room = xp.clip(1.0 - leverage, LEVERAGE_ROOM, None)[:, None, :]
-    memory = (energy / room[:, 0, :])[:, None, :] * residual
-    limit = means[:, None] + (lift - memory - share[:, None, None] * residual) / room
+    own = (energy / room[:, 0, :])[:, None, :] * residual
+    limit = means[:, None] + (lift - own - share[:, None, None] * residual) / room
     regular = targets[:, :, None] - (residual - lift) / room
     return _Block(xp.where(finite, regular, limit), lift + means[:, None], leverage)
 

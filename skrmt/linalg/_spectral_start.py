@@ -14,11 +14,19 @@ from ._dense_tensor import Components, DenseTensor, FloatArray, no_components
 from ._power_sweeps import RankOne, power_sweeps
 
 _EXTRA = 10
+"""Singular vectors of each mode that are kept beside one per component: weak components are spread
+over several."""
+
 _LARGEST_CORE = 20_000
+"""Entries of a compressed tensor, which bounds the time of its search for any order."""
+
 _FIRST_SWEEPS = 3
 _CORE_SWEEPS = 12
 _CORE_TOLERANCE = 1e-3
+"""Sweeps before the best start may be taken alone, sweeps in all, and their tolerance."""
+
 _SAME = 0.8
+"""Cosine, multiplied over modes, from which two maxima are the same one."""
 
 
 class Compressed(NamedTuple):
@@ -116,14 +124,14 @@ def residual_gram(tensor: DenseTensor, minus: Components, mode: int) -> FloatArr
 def search_core(
     core: DenseTensor,
     minus: Components,
-    n_restarts: int,
+    n_init: int,
     rng: np.random.Generator,
     enough: float = np.inf,
 ) -> RankOne:
     """Run power iterations from random starts and from each direction of the first mode."""
     rest = core.minus(minus)
     starts = [
-        np.concatenate([rng.standard_normal((size, n_restarts)), guided], axis=1)
+        np.concatenate([rng.standard_normal((size, n_init)), guided], axis=1)
         for size, guided in zip(core.shape, _guided(rest.tensor), strict=True)
     ]
     starts = [start / np.linalg.norm(start, axis=0) for start in starts]

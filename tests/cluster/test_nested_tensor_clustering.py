@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from skrmt.cluster import NestedTensorClustering
-from skrmt.cluster._heads import _triangular_draw
+from skrmt.cluster._clusters import _triangular_draw
 from skrmt.cluster._view_products import leading_components
 from skrmt.datasets import make_nested_views, make_noisy_copies
 from skrmt.exceptions import TheoryWarning
@@ -88,8 +88,8 @@ def test_accuracy_is_that_of_the_oracle_and_is_predicted():
         NestedTensorClustering(method="two_step"),
         NestedTensorClustering(method="tensor"),
         NestedTensorClustering(method="auto"),
-        NestedTensorClustering(view_noise="known", noise_scale=NOISE),
-        NestedTensorClustering(view_noise="full"),
+        NestedTensorClustering(noise_structure="known", noise_variance=np.square(NOISE)),
+        NestedTensorClustering(noise_structure="full"),
         NestedTensorClustering(refine="amp"),
         NestedTensorClustering(threshold="zero"),
     ],
@@ -228,6 +228,35 @@ def test_frames_of_unequal_widths():
     np.testing.assert_allclose(fit.transform(frames), plain.transform(X), atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+@pytest.mark.parametrize("width", [3, 4])
+def test_frames_have_the_features_of_fit(data, width):
+    sizes = (3, 3, width)
+    frames = [
+        pd.DataFrame(data.X[:, :p, k], columns=[f"x{j}" for j in range(p)])
+        for k, p in enumerate(sizes)
+    ]
+    fit = NestedTensorClustering(random_state=0).fit(frames)
+    names = ["x0", "x1", "x2"] if width == 3 else [name for frame in frames for name in frame]
+    assert fit.feature_names_in_.tolist() == names
+    fit.predict(frames)
+    reordered = [*frames[:2], frames[2][frames[2].columns[::-1]]]
+    with pytest.raises(ValueError, match="feature names"):
+        fit.predict(reordered)
+    with pytest.warns(UserWarning, match="feature names"):
+        fit.predict([frame.to_numpy() for frame in frames])
+    fit.fit([frame.to_numpy() for frame in frames])
+    assert not hasattr(fit, "feature_names_in_")
+
+
+def test_masked_views_are_refused(data):
+    views = [data.X[:, :, k] for k in range(3)]
+    views[1] = np.ma.masked_array(views[1], mask=views[1] > 3)
+    for X in (views, np.ma.masked_array(data.X, mask=data.X > 3)):
+        with pytest.raises(TypeError, match="MaskedArray"):
+            NestedTensorClustering().fit(X)
+
+
 def test_list_of_equal_widths_is_a_stack(data):
     views = [data.X[:, :, k] for k in range(4)]
     one = NestedTensorClustering(random_state=0).fit(views)
@@ -251,7 +280,7 @@ def test_parameters_of_the_model_are_recovered():
         core = np.outer(y, mu) + within * rng.standard_normal((n, p))
         X = core[:, :, None] * h + rng.standard_normal((n, p, m))
         fit = NestedTensorClustering(random_state=0).fit(X)
-        found.append((fit.beta_t_, fit.beta_m_, *fit.view_noise_))
+        found.append((fit.beta_t_, fit.beta_m_, *fit.noise_variance_))
     error = np.std(found, axis=0) / np.sqrt(10)
     truth = np.array([beta_t, beta_m, *np.ones(m)])
     assert (np.abs(np.mean(found, axis=0) - truth) <= 4 * error + 2 / n).all()
@@ -276,7 +305,10 @@ def test_nothing_to_find_is_said(data):
     with pytest.warns(TheoryWarning, match="no better than chance") as record:
         fit = NestedTensorClustering(random_state=0).fit(noise.X)
     assert len(record) == 1
-    assert fit.theoretical_accuracy_ == 0.5 and not fit.detected_ and fit.n_spikes_ == 0
+    assert fit.theoretical_accuracy_ == 0.5 and fit.n_spikes_ == 0
+    assert fit.regime_ == "undetected"
+    with pytest.warns(TheoryWarning, match="unknown"):
+        assert np.isnan(fit.required(0.9))
     assert np.isnan(fit.theoretical_accuracy_interval_).all()
     with pytest.warns(TheoryWarning):
         three = NestedTensorClustering(3, random_state=0).fit(noise.X)
@@ -289,7 +321,7 @@ def test_false_alarms_are_rare():
     for seed in range(60):
         rng = np.random.default_rng(seed)
         X = rng.standard_normal((80, 60, 3)) + rng.standard_normal((80, 60, 1))
-        found += NestedTensorClustering(random_state=0).fit(X).detected_
+        found += NestedTensorClustering(random_state=0).fit(X).regime_ != "undetected"
     assert found <= 0.02 * 60 + 4 * np.sqrt(0.02 * 60)
 
 
@@ -298,7 +330,7 @@ def test_a_gaussian_factor_is_not_taken_for_clusters():
     mu = rng.standard_normal(100)
     core = np.outer(rng.standard_normal(500), 3 * mu / np.linalg.norm(mu))
     X = (core + rng.standard_normal((500, 100)))[:, :, None] + rng.standard_normal((500, 100, 3))
-    with pytest.warns(TheoryWarning, match="cannot be told"):
+    with pytest.warns(TheoryWarning, match="accuracy is unknown"):
         fit = NestedTensorClustering(random_state=0).fit(X)
     assert np.isnan(fit.theoretical_accuracy_) and fit.model_accuracy_ > 0.9 and not fit.model_fit_
 
@@ -323,20 +355,48 @@ def test_claims_hold_on_digits():
     assert np.mean(ours) >= np.mean(clean)
 
 
-def test_what_if(data):
+def test_forecast(data):
     fit = NestedTensorClustering(random_state=0).fit(data.X)
-    assert fit.what_if() == pytest.approx(fit.model_accuracy_, abs=2e-3)
-    assert fit.what_if(n_samples=4000) > fit.what_if()
-    assert fit.what_if(n_views=40) > fit.what_if(n_views=8) > fit.what_if()
-    assert fit.what_if(n_views=10**9) == pytest.approx(fit.saturation_accuracy_, abs=1e-6)
-    assert fit.what_if(drop_view=0) < fit.what_if(drop_view=3) <= fit.what_if() + 1e-12
-    assert fit.what_if(drop_view=[1, 2, 3]) < fit.what_if()
-    for bad in ({"n_samples": 0}, {"n_views": 2.5}, {"drop_view": 9}, {"drop_view": range(4)}):
+    now = fit.forecast().score
+    assert now == pytest.approx(fit.model_accuracy_, abs=2e-3)
+    grid = fit.forecast(n_samples=np.array([[400], [4000]]), n_views=[4, 8, 40])
+    assert grid.score.shape == (2, 3) and grid.score[0, 0] == now
+    assert (np.diff(grid.score, axis=0) > 0).all() and (np.diff(grid.score, axis=1) > 0).all()
+    assert np.isnan(grid.lower).all() and np.isnan(grid.upper).all()
+    assert len(grid.to_frame()) == 6
+    assert fit.forecast(n_views=10**9).score == pytest.approx(fit.saturation_accuracy_, abs=1e-6)
+    without = [fit.forecast(drop_view=view).score for view in (0, 3, [1, 2, 3])]
+    assert without[0] < without[1] <= now + 1e-12 and without[2] < now
+    for bad in ({"n_samples": 0}, {"n_views": "2"}, {"drop_view": 9}, {"drop_view": range(4)}):
         with pytest.raises(ValueError, match=next(iter(bad))):
-            fit.what_if(**bad)
+            fit.forecast(**bad)
 
 
-def test_what_if_comes_true():
+@pytest.mark.parametrize("of", ["n_samples", "n_views"])
+def test_required_inverts_the_forecast(data, of):
+    for X in (data.X, widths(0)[0]):
+        fit = NestedTensorClustering(random_state=0).fit(X)
+        target = fit.forecast().score + 0.01
+        amount = fit.required(target, of=of)
+        assert fit.forecast(**{of: amount}).score == pytest.approx(target, abs=1e-6)
+        assert fit.forecast(**{of: 0.99 * amount}).score < target
+        assert fit.required(target, of=of, drop_view=0) > amount
+        assert fit.required(1.01, of=of) == np.inf
+    with pytest.raises(ValueError, match="of="):
+        fit.required(0.9, of="n_features")
+
+
+def test_a_view_that_is_repeated_is_one_of_twice_the_width():
+    X, *_ = widths(0)
+    fit = NestedTensorClustering(random_state=0).fit(X)
+    model = fit._combined.model
+    twice = nested_tensor.unequal_views(
+        400, np.tile(model.widths, 2), np.tile(model.signals, 2), np.tile(model.noise, 2)
+    )
+    assert fit.forecast(n_views=6).score == pytest.approx(twice.accuracy, rel=1e-10)
+
+
+def test_forecasts_hold():
     small = make_nested_views(300, 200, noise_stds=(1, 2, 3), separation=2.0, random_state=0)
     fit = NestedTensorClustering(random_state=0).fit(small.X)
     realised = []
@@ -347,12 +407,14 @@ def test_what_if_comes_true():
         found = NestedTensorClustering(random_state=0).fit(large.X)
         realised.append(matched(found.labels_, large.y))
     low, high = fit.theoretical_accuracy_interval_
-    assert fit.what_if(n_samples=1500) == pytest.approx(np.mean(realised), abs=(high - low) / 2)
+    assert fit.forecast(n_samples=1500).score == pytest.approx(
+        np.mean(realised), abs=(high - low) / 2
+    )
 
 
 def test_table_and_bounds(data):
     fit = NestedTensorClustering(random_state=0).fit(data.X)
-    table = fit.accuracy_table_
+    table = fit.method_scores_
     assert set(table) == {"unfolding", "tensor", "two_step", "nested_ml", "oracle", "bayes"}
     assert (
         table["unfolding"] <= table["nested_ml"] <= table["oracle"] + 1e-9 <= table["bayes"] + 1e-6
@@ -361,7 +423,7 @@ def test_table_and_bounds(data):
     assert fit.saturation_accuracy_ > fit.model_accuracy_
     assert (np.diff(fit.view_accuracies_) < 0).all() and (np.diff(fit.view_weights_) < 0).all()
     assert np.abs(fit.view_weights_).sum() == pytest.approx(1)
-    np.testing.assert_allclose(fit.view_noise_, np.square(NOISE), rtol=0.05)
+    np.testing.assert_allclose(fit.noise_variance_, np.square(NOISE), rtol=0.05)
     assert fit.view_accuracies_.max() < fit.theoretical_accuracy_
 
 
@@ -503,10 +565,10 @@ GOOD = np.random.default_rng(0).standard_normal((20, 5, 3))
         ({"n_clusters": 7}, GOOD, "n_clusters"),
         ({"n_clusters": 0}, GOOD, "n_clusters"),
         ({"method": "best"}, GOOD, "method"),
-        ({"view_noise": "known"}, GOOD, "noise_scale"),
-        ({"view_noise": "known", "noise_scale": [1, 2]}, GOOD, "noise_scale"),
-        ({"view_noise": "known", "noise_scale": [1, 2, -1]}, GOOD, "noise_scale"),
-        ({"view_noise": "diagonal"}, GOOD[:, :, :2], "view_noise='full'"),
+        ({"noise_structure": "known"}, GOOD, "noise_variance"),
+        ({"noise_structure": "known", "noise_variance": [1, 2]}, GOOD, "noise_variance"),
+        ({"noise_structure": "known", "noise_variance": [1, 2, -1]}, GOOD, "noise_variance"),
+        ({"noise_structure": "diagonal"}, GOOD[:, :, :2], "noise_structure='full'"),
         ({"n_clusters": 3, "refine": "amp"}, GOOD, "refine"),
         ({"refine": "amp"}, [GOOD[:, :, 0], GOOD[:, :2, 1]], "refine"),
         ({"scaling": "big"}, GOOD, "scaling"),
@@ -527,7 +589,7 @@ def test_bad_masks():
     with pytest.raises(ValueError, match="sample 4"):
         NestedTensorClustering().fit(GOOD, mask=mask)
     mask[4, 0] = True
-    for bad in ({"view_noise": "full"}, {"method": "unfolding"}):
+    for bad in ({"noise_structure": "full"}, {"method": "unfolding"}):
         with pytest.raises(ValueError, match="missing"):
             NestedTensorClustering(**bad).fit(GOOD, mask=mask)
     with pytest.raises(ValueError, match="mask"):
@@ -553,7 +615,9 @@ def test_units_of_views_of_unequal_widths_do_not_matter():
     assert (one.labels_ == two.labels_).all()
     assert (one.predict(X) == two.predict(other)).all()
     assert two.theoretical_accuracy_ == pytest.approx(one.theoretical_accuracy_, rel=1e-6)
-    np.testing.assert_allclose(two.view_noise_ / np.square(factors), one.view_noise_, rtol=1e-6)
+    np.testing.assert_allclose(
+        two.noise_variance_ / np.square(factors), one.noise_variance_, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 1), (2, 3, 2), (3, 1, 20), (5, 2, 3), (40, 30, 20)])
@@ -563,7 +627,7 @@ def test_tiny_shapes(shape, n_clusters):
     X = np.random.default_rng(0).standard_normal(shape)
     fit = NestedTensorClustering(n_clusters, random_state=0).fit(X)
     assert np.isfinite(fit.predict_proba(X)).all()
-    assert 0 <= fit.what_if(n_samples=100) <= 1
+    assert 0 <= fit.forecast(n_samples=100).score <= 1
 
 
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")

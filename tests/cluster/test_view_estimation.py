@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import ndtr
 
-from skrmt.cluster._factor import core_spectrum, fit_view_factor
+from skrmt.cluster._factor import fit_view_factor, spiked_spectrum
 from skrmt.cluster._modes import (
     Stability,
     bimodal_direction,
@@ -59,7 +59,7 @@ def test_spectrum_recovers_signal_and_noise(rng, n, p):
     for _ in range(30):
         y = rng.choice([-1.0, 1.0], n)
         Y = np.sqrt(2500.0 / n) * np.outer(y, np.eye(p)[0]) + 1.5 * rng.standard_normal((n, p))
-        spectrum = core_spectrum(leading_components(Y, 10), n, p)
+        spectrum = spiked_spectrum(leading_components(Y, 10), n, p)
         assert spectrum.white
         assert spectrum.n_spikes == (2.25 * np.sqrt(n * p) < 900)
         found.append((spectrum.signals[0], spectrum.noise_variance))
@@ -70,11 +70,11 @@ def test_spectrum_recovers_signal_and_noise(rng, n, p):
 def test_spectrum_of_noise_is_white_and_of_colour_is_not(rng):
     departures = []
     for _ in range(100):
-        spectrum = core_spectrum(leading_components(rng.standard_normal((120, 60)), 10), 120, 60)
+        spectrum = spiked_spectrum(leading_components(rng.standard_normal((120, 60)), 10), 120, 60)
         departures.append(spectrum.departure)
     assert np.mean(np.square(departures)) == pytest.approx(1, abs=5 * np.sqrt(2 / 100))
     coloured = rng.standard_normal((120, 60)) * np.linspace(0.5, 2, 60)
-    assert not core_spectrum(leading_components(coloured, 10), 120, 60).white
+    assert not spiked_spectrum(leading_components(coloured, 10), 120, 60).white
 
 
 @pytest.mark.parametrize("prior", [0.5, 0.3])

@@ -47,7 +47,7 @@ def assert_same(found, expected):
         {"method": "two_step"},
         {"method": "nested_ml"},
         {"method": "two_step", "n_clusters": 3},
-        {"method": "two_step", "view_noise": "known", "noise_scale": [1.0, 1.5, 2.0, 3.0]},
+        {"method": "two_step", "noise_structure": "known", "noise_variance": [1.0, 2.25, 4.0, 9.0]},
         {"method": "two_step", "refine": "amp"},
     ],
     ids=str,
@@ -123,7 +123,7 @@ def test_no_fewer_features_than_samples(n):
 
 def test_what_needs_all_views_says_so():
     X = da.from_array(views().X, chunks=(100, -1, -1))
-    for parameters in ({"method": "tensor"}, {"method": "unfolding"}, {"view_noise": "full"}):
+    for parameters in ({"method": "tensor"}, {"method": "unfolding"}, {"noise_structure": "full"}):
         with pytest.raises(ValueError, match=r"needs the views in memory.*X\.compute\(\)"):
             NestedTensorClustering(**parameters).fit(X)
     with pytest.raises(ValueError, match="device='cpu' needs views in memory"):

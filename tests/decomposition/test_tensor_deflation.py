@@ -105,7 +105,7 @@ def test_attributes_of_one_component_are_those_of_the_closed_form():
     )
     assert model.noise_variance_ == pytest.approx(0.01, rel=5 * np.sqrt(2 / 60000))
     assert model.thresholds_ == spiked_tensor.thresholds((30, 40, 50))
-    assert model.detected_.tolist() == [True]
+    assert model.component_regimes_ == ["detected"]
 
 
 def test_cross_alignments_and_grams_have_the_signs_of_the_factors():
@@ -123,12 +123,12 @@ def test_cross_alignments_and_grams_have_the_signs_of_the_factors():
 def test_methods_are_compared_and_the_best_is_taken():
     data = easy()
     model = TensorDeflation(method="auto", random_state=0).fit(data.X)
-    assert set(model.method_comparison_) == {"joint", "hotelling", "orthogonalized"}
+    assert set(model.method_scores_) == {"joint", "hotelling", "orthogonalized"}
     assert model.method_ == "joint"
-    assert model.method_comparison_["joint"] == pytest.approx(model.theoretical_accuracy_)
+    assert model.method_scores_["joint"] == pytest.approx(model.theoretical_accuracy_)
     for method in ("hotelling", "orthogonalized"):
         single = TensorDeflation(method=method, random_state=0).fit(data.X)
-        assert single.theoretical_accuracy_ == pytest.approx(model.method_comparison_[method])
+        assert single.theoretical_accuracy_ == pytest.approx(model.method_scores_[method])
         assert single.theoretical_accuracy_ < model.theoretical_accuracy_
 
 
@@ -230,7 +230,8 @@ def test_components_below_the_threshold_are_fitted_and_flagged(method, rng):
             rng.standard_normal((15, 16, 17))
         )
     assert len(record) == 1
-    assert model.detected_.tolist() == [False, False]
+    assert model.component_regimes_ == ["undetected"] * 2
+    assert model.regime_ == "undetected"
     assert (model.theoretical_alignments_ == 0).all()
     assert model.theoretical_accuracy_ == 0
     assert np.isnan(model.snr_).all()
@@ -238,9 +239,10 @@ def test_components_below_the_threshold_are_fitted_and_flagged(method, rng):
 
 def test_one_real_and_one_spurious_component():
     data = make_spiked_tensor((30, 30, 30), [5.0], random_state=0)
-    with pytest.warns(TheoryWarning, match="1 of 2 components"):
+    with pytest.warns(TheoryWarning, match="Some components"):
         model = TensorDeflation(2, random_state=0).fit(data.X)
-    assert model.detected_.tolist() == [True, False]
+    assert model.component_regimes_ == ["detected", "undetected"]
+    assert model.regime_ == "detected"
     assert model.theoretical_alignments_[0].min() > 0.9
     assert (model.theoretical_alignments_[1] == 0).all()
     assert model.snr_[0] == pytest.approx(5.0, abs=4 * model.snr_std_[0])
@@ -263,14 +265,14 @@ def test_data_unlike_the_model_have_no_theory(spoil, words, rng):
     assert any(word in messages[0] for word in words.split("|")), messages
     assert np.isnan(model.theoretical_accuracy_)
     assert np.isnan(model.snr_).all()
-    assert all(np.isnan(value) for value in model.method_comparison_.values())
+    assert all(np.isnan(value) for value in model.method_scores_.values())
 
 
 def test_too_few_components_have_no_theory():
     with pytest.warns(TheoryWarning, match="more components"):
         model = TensorDeflation(1, random_state=0).fit(easy().X)
     assert np.isnan(model.theoretical_accuracy_)
-    assert model.detected_.tolist() == [True]
+    assert model.component_regimes_ == ["misfit"] and model.regime_ == "misfit"
 
 
 def test_uniform_noise_has_the_same_theory(rng):
@@ -373,7 +375,7 @@ def test_bad_tensors_are_refused_by_name(X, message):
         {"method": "svd"},
         {"tol": 0.0},
         {"max_iter": 0},
-        {"n_restarts": 0},
+        {"n_init": 0},
         {"device": "abacus"},
     ],
 )

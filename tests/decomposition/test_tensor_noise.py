@@ -21,7 +21,7 @@ def verdict(array):
 def test_white_noise_passes(seed, dims):
     rng = np.random.default_rng(seed)
     for array in (rng.standard_normal(dims), rng.uniform(-1, 1, dims), rng.laplace(size=dims)):
-        assert verdict(array).complaint == ""
+        assert verdict(array).misfit == ""
 
 
 def test_statistics_of_white_noise_are_those_of_theory(rng):
@@ -44,11 +44,11 @@ def test_statistics_of_white_noise_are_those_of_theory(rng):
 )
 def test_what_theory_does_not_cover_is_named(spoil, words, rng):
     check = verdict(spoil(rng.standard_normal(DIMS), rng))
-    assert any(word in check.complaint for word in words.split("|")), check
+    assert any(word in check.misfit for word in words.split("|")), check
 
 
 def test_rounded_noise_is_not_missing(rng):
-    assert verdict(np.rint(8 * rng.standard_normal(DIMS))).complaint == ""
+    assert verdict(np.rint(8 * rng.standard_normal(DIMS))).misfit == ""
 
 
 def test_single_entries_are_recognised():

@@ -11,10 +11,8 @@ from skrmt.decomposition import TensorDeflation, factor_alignments
 from skrmt.exceptions import TheoryWarning
 from skrmt.inspection import (
     FactorAlignmentDisplay,
-    TensorPhaseDiagramDisplay,
     TensorScreeDisplay,
 )
-from skrmt.theory.spiked_tensor import rank_one_limit, thresholds
 
 pytest.importorskip("matplotlib")
 DATA = make_spiked_tensor((20, 24, 28), [5.0, 3.5], grams=0.4, random_state=0)
@@ -76,20 +74,3 @@ def test_scree_of_noise_has_no_component():
         model = TensorDeflation(random_state=0).fit(noise)
     display = TensorScreeDisplay.from_estimator(model)
     assert len(display.points_.get_offsets()) == 0
-
-
-def test_phase_diagram_is_the_theory():
-    lengths, betas = [10, 40], [1.0, 1.3, 2.0]
-    display = TensorPhaseDiagramDisplay.from_theory((20, 24, 28), lengths=lengths, betas=betas)
-    limit = rank_one_limit(2.0, (40, 24, 28))
-    assert display.overlaps[2, 1] == pytest.approx((limit.alignments**2).mean())
-    assert display.overlaps[0, 1] == 0
-    assert display.critical[0] == thresholds((10, 24, 28)).critical
-    np.testing.assert_allclose(display.lines_[1].get_ydata(), display.computational)
-
-
-def test_phase_diagram_marks_components():
-    model = fitted()
-    display = TensorPhaseDiagramDisplay.from_estimator(model)
-    np.testing.assert_allclose(display.points[1], model.snr_)
-    assert set(display.points[0]) == {20}

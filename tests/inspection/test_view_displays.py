@@ -11,7 +11,6 @@ from skrmt.datasets import make_nested_views
 from skrmt.inspection import (
     ClusteringAccuracyDisplay,
     UnfoldingSpectrumDisplay,
-    ViewPhaseDiagramDisplay,
     ViewWeightsDisplay,
 )
 from skrmt.theory import nested_tensor
@@ -37,20 +36,6 @@ def test_curves_are_those_of_theory():
     assert display.ax_.get_xlabel() and display.ax_.get_ylabel()
     with pytest.raises(ValueError, match="kmeans"):
         ClusteringAccuracyDisplay([1], {"kmeans": [0.5]}).plot()
-
-
-def test_phase_diagram_marks_the_fit(model):
-    display = ViewPhaseDiagramDisplay.from_estimator(model, resolution=6)
-    assert display.points == ([model.beta_t_], [model.beta_m_])
-    assert display.accuracies.shape == (6, 6)
-    assert display.accuracies[0].max() == 0.5
-    with pytest.raises(ValueError, match="method"):
-        ViewPhaseDiagramDisplay.from_theory(**SIZES, method="best")
-    alone = NestedTensorClustering(random_state=0).fit(
-        make_nested_views(300, 100, noise_stds=[1], separation=3, random_state=0).X
-    )
-    with pytest.raises(ValueError, match="strengths"):
-        ViewPhaseDiagramDisplay.from_estimator(alone)
 
 
 def test_spectrum():

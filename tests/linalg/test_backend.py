@@ -6,7 +6,6 @@ import threading
 
 import numpy as np
 import pytest
-from scipy import special
 
 from skrmt.linalg import as_device, get_backend, is_torch, ridge_basis, to_numpy
 
@@ -27,9 +26,7 @@ def test_numpy_backend_has_what_tensorly_lacks():
     xp = get_backend(x, [1.0])
     assert xp.name == "numpy" and xp is get_backend(x)
     np.testing.assert_allclose(xp.logaddexp(x, x), x + np.log(2))
-    np.testing.assert_allclose(xp.erf(x), special.erf(x))
     np.testing.assert_allclose(xp.expm1(xp.log1p(x)), x)
-    np.testing.assert_allclose(xp.cholesky(np.diag(x)) ** 2, np.diag(x))
     assert xp.isfinite(x).all() and xp.sqrt(x).shape == (2,)
     assert not hasattr(xp, "no_such_function")
 
@@ -40,12 +37,11 @@ def test_torch_backend_has_what_tensorly_lacks():
     xp = get_backend(np.ones(2), x)
     assert xp.name == "pytorch" and is_torch(x)
     reference = get_backend(np.ones(2))
-    for name in ("erf", "log1p", "expm1", "isfinite", "sqrt"):
+    for name in ("log1p", "expm1", "isfinite", "sqrt"):
         ours = to_numpy(getattr(xp, name)(x))
         np.testing.assert_allclose(ours, getattr(reference, name)(to_numpy(x)))
     np.testing.assert_allclose(to_numpy(xp.logaddexp(x, x)), to_numpy(x) + np.log(2))
     assert not xp.asarray(x).requires_grad
-    assert xp.cholesky(torch.eye(2)).shape == (2, 2)
 
 
 @pytest.mark.parametrize("chosen", ["numpy", "pytorch"])

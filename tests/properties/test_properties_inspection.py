@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skrmt import inspection, preference
-from skrmt.theory import collapse, nested_tensor, representation, sgd, spiked_tensor, synthetic_mix
+from skrmt.theory import collapse, nested_tensor, representation, sgd, synthetic_mix
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -104,13 +104,6 @@ def synthetic_value(rng):
     return (np.arange(6) * 10, accuracies, ["one", "two"]), {"xlabel": "Rows"}, [*accuracies.T]
 
 
-def tensor_phase(rng):
-    overlaps = shares(rng, 4, 5)
-    rest = {"critical": shares(rng, 5), "computational": shares(rng, 5) + 1}
-    lengths = 10 * np.arange(1, 6)
-    return (lengths, np.arange(4), overlaps), rest, [rest["critical"], rest["computational"]]
-
-
 def tensor_scree(rng):
     values = np.sort(3 + shares(rng, 4))[::-1]
     return (values, values > 3.6), {"bulk_edge": 1.6, "noise_norm": 1.7}, [values]
@@ -124,12 +117,6 @@ def token_survival(rng):
 def unfolding_spectrum(rng):
     density = shares(rng, 30)
     return (np.linspace(1, 5, 30), density), {"isolated": 7.0}, [density]
-
-
-def view_phase(rng):
-    accuracies = shares(rng, 4, 5)
-    points = shares(rng, 3), shares(rng, 3)
-    return (np.linspace(0, 1, 5), np.linspace(0, 3, 4), accuracies), {"points": points}, [points[1]]
 
 
 def view_weights(rng):
@@ -154,11 +141,9 @@ BUILDERS = {
     "SelfPlayConvergenceDisplay": self_play,
     "StagedLossDisplay": staged_loss,
     "SyntheticValueDisplay": synthetic_value,
-    "TensorPhaseDiagramDisplay": tensor_phase,
     "TensorScreeDisplay": tensor_scree,
     "TokenSurvivalDisplay": token_survival,
     "UnfoldingSpectrumDisplay": unfolding_spectrum,
-    "ViewPhaseDiagramDisplay": view_phase,
     "ViewWeightsDisplay": view_weights,
 }
 """Name of a display: returns its arguments, and the numbers that its figure must show."""
@@ -200,11 +185,9 @@ def drawn(figure):
     "inspection.SelfPlayConvergenceDisplay",
     "inspection.StagedLossDisplay",
     "inspection.SyntheticValueDisplay",
-    "inspection.TensorPhaseDiagramDisplay",
     "inspection.TensorScreeDisplay",
     "inspection.TokenSurvivalDisplay",
     "inspection.UnfoldingSpectrumDisplay",
-    "inspection.ViewPhaseDiagramDisplay",
     "inspection.ViewWeightsDisplay",
 )
 @pytest.mark.parametrize("name", BUILDERS)
@@ -276,28 +259,11 @@ def test_forecasts_drawn_are_those_of_theory(s0, n, support):
     plt.close("all")
 
 
-@pytest.mark.property_of(
-    "inspection.TensorPhaseDiagramDisplay",
-    "inspection.ViewPhaseDiagramDisplay",
-    "inspection.ClusteringAccuracyDisplay",
-)
+@pytest.mark.property_of("inspection.ClusteringAccuracyDisplay")
 @settings(max_examples=2)
 @given(st.integers(20, 60), st.floats(0.2, 1.0))
-def test_phase_diagrams_are_theory_point_by_point(length, beta_t):
-    betas = np.array([0.5, 2.0, 4.0])
-    display = inspection.TensorPhaseDiagramDisplay.from_theory(
-        (length, 40, 30), lengths=[10, length], betas=betas
-    )
-    alignments = spiked_tensor.rank_one_limit(betas, (length, 40, 30)).alignments
-    expected = np.mean(alignments**2, axis=-1) * (betas >= display.critical[1])
-    found = display.overlaps[:, 1]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+def test_accuracies_of_methods_are_those_of_theory(length, beta_t):
     sizes = {"n_samples": length, "n_features": 50, "n_views": 20}
-    views = inspection.ViewPhaseDiagramDisplay.from_theory(**sizes, resolution=4)
-    corner = nested_tensor.nested_ml(
-        **sizes, beta_t=views.betas_t[-1], beta_m=views.betas_m[-1]
-    ).accuracy
-    assert np.isclose(views.accuracies[-1, -1], corner)
     curves = inspection.ClusteringAccuracyDisplay.from_theory(
         **sizes, beta_t=beta_t, betas=[1.0, 2.0]
     ).accuracies

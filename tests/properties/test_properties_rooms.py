@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skrmt import datasets, linalg
-from skrmt.cluster._factor import CoreSpectrum, ViewFactor, core_spectrum, fit_view_factor
+from skrmt.cluster._factor import SpikedSpectrum, ViewFactor, fit_view_factor, spiked_spectrum
 from skrmt.cluster._modes import (
     Stability,
     TiedMixture,
@@ -89,8 +89,8 @@ def test_the_direction_of_two_modes_turns_with_the_scores(seed, angle):
 def test_spikes_are_counted_whatever_the_unit(seed, scale):
     rng = np.random.default_rng(seed)
     Y = rng.standard_normal((80, 50)) + 1.0 * np.where(np.arange(80) % 2, 1, -1)[:, None]
-    here, there = (core_spectrum(leading_components(f * Y, 10), 80, 50) for f in (1.0, scale))
-    assert isinstance(here, CoreSpectrum)
+    here, there = (spiked_spectrum(leading_components(f * Y, 10), 80, 50) for f in (1.0, scale))
+    assert isinstance(here, SpikedSpectrum)
     assert here.n_spikes == there.n_spikes >= 1
     assert np.isclose(there.noise_variance, scale**2 * here.noise_variance)
     np.testing.assert_allclose(there.signals, scale**2 * here.signals)
@@ -145,4 +145,4 @@ def test_the_check_of_the_noise_has_no_unit(seed, scale):
     ]
     assert isinstance(checks[0], NoiseCheck)
     np.testing.assert_allclose(checks[0][:3], checks[1][:3], rtol=1e-6)
-    assert checks[0].complaint.split("(")[0] == checks[1].complaint.split("(")[0]
+    assert checks[0].misfit.split("(")[0] == checks[1].misfit.split("(")[0]

@@ -231,7 +231,7 @@ def two_step(
     (0.71, 0.9995)
     """
     model = as_model(n_samples, n_features, n_views, beta_t, beta_m, theta, tau)
-    n, p, m, noise = model.n_samples, model.n_features, model.n_views, model.view_noise
+    n, p, m, noise = model.n_samples, model.n_features, model.n_views, model.view_variance
     view, rest = (float(q) for q in spike_complements(model.energy, noise, m, n * p))
     eigenvalue = noise * (np.sqrt(m) + np.sqrt(n * p)) ** 2
     if view >= 1:

@@ -86,7 +86,7 @@ class Model(NamedTuple):
         return self.signal + self.within * self.n_samples * self.n_features / self.total
 
     @property
-    def view_noise(self) -> float:
+    def view_variance(self) -> float:
         """Variance of an entry of the noise of the views."""
         return 1 / self.total
 

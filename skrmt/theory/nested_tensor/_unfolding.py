@@ -90,7 +90,7 @@ def unfolding(
 
 def _exact(model: Model) -> tuple[float, float]:
     """Return one less the overlap of samples, and the eigenvalue."""
-    n, p, s1, s2 = model.n_samples, model.n_features, model.core_noise, model.view_noise
+    n, p, s1, s2 = model.n_samples, model.n_features, model.core_noise, model.view_variance
     signal, others = model.signal, p * (model.n_views - 1) * s2
     if signal > 0:
         kappa = signal + n * s1
@@ -193,7 +193,7 @@ def unfolding_density(
     """
     model = as_model(n_samples, n_features, n_views, beta_t, beta_m, theta, tau)
     points = finite_floats("x", x, "Pass real numbers.")
-    n, p, s1, s2 = model.n_samples, model.n_features, model.core_noise, model.view_noise
+    n, p, s1, s2 = model.n_samples, model.n_features, model.core_noise, model.view_variance
     widths = p * s1, p * (model.n_views - 1) * s2
     a, b = n * s1, n * s2
     z = points.ravel()

@@ -84,7 +84,7 @@ class MissingViews(NamedTuple):
 
 
 def unequal_views(
-    n_samples: int,
+    n_samples: float,
     n_features: ArrayLike,
     signal: ArrayLike,
     noise: ArrayLike,
@@ -94,8 +94,8 @@ def unequal_views(
 
     Parameters
     ----------
-    n_samples : int
-        Number n of samples.
+    n_samples : float
+        Number n of samples, 1 or more.
     n_features : array-like of int of shape (m,)
         Widths :math:`p_k`.
     signal : array-like of shape (m,)
@@ -140,8 +140,8 @@ def unequal_views(
     >>> unequal_views(400, **views, weights="unit").detected
     False
     """
-    n = check_size("n_samples", n_samples)
-    p = in_range("n_features", n_features, 1, np.inf, "left", "Pass one width a view.")
+    n = float(in_range("n_samples", n_samples, 1, np.inf, "left", "Pass one number."))
+    p = in_range("n_features", n_features, 1, np.inf, "left", "Pass one width per view.")
     t = in_range("signal", signal, 0, np.inf, "left", "Pass squared singular values.")
     s = in_range("noise", noise, 0, np.inf, "neither", "Pass positive variances.")
     p, t, s = (np.atleast_1d(x) for x in broadcast(n_features=p, signal=t, noise=s))

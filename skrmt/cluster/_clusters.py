@@ -8,9 +8,13 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.special import logsumexp, ndtr
 
+from ..linalg import to_numpy
 from ..theory.nested_tensor import bayes_accuracy, imbalanced, matrix_spike, overlap_accuracy
+from ..utils._dask import is_dask
+from ..utils._intervals import normal_interval
 from ..utils._rows import row_sums, row_values
-from ._factor import core_spectrum
+from ._combination import ConcatenatedModel
+from ._factor import spiked_spectrum
 from ._modes import (
     UnitMixture,
     bimodal_direction,
@@ -20,14 +24,25 @@ from ._modes import (
     half_sample_stability,
     kurtosis,
 )
-from ._view_products import leading_components
+from ._view_products import combine_views, leading_components
 
 _MOST_DIRECTIONS = 8
+"""Directions among which two modes are sought on real data; chosen on pairs of digits."""
+
 _PRIOR_SIGMAS = 2.0
+"""Standard errors by which the share of a cluster must differ from a half to be used: one set of
+equal clusters in twenty gets a threshold of its own, which costs it little."""
+
 _KURTOSIS_SIGMAS = 5.0
+"""Standard errors by which the kurtosis of the scores may be off two Gaussian laws: the noise of
+the test statistic is not quite Gaussian, and a fit that passes is still checked by its spectrum."""
 
 
-class Head(NamedTuple):
+_MESSAGE_ROUNDS = 30
+"""Rounds of message passing, which settles geometrically in about ten."""
+
+
+class Clusters(NamedTuple):
     """Clusters in the embedding.
 
     Attributes
@@ -45,7 +60,7 @@ class Head(NamedTuple):
     model_accuracy : float
         Under the model.
     accuracy : float
-        The one that holds on real data; nan where it cannot be told.
+        The one that holds on real data; nan where it is unknown.
     model_fit : bool
         Whether the assumption of the model survives its tests.
     n_iter : int
@@ -77,48 +92,24 @@ class Head(NamedTuple):
         return decision.argmax(axis=1)
 
 
-def embedding_scales(core, n_features):
-    """Return what brings singular vectors and new scores to unit noise."""
-    spectrum, values = core.spectrum, core.components.eigenvalues
-    v = spectrum.noise_variance
-    if v <= 1e-14 * values[0]:
-        v = max(float(values[0]) * 1e-14, 1e-300)
-    singular = np.sqrt(values)
-    inflation = np.ones_like(values)
-    count = min(spectrum.n_spikes, len(values))
-    signals = np.asarray(spectrum.signals[:count])
-    inflation[: len(signals)] += n_features * v / signals
-    inside, outside = singular / inflation / np.sqrt(v), np.full(len(values), 1 / np.sqrt(v))
-    if core.overlap is not None:
-        inside[0] = np.sqrt(len(core.components.left) / max(1 - core.overlap, 1e-12))
-        outside[0] = inside[0] / max(singular[0], 1e-300)
-    return inside, outside
-
-
-def n_columns(core, n_clusters):
-    """Return the width of the embedding: all spikes, and enough to separate the clusters."""
-    available = len(core.components.eigenvalues)
-    return max(1, min(available, max(n_clusters - 1, core.spectrum.n_spikes)))
-
-
-def two_clusters(core, embedding, model_accuracy, options):
+def two_clusters(combined, embedding, model_accuracy, threshold, seed):
     """Separate two clusters."""
-    if core.white and core.spectrum.n_spikes <= 1:
-        head = _model_head(core, embedding, model_accuracy, options)
-        if head.model_fit:
-            return head
-    return _real_head(core, embedding, model_accuracy, options)
+    if combined.white and combined.spectrum.n_spikes <= 1:
+        clusters = _model_clusters(combined, embedding, model_accuracy, threshold)
+        if clusters.model_fit:
+            return clusters
+    return _bimodal_clusters(combined, embedding, model_accuracy, threshold, seed)
 
 
-def _model_head(core, embedding, model_accuracy, options):
+def _model_clusters(combined, embedding, model_accuracy, rule):
     """Separate two clusters along the first component, with the accuracy of the model."""
     scores = embedding[:, 0]
-    if not core.spectrum.n_spikes:
+    if not combined.spectrum.n_spikes:
         halves = np.array([0.5, 0.5])
-        return Head(_unit(embedding), 0.0, None, halves, 0.0, 0.5, 0.5, True)
+        return Clusters(_unit(embedding), 0.0, None, halves, 0.0, 0.5, 0.5, True)
     fit = fit_tied_mixture(scores)
     distance = float(np.sqrt(max(np.mean(scores**2) - 1, 0.0)))
-    prior = _prior(fit, scores, options)
+    prior = _prior(fit, scores)
     overlap = distance**2 / (distance**2 + 1)
     share = prior * (1 - prior)
     expected = 3 + overlap**2 * (1 - 6 * share) / share
@@ -131,12 +122,12 @@ def _model_head(core, embedding, model_accuracy, options):
         half = distance / (2 * np.sqrt(share))
         odds = np.log(prior / (1 - prior))
         threshold = (1 - 2 * prior) * half - odds / (2 * half)
-        accuracy = _imbalanced(core, len(scores), prior, options)
-        if options["threshold"] == "zero":
+        accuracy = _imbalanced(combined, len(scores), prior, rule)
+        if rule == "zero":
             threshold = 0.0
     coefficients = 2 * half * _unit(embedding)
     spread = np.sqrt(distance**2 + 1)
-    return Head(
+    return Clusters(
         coefficients,
         float(-2 * half * threshold),
         None,
@@ -148,14 +139,13 @@ def _model_head(core, embedding, model_accuracy, options):
     )
 
 
-def _imbalanced(core, n_samples, prior, options):
+def _imbalanced(combined, n_samples, prior, rule):
     """Return the accuracy of the model for clusters of unequal size."""
-    v = core.spectrum.noise_variance
-    snr = core.spectrum.signals[0] / (4 * prior * (1 - prior) * n_samples * v)
-    p = sum(len(mean) for mean in core.means) // max(1, len(core.means))
+    v = combined.spectrum.noise_variance
+    snr = combined.spectrum.signals[0] / (4 * prior * (1 - prior) * n_samples * v)
+    p = sum(len(mean) for mean in combined.means) // max(1, len(combined.means))
     limit = imbalanced(n_samples=n_samples, n_features=p, snr=snr, prior=prior)
-    zero = options["threshold"] == "zero"
-    return float(limit.accuracy if zero else limit.prior_accuracy)
+    return float(limit.accuracy if rule == "zero" else limit.prior_accuracy)
 
 
 def _unit(embedding):
@@ -163,7 +153,7 @@ def _unit(embedding):
     return np.eye(1, embedding.shape[1])[0]
 
 
-def _prior(fit, scores, options):
+def _prior(fit, scores):
     """Return the share of the second cluster: a half unless it differs for sure."""
     error = fit.prior_error(scores)
     if abs(fit.prior - 0.5) <= _PRIOR_SIGMAS * error or fit.separation < 0.5:
@@ -171,29 +161,29 @@ def _prior(fit, scores, options):
     return float(fit.prior)
 
 
-def _real_head(core, embedding, model_accuracy, options):
+def _bimodal_clusters(combined, embedding, model_accuracy, rule, seed):
     """Separate two clusters along the direction of two modes, with an accuracy that holds."""
     n = len(embedding)
-    if not core.spectrum.n_spikes:
+    if not combined.spectrum.n_spikes:
         halves = np.array([0.5, 0.5])
-        return Head(_unit(embedding), 0.0, None, halves, 0.0, 0.5, 0.5, False)
-    r = max(1, min(_MOST_DIRECTIONS, core.spectrum.n_spikes, embedding.shape[1]))
+        return Clusters(_unit(embedding), 0.0, None, halves, 0.0, 0.5, 0.5, False)
+    r = max(1, min(_MOST_DIRECTIONS, combined.spectrum.n_spikes, embedding.shape[1]))
     spread = np.maximum(np.sqrt((embedding[:, :r] ** 2).mean(axis=0)), 1e-300)
     whitened = embedding[:, :r] / spread
-    direction = bimodal_direction(whitened, options["seed"])
-    stability = half_sample_stability(whitened, options["seed"])
+    direction = bimodal_direction(whitened, seed)
+    stability = half_sample_stability(whitened, seed)
     agreement = np.mean((whitened @ direction > 0) == (whitened[:, 0] > 0))
     claim = calibrated_accuracy(stability, max(agreement, 1 - agreement), n)
     direction = direction * np.sign(direction[np.abs(direction).argmax()])
     scores = whitened @ direction
     fit = fit_tied_mixture(scores)
     prior, threshold = 0.5, 0.0
-    if options["threshold"] == "mixture" and np.isfinite(claim):
-        prior = _prior(fit, scores, options)
+    if rule == "mixture" and np.isfinite(claim):
+        prior = _prior(fit, scores)
         threshold = fit.threshold if prior != 0.5 else 0.0
     coefficients = np.zeros(embedding.shape[1])
     coefficients[:r] = fit.slope * direction / spread
-    return Head(
+    return Clusters(
         coefficients,
         float(-fit.slope * threshold),
         None,
@@ -205,19 +195,18 @@ def _real_head(core, embedding, model_accuracy, options):
     )
 
 
-def many_clusters(core, embedding, n_clusters, options):
+def many_clusters(combined, embedding, n_clusters, tol, max_iter, seed):
     """Separate more than two clusters, or none from one."""
-    found = core.spectrum.n_spikes
-    r = max(1, min(n_clusters - 1, found if core.white else n_clusters - 1, embedding.shape[1]))
+    found = combined.spectrum.n_spikes
+    r = max(1, min(n_clusters - 1, found if combined.white else n_clusters - 1, embedding.shape[1]))
     points = embedding[:, :r]
-    seed = options["seed"]
-    mixture = fit_unit_mixture(points, n_clusters, seed, options["tol"], options["max_iter"])
-    white = core.white and found <= n_clusters - 1
+    mixture = fit_unit_mixture(points, n_clusters, seed, tol, max_iter)
+    white = combined.white and found <= n_clusters - 1
     model_accuracy = 1 / n_clusters
     if found:
         model_accuracy = mixture.accuracy(np.random.default_rng(seed))
     accuracy = model_accuracy if white or not found else float("nan")
-    return Head(
+    return Clusters(
         None,
         0.0,
         mixture,
@@ -230,16 +219,26 @@ def many_clusters(core, embedding, n_clusters, options):
     )
 
 
-def message_passing(Y, core, n_iter):
-    """Improve the labels of two clusters by approximate message passing."""
+def pass_messages(views, combined, clusters):
+    """Improve two clusters by approximate message passing; return them, labels and loadings."""
+    Y = combine_views(views.X, np.stack(combined.means, axis=1), combined.weights)
+    odds, direction, accuracy = _messages(Y if is_dask(Y) else to_numpy(Y), combined)
+    loadings = [np.outer(direction, [weight]) for weight in combined.weights]
+    observed = accuracy if clusters.model_fit else clusters.accuracy
+    clusters = clusters._replace(model_accuracy=accuracy, accuracy=observed)
+    return clusters, (odds > 0).astype(np.int64), loadings
+
+
+def _messages(Y, combined):
+    """Return log-odds of the samples, loadings of the features, and the accuracy of the model."""
     n, p = Y.shape
-    v = core.spectrum.noise_variance
-    s = core.model["signal"] / (n * v)
+    v = combined.spectrum.noise_variance
+    s = combined.model.signal / (n * v)
     scale = np.sqrt(v)
     strength = np.sqrt(s / p)
-    labels = np.clip(np.sqrt(n) * core.components.left[:, 0], -0.95, 0.95)
+    labels = np.clip(np.sqrt(n) * combined.components.left[:, 0], -0.95, 0.95)
     previous = np.zeros(p)
-    for _ in range(n_iter):
+    for _ in range(_MESSAGE_ROUNDS):
         energy = s / p * float(labels @ labels)
         drive = strength * row_sums(weighted_rows, Y, labels) / scale
         drive -= s / p * float((1 - labels**2).sum()) * previous
@@ -256,23 +255,24 @@ def weighted_rows(Y, weights):
     return Y.T @ weights
 
 
-def interval(core, head, shape, options):
-    """Return the 95 % interval of the accuracy that comes true."""
-    accuracy, (n, p) = head.accuracy, shape
-    if not np.isfinite(accuracy) or not core.spectrum.n_spikes:
+def accuracy_interval(combined, clusters, n_bootstrap, n_jobs, seed):
+    """Return the 95 % interval of the predicted accuracy."""
+    accuracy, components = clusters.accuracy, combined.components
+    shape = n, p = len(components.left), len(components.right)
+    if not np.isfinite(accuracy) or not combined.spectrum.n_spikes:
         return np.full(2, np.nan)
-    if not head.model_fit or "limit" in core.model:
+    if not clusters.model_fit or isinstance(combined.model, ConcatenatedModel):
         error = np.sqrt(accuracy * (1 - accuracy) / n + ((1 - accuracy) / 2) ** 2)
-    elif options["n_bootstrap"] and head.mixture is None:
-        return _bootstrap(core, accuracy, shape, options)
+    elif n_bootstrap and clusters.mixture is None:
+        return _bootstrap(combined, accuracy, shape, n_bootstrap, n_jobs, seed)
     else:
-        error = _delta_error(core, accuracy, n, p)
-    return np.clip([accuracy - 1.96 * error, accuracy + 1.96 * error], 0.0, 1.0)
+        error = _delta_error(combined, accuracy, n, p)
+    return normal_interval(accuracy, error)
 
 
-def _delta_error(core, accuracy, n, p):
+def _delta_error(combined, accuracy, n, p):
     """Return the standard error: of the signal, of the direction, and of counting samples."""
-    v, signal = core.spectrum.noise_variance, float(core.spectrum.signals[0])
+    v, signal = combined.spectrum.noise_variance, float(combined.spectrum.signals[0])
     beyond = max(1 - n * p * v**2 / signal**2, 1e-3)
     error = np.sqrt(v / beyond)
 
@@ -287,11 +287,11 @@ def _delta_error(core, accuracy, n, p):
     return float(np.sqrt((slope * error) ** 2 + counting))
 
 
-def _bootstrap(core, accuracy, shape, options):
+def _bootstrap(combined, accuracy, shape, n_bootstrap, n_jobs, seed):
     """Return the interval from draws of the model at the fitted parameters."""
-    v, signal = core.spectrum.noise_variance, float(core.spectrum.signals[0])
-    seeds = np.random.SeedSequence(options["seed"]).spawn(options["n_bootstrap"])
-    gaps = Parallel(n_jobs=options["n_jobs"], prefer="threads")(
+    v, signal = combined.spectrum.noise_variance, float(combined.spectrum.signals[0])
+    seeds = np.random.SeedSequence(seed).spawn(n_bootstrap)
+    gaps = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_bootstrap_gap)(seed, signal, v, shape) for seed in seeds
     )
     low, high = np.quantile(gaps, [0.025, 0.975])
@@ -299,11 +299,11 @@ def _bootstrap(core, accuracy, shape, options):
 
 
 def _bootstrap_gap(seed, signal, noise_variance, shape):
-    """Return by how much the accuracy told for a draw of the model exceeds the one it has."""
+    """Return by how much the accuracy predicted for a draw of the model exceeds its own."""
     n, p = shape
     length, Y = np.sqrt(signal / n), _triangular_draw(seed, signal, noise_variance, shape)
     components = leading_components(Y, min(5, n - 1, p))
-    spectrum = core_spectrum(components, n - 1, p)
+    spectrum = spiked_spectrum(components, n - 1, p)
     claim = 0.5
     if spectrum.n_spikes:
         spike = matrix_spike(spectrum.signals[0], spectrum.noise_variance, n, p)

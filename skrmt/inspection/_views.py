@@ -1,9 +1,151 @@
-"""Views that were clustered: their spectrum and their weights."""
+"""Multi-view clustering: what methods reach, the spectrum of the views and their weights."""
 
 import numpy as np
 
-from ..theory.nested_tensor import unfolding, unfolding_density
-from ._display import COLOURS, fitted_attributes, new_axes, percent, tidy
+from ..theory import nested_tensor
+from ._display import (
+    COLOURS,
+    as_points,
+    draw_points,
+    fitted_attributes,
+    new_axes,
+    percent,
+    percent_axis,
+    tidy,
+)
+
+_METHODS = {
+    "unfolding": ("concatenated views", "vermilion", "-"),
+    "tensor": ("best rank-one tensor", "orange", "-"),
+    "two_step": ("two steps", "sky", "-"),
+    "nested_ml": ("maximum likelihood", "blue", "-"),
+    "oracle": ("known strengths of the views", "black", "--"),
+    "bayes": ("Bayes", "green", ":"),
+}
+
+
+class ClusteringAccuracyDisplay:
+    """Accuracy of every method of multi-view clustering against the strength of the signal.
+
+    Parameters
+    ----------
+    betas : array-like of shape (b,)
+        Strengths of the matrix inside the tensor.
+    accuracies : dict of str to array-like of shape (b,)
+        Accuracy of each method, under the names of `PerformanceGap`.
+    points : dict of str to (array-like, array-like), default=None
+        Measured accuracies of some methods, as positions and one row of repeats each.
+
+    Attributes
+    ----------
+    ax_ : matplotlib axes
+        Where it is drawn.
+    figure_ : matplotlib figure
+        Its figure.
+    lines_ : dict of str to matplotlib lines
+        The curve of each method.
+
+    See Also
+    --------
+    skrmt.theory.nested_tensor.performance_gap : The accuracies.
+
+    Examples
+    --------
+    >>> from skrmt.inspection import ClusteringAccuracyDisplay
+    >>> sizes = dict(n_samples=100, n_features=80, n_views=60)
+    >>> display = ClusteringAccuracyDisplay.from_theory(**sizes, beta_t=0.4)
+    >>> sorted(display.lines_)
+    ['bayes', 'nested_ml', 'oracle', 'tensor', 'two_step', 'unfolding']
+    """
+
+    def __init__(self, betas, accuracies, *, points=None):
+        self.betas = betas
+        self.accuracies = accuracies
+        self.points = points
+
+    @classmethod
+    def from_theory(
+        cls, *, n_samples, n_features, n_views, beta_t, betas=None, points=None, ax=None
+    ):
+        """Draw the theory for data of some shape.
+
+        Parameters
+        ----------
+        n_samples, n_features, n_views : int
+            Sizes.
+        beta_t : float
+            Strength of the tensor.
+        betas : array-like of shape (b,), default=None
+            Strengths of the matrix inside it; 0 to 6 by default.
+        points : dict of str to (array-like, array-like), default=None
+            Measured accuracies of some methods.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        ClusteringAccuracyDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its domain.
+        ImportError
+            If Matplotlib is not installed.
+        """
+        betas = np.linspace(0, 6, 121) if betas is None else np.asarray(betas, dtype=float)
+        sizes = {"n_samples": n_samples, "n_features": n_features, "n_views": n_views}
+        gaps = [
+            nested_tensor.performance_gap(**sizes, beta_t=beta_t, beta_m=float(b)) for b in betas
+        ]
+        accuracies = {name: np.array([getattr(gap, name) for gap in gaps]) for name in _METHODS}
+        return cls(betas, accuracies, points=points).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure where it is None.
+
+        Returns
+        -------
+        ClusteringAccuracyDisplay
+            The display.
+
+        Raises
+        ------
+        ValueError
+            If a method is unknown.
+        ImportError
+            If Matplotlib is not installed.
+        """
+        unknown = (set(self.accuracies) | set(self.points or {})) - set(_METHODS)
+        if unknown:
+            raise ValueError(
+                f"accuracies and points name {sorted(unknown)}: choose among {sorted(_METHODS)}."
+            )
+        self.ax_ = new_axes(ax)
+        self.figure_ = self.ax_.figure
+        self.lines_ = {}
+        for name, accuracies in self.accuracies.items():
+            label, colour, style = _METHODS[name]
+            (self.lines_[name],) = self.ax_.plot(
+                self.betas, accuracies, style, color=COLOURS[colour], label=label
+            )
+        for name, measured in (self.points or {}).items():
+            positions, values = as_points(measured, f"points[{name!r}]")
+            draw_points(self.ax_, positions, values, color=COLOURS[_METHODS[name][1]])
+        self.ax_.set(
+            xlabel="Strength of the clusters, β of the matrix",
+            ylabel="Samples in the right cluster",
+        )
+        percent_axis(self.ax_.yaxis)
+        tidy(self.ax_)
+        self.ax_.legend(loc="best", frameon=False, fontsize="small")
+        return self
 
 
 class UnfoldingSpectrumDisplay:
@@ -80,11 +222,11 @@ class UnfoldingSpectrumDisplay:
         """
         given = {"n_samples": n_samples, "n_features": n_features, "n_views": n_views}
         given |= {"beta_t": beta_t, "beta_m": beta_m}
-        noise = unfolding(**{**given, "beta_m": 0.0}).eigenvalue
+        noise = nested_tensor.unfolding(**{**given, "beta_m": 0.0}).eigenvalue
         x = np.linspace(0, 1.05 * noise, 801)[1:]
-        limit = unfolding(**given)
+        limit = nested_tensor.unfolding(**given)
         isolated = limit.eigenvalue if limit.detected else float("nan")
-        density = unfolding_density(x, **given)
+        density = nested_tensor.unfolding_density(x, **given)
         return cls(x, density, isolated=isolated, eigenvalues=eigenvalues).plot(ax=ax)
 
     def plot(self, ax=None):

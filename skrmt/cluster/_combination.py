@@ -1,18 +1,19 @@
-"""One matrix from many views: the weights of the views, and what is left of their noise."""
+"""One matrix from many views of equal width: their weights, and what is left of their noise."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
 
-from ..linalg import DenseTensor, best_rank_one, get_backend, to_numpy
+from ..linalg import DenseTensor, RankOne, best_rank_one, get_backend, to_numpy
 from ..theory import nested_tensor
+from ..theory.nested_tensor import UnequalViews
 from ..theory.nested_tensor._views import weighted_spike
 from ..utils._dask import is_dask
 from ..utils._rows import row_values
-from ._factor import CoreSpectrum, ViewFactor, core_spectrum, fit_view_factor
+from ._factor import SpikedSpectrum, ViewFactor, fit_view_factor, spiked_spectrum
 from ._view_products import (
     LeadingComponents,
     combine_views,
@@ -21,20 +22,62 @@ from ._view_products import (
     view_gram,
     view_means,
 )
+from ._views_input import ViewStack
 
 MOST_COMPONENTS = 50
-_PAYS = 1e-3
+"""Components that are kept, documented in `embedding_`."""
+
+_LEAST_GAIN = 1e-3
+"""Accuracy that maximum likelihood must gain in theory to be iterated: one sample in a thousand,
+less than the standard error of the accuracy of any sample that fits into memory."""
+
 _UNDAMPED = 20
+"""Sweeps after which steps are halved, which ends the rare oscillations between two weights."""
+
+IMPROPER = (
+    "The noise of a view was estimated at 0 or below: the views share more than one factor, or one "
+    "is a copy of others. Try noise_structure='full'."
+)
 
 
-class Core(NamedTuple):
+class NestedModel(NamedTuple):
+    """Parameters of the nested model, in units of the part that the views share.
+
+    Attributes
+    ----------
+    signal : float
+        Squared singular value of the labels in the combined view.
+    within : float
+        Variance of the noise within the classes.
+    precision : float
+        Inverse of the variance that the noise of the views leaves.
+    strengths : ndarray of shape (m,) or None
+        Strengths of the views; None where weights, noise and precision give them.
+    """
+
+    signal: float
+    within: float
+    precision: float
+    strengths: np.ndarray | None = None
+
+
+class ConcatenatedModel(NamedTuple):
+    """Parameters of views of unequal widths: squared signals, widths and noise of each."""
+
+    limit: UnequalViews
+    signals: np.ndarray
+    widths: np.ndarray
+    noise: np.ndarray
+
+
+class CombinedViews(NamedTuple):
     """Leading components of combined or concatenated views.
 
     Attributes
     ----------
     components : LeadingComponents
         Of the matrix of all samples.
-    spectrum : CoreSpectrum
+    spectrum : SpikedSpectrum
         Its spikes.
     loadings : list of ndarray of shape (p_k, q)
         What a centred view is multiplied with; the sum over views are the scores on the right
@@ -45,12 +88,12 @@ class Core(NamedTuple):
         Weights of the views.
     noise : ndarray of shape (m,)
         Noise variances of the views.
-    model : dict
-        What the model needs: squared signal, within-class variance and precision.
+    model : NestedModel or ConcatenatedModel
+        Parameters of the model.
     white : bool
         Whether the noise is like that of the model.
-    messages : list of str
-        What the user should know.
+    improper : bool
+        Whether the noise of a view was estimated at 0 or below.
     n_iter : int
         Iterations.
     converged : bool
@@ -61,51 +104,65 @@ class Core(NamedTuple):
     """
 
     components: LeadingComponents
-    spectrum: CoreSpectrum
+    spectrum: SpikedSpectrum
     loadings: list[np.ndarray]
     means: list[np.ndarray]
     weights: np.ndarray
     noise: np.ndarray
-    model: dict
+    model: Any
     white: bool
-    messages: list[str]
+    improper: bool = False
     n_iter: int = 0
     converged: bool = True
     overlap: float | None = None
 
+    @property
+    def strengths(self) -> np.ndarray:
+        """Strengths of the views under the nested model."""
+        if self.model.strengths is not None:
+            return self.model.strengths
+        return self.weights * self.noise * self.model.precision
 
-def stacked_core(views, method, view_noise, noise_scale, options):
+    def for_new_samples(self) -> CombinedViews:
+        """Return the combination without what only the training samples need."""
+        nothing = np.zeros((0, 0))
+        return self._replace(
+            components=self.components._replace(left=nothing, right=nothing), loadings=[]
+        )
+
+
+def combine_stack(views: ViewStack, method: str, search: dict[str, Any]) -> CombinedViews:
     """Combine views of equal width."""
     m = views.shape[2]
     if is_dask(views.X):
-        _refuse_whole(method, view_noise)
+        _refuse_whole(method, views.noise_structure)
     mean = view_means(views.X, views.mask)
     covariance = _covariance(views, mean)
-    refuse_constant(np.diag(covariance))
-    known = None if noise_scale is None else noise_scale**2
-    if view_noise == "full":
-        return _whitened_core(views, mean, covariance, options)
-    factor = fit_view_factor(covariance, known)
+    refuse_constant_views(np.diag(covariance))
+    if views.noise_structure == "full":
+        return _whitened(views, mean, covariance, search)
+    factor = fit_view_factor(covariance, views.noise_variance)
     if method == "unfolding":
-        return _unfolded_core(views, mean, factor)
+        return _unfolded(views, mean, factor)
     if views.mask is not None:
-        return _incomplete_core(views, mean, factor)
+        return _incomplete(views, mean, factor)
     if method == "tensor" and m > 1:
-        return _tensor_core(views, mean, factor, options)
-    core = _combined_core(views, mean, factor)
+        return _by_rank_one(views, mean, factor, search)
+    combined = _weighted_sum(views, mean, factor)
     if method == "nested_ml" and m > 1:
-        core = _refined(views, mean, covariance, factor, core, options)
-    return core
+        return _maximum_likelihood(views, mean, covariance, factor, combined, search)
+    return combined
 
 
-def _refuse_whole(method, view_noise):
+def _refuse_whole(method, noise_structure):
     """Raise where a method needs all views in memory."""
     name, value = ("method", method) if method in ("tensor", "unfolding") else ("", "")
-    name, value = ("view_noise", view_noise) if view_noise == "full" else (name, value)
+    if noise_structure == "full":
+        name, value = "noise_structure", noise_structure
     if name:
         raise ValueError(
             f"{name}={value!r} needs the views in memory, but X is a Dask array: pass X.compute(), "
-            "or three views or more with method='two_step' and view_noise='diagonal'."
+            "or three views or more with method='two_step' and noise_structure='diagonal'."
         )
 
 
@@ -122,58 +179,42 @@ def _covariance(views, mean):
         what = f"view {k} is" if k == other else f"views {k} and {other} are together"
         raise ValueError(
             f"mask leaves too little: {what} in {int(together.min())} sample(s), at least 2 are "
-            "needed to tell their noise apart. Leave a view out."
+            "needed to separate their noise. Leave a view out."
         )
     return gram / ((together - 1) * p)
 
 
-def refuse_constant(variances):
+def refuse_constant_views(variances):
     """Raise if a view does not vary."""
     if not (variances > 0).all():
         raise ValueError(
-            f"view {int(np.argmin(variances > 0))} of X is constant over the samples: it tells "
-            "nothing. Drop it."
+            f"view {int(np.argmin(variances > 0))} of X is constant over the samples: it has no "
+            "information. Drop it."
         )
 
 
-def _messages(factor):
-    """Return what the fit of the factor says."""
-    messages = []
-    if factor.improper:
-        messages.append(
-            "The noise of a view was estimated at 0 or below: the views share more than one "
-            "factor, or one is a copy of others. Try view_noise='full'."
-        )
-    return messages
-
-
-def _combined_core(views, mean, factor, weights=None, n_iter=0, converged=True):
-    """Return the core of a weighted sum of the views."""
+def _weighted_sum(views, mean, factor, weights=None, n_iter=0, converged=True):
+    """Return the components of a weighted sum of the views."""
     n, p, _ = views.shape
     weights = factor.weights if weights is None else weights
     Y = combine_views(views.X, mean, weights)
     components = leading_components(Y, min(MOST_COMPONENTS, n - 1, p))
-    spectrum = core_spectrum(components, n - 1, p)
-    return Core(
+    spectrum = spiked_spectrum(components, n - 1, p)
+    signal = float(spectrum.signals[0]) if spectrum.n_spikes else 0.0
+    within = max(spectrum.noise_variance - 1 / factor.precision, 0.0)
+    return CombinedViews(
         components,
         spectrum,
         [components.right * weight for weight in weights],
         list(mean.T),
         weights,
         factor.noise,
-        _model(spectrum, factor.precision),
+        NestedModel(signal, within, factor.precision),
         spectrum.white,
-        _messages(factor),
+        factor.improper,
         max(n_iter, factor.n_iter),
         converged and factor.converged,
     )
-
-
-def _model(spectrum, precision):
-    """Return the parameters of the model, in units of the shared part."""
-    signal = float(spectrum.signals[0]) if spectrum.n_spikes else 0.0
-    within = max(spectrum.noise_variance - 1 / precision, 0.0)
-    return {"signal": signal, "within": within, "precision": precision}
 
 
 def normalised(model, n_samples, n_features, n_views):
@@ -183,26 +224,26 @@ def normalised(model, n_samples, n_features, n_views):
         "n_samples": n_samples,
         "n_features": n_features,
         "n_views": n_views,
-        "theta": float(np.sqrt(model["signal"] * model["precision"] / total)),
-        "tau": float(model["within"] * model["precision"]),
+        "theta": float(np.sqrt(model.signal * model.precision / total)),
+        "tau": float(model.within * model.precision),
     }
 
 
-def _refined(views, mean, covariance, factor, core, options):
-    """Return the core of the weights of maximum likelihood, where theory says that they pay."""
+def _maximum_likelihood(views, mean, covariance, factor, combined, search):
+    """Iterate to the weights of maximum likelihood, where theory predicts a gain."""
     n, p, m = views.shape
-    if not np.isfinite(factor.precision) or not core.spectrum.n_spikes:
-        return core
-    given = normalised(core.model, n, p, m)
+    if not np.isfinite(factor.precision) or not combined.spectrum.n_spikes:
+        return combined
+    given = normalised(combined.model, n, p, m)
     gain = nested_tensor.nested_ml(**given).accuracy - nested_tensor.two_step(**given).accuracy
-    if gain < _PAYS:
-        return core
+    if gain < _LEAST_GAIN:
+        return combined
     root, tau = np.sqrt(factor.noise), given["tau"]
     gram = covariance / np.outer(root, root) * ((n - 1) * p)
     theta = given["theta"] * np.sqrt(n + p + m)
-    reference, weights, converged = core, core.weights, False
-    for sweep in range(1, options["max_iter"] + 1):
-        u, v = core.components.left[:, 0], core.components.right[:, :1]
+    reference, weights, converged = combined, combined.weights, False
+    for sweep in range(1, search["max_iter"] + 1):
+        u, v = combined.components.left[:, 0], combined.components.right[:, :1]
         pull = np.einsum("nk,n->k", project_views(views.X, mean, v)[:, 0], u) / root
         h = root * weights / np.linalg.norm(root * weights)
         new = tau * (gram @ h) + theta * pull * np.sign(pull @ h)
@@ -210,81 +251,75 @@ def _refined(views, mean, covariance, factor, core, options):
         moved = np.linalg.norm(new - h)
         if sweep > _UNDAMPED:
             new = new + h
-        weights = _in_units(new / root, factor)
-        core = _combined_core(views, mean, factor, weights, sweep)
-        if moved <= max(options["tol"], 1e-4):
+        weights = _unit_strengths(new / root, factor)
+        combined = _weighted_sum(views, mean, factor, weights, sweep)
+        if moved <= max(search["tol"], 1e-4):
             converged = True
             break
-    judged = _judged(core, reference, views, nested_tensor.nested_ml)
-    return judged._replace(converged=converged)
+    combined = _with_model_of(reference, combined, views, nested_tensor.nested_ml)
+    return combined._replace(converged=converged)
 
 
-def _in_units(weights, factor):
+def _unit_strengths(weights, factor):
     """Scale weights so that they bring the strengths of the views to 1."""
     total = weights @ factor.strengths
     return weights / (total if total != 0 else 1.0)
 
 
-def _tensor_core(views, mean, factor, options):
-    """Return the core of the weights of the best rank-one tensor."""
+def _by_rank_one(views, mean, factor, search):
+    """Combine with the weights of the best rank-one tensor."""
     root = np.sqrt(factor.noise)
-    found = _rank_one(views, mean, np.diag(1 / root), options)
-    weights = _in_units(found.factors[2][:, 0] / root, factor)
-    core = _combined_core(views, mean, factor, weights, found.n_iter, found.converged)
-    return _judged(core, _combined_core(views, mean, factor), views, nested_tensor.tensor)
+    found = _rank_one(views, mean, np.diag(1 / root), search)
+    weights = _unit_strengths(found.factors[2][:, 0] / root, factor)
+    combined = _weighted_sum(views, mean, factor, weights, found.n_iter, found.converged)
+    reference = _weighted_sum(views, mean, factor)
+    return _with_model_of(reference, combined, views, nested_tensor.tensor)
 
 
-def _judged(core, reference, views, theory):
-    """Return a core whose weights were fitted to the labels too, with the model of one without."""
+def _with_model_of(reference, combined, views, theory):
+    """Take the model from weights that have not seen the labels; weights that have flatter it."""
     overlap = None
     if reference.white and reference.spectrum.n_spikes:
         overlap = theory(**normalised(reference.model, *views.shape)).sample_overlap
-    spectrum = reference.spectrum if reference.white else core.spectrum
-    return core._replace(
+    spectrum = reference.spectrum if reference.white else combined.spectrum
+    return combined._replace(
         model=reference.model, spectrum=spectrum, white=reference.white, overlap=overlap
     )
 
 
-def _rank_one(views, mean, transform, options):
+def _rank_one(views, mean, transform, search) -> RankOne:
     """Return the best rank-one approximation of views combined by a matrix."""
     backend = get_backend(views.X)
     centred = backend.asarray(views.X, like=views.X, dtype="float64")
     centred = centred - backend.asarray(mean, like=views.X, dtype="float64")
     matrix = backend.asarray(np.ascontiguousarray(transform), like=views.X, dtype="float64")
-    return best_rank_one(
-        DenseTensor(centred @ matrix),
-        tol=options["tol"],
-        max_iter=options["max_iter"],
-        seed=options["seed"],
-    )
+    return best_rank_one(DenseTensor(centred @ matrix), **search)
 
 
-def _whitened_core(views, mean, covariance, options):
-    """Return the core of views whose noise may be correlated."""
+def _whitened(views, mean, covariance, search):
+    """Combine views whose noise may be correlated."""
     if views.mask is not None:
         raise ValueError(
-            "views are missing, which view_noise='full' does not allow. Use three views or more "
-            "and view_noise='diagonal', or 'known'."
+            "views are missing, which noise_structure='full' does not allow. Use three views or "
+            "more and noise_structure='diagonal', or 'known'."
         )
     values, vectors = np.linalg.eigh(covariance)
     root = np.sqrt(np.maximum(values, 1e-12 * values[-1]))
     whitening = vectors / root @ vectors.T
-    found = _rank_one(views, mean, whitening, options)
+    found = _rank_one(views, mean, whitening, search)
     weights = whitening @ found.factors[2][:, 0]
     strengths = covariance @ weights
     weights = weights * (1.0 if strengths.sum() >= 0 else -1.0)
     factor = ViewFactor(covariance @ weights, np.diag(covariance), weights, 1.0, False, 0, True)
-    core = _combined_core(views, mean, factor, weights, found.n_iter, found.converged)
-    return core._replace(model={**core.model, "within": 0.0, "precision": _precision(core)})
+    combined = _weighted_sum(views, mean, factor, weights, found.n_iter, found.converged)
+    noise = combined.spectrum.noise_variance
+    # All noise counts as that of the views, since it cannot be separated from that within classes.
+    model = combined.model._replace(within=0.0, precision=1 / noise if noise > 0 else np.inf)
+    return combined._replace(model=model)
 
 
-def _precision(core):
-    """Return the precision of a combination all of whose noise counts as that of the views."""
-    return 1 / core.spectrum.noise_variance if core.spectrum.noise_variance > 0 else np.inf
-
-
-def _unfolded_core(views, mean, factor):
-    """Return the core of concatenated views, each over its noise."""
+def _unfolded(views, mean, factor):
+    """Concatenate views, each over its noise."""
     n, p, m = views.shape
     if views.mask is not None:
         raise ValueError(
@@ -299,8 +334,8 @@ def _unfolded_core(views, mean, factor):
     )
     components = leading_components(flat.reshape(n, -1), min(MOST_COMPONENTS, n - 1, p * m))
     right = components.right.reshape(p, m, -1)
-    reference = _combined_core(views, mean, factor)
-    spectrum, overlap = core_spectrum(components, n - 1, p * m), None
+    reference = _weighted_sum(views, mean, factor)
+    spectrum, overlap = spiked_spectrum(components, n - 1, p * m), None
     if reference.white and np.isfinite(factor.precision):
         limit = nested_tensor.unfolding(**normalised(reference.model, n, p, m))
         spectrum, overlap = single_spike(reference.spectrum, limit.detected), limit.sample_overlap
@@ -320,8 +355,8 @@ def single_spike(spectrum, detected):
     return spectrum._replace(n_spikes=0, signals=np.zeros(0))
 
 
-def _incomplete_core(views, mean, factor):
-    """Return the core of samples some of whose views are missing."""
+def _incomplete(views, mean, factor):
+    """Combine the views that each sample has."""
     n, p, _ = views.shape
     precisions = views.mask @ (factor.strengths**2 / factor.noise)
     weights = factor.strengths / factor.noise
@@ -334,7 +369,7 @@ def _incomplete_core(views, mean, factor):
         components = leading_components(Y * np.sqrt(omega)[:, None], min(MOST_COMPONENTS, n - 1, p))
         rho = _incomplete_signal(components.eigenvalues[0], omega, v, p)
         within = max(1 - rho / p, 0.0)
-    white = core_spectrum(
+    white = spiked_spectrum(
         leading_components(Y / np.sqrt(v)[:, None], min(MOST_COMPONENTS, n - 1, p)), n - 1, p
     )
     spectrum = white._replace(
@@ -344,17 +379,16 @@ def _incomplete_core(views, mean, factor):
     )
     scores = row_values(np.matmul, Y, shared=(components.right,))
     components = components._replace(left=scores / np.linalg.norm(scores, axis=0))
-    model = {"signal": n * rho, "within": within, "precision": float(precisions.mean())}
-    return Core(
+    return CombinedViews(
         components,
         spectrum,
         [components.right * weight for weight in weights],
         list(mean.T),
         weights,
         factor.noise,
-        {**model, "strengths": factor.strengths},
+        NestedModel(n * rho, within, float(precisions.mean()), factor.strengths),
         white.white,
-        _messages(factor),
+        factor.improper,
         factor.n_iter,
         factor.converged,
     )
