@@ -7,6 +7,7 @@ import numpy as np
 
 from ._checks import FloatArray, finite_floats
 
+# Estimated covariances have eigenvalues of -eps n times the largest: well below this share of it.
 _PSD_TOLERANCE = 1e-10
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from ._checks import FloatArray
 from ._covariances import Covariances
 
+# Newton's steps stop at rounding, or where rounding of an ill-conditioned resolvent lets them fall
+# no further, if they are within the accuracy that is promised.
 _TOLERANCE = 1e-14
 _ACCEPTED = 1e-9
 _MAX_ITER = 300

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from skrmt.theory.noisy_labels import amp_path, bayes_accuracy, label_quality, lpc, optimal_shift
-from skrmt.theory.noisy_labels._bayes import _channel
+from skrmt.theory.noisy_labels._bayes import label_channel
 
 
 def random_points(n_points, seed):
@@ -18,7 +18,7 @@ def random_points(n_points, seed):
 @pytest.mark.parametrize("overlap", [0.0, 0.05, 1.7, 12.0, 60.0])
 def test_information_agrees_with_mpmath(overlap):
     pi, em, ep = 0.7, 0.3, 0.05
-    got = _channel(1.0, 1.0, pi, (em, ep), 1.0).information(np.array(overlap))
+    got = label_channel(1.0, 1.0, pi, (em, ep), 1.0).information(np.array(overlap))
     with mp.workdps(30):
         total = mp.mpf(0)
         cells = [(pi * (1 - ep), (1 - pi) * em), (pi * ep, (1 - pi) * (1 - em))]
@@ -36,7 +36,7 @@ def test_information_agrees_with_mpmath(overlap):
 
 def test_information_of_labels_alone_is_their_quality():
     _, _, pi, em, ep = random_points(200, 0)
-    channel = _channel(1.0, 1.0, pi, (em, ep), 1.0)
+    channel = label_channel(1.0, 1.0, pi, (em, ep), 1.0)
     np.testing.assert_allclose(
         channel.information(np.zeros(200)), label_quality(pi, (em, ep)), rtol=1e-12
     )
@@ -46,7 +46,7 @@ def test_fixed_point_residual_and_limit_of_the_path():
     eta, norm, pi, em, ep = random_points(80, 1)
     fraction = np.linspace(0.1, 1, 80)
     accuracy, overlap = bayes_accuracy(eta, norm, pi, (em, ep), labelled_fraction=fraction)
-    channel = _channel(eta, norm, pi, (em, ep), fraction)
+    channel = label_channel(eta, norm, pi, (em, ep), fraction)
     np.testing.assert_allclose(channel.step(overlap), overlap, rtol=1e-12, atol=1e-15)
     path = amp_path(eta, norm, pi, (em, ep), 500, labelled_fraction=fraction)
     np.testing.assert_allclose(path.overlap[:, -1], overlap, rtol=1e-9)

@@ -14,6 +14,8 @@ from ._lpc import check_aspect_ratio, check_mean_norm
 # and beyond overlaps of about 100, where the strip is too thin, it is 1 up to exp(-50).
 _NODES = np.linspace(-9.0, 9.0, 601)
 _WEIGHTS = np.exp(-(_NODES**2) / 2) / np.sum(np.exp(-(_NODES**2) / 2))
+# A step below rounding ends the iteration; the cap only matters at a transition, where steps are
+# small from the start.
 _TOLERANCE = 1e-15
 _MAX_ITER = 200
 
@@ -49,7 +51,7 @@ class AMPPath(NamedTuple):
     overlap: FloatArray
 
 
-class _Channel(NamedTuple):
+class LabelChannel(NamedTuple):
     """Joint law of the true label and of what is known about it, and the signal to reach."""
 
     weights: tuple[FloatArray, ...]
@@ -73,13 +75,13 @@ class _Channel(NamedTuple):
         return np.minimum(total, 1.0)
 
 
-def _channel(
+def label_channel(
     aspect_ratio: ArrayLike,
     mean_norm: ArrayLike,
     prior: ArrayLike,
     noise_rates: Pair,
     labelled_fraction: ArrayLike,
-) -> _Channel:
+) -> LabelChannel:
     """Check the arguments and tabulate P(y, observed label) and half the log odds of y."""
     pi, negative, positive = check_labels(prior, noise_rates)
     eta, norm, pi, neg, pos, known = broadcast(
@@ -104,7 +106,7 @@ def _channel(
             half = np.clip(0.5 * (np.log(plus) - np.log(minus)), -1e4, 1e4)
         weights += [share * plus, share * minus]
         odds += [half, half]
-    return _Channel(tuple(weights), (1.0, -1.0) * 3, tuple(odds), eta, norm**2)
+    return LabelChannel(tuple(weights), (1.0, -1.0) * 3, tuple(odds), eta, norm**2)
 
 
 def bayes_accuracy(
@@ -183,13 +185,13 @@ def bayes_accuracy(
     >>> round(binary_accuracy((-q, q), (q, q), 0.7, threshold), 5)
     0.91433
     """
-    channel = _channel(aspect_ratio, mean_norm, prior, noise_rates, labelled_fraction)
+    channel = label_channel(aspect_ratio, mean_norm, prior, noise_rates, labelled_fraction)
     silent = (channel.signal**2 <= channel.eta) & (channel.information(0 * channel.eta) == 0)
     overlap = np.where(silent, 0.0, _largest_fixed_point(channel))
     return BayesResult(unwrap(ndtr(np.sqrt(overlap))), unwrap(overlap))
 
 
-def _largest_fixed_point(channel: _Channel) -> FloatArray:
+def _largest_fixed_point(channel: LabelChannel) -> FloatArray:
     """Iterate down from the overlap under clean labels, accelerated by Steffensen's method."""
     q = channel.signal**2 / (channel.eta + channel.signal)
     for _ in range(_MAX_ITER):
@@ -269,7 +271,7 @@ def amp_path(
     steps = as_floats("n_iter", n_iter)
     if steps.ndim or steps < 0 or steps != np.floor(steps):
         raise ValueError(f"n_iter must be an integer, 0 or more, got {n_iter!r}. Give a count.")
-    channel = _channel(aspect_ratio, mean_norm, prior, noise_rates, labelled_fraction)
+    channel = label_channel(aspect_ratio, mean_norm, prior, noise_rates, labelled_fraction)
     path = [np.zeros_like(channel.eta)]
     for _ in range(int(steps)):
         path.append(channel.step(path[-1]))

@@ -163,7 +163,7 @@ def lpc(
     prior, negative, positive = check_labels(prior, noise_rates)
     eta, gamma, norm, pi, neg, pos, d, factor = broadcast(
         aspect_ratio=check_aspect_ratio(aspect_ratio),
-        alpha=_check_alpha(alpha),
+        alpha=check_alpha(alpha),
         mean_norm=check_mean_norm(mean_norm),
         prior=prior,
         rate_negative=negative,
@@ -172,7 +172,7 @@ def lpc(
         perturbation=factor,
     )
     s, _, unexplained = label_moments(pi, neg, pos, d)
-    mean, variance = _scaled_moments(eta, gamma, norm**2, s, unexplained)
+    mean, variance = scaled_moments(eta, gamma, norm**2, s, unexplained)
     with np.errstate(divide="ignore"):
         accuracy = ndtr(mean / np.sqrt(variance))
     scale = np.where(np.isfinite(gamma), isotropic_scale(eta, gamma).scale, 1.0) * factor
@@ -182,7 +182,7 @@ def lpc(
     )
 
 
-def _scaled_moments(
+def scaled_moments(
     eta: FloatArray, gamma: FloatArray, signal: FloatArray, s: FloatArray, unexplained: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the mean and the variance of u times the score, which alpha = inf leaves finite."""
@@ -296,7 +296,7 @@ def intercept_ridge(
     prior, negative, positive = check_labels(prior, noise_rates)
     eta, gamma, norm, pi, neg, pos = broadcast(
         aspect_ratio=check_aspect_ratio(aspect_ratio),
-        alpha=_check_alpha(alpha),
+        alpha=check_alpha(alpha),
         mean_norm=check_mean_norm(mean_norm),
         prior=prior,
         rate_negative=negative,
@@ -332,5 +332,6 @@ def check_mean_norm(mean_norm: Any) -> FloatArray:
     return in_range("mean_norm", mean_norm, 0.0, 1e75, "both", remedy)
 
 
-def _check_alpha(alpha: Any) -> FloatArray:
+def check_alpha(alpha: Any) -> FloatArray:
+    """Check a penalty: from 0 to inf."""
     return in_range("alpha", alpha, 0.0, np.inf, "both", "It is a ridge penalty.")

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks import FloatArray, Pair, broadcast, in_range
-from ._bayes import _channel
+from ._bayes import label_channel
 from ._decision import best_threshold, binary_accuracy
-from ._lpc import _check_alpha, _scaled_moments
+from ._lpc import check_alpha, scaled_moments
 
 
 class RelabellingPath(NamedTuple):
@@ -108,10 +108,10 @@ def relabelling_path(
     """
     if n_relabel < 0 or n_relabel != int(n_relabel):
         raise ValueError(f"n_relabel={n_relabel!r} must be a number of rounds: 0, 1, 2, ...")
-    channel = _channel(aspect_ratio, mean_norm, prior, noise_rates, 1.0)
+    channel = label_channel(aspect_ratio, mean_norm, prior, noise_rates, 1.0)
     pi, gamma, cleaned, eta, signal = broadcast(
         prior=np.asarray(prior, dtype=float),
-        alpha=_check_alpha(alpha),
+        alpha=check_alpha(alpha),
         cleaned_fraction=in_range(
             "cleaned_fraction", cleaned_fraction, 0.0, 1.0, "both", "It is a fraction of rows."
         ),
@@ -124,9 +124,7 @@ def relabelling_path(
     for _ in range(int(n_relabel) + 1):
         known = cleaned + (1 - cleaned) * channel.information(overlap)
         quality = np.clip((known - (1 - product)) / product, 0.0, 1.0)
-        mean, variance = _scaled_moments(
-            eta, gamma, product * signal, np.sqrt(quality), 1 - quality
-        )
+        mean, variance = scaled_moments(eta, gamma, product * signal, np.sqrt(quality), 1 - quality)
         with np.errstate(divide="ignore", invalid="ignore"):
             overlap = np.where(mean > 0, mean**2 / variance / product, 0.0)
         overlaps.append(overlap)
