@@ -75,7 +75,7 @@ def test_separate_rows(form, n_classes):
 def test_stacked_rows_of_two_sources(form, pruning):
     X, y, source, score, weights = stacked(*draw(*SIZES[form]))
     more = {"mask": {"keep": score > 0.7}, "score": {"verifier_score": score}}.get(pruning, {})
-    model = SyntheticMixClassifier(pruning=pruning)
+    model = SyntheticMixClassifier([0.01, 0.1, 1.0], pruning=pruning)
     expected = fit(model, X, y, weights, sample_source=source, **more)
     rows = da.from_array(y, chunks=31), da.from_array(weights, chunks=57)
     lazy = {name: da.from_array(values, chunks=99) for name, values in more.items()}
@@ -250,7 +250,7 @@ def test_mistakes():
 
 def test_on_two_worker_processes(cluster):
     X, y, source, score, weights = stacked(*draw())
-    model = SyntheticMixClassifier(pruning="score")
+    model = SyntheticMixClassifier([0.01, 0.1, 1.0], pruning="score")
     arguments = {"sample_source": source, "verifier_score": score}
     expected = fit(model, X, y, weights, **arguments)
     check_same(fit(model, blocks_of(X), y, weights, **arguments), expected)
