@@ -15,7 +15,28 @@ from skrmt.preference.losses._losses import (
 )
 from skrmt.preference.losses._table import LOSSES
 from skrmt.theory.preference import population_margin
-from skrmt.theory.preference._names import ALIASES
+
+ALIASES = {
+    "dpo": ("sigmoid",),
+    "cdpo": (),
+    "robust": ("rdpo", "robust_dpo"),
+    "hinge": (),
+    "ipo": (),
+    "exo": ("exo_pair",),
+    "nca": ("nca_pair", "safe_nca"),
+    "bco": ("bco_pair",),
+    "sppo": ("sppo_hard",),
+    "apo_zero": (),
+    "apo_down": (),
+    "discopop": (),
+    "sigmoid_norm": ("dpo_norm", "length_normalized_dpo"),
+    "sft": (),
+    "kto": (),
+    "simpo": (),
+    "cpo": (),
+    "orpo": (),
+    "slic": ("slic_hf",),
+}
 
 PINNED = {
     "sigmoid": 0.4778641506,
