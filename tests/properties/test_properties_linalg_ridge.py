@@ -77,6 +77,17 @@ def test_the_score_of_a_row_does_not_depend_on_its_target(seed, shape, alpha):
     np.testing.assert_allclose(here, there, atol=1e-7)
 
 
+@pytest.mark.property_of("linalg.group_path")
+@given(SEEDS, SHAPES, st.floats(0.01, 100.0))
+def test_the_scores_of_a_group_do_not_depend_on_its_targets(seed, shape, alpha):
+    X, T, w = problem(seed, shape)
+    groups = np.arange(len(X)) % 3
+    basis = linalg.ridge_basis(X, w)
+    changed = np.where(groups[:, None] == 0, T + 10.0, T)
+    here, there = (linalg.group_path(basis, t, [alpha], groups)[groups == 0] for t in (T, changed))
+    np.testing.assert_allclose(here, there, atol=1e-6)
+
+
 @pytest.mark.property_of("linalg.ridge_basis")
 @given(SEEDS, SHAPES, PENALTIES)
 def test_rotated_features_give_the_same_scores_and_single_precision_nearly(seed, shape, alpha):
