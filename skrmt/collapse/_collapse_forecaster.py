@@ -154,9 +154,7 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "scheme": [
-            StrOptions({"full", "partial", "fresh", "accumulate", "random", "window"}),
-        ],
+        "scheme": [StrOptions({"full", "partial", "fresh", "accumulate", "random", "window"})],
         "n_synthetic": [numbers.Real, "array-like", None],
         "n_real": [numbers.Real, "array-like", None],
         "n_generations": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -269,17 +267,18 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
         scheme = checked_scheme(self)
         corpus = sized_corpus(model.counts_, scheme, self.n_synthetic, self.n_real)
         groups = forecast.diversity_groups(corpus, scheme)
-        counts, totals = corpus.counts.astype(float), corpus.totals.astype(float)
-        agreement = forecast.agreement(corpus)
+        agreement, n_tokens = forecast.agreement(corpus), int(corpus.totals.sum())
         self.corpus_ = model
         self._corpus, self._scheme, self._groups, self._curves = corpus, scheme, groups, None
         times = np.arange(self.n_generations + 1)
         self.theoretical_diversity_ = forecast.expected_diversity(groups, scheme, times)
         self.half_life_ = forecast.half_life(groups, scheme)
-        self.missing_mass_ = float(np.count_nonzero(counts == 1) / totals.sum())
+        self.missing_mass_ = np.count_nonzero(corpus.counts == 1) / n_tokens
         self.effective_support_ = 1 / agreement if agreement else np.inf
-        self.safe_synthetic_size_ = theory.safe_synthetic_size(int(totals.sum()), _SAFE_EXCESS)
-        self.regime_ = regime(too_few_rows=bool(totals.max() < 2), undetected=not groups.mass.any())
+        self.safe_synthetic_size_ = theory.safe_synthetic_size(n_tokens, _SAFE_EXCESS)
+        self.regime_ = regime(
+            too_few_rows=bool(corpus.totals.max() < 2), undetected=not groups.mass.any()
+        )
         if scheme.name != "full":
             warn(_NO_ENTROPY if scheme.name in REUSES_REAL else _DIVERSITY_ONLY)
         return self
@@ -356,13 +355,10 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
                 f"n_real is not used by scheme={self._scheme.name!r}, got {n_real!r}. Leave it out."
             )
         generation = len(self.theoretical_diversity_) - 1 if generation is None else generation
-        score = forecast.expected_diversity(
-            self._groups, self._scheme, generation, n_synthetic, n_real
-        )
         given = {"generation": generation, "n_synthetic": n_synthetic, "n_real": n_real}
-        return unbanded(
-            score, **{name: np.asarray(v) for name, v in given.items() if v is not None}
-        )
+        score = forecast.expected_diversity(self._groups, self._scheme, *given.values())
+        known = {name: np.asarray(value) for name, value in given.items() if value is not None}
+        return unbanded(score, **known)
 
     def required(self, score, *, of="n_synthetic", generation=None, n_synthetic=None, n_real=None):
         """Return how many tokens keep a diversity up to a generation.
@@ -387,8 +383,7 @@ class CollapseForecaster(DocLinkMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `of` is not one of the two or given as a condition too, or a condition is out of its
-            domain.
+            If `of` is unknown or a condition too, or a condition is out of its domain.
 
         Notes
         -----
