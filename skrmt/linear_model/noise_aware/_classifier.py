@@ -333,11 +333,11 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         rows = merge_rows(seen, labels.contents(), labels.weights)
         labels = labels.merged(rows)
         distinct = seen if rows.origin is None else seen[rows.first]
-        unit = data_unit(distinct)
+        unit, auto = data_unit(distinct), self.fit_intercept == "auto"
         basis = ridge_basis(
             distinct if unit == 1.0 else distinct * (1.0 / unit),
             None if np.ptp(labels.weights) == 0 else labels.weights,
-            fit_intercept=self._uses_intercept(),
+            fit_intercept=self.method != "lpc" if auto else bool(self.fit_intercept),
             part=labels.part,
         )
         alphas = penalty_grid(self.alpha, basis, unit)
@@ -370,10 +370,6 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         warn_first([text for text, applies in complaints.items() if applies])
         return self
 
-    def _uses_intercept(self):
-        """Return whether an intercept is fitted."""
-        return self.method != "lpc" if self.fit_intercept == "auto" else bool(self.fit_intercept)
-
     def _assign_rows(self, X, observed, kept, rows, labels, fit, decision):
         """Assign the noise of the labels, and what is known of each given row."""
         scores = decision.apply(fit.scores)
@@ -399,9 +395,6 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     def _assign_accuracy(self, basis, alphas, labels, fit, decision, fixed):
         """Assign the accuracies, and whether the theory behind them holds."""
-        scores, lpc_weights = decision.apply(fit.scores), None
-        if self.method == "lpc":
-            lpc_weights = self.perturbation_
         self.score_means_, self.score_variances_ = score_moments(fit, labels, decision)
         self.model_fit_pvalue_ = gaussian_p_value(fit, labels)
         self.model_fit_ = self.model_fit_pvalue_ >= TEST_LEVEL
@@ -421,7 +414,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             self.theoretical_accuracy_path_ = np.full(len(alphas), np.nan)
             return
         self.observed_accuracy_, self.observed_accuracy_interval_ = observed_accuracy(
-            scores, labels
+            decision.apply(fit.scores), labels
         )
         estimate = clean_accuracy(fit, labels, decision, fixed, self.model_fit_pvalue_)
         self.theoretical_accuracy_ = estimate.accuracy
@@ -436,7 +429,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             self.noise_matrix_,
             alphas[fit.alpha_index],
             fit.n_iter,
-            lpc_weights,
+            self.perturbation_ if self.method == "lpc" else None,
             basis.fit_intercept,
         )
 

@@ -22,7 +22,6 @@ from ...model_selection._clean_labels import (
     update_posterior,
 )
 from ...model_selection._clean_labels._score_mixture import OWN_VARIANCE
-from ._options import LabelData  # noqa: F401
 
 _TINY = 1e-12
 """Smallest probability of which a logarithm is taken."""
