@@ -425,6 +425,6 @@ def _check_real(name, value):
     """Return a finite float."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name}={value!r} must be a number.")
-    if not np.isfinite(value):
+    if not np.isfinite(float(value)):
         raise ValueError(f"{name}={value!r} must be finite.")
     return float(value)

@@ -238,13 +238,14 @@ class _PenaltyAxis:
     """Positions of penalties on a logarithmic axis that has room for 0 and infinity."""
 
     def __init__(self, *alphas):
-        alphas = np.concatenate([np.ravel(a) for a in alphas if a is not None]).astype(float)
-        if np.isnan(alphas).any() or (alphas < 0).any():
-            raise ValueError(f"alphas has negative or missing entries: {alphas.tolist()}.")
-        regular = alphas[self.regular(alphas)]
-        self._low, self._high = np.log10([regular.min(), regular.max()]) if regular.size else (0, 0)
+        values = np.concatenate([np.ravel(a) for a in alphas if a is not None]).astype(float)
+        if np.isnan(values).any() or (values < 0).any():
+            raise ValueError(f"alphas has negative or missing entries: {values.tolist()}.")
+        regular = values[self.regular(values)]
+        ends = np.log10([regular.min(), regular.max()]) if regular.size else np.zeros(2)
+        self._low, self._high = float(ends[0]), float(ends[1])
         self._gap = max(0.4, 0.1 * (self._high - self._low))
-        self._zero, self._infinity = (alphas == 0).any(), np.isinf(alphas).any()
+        self._zero, self._infinity = (values == 0).any(), np.isinf(values).any()
 
     @staticmethod
     def regular(alphas):

@@ -257,7 +257,8 @@ class ScoreDistributionDisplay:
             linewidth=0,
             label=f"{'true' if self.known else 'estimated'} class {group.name}",
         )
-        grid = np.linspace(*_span(group), 400)
+        low, high = _span(group)
+        grid = np.linspace(low, high, 400)
         style = {"color": group.colour, "linewidth": 2.0} | line_kw
         (line,) = ax.plot(grid, sum(_density(grid, *g) for g in group.gaussians), **style)
         return histogram, line

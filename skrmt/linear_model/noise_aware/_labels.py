@@ -72,7 +72,9 @@ class NoisyLabels(NamedTuple):
     def contents(self):
         """Return what is equal where labels are: codes, and the likelihoods of the rows' own."""
         columns = self.observed[:, None]
-        return np.hstack([columns, self.likelihood]) if self.known_by_row else columns
+        if self.likelihood is None or self.noise_matrix is not None:
+            return columns
+        return np.hstack([columns, self.likelihood])
 
     def merged(self, rows: MergedRows):
         """Return the labels of merged rows."""

@@ -90,8 +90,8 @@ def noise_posterior(sample, *, prior=None, n_iter=40):
         temper = min(_TEMPER, _ENOUGH_ROWS / (_ENOUGH_ROWS + sample.size))
         coarse = _reweigh(coarse, temper)
     spread = np.maximum(coarse.std, _STEP / 3.0)
-    axes = coarse.mean[:, None] + spread[:, None] * _FINE
-    return _weigh(sample, _pairs(*axes, sample, prior), temper, n_iter)
+    negative, positive = coarse.mean[:, None] + spread[:, None] * _FINE
+    return _weigh(sample, _pairs(negative, positive, sample, prior), temper, n_iter)
 
 
 def update_posterior(posterior, sample, *, n_iter=40):
