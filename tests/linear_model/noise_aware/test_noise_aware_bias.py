@@ -26,7 +26,6 @@ def draw(k):
         class_prior=PRIOR,
         noise_rates=RATES,
         shift=1.0,
-        return_means=True,
         random_state=k,
     )
     best = (X - means.mean(axis=0)) @ (means[1] - means[0]) > 0
