@@ -47,8 +47,8 @@ from sklearn.model_selection import StratifiedShuffleSplit, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
 from skrmt.datasets import flip_labels
-from skrmt.inspection import TheoryReport as Report
 from skrmt.linear_model import NoiseAwareLinearClassifier
+from skrmt.model_selection import GeneralizationReport
 
 SIZES = (300, 100, 1000)
 SHARE = 0.6  # of the rows of a table, at most, train
@@ -189,7 +189,7 @@ def noise_known(task):
 
 def report(task):
     """Report on a ridge classifier of fixed penalty."""
-    found = Report(RidgeClassifier()).fit(task.X, task.y)
+    found = GeneralizationReport(RidgeClassifier()).fit(task.X, task.y)
     claimed = found.theoretical_score_, found.theoretical_score_interval_
     return Claim(found.estimator_, *claimed, found.regime_)
 

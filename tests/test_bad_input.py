@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Lasso, Ridge, RidgeClassifier
 
 from skrmt import (
     cluster,
@@ -48,6 +49,7 @@ GOOD: dict[str, tuple[dict[str, Any], tuple]] = {
     "CollapseForecaster": ({}, (COUNTS,)),
     "EncoderMatcher": ({}, (LEFT, RIGHT)),
     "GaussianGenerator": ({}, (X2, Y2)),
+    "GeneralizationReport": ({"estimator": RidgeClassifier()}, (X2, Y2)),
     "NestedTensorClustering": ({}, (X3,)),
     "NextTokenModel": ({"tokenizer": str.split}, (TEXTS,)),
     "NoiseAwareLinearClassifier": ({}, (X2, Y2)),
@@ -89,6 +91,10 @@ PARAMETERS: dict[str, dict[str, list[Any]]] = {
         "covariance": ["round", 3],
         "noise_rate": [-0.1, 1.5, NAN, "x"],
         "random_state": ["seed"],
+    },
+    "GeneralizationReport": {
+        "estimator": [None, "ridge", RidgeClassifier, Lasso(), Ridge(positive=True)],
+        "noise_rates": [-0.1, 1.5, NAN, "x", 0.5, [0.1] * 3],
     },
     "NestedTensorClustering": {
         "n_clusters": [0, -2, 2.5, "two"],
@@ -189,7 +195,7 @@ def fitted(name: str, **parameters: Any) -> Any:
     given, data = GOOD[name]
     cls = dict(all_estimators())[name]
     given = {**given, **parameters}
-    if "random_state" in cls().get_params():
+    if "random_state" in cls(**given).get_params():
         given.setdefault("random_state", 0)
     return cls(**given).fit(*data)
 
@@ -248,6 +254,7 @@ def matrices(X: np.ndarray) -> dict[str, tuple[Any, str]]:
 MATRIX_ESTIMATORS = [
     "EncoderMatcher",
     "GaussianGenerator",
+    "GeneralizationReport",
     "NestedTensorClustering",
     "NoiseAwareLinearClassifier",
     "PreferencePolicy",
@@ -274,6 +281,7 @@ def test_bad_arrays_are_refused_and_the_fitted_state_stays(estimator, kind):
 
 SUPERVISED = [
     "GaussianGenerator",
+    "GeneralizationReport",
     "NoiseAwareLinearClassifier",
     "StagedSGDClassifier",
     "StagedSGDRegressor",
@@ -303,7 +311,12 @@ def test_bad_targets_are_refused(estimator, y, message):
 
 @pytest.mark.parametrize(
     "estimator",
-    ["NoiseAwareLinearClassifier", "StagedSGDClassifier", "SyntheticMixClassifier"],
+    [
+        "GeneralizationReport",
+        "NoiseAwareLinearClassifier",
+        "StagedSGDClassifier",
+        "SyntheticMixClassifier",
+    ],
 )
 def test_one_class_is_refused(estimator):
     model = fitted(estimator)
@@ -330,8 +343,8 @@ def test_bad_weights_are_refused(estimator, weight, message):
 
 @pytest.mark.parametrize(
     "estimator",
-    ["NestedTensorClustering", "NoiseAwareLinearClassifier", "PreferencePolicy",
-     "StagedSGDClassifier", "StagedSGDRegressor", "SyntheticMixClassifier"],
+    ["GeneralizationReport", "NestedTensorClustering", "NoiseAwareLinearClassifier",
+     "PreferencePolicy", "StagedSGDClassifier", "StagedSGDRegressor", "SyntheticMixClassifier"],
 )  # fmt: skip
 def test_prediction_refuses_other_features_by_number_and_by_name(estimator):
     model = fitted(estimator)

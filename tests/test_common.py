@@ -17,6 +17,7 @@ import sklearn
 from numpydoc.docscrape import ClassDoc
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -26,6 +27,7 @@ from skrmt.utils._global_state import changed, global_state
 from skrmt.utils.testing import tensor_estimator_checks
 
 EXTRA_PARAMETERS: dict[str, list[dict[str, Any]]] = {
+    "GeneralizationReport": [{"estimator": Ridge()}, {"estimator": LogisticRegression()}],
     "NoiseAwareLinearClassifier": [
         {"method": "threshold"},
         {"method": "lpc"},
@@ -49,7 +51,10 @@ EXTRA_PARAMETERS: dict[str, list[dict[str, Any]]] = {
 CHEAP: dict[str, dict[str, Any]] = {"TensorDeflation": {"n_init": 4}}
 """Name of an estimator: parameters that save time in every instance."""
 
-REQUIRED: dict[str, dict[str, Any]] = {"HuggingFaceEncoder": {"model": "a/name"}}
+REQUIRED: dict[str, dict[str, Any]] = {
+    "GeneralizationReport": {"estimator": RidgeClassifier()},
+    "HuggingFaceEncoder": {"model": "a/name"},
+}
 """Name of an estimator: parameters without a default."""
 
 
@@ -88,7 +93,7 @@ pytestmark = [
 def instances() -> list[Any]:
     """Return every estimator with its default and its extra parameters."""
     return [
-        cls(**REQUIRED.get(name, {}), **CHEAP.get(name, {}), **parameters)
+        cls(**{**REQUIRED.get(name, {}), **CHEAP.get(name, {}), **parameters})
         for name, cls in all_estimators()
         for parameters in [{}, *EXTRA_PARAMETERS.get(name, [])]
     ]

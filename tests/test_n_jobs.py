@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import warnings
-from contextlib import nullcontext
 
 import joblib
 import numpy as np
 import pytest
-from sklearn.linear_model import RidgeClassifier
 from threadpoolctl import threadpool_limits
 
 from skrmt.cluster import NestedTensorClustering
 from skrmt.collapse import CollapseForecaster
 from skrmt.datasets import (
     make_nested_views,
-    make_noisy_mixture,
     make_paired_encoders,
     make_spiked_tensor,
 )
 from skrmt.decomposition import TensorDeflation
 from skrmt.inspection import PhaseDiagramDisplay
 from skrmt.matching import EncoderMatcher, cka_matrix, cka_test, quadratic_assignment
-from skrmt.model_selection import ForecastDisplay
 from skrmt.utils._compare import assert_same, fitted_state
 from skrmt.utils._discovery import public_subpackages
 
@@ -110,18 +105,9 @@ def draw_phases(n_jobs):
     return display.simulated, display.standard_error
 
 
-def measure_curve(n_jobs):
-    """Measure a learning curve by cross-validation."""
-    figure = pytest.importorskip("matplotlib.figure")
-    X, y = make_noisy_mixture(80, 5, random_state=0)[:2]
-    options = {"measured": True, "cv": 3, "n_jobs": n_jobs, "ax": figure.Figure().subplots()}
-    return ForecastDisplay.from_theory(RidgeClassifier(0.1), X, y, **options).measured
-
-
 CASES = {
     "CollapseForecaster": forecast,
     "EncoderMatcher": match,
-    "ForecastDisplay": measure_curve,
     "NestedTensorClustering": cluster,
     "PhaseDiagramDisplay": draw_phases,
     "TensorDeflation": decompose,
@@ -130,9 +116,6 @@ CASES = {
     "quadratic_assignment": assign,
 }
 """What exercises every public function, class or method with a parameter `n_jobs`, by its name."""
-
-BY_SCIKIT_LEARN = {"ForecastDisplay"}
-"""Those whose jobs run in functions of scikit-learn."""
 
 
 def takes_n_jobs(function):
@@ -180,9 +163,7 @@ def serial():
 @pytest.mark.parametrize("name", CASES)
 def test_the_result_does_not_depend_on_jobs(name, backend, serial):
     options = {"inner_max_num_threads": 1} if backend == "loky" else {}
-    # Threads of scikit-learn set the warning filters of all threads, and restore them in any order.
-    restored = warnings.catch_warnings() if name in BY_SCIKIT_LEARN else nullcontext()
-    with restored, threadpool_limits(1), joblib.parallel_config(backend, **options):
+    with threadpool_limits(1), joblib.parallel_config(backend, **options):
         assert_same(CASES[name](2), serial(name), what=name)
 
 

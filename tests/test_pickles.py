@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from skrmt import (
     cluster,
@@ -24,6 +25,7 @@ from skrmt import (
     inspection,
     linear_model,
     matching,
+    model_selection,
     preference,
 )
 from skrmt.utils import all_estimators
@@ -76,6 +78,10 @@ FITS: dict[str, Any] = {
         "relative", random_state=0).fit(PAIRS.X, PAIRS.Y),
     "GaussianGenerator": lambda: datasets.GaussianGenerator(random_state=0).fit(X, Y),
     "GaussianGenerator-names": lambda: datasets.GaussianGenerator(random_state=0).fit(X, NAMES[Y]),
+    "GeneralizationReport": lambda: model_selection.GeneralizationReport(
+        LogisticRegression()).fit(X, Y),
+    "GeneralizationReport-frame": lambda: model_selection.GeneralizationReport(
+        Ridge()).fit(FRAME, X[:, 0]),
     "HuggingFaceEncoder-unfitted": lambda: feature_extraction.HuggingFaceEncoder("a/name"),
     "NestedTensorClustering": lambda: cluster.NestedTensorClustering(random_state=0).fit(X3),
     "NestedTensorClustering-float32": lambda: cluster.NestedTensorClustering(
@@ -126,6 +132,7 @@ CALLS = {
     "CollapseForecaster": ["theoretical_diversity_"],
     "EncoderMatcher": [("match", PAIRS.X, PAIRS.Y), ("predict_accuracy", PAIRS.X, PAIRS.Y)],
     "GaussianGenerator": [("sample", 10, 0)],
+    "GeneralizationReport": [("forecast",), ("summary",)],
     "NextTokenModel": ["n_features_in_"],
     "NoiseAwareLinearClassifier": [("find_label_issues",), ("forecast",)],
     "SafetyUtilityFrontier": [("policy",)],
@@ -213,7 +220,8 @@ def test_fits_on_sparse_matrices_come_back_the_same(name):
 
 def test_unfitted_estimators_come_back_with_their_parameters():
     for name, cls in all_estimators():
-        model = cls("a/name") if name == "HuggingFaceEncoder" else cls()
+        required = {"HuggingFaceEncoder": "a/name", "GeneralizationReport": Ridge()}
+        model = cls(required[name]) if name in required else cls()
         for way in WAYS.values():
             back = way(model)
             assert_same(back.get_params(), model.get_params(), what=name)

@@ -3,7 +3,7 @@ The learning curve of an estimator of scikit-learn
 ==================================================
 
 How accurate will a ridge classifier be on fresh images, and how much would more of them help? A report on 150
-images tells both. The other images, which it has not seen, say what comes true.
+images predicts both. Accuracies on the other images, which it has not seen, are measured beside.
 """
 
 # %%
@@ -26,8 +26,8 @@ report = GeneralizationReport(model).fit(X_train, y_train)
 print(report.summary())
 
 # %%
-# The curve, and what comes true
-# ------------------------------
+# The forecast, and what is measured
+# ----------------------------------
 #
 # The line and its band follow from the 150 images alone. No plane separates these classes well: more images
 # help slowly. Squares are accuracies on images that no fit has seen.
@@ -42,14 +42,10 @@ for n in sizes:
         folds.append(fitted.score(X[order[n:]], y[order[n:]]))
     scores.append(folds)
 
-curve = report.learning_curve(np.geomspace(30, 1500, 40))
-low, high = report.theoretical_accuracy_interval_
-display = ForecastDisplay(
-    curve,
-    present=(150, report.theoretical_accuracy_, low, high),
-    measured=(sizes, np.array(scores)),
+ForecastDisplay.from_estimator(
+    report, values=np.geomspace(30, 1500, 40), measured=(sizes, np.array(scores))
 )
-display.plot()
+print(f"Rows for an accuracy of 85 %: {report.required(0.85):.0f}")
 
 # %%
 # With wrong labels
@@ -57,5 +53,5 @@ display.plot()
 #
 # What would the same classifier reach if one label in five were wrong?
 
-worse = report.learning_curve([150, 1500], noise_rates=0.2)
+worse = report.forecast(n_samples=[150, 1500], noise_rates=0.2)
 print("150 rows: {:.3f}, 1500 rows: {:.3f}".format(*worse.score))

@@ -301,7 +301,7 @@ def _generalization_report(seed):
         "Estimators of scikit-learn on three tenths of real data: how right will they be on "
         "the rest?"
     )
-    return Told(text, rows, lambda: ForecastDisplay.from_theory(report).figure_)
+    return Told(text, rows, lambda: ForecastDisplay.from_estimator(report).figure_)
 
 
 SUBJECTS = {

@@ -1,10 +1,9 @@
-"""What an estimator will reach on fresh rows, told from its training rows."""
+"""What an estimator will reach on fresh rows, predicted from its training rows."""
 
 from .. import _install
-from ._curve import LearningCurve
 from ._forecast_display import ForecastDisplay
 from ._report import GeneralizationReport
 
 _install.check()
 
-__all__ = ["LearningCurve", "ForecastDisplay", "GeneralizationReport"]
+__all__ = ["ForecastDisplay", "GeneralizationReport"]

@@ -1,17 +1,24 @@
-"""Accuracy and error on fresh rows from leave-one-out scores."""
+"""Accuracy and error on fresh rows from held-out scores."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from ..utils._intervals import Z95, wilson_interval
 from ._clean_labels import normality_test, unmixed_accuracy
+from ._held_out import HeldOut, Rows
 
-_LEVEL = 0.01
-_Z = 1.959963984540054
-_FEWEST = 20
+MISFIT_LEVEL = 0.01
+"""p-value below which theory is contradicted: one in a hundred sound reports is doubted."""
+_NORMALITY_ROWS = 20
+"""Rows of a class from which the Jarque-Bera test keeps its level well enough."""
+_SMALLEST_CONTRAST = 0.05
+"""What noise must leave of a difference between classes: below, errors are 20 times larger."""
+_ARTEFACT_DEVIATIONS = 3.0
+"""Standard errors below the rarest class's share: chance does so in one report in a thousand."""
 
 
 class Labels(NamedTuple):
@@ -19,14 +26,12 @@ class Labels(NamedTuple):
 
     Attributes
     ----------
-    codes : ndarray of shape (n,)
+    codes : ndarray of shape (m,)
         Observed labels.
-    posterior : ndarray of shape (n, K)
+    posterior : ndarray of shape (m, K)
         Probability of each true class given the observed label.
     prior : ndarray of shape (K,)
         Frequencies of the true classes.
-    weights : ndarray of shape (n,)
-        Weights of the rows.
     contrast : float
         ``1 - sum of the noise rates`` of two classes: what noise leaves of a difference.
     rates : ndarray of shape (K,)
@@ -36,162 +41,216 @@ class Labels(NamedTuple):
     codes: np.ndarray
     posterior: np.ndarray
     prior: np.ndarray
-    weights: np.ndarray
     contrast: float
     rates: np.ndarray
 
-    @property
-    def size(self):
-        """Effective number of rows."""
-        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+
+def read_labels(codes: np.ndarray, weights: np.ndarray, noise_rates: np.ndarray) -> Labels:
+    """Return what labels and known noise rates, one or one per class, say of true classes."""
+    n_classes = int(codes.max()) + 1
+    rates, contrast = class_rates(noise_rates, n_classes)
+    matrix = np.tile((rates / (n_classes - 1))[:, None], (1, n_classes))
+    np.fill_diagonal(matrix, 1.0 - rates)
+    observed = np.bincount(codes, weights, n_classes) / weights.sum()
+    # Sampling may leave a class rarer than its noise alone explains: it keeps a small share.
+    prior = np.clip(np.linalg.solve(matrix.T, observed), 1e-3, None)
+    prior = prior / prior.sum()
+    joint = prior[:, None] * matrix
+    posterior = (joint / np.maximum(joint.sum(0), 1e-300)).T[codes]
+    return Labels(codes, posterior, prior, contrast, rates)
 
 
-class Told(NamedTuple):
-    """A score on fresh rows as the training rows tell it.
+def class_rates(noise_rates: np.ndarray, n_classes: int) -> tuple[np.ndarray, float]:
+    """Return the noise rate of each class, and the contrast that they leave."""
+    rates = np.asarray(noise_rates, dtype=float)
+    if rates.ndim > 1 or rates.size not in (1, n_classes) or not ((rates >= 0) & (rates < 1)).all():
+        raise ValueError(
+            f"noise_rates={noise_rates!r} must be one rate in [0, 1), or one for each of the "
+            f"{n_classes} classes."
+        )
+    rates = np.broadcast_to(rates.ravel(), (n_classes,)).copy()
+    contrast = 1.0 - float(rates.mean()) * n_classes / (n_classes - 1.0)
+    if contrast <= _SMALLEST_CONTRAST:
+        raise ValueError(
+            f"noise_rates={noise_rates!r} leave nothing of the labels: their sum must stay below "
+            f"{(1 - _SMALLEST_CONTRAST) * (n_classes - 1):.3g}."
+        )
+    return rates, contrast
+
+
+class Prediction(NamedTuple):
+    """A score on fresh rows as the training rows predict it.
 
     Attributes
     ----------
     score : float
-        Accuracy, or R^2.
-    interval : tuple of float
-        95 % interval.
-    counted : float
-        The same counted on leave-one-out scores.
+        Accuracy on clean labels, or R^2.
+    interval : ndarray of shape (2,)
+        Its 95 % interval.
+    observed : float
+        Accuracy on labels of the kind given, or R^2, counted on held-out scores.
+    observed_interval : ndarray of shape (2,)
+        Its 95 % interval.
     model : float
-        The same in theory: every row with the mean leverage and, of two classes, Gaussian scores.
+        The score in theory: every row with the mean leverage and, of two classes, Gaussian scores.
     p_value : float
-        Of the test that theory and leave-one-out agree; nan where there is no theory.
+        Of the test that theory and held-out scores agree; nan where there is no theory.
+    guess : float
+        The score that a constant guess reaches.
     """
 
     score: float
-    interval: tuple[float, float]
-    counted: float
+    interval: np.ndarray
+    observed: float
+    observed_interval: np.ndarray
     model: float
     p_value: float
+    guess: float
 
 
-def accuracy_told(left_out, labels):
-    """Tell the accuracy on clean labels."""
-    counted = unmixed_accuracy(
-        _predicted(left_out.scores), labels.posterior, labels.prior, labels.weights
+def unknown(guess: float) -> Prediction:
+    """Return a prediction of which nothing can be said."""
+    nowhere = np.full(2, np.nan)
+    return Prediction(np.nan, nowhere, np.nan, nowhere.copy(), np.nan, np.nan, guess)
+
+
+def predict_accuracy(left: HeldOut, labels: Labels, rows: Rows) -> Prediction:
+    """Predict the accuracy on fresh rows."""
+    codes, shares = _predicted(left.scores), rows.weights / rows.weights.sum()
+    observed = float(shares @ (codes == labels.codes))
+    guess = float(labels.prior.max())
+    if _is_artefact(observed, labels.codes, shares, rows.size):
+        return unknown(guess)
+    counted = unmixed_accuracy(codes, labels.posterior, labels.prior, rows.weights)
+    score, model, p_value = counted.accuracy, np.nan, np.nan
+    if left.even is not None:
+        # The error is for as many observations as there are rows: those that repeat are more.
+        error = counted.standard_error * np.sqrt(1.0 / (shares**2).sum() / rows.size)
+        score, model, p_value = _with_theory(left, labels, rows, counted.accuracy, error)
+    interval = wilson_interval(score, rows.size * min(labels.contrast, 1.0) ** 2)
+    return Prediction(
+        score,
+        interval,
+        observed,
+        wilson_interval(observed, rows.size),
+        model,
+        p_value,
+        guess,
     )
-    if left_out.even is None:
-        told = counted.accuracy
-        return Told(told, _interval(told, labels), told, np.nan, np.nan)
-    binary = left_out.scores.ndim == 1
-    if binary:
-        model = gaussian_accuracy(left_out.even, labels)
-        score = gaussian_accuracy(left_out.scores, labels)
-        law = _law_p_value(left_out.scores, labels)
+
+
+def _with_theory(
+    left: HeldOut, labels: Labels, rows: Rows, counted: float, error: float
+) -> tuple[float, float, float]:
+    """Return the accuracy predicted, that of theory, and the p-value of their agreement."""
+    if left.scores.ndim == 1:
+        model = gaussian_accuracy(left.even, labels, rows.weights)
+        score = gaussian_accuracy(left.scores, labels, rows.weights)
+        normality = _normality_p_value(left.scores, labels, rows)
     else:
-        model = unmixed_accuracy(
-            _predicted(left_out.even), labels.posterior, labels.prior, labels.weights
-        ).accuracy
-        score, law = counted.accuracy, 1.0
-    error = np.hypot(counted.standard_error, 0.5 / labels.size)
-    gap = 2.0 * ndtr(-abs(model - counted.accuracy) / error)
-    p_value = float(min(1.0, 2.0 * min(gap, law)))
-    score = score if p_value >= _LEVEL else counted.accuracy
-    return Told(score, _interval(score, labels), counted.accuracy, model, p_value)
+        predicted = _predicted(left.even)
+        model = unmixed_accuracy(predicted, labels.posterior, labels.prior, rows.weights).accuracy
+        score, normality = counted, 1.0
+    gap = 2.0 * ndtr(-abs(model - counted) / np.hypot(error, 0.5 / rows.size))
+    p_value = float(min(1.0, 2.0 * min(gap, normality)))
+    return (score if p_value >= MISFIT_LEVEL else counted), model, p_value
 
 
-def _predicted(scores):
+def _is_artefact(observed: float, codes: np.ndarray, shares: np.ndarray, size: float) -> bool:
+    """Return whether fewer held-out rows are right than the worst constant guess would have right.
+
+    Without its row a class is rarer: scores that hang on little else are then always wrong.
+    """
+    rarest = np.bincount(codes, shares).min()
+    return bool(wilson_interval(observed, size, _ARTEFACT_DEVIATIONS)[1] < rarest)
+
+
+def _predicted(scores: np.ndarray) -> np.ndarray:
     """Return the codes that scores predict."""
     return (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)
 
 
-def class_moments(scores, labels):
+def class_moments(
+    scores: np.ndarray, labels: Labels, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance of the scores of each true class."""
-    A, w = labels.posterior, labels.weights / labels.weights.sum()
+    A, w = labels.posterior, weights / weights.sum()
     gram = A.T @ (w[:, None] * A)
     moments = np.linalg.solve(gram, A.T @ (w[:, None] * np.stack([scores, scores**2], axis=1)))
     return moments[:, 0], np.maximum(moments[:, 1] - moments[:, 0] ** 2, 0.0)
 
 
-def gaussian_accuracy(scores, labels):
+def gaussian_accuracy(scores: np.ndarray, labels: Labels, weights: np.ndarray) -> float:
     """Return the accuracy of the sign of scores that are Gaussian within two classes."""
-    means, variances = class_moments(scores, labels)
+    means, variances = class_moments(scores, labels, weights)
     signs = np.array([-1.0, 1.0])
     with np.errstate(divide="ignore", invalid="ignore"):
         z = signs * means / np.sqrt(variances)
     return float(labels.prior @ ndtr(np.where(np.isnan(z), 0.0, z)))
 
 
-def _law_p_value(scores, labels):
+def _normality_p_value(scores: np.ndarray, labels: Labels, rows: Rows) -> float:
     """Return the p-value of normal scores within the observed classes of clean labels."""
     if labels.contrast < 1:
         return 1.0
     values = []
     for k in range(2):
-        rows = labels.codes == k
-        if rows.sum() >= _FEWEST:
-            values.append(normality_test(_standard(scores[rows]), labels.weights[rows]))
+        own = labels.codes == k
+        weights = rows.weights[own]
+        if own.sum() >= _NORMALITY_ROWS:
+            size = weights.sum() ** 2 / (weights**2 @ rows.part[own])
+            values.append(normality_test(scores[own], weights, size=size))
     return min(1.0, len(values) * min(values)) if values else 1.0
 
 
-def _standard(values):
-    """Return values of mean 0 and variance 1."""
-    return (values - values.mean()) / (values.std() or 1.0)
-
-
-def _interval(score, labels):
-    """Return Wilson's interval of a share counted on the effective number of rows."""
-    n = labels.size * min(labels.contrast, 1.0) ** 2
-    centre = (score + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z * np.sqrt(score * (1 - score) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-class ToldError(NamedTuple):
+class ErrorPrediction(NamedTuple):
     """Mean squared error and R^2 on fresh rows.
 
     Attributes
     ----------
     error : float
-        Mean squared error of leave-one-out predictions.
-    error_interval : tuple of float
-        95 % interval.
-    r2 : Told
+        Mean squared error of held-out predictions.
+    error_interval : ndarray of shape (2,)
+        Its 95 % interval.
+    r2 : Prediction
         R^2, counted and in theory.
-    model_error : float
-        Mean squared error in theory.
     """
 
     error: float
-    error_interval: tuple[float, float]
-    r2: Told
-    model_error: float
+    error_interval: np.ndarray
+    r2: Prediction
 
 
-def error_told(left_out, y, weights):
-    """Tell the mean squared error and R^2 on fresh rows."""
-    w = weights / weights.sum()
-    n = 1.0 / (w**2).sum()
-    squares = (y - left_out.scores) ** 2
-    spread = (y - w @ y) ** 2 * n / max(n - 1.0, 1.0)
+def predict_error(left: HeldOut, rows: Rows) -> ErrorPrediction:
+    """Predict the mean squared error and R^2 on fresh rows."""
+    y, w = rows.y, rows.weights / rows.weights.sum()
+    own = w**2 * rows.part
+    squares = (y - left.scores) ** 2
+    spread = (y - w @ y) ** 2 * rows.size / max(rows.size - 1.0, 1.0)
     error, variance = float(w @ squares), max(float(w @ spread), 1e-300)
-    half = _Z * np.sqrt((w**2) @ (squares - error) ** 2)
+    half = Z95 * np.sqrt(own @ (squares - error) ** 2)
     r2 = 1.0 - error / variance
     influence = (squares - (1 - r2) * spread) / variance
-    half_r2 = _Z * np.sqrt((w**2) @ influence**2)
+    half_r2 = Z95 * np.sqrt(own @ influence**2)
     model, p_value = np.nan, np.nan
-    if left_out.even is not None:
-        even = (y - left_out.even) ** 2
-        model = float(w @ even)
+    if left.even is not None:
+        even = (y - left.even) ** 2
+        model = 1.0 - float(w @ even) / variance
         gap = even - squares
-        deviation = np.sqrt((w**2) @ (gap - gap.mean()) ** 2)
         shift = abs(float(w @ gap))
+        deviation = np.sqrt(own @ (gap - w @ gap) ** 2)
         p_value = 1.0 if shift <= 1e-9 * error else float(2 * ndtr(-shift / max(deviation, 1e-300)))
-    told = Told(r2, (r2 - half_r2, min(1.0, r2 + half_r2)), r2, 1.0 - model / variance, p_value)
-    return ToldError(error, (max(0.0, error - half), error + half), told, model)
+    interval = np.array([r2 - half_r2, min(1.0, r2 + half_r2)])
+    prediction = Prediction(r2, interval, r2, interval.copy(), model, p_value, 0.0)
+    return ErrorPrediction(error, np.array([max(0.0, error - half), error + half]), prediction)
 
 
-def stretched(score, ratio, chance):
+def stretch_accuracy(score: Any, ratio: Any, n_classes: int) -> np.ndarray:
     """Return an accuracy whose distance from chance, as a normal deviate, is multiplied."""
     ratio = np.asarray(ratio, dtype=float)
-    n_classes = round(1.0 / chance)
     if n_classes == 2:
         return ndtr(ratio * ndtri(np.clip(score, 1e-12, 1 - 1e-12)))
+    # The accuracy among K equally distant classes, tabulated against their distance.
     distances = np.linspace(-3.0, 12.0, 1501)
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
     table = ndtr(nodes + distances[:, None]) ** (n_classes - 1) @ weights / weights.sum()

@@ -1,12 +1,15 @@
-"""Learning curves of linear estimators from one training set."""
+"""Scores of linear estimators at other numbers of rows and with other label noise."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.covariance import ledoit_wolf_shrinkage
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from ..linalg import loo_path, loo_squared_error, ridge_basis, to_numpy
+from ..linalg import RidgeBasis, loo_path, loo_squared_error, to_numpy
 from ..theory.learning_curves import (
     RidgeProfile,
     ridge_profile,
@@ -14,97 +17,281 @@ from ..theory.learning_curves import (
     transfer_penalty,
     transfer_values,
 )
+from ._accuracy import Labels, class_rates, stretch_accuracy
+from ._estimators import CHOOSE_PENALTY, RIDGES, ridge_penalty
+from ._held_out import HeldOut, Rows, least_squares_targets, rows_basis
 
-_GRID = np.logspace(-6, 4, 61)
-_STEP = 8
+_PROFILE = np.logspace(-6, 4, 61)
+"""Penalties of the profile over the mean eigenvalue: from hardly any shrinkage to almost all."""
+_PENALTIES_AT_ONCE = 8
+"""Leave-one-out scores are kept for so many penalties at a time, to bound the memory."""
+_CANDIDATES = np.logspace(-5, 3, 33)
+"""Penalties tried where one is chosen, over `_LEVEL` or the mean eigenvalue."""
+_LEVEL = 16
+"""Penalty of the profile, .0005 mean eigenvalues: candidates over it are from none to half one."""
+_LEAST_ROOM = 0.1
+"""1 - df2 / n below which errors of one training set are amplified tenfold: all noise."""
+
+ALL_NOISE = (
+    "The rows are hardly more than the features in use (`n_effective_samples_`), where a fit with "
+    "too little penalty is all noise: no other score is predicted. Give more rows, or a larger "
+    "penalty."
+)
+NOT_APART = (
+    "The classes are not apart beyond chance in held-out scores (`held_out_scores_`): there is "
+    "nothing to extrapolate, and no other score is predicted. Give more rows."
+)
 
 
-class LearningCurve(NamedTuple):
-    """Scores that a larger or smaller training set would give.
+class Moments(NamedTuple):
+    """Moments of predictions on fresh rows, for q targets.
 
     Attributes
     ----------
-    n_samples : ndarray of shape (m,)
-        Numbers of training rows.
-    score : ndarray of shape (m,)
-        Accuracy on clean labels, or R^2.
-    lower, upper : ndarray of shape (m,)
-        Band of 95 %: the uncertainty of the present score, carried along.
-    extrapolated : ndarray of bool of shape (m,)
-        Where less regularisation is in effect than the training set can show, as happens with
-        fewer rows than features: the degrees of freedom are continued by a power law.
+    error : ndarray of shape (q,)
+        Mean squared error.
+    covariance : ndarray of shape (q,)
+        Covariance of targets and predictions.
+    room : float
+        ``1 - df2 / n``.
     """
 
-    n_samples: np.ndarray
-    score: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    extrapolated: np.ndarray
+    error: np.ndarray
+    covariance: np.ndarray
+    room: float
 
 
-class Transfer(NamedTuple):
-    """What depends on the renormalised penalty alone, for one or several targets.
+class Extrapolation(NamedTuple):
+    """What one training set shows of every renormalised penalty, and how the penalty is set.
 
     Attributes
     ----------
     profile : RidgeProfile
-        Degrees of freedom.
+        Degrees of freedom at k penalties.
     bias : ndarray of shape (k, q)
         Squared error on fresh rows without the excess of a finite training set.
     covariance : ndarray of shape (k, q)
         Covariance of targets and predictions on fresh rows.
     variances : ndarray of shape (q,)
         Variances of the targets.
+    size : float
+        Effective number of rows at hand.
+    per_row, total : float
+        The penalty per row is ``per_row + total / n``.
+    is_chosen : bool
+        Whether the penalty is chosen anew at every number of rows.
+    is_noise : bool
+        Whether a fit passes through its rows.
     """
 
     profile: RidgeProfile
     bias: np.ndarray
     covariance: np.ndarray
     variances: np.ndarray
+    size: float
+    per_row: float
+    total: float
+    is_chosen: bool
+    is_noise: bool
 
-    def moments(self, alpha, n_samples, noise=None):
-        """Return error (q,), covariance (q,), 1 - df2 / n, and whether the profile ends before."""
+    def moments(
+        self, n_samples: float, alpha: float | None = None, noise: tuple | None = None
+    ) -> Moments:
+        """Return the moments at a number of rows, a penalty per row and other label noise."""
+        alpha = self.per_row + self.total / n_samples if alpha is None else alpha
         kappa = transfer_penalty(self.profile, alpha, n_samples)
         bias, covariance = (
             np.array([transfer_values(self.profile, column, kappa) for column in table.T])
             for table in (self.bias, self.covariance)
         )
         if noise is not None:
-            factor = noise[0] ** 2
-            bias = factor * (bias - self.variances) + noise[1]
-            covariance = factor * covariance
+            contrast, variances = noise
+            bias = contrast**2 * (bias - self.variances) + variances
+            covariance = contrast**2 * covariance
         df2 = transfer_degrees(self.profile, kappa)[1]
         room = max(1.0 - df2 / n_samples, 1e-6)
-        return bias / room, covariance, room, bool(kappa < 0.999 * self.profile.penalties[0])
+        return Moments(bias / room, covariance, room)
+
+    def best(
+        self, n_samples: float, value: Callable[[Moments], float], noise: tuple | None = None
+    ) -> float:
+        """Return a value at a number of rows, the largest over penalties if one is chosen."""
+        if not self.is_chosen:
+            return value(self.moments(n_samples, noise=noise))
+        level = self.profile.penalties[_LEVEL]
+        return max(value(self.moments(n_samples, level * c, noise)) for c in _CANDIDATES)
 
 
-def ridge_transfer(X, targets, weights, fit_intercept, basis=None):
-    r"""Measure on one training set what other sizes depend on."""
-    if basis is None:
-        plain = None if (weights == 1.0).all() else weights
-        basis = ridge_basis(X, plain, fit_intercept=fit_intercept)
-    n = float(weights.sum() ** 2 / (weights**2).sum())
+def extrapolation(model: Any, rows: Rows, left: HeldOut) -> Extrapolation:
+    """Measure on one training set what scores at other numbers of rows depend on."""
+    intercept = getattr(model, "fit_intercept", True)
+    targets = least_squares_targets(model, rows.y).reshape(len(rows.y), -1)
+    # Class weights belong to the fit of a ridge; what stands for other fits has none.
+    weights = rows.fit_weights if isinstance(model, RIDGES) else rows.weights
+    basis = rows_basis(rows.X, weights, rows.part, intercept)
     spectrum = to_numpy(basis.scale).astype(float) * basis.unit**2 / basis.total_weight
-    alphas = _GRID * spectrum.mean()
-    profile = ridge_profile(spectrum, alphas, n - float(fit_intercept))
-    shares = weights / weights.sum()
-    centred = targets - shares @ targets if fit_intercept else targets
+    alphas = _PROFILE * spectrum.mean()
+    profile = ridge_profile(spectrum, alphas, rows.size - float(intercept))
+    shares = rows.weights / rows.weights.sum()
+    centred = targets - shares @ targets if intercept else targets
     errors = to_numpy(loo_squared_error(basis, targets, alphas))
     covariance = np.concatenate(
         [
-            np.einsum("iqk,iq,i->kq", loo_path(basis, targets, part)[0], centred, shares)
-            for part in np.array_split(alphas, -(-len(alphas) // _STEP))
+            np.einsum("iqk,iq,i->kq", to_numpy(loo_path(basis, targets, some)[0]), centred, shares)
+            for some in np.array_split(alphas, -(-len(alphas) // _PENALTIES_AT_ONCE))
         ]
     )
-    bias = errors * (1.0 - profile.df2 / n)[:, None]
-    variances = shares @ centred**2
-    return Transfer(profile, bias, covariance, variances)
+    per_row, total = _penalty(model, rows, left, basis, targets)
+    return Extrapolation(
+        profile=profile,
+        bias=errors * (1.0 - profile.df2 / rows.size)[:, None],
+        covariance=covariance,
+        variances=shares @ centred**2,
+        size=rows.size,
+        per_row=per_row,
+        total=total,
+        is_chosen=isinstance(model, CHOOSE_PENALTY),
+        is_noise=isinstance(model, RIDGES) and left.kind == "folds",
+    )
 
 
-def separation(moments, variances, clean_variances, contrast):
+def _penalty(
+    model: Any, rows: Rows, left: HeldOut, basis: RidgeBasis, targets: np.ndarray
+) -> tuple[float, float]:
+    """Return the parts of the penalty per row that do not, and do, fall with the number of rows."""
+    if isinstance(model, RIDGES):
+        return 0.0, ridge_penalty(model)
+    if isinstance(model, LinearDiscriminantAnalysis):
+        return _shrinkage_penalty(model, rows), 0.0
+    return 0.0, _nearest_penalty(left.scores, basis, targets) * rows.size
+
+
+def _shrinkage_penalty(model: Any, rows: Rows) -> float:
+    """Return the penalty that shrinking the covariance amounts to."""
+    if model.shrinkage is None:
+        return 0.0
+    codes = np.searchsorted(model.classes_, rows.y)
+    means = [
+        np.average(rows.X[codes == k], axis=0, weights=rows.weights[codes == k])
+        for k in range(len(model.classes_))
+    ]
+    deviations = rows.X - np.array(means)[codes]
+    level = float(np.average((deviations**2).mean(axis=1), weights=rows.weights))
+    share = (
+        float(ledoit_wolf_shrinkage(deviations))
+        if model.shrinkage == "auto"
+        else float(model.shrinkage)
+    )
+    return level * share / max(1.0 - share, 1e-6)
+
+
+def _nearest_penalty(scores: np.ndarray, basis: RidgeBasis, targets: np.ndarray) -> float:
+    """Return the penalty per row of the ridge fit whose held-out scores correlate best."""
+    level = float(to_numpy(basis.scale).mean()) / basis.total_weight * basis.unit**2
+    scores = scores.reshape(len(targets), -1)
+    scores = scores - scores.mean(0)
+    if scores.shape[1] > 1:
+        scores = scores - scores.mean(1, keepdims=True)
+    correlations = []
+    for alpha in _CANDIDATES * level:
+        path = to_numpy(loo_path(basis, targets, [alpha])[0])[:, :, 0]
+        path = path - path.mean(0)
+        correlations.append((path * scores).sum() / np.sqrt((path**2).sum() + 1e-300))
+    return float(_CANDIDATES[int(np.argmax(correlations))] * level)
+
+
+def no_forecast(curve: Extrapolation, labels: Labels | None) -> str | None:
+    """Return why no score can be predicted, None if one can."""
+    if curve.is_noise or curve.moments(curve.size).room < _LEAST_ROOM:
+        return ALL_NOISE
+    if labels is not None:
+        present, chance = _separations(curve, labels)
+        if present.mean() < chance.mean():
+            return NOT_APART
+    return None
+
+
+def predicted_scores(
+    curve: Extrapolation,
+    labels: Labels | None,
+    present: np.ndarray,
+    sizes: np.ndarray,
+    noise_rates: np.ndarray | None,
+) -> np.ndarray:
+    """Return what present scores (s,) become at numbers of rows (m,) and rates (m, r): (s, m)."""
+    if labels is None:
+        return 1.0 - _error_ratios(curve, sizes) * (1.0 - present[:, None])
+    if noise_rates is None:
+        return _accuracies(curve, labels, present, sizes, labels.rates, labels.contrast)
+    scores = np.empty((len(present), len(sizes)))
+    different, which = np.unique(noise_rates, axis=0, return_inverse=True)
+    for k, given in enumerate(different):
+        own = which.ravel() == k
+        rates, contrast = class_rates(given, len(labels.prior))
+        scores[:, own] = _accuracies(curve, labels, present, sizes[own], rates, contrast)
+    return scores
+
+
+def _error_ratios(curve: Extrapolation, sizes: np.ndarray) -> np.ndarray:
+    """Return mean squared errors at other numbers of rows over the present one."""
+    now = curve.moments(curve.size).error[0]
+    return np.array([-curve.best(n, lambda moments: -moments.error[0]) / now for n in sizes])
+
+
+def _accuracies(
+    curve: Extrapolation,
+    labels: Labels,
+    present: np.ndarray,
+    sizes: np.ndarray,
+    rates: np.ndarray,
+    contrast: float,
+) -> np.ndarray:
+    """Return what present accuracies become at other numbers of rows with other noise."""
+    clean = _clean_variances(curve, labels)
+    variances = curve.variances / target_variances(labels.prior, labels.rates)
+    variances = variances * target_variances(labels.prior, rates)
+    apart, chance = _separations(curve, labels)
+    # A class between the others is not apart from their mean, and shows nothing.
+    clear = apart > chance
+    clear = clear if clear.any() else np.ones_like(clear)
+
+    def ratio(moments: Moments) -> float:
+        values = separation(moments, variances, clean, contrast)
+        return float((values[clear] / apart[clear]).mean())
+
+    noise = (contrast / labels.contrast, variances)
+    ratios = np.array([curve.best(n, ratio, noise) for n in sizes])
+    return np.array([stretch_accuracy(score, ratios, len(labels.prior)) for score in present])
+
+
+def _separations(curve: Extrapolation, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+    """Return the present separation of classes, and two standard errors of none."""
+    clean = _clean_variances(curve, labels)
+    moments = curve.moments(curve.size)
+    present = separation(moments, curve.variances, clean, labels.contrast)
+    return present, 2.0 / np.sqrt(curve.size * clean) / labels.contrast
+
+
+def _clean_variances(curve: Extrapolation, labels: Labels) -> np.ndarray:
+    """Return the variances of the targets without noise."""
+    scale = curve.variances / target_variances(labels.prior, labels.rates)
+    return scale * target_variances(labels.prior, np.zeros(len(labels.prior)))
+
+
+def target_variances(prior: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Return the variances of the targets -1/+1 of noisy labels, one or one per class."""
+    n_classes = len(prior)
+    spread = prior * rates / max(n_classes - 1, 1)
+    observed = prior * (1.0 - rates) + spread.sum() - spread
+    variances = 4.0 * observed * (1.0 - observed)
+    return variances[1:] if n_classes == 2 else variances
+
+
+def separation(
+    moments: Moments, variances: np.ndarray, clean_variances: np.ndarray, contrast: float
+) -> np.ndarray:
     """Return the distance of clean classes over the deviation within them, up to a factor."""
-    errors, covariance = moments[:2]
-    spread = errors - variances + 2.0 * covariance
-    clean = covariance / contrast
+    spread = moments.error - variances + 2.0 * moments.covariance
+    clean = moments.covariance / contrast
     within = np.maximum(spread - clean**2 / clean_variances, 1e-12 * clean_variances)
     return clean / clean_variances / np.sqrt(within)

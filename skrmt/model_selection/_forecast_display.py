@@ -1,28 +1,37 @@
-"""Learning curves told by theory, beside measured ones."""
+"""Forecasts drawn along one of their conditions, beside measured scores."""
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
-from sklearn.model_selection import learning_curve
 
-from ..exceptions import TheoryWarning
-from ..inspection._display import COLOURS, new_axes, percent_axis, tidy
-from ._report import GeneralizationReport
+from ..inspection._display import (
+    COLOURS,
+    as_points,
+    draw_points,
+    fitted_attributes,
+    new_axes,
+    percent_axis,
+    tidy,
+)
+
+_LABELS = {"n_samples": "Training rows"}
+_DECADE = 10.0
+"""Ratio of conditions from which their axis is logarithmic."""
 
 
 class ForecastDisplay:
-    """Learning curve of a linear estimator, as theory tells it from one training set.
+    """A forecast along one of its conditions, such as a learning curve.
 
     Parameters
     ----------
-    curve : LearningCurve
-        From `GeneralizationReport.learning_curve`.
-    present : tuple of (float, float, float, float)
-        Rows at hand, score told, and its interval.
-    measured : tuple of (ndarray of shape (m,), ndarray of shape (m, n_folds)) or None, default=None
-        Numbers of training rows and scores on held-out folds.
+    forecast : Forecast
+        From the `forecast` of a fitted estimator.
+    along : str, default="n_samples"
+        The scalar condition to draw it along.
+    present : tuple of (float, float, ndarray of shape (2,)), default=None
+        The condition at hand, its score and the interval of it.
+    measured : tuple of (ndarray of shape (m,), ndarray of shape (m,) or (m, r)), default=None
+        Conditions, and scores measured there, repeated r times.
     score_name : str, default="Accuracy"
         Name of the score.
 
@@ -33,73 +42,55 @@ class ForecastDisplay:
     figure_ : matplotlib figure
         Its figure.
     line_ : matplotlib line
-        The curve.
+        The forecast.
     band_ : matplotlib collection
-        Its band of 95 %.
+        Its 95 % band.
     points_ : matplotlib container or None
         Measured scores.
 
     See Also
     --------
-    GeneralizationReport : What is drawn.
-    sklearn.model_selection.ForecastDisplay : Curves measured by cross-validation alone.
+    GeneralizationReport : Forecasts scores of scikit-learn's estimators.
+    sklearn.model_selection.LearningCurveDisplay : Curves measured by cross-validation alone.
 
     Examples
     --------
     >>> from sklearn.linear_model import RidgeClassifier
     >>> from skrmt.datasets import make_noisy_mixture
-    >>> from skrmt.model_selection import ForecastDisplay
+    >>> from skrmt.model_selection import ForecastDisplay, GeneralizationReport
     >>> X, y, _, _ = make_noisy_mixture(300, 50, noise_rates=None, random_state=0)
-    >>> display = ForecastDisplay.from_theory(RidgeClassifier(10.0), X, y)
+    >>> report = GeneralizationReport(RidgeClassifier(10.0)).fit(X, y)
+    >>> display = ForecastDisplay.from_estimator(report)
     >>> display.ax_.get_xlabel()
     'Training rows'
     """
 
-    def __init__(self, curve, *, present, measured=None, score_name="Accuracy"):
-        self.curve = curve
+    def __init__(
+        self, forecast, *, along="n_samples", present=None, measured=None, score_name="Accuracy"
+    ):
+        self.forecast = forecast
+        self.along = along
         self.present = present
         self.measured = measured
         self.score_name = score_name
 
     @classmethod
-    def from_theory(
-        cls,
-        estimator,
-        X=None,
-        y=None,
-        *,
-        train_sizes=None,
-        noise_rates=None,
-        sample_weight=None,
-        measured=False,
-        cv=5,
-        n_jobs=None,
-        ax=None,
+    def from_forecast(
+        cls, forecast, *, along="n_samples", measured=None, score_name="Accuracy", ax=None
     ):
-        """Draw the curve of an estimator, or of a report.
+        """Draw a forecast.
 
         Parameters
         ----------
-        estimator : estimator or GeneralizationReport
-            What `GeneralizationReport` takes; or a fitted report, without X and y.
-        X : array-like or sparse matrix of shape (n, p), optional
-            Training rows.
-        y : array-like of shape (n,), optional
-            Labels or targets.
-        train_sizes : array-like of float of shape (m,), optional
-            Numbers of training rows, which may exceed those at hand; from an eighth to ten times
-            them by default.
-        noise_rates : float or array-like of shape (K,), optional
-            Rates of wrong labels of the curve, see `GeneralizationReport.learning_curve`.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the rows.
-        measured : bool, default=False
-            Also measure scores by cross-validation, at up to six sizes within the rows at hand.
-        cv : int, cross-validation generator or iterable, default=5
-            Folds of the measurement.
-        n_jobs : int, optional
-            Number of processes of the measurement.
-        ax : matplotlib axes, optional
+        forecast : Forecast
+            From the `forecast` of a fitted estimator.
+        along : str, default="n_samples"
+            The scalar condition to draw it along.
+        measured : tuple of (array-like of shape (m,), array-like), default=None
+            Conditions, and scores measured there, of shape (m,) or (m, r).
+        score_name : str, default="Accuracy"
+            Name of the score.
+        ax : matplotlib axes, default=None
             Where to draw; a new figure by default.
 
         Returns
@@ -110,47 +101,91 @@ class ForecastDisplay:
         Raises
         ------
         ValueError
-            If X and y are missing for an estimator, or given with a report.
+            If there is no such condition, or it is not the only one that varies.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skrmt.model_selection import ForecastDisplay
+        >>> from skrmt.utils import Forecast
+        >>> score = np.array([0.8, 0.85, 0.9])
+        >>> sizes = {"n_samples": np.array([100, 200, 400])}
+        >>> forecast = Forecast(score, score - 0.05, score + 0.05, sizes)
+        >>> ForecastDisplay.from_forecast(forecast).line_.get_xdata()
+        array([100, 200, 400])
+        """
+        return cls(forecast, along=along, measured=measured, score_name=score_name).plot(ax=ax)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, *, along="n_samples", values=None, measured=None, ax=None, **conditions
+    ):
+        """Draw the forecast of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted, with a method `forecast`; the last step of a pipeline is taken.
+        along : str, default="n_samples"
+            The scalar condition to draw it along.
+        values : array-like of float of shape (m,), default=None
+            Its values; numbers of rows go from an eighth to ten times those at hand by default.
+        measured : tuple of (array-like of shape (m,), array-like), default=None
+            Conditions, and scores measured there, of shape (m,) or (m, r): sizes and test scores of
+            `sklearn.model_selection.learning_curve`, for instance.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure by default.
+        **conditions : object
+            Further conditions of the forecast.
+
+        Returns
+        -------
+        ForecastDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the values are missing, or the estimator predicts nothing else.
 
         Examples
         --------
         >>> from sklearn.datasets import load_diabetes
         >>> from sklearn.linear_model import Ridge
-        >>> from skrmt.model_selection import ForecastDisplay
+        >>> from sklearn.model_selection import learning_curve
+        >>> from skrmt.model_selection import ForecastDisplay, GeneralizationReport
         >>> X, y = load_diabetes(return_X_y=True)
-        >>> display = ForecastDisplay.from_theory(Ridge(0.1), X, y, measured=True)
+        >>> sizes, _, scores = learning_curve(Ridge(0.1), X, y)
+        >>> report = GeneralizationReport(Ridge(0.1)).fit(X, y)
+        >>> display = ForecastDisplay.from_estimator(report, measured=(sizes, scores))
         >>> display.score_name
         'R^2'
         """
-        given = isinstance(estimator, GeneralizationReport)
-        if given == (X is not None or y is not None) or (X is None) != (y is None):
-            raise ValueError(
-                "give X and y with an estimator, and neither with a GeneralizationReport: got "
-                f"{type(estimator).__name__} with {'' if X is not None else 'no '}X and "
-                f"{'' if y is not None else 'no '}y."
+        (forecast,) = fitted_attributes(estimator, "forecast")
+        name = "R^2" if hasattr(estimator, "theoretical_r2_") else "Accuracy"
+        present = None
+        if along == "n_samples":
+            kind = "score" if hasattr(estimator, "theoretical_score_") else "accuracy"
+            n, score, interval = fitted_attributes(
+                estimator,
+                "n_effective_samples_",
+                f"theoretical_{kind}_",
+                f"theoretical_{kind}_interval_",
             )
-        report = estimator
-        if not given:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", TheoryWarning)
-                report = GeneralizationReport(estimator).fit(X, y, sample_weight)
-        report._check_fitted()
-        if measured and given:
-            raise ValueError("measured=True needs the estimator, X and y: pass them instead.")
-        n = report.n_effective_samples_
-        sizes = np.geomspace(max(n / 8, 4), 10 * n, 40) if train_sizes is None else train_sizes
-        curve = report.learning_curve(sizes, noise_rates=noise_rates)
-        name = "Accuracy" if hasattr(report, "theoretical_accuracy_") else "R^2"
-        points = _measure(report.estimator, X, y, cv, n_jobs) if measured else None
-        present = (n, report.theoretical_score_, *report.theoretical_score_interval_)
-        return cls(curve, present=present, measured=points, score_name=name).plot(ax=ax)
+            present = (n, score, interval)
+            values = np.geomspace(max(n / 8, 4), 10 * n, 40) if values is None else values
+        if values is None:
+            raise ValueError(f"values is missing: give values of {along!r} to draw along.")
+        found = forecast(**{along: np.asarray(values)}, **conditions)
+        display = cls(found, along=along, present=present, measured=measured, score_name=name)
+        return display.plot(ax=ax)
 
     def plot(self, *, ax=None):
-        """Draw the curve.
+        """Draw the forecast.
 
         Parameters
         ----------
-        ax : matplotlib axes, optional
+        ax : matplotlib axes, default=None
             Where to draw; a new figure by default.
 
         Returns
@@ -158,36 +193,24 @@ class ForecastDisplay:
         ForecastDisplay
             The display.
         """
-        ax = new_axes(ax)
-        curve, blue = self.curve, COLOURS["blue"]
-        (self.line_,) = ax.plot(curve.n_samples, curve.score, color=blue, label="Told by theory")
-        self.band_ = ax.fill_between(
-            curve.n_samples, curve.lower, curve.upper, color=blue, alpha=0.15, linewidth=0
-        )
-        n, score, low, high = self.present
-        ax.errorbar(
-            [n],
-            [score],
-            [[score - low], [high - score]],
-            color=COLOURS["black"],
-            marker="o",
-            capsize=3,
-            label="Told of the rows at hand",
-        )
+        values, score = self._line()
+        ax, blue = new_axes(ax), COLOURS["blue"]
+        lower, upper = self.forecast.lower, self.forecast.upper
+        (self.line_,) = ax.plot(values, score, color=blue, label="Predicted")
+        self.band_ = ax.fill_between(values, lower, upper, color=blue, alpha=0.15, linewidth=0)
+        if self.present is not None:
+            at, now, (low, high) = self.present
+            style = {"color": COLOURS["black"], "marker": "o", "capsize": 3}
+            ax.errorbar(
+                [at], [now], [[now - low], [high - now]], label="Predicted at hand", **style
+            )
         self.points_ = None
         if self.measured is not None:
-            sizes, scores = self.measured
-            self.points_ = ax.errorbar(
-                sizes,
-                scores.mean(axis=1),
-                scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1]),
-                color=COLOURS["vermilion"],
-                marker="s",
-                linestyle="none",
-                capsize=3,
-                label="Measured",
-            )
-        ax.set(xscale="log", xlabel="Training rows", ylabel=self.score_name)
+            style = {"color": COLOURS["vermilion"], "fmt": "s", "label": "Measured"}
+            self.points_ = draw_points(ax, *as_points(self.measured, "measured"), **style)
+        if values.min() > 0 and values.max() >= _DECADE * values.min():
+            ax.set_xscale("log")
+        ax.set(xlabel=_LABELS.get(self.along, self.along), ylabel=self.score_name)
         if self.score_name == "Accuracy":
             percent_axis(ax.yaxis)
         ax.legend(frameon=False)
@@ -195,17 +218,16 @@ class ForecastDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-
-def _measure(estimator, X, y, cv, n_jobs):
-    """Return sizes and scores of a learning curve by cross-validation."""
-    sizes, _, scores = learning_curve(
-        estimator,
-        X,
-        y,
-        train_sizes=np.geomspace(0.15, 1.0, 6),
-        cv=cv,
-        n_jobs=n_jobs,
-        shuffle=True,
-        random_state=0,
-    )
-    return sizes, scores
+    def _line(self):
+        """Return the conditions and the scores, if the scores are a line along them."""
+        conditions, score = self.forecast.conditions, np.asarray(self.forecast.score)
+        if self.along not in conditions:
+            names = ", ".join(conditions) or "none"
+            raise ValueError(f"along={self.along!r} is no condition of the forecast: {names}.")
+        values = np.asarray(conditions[self.along])
+        if score.ndim != 1 or values.shape != score.shape:
+            raise ValueError(
+                f"along={self.along!r} has shape {values.shape} and the scores {score.shape}: let "
+                "this condition alone vary, along one axis."
+            )
+        return values, score

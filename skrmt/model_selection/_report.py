@@ -2,65 +2,111 @@
 
 from __future__ import annotations
 
-import warnings
+from numbers import Real
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import (
-    LogisticRegression,
-    LogisticRegressionCV,
-    Ridge,
-    RidgeClassifier,
-    RidgeClassifierCV,
-    RidgeCV,
-)
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils.metaestimators import available_if
 
-from ..exceptions import TheoryWarning
-from ..linalg import loo_path, ridge_basis, to_numpy
-from ..utils._checks import check_sample_weight
-from ..utils._sklearn_compat import NotFittedError
-from ._accuracy import Labels, accuracy_told, error_told, stretched
-from ._curve import LearningCurve, ridge_transfer, separation
-from ._scores import (
-    discriminant_left_out,
-    folded_scores,
-    logistic_left_out,
-    ridge_left_out,
-    ridge_penalty,
-    total_weights,
+from ..utils._docs import DocLinkMixin
+from ..utils._fit import restore_on_failure
+from ..utils._forecast import Forecast, first_reaching
+from ..utils._merging import COPIES
+from ..utils._regimes import regime
+from ..utils._sklearn_compat import HasMethods, Interval, _fit_context, check_is_fitted, get_tags
+from ..utils._warnings import warn, warn_first
+from ._accuracy import (
+    MISFIT_LEVEL,
+    Labels,
+    predict_accuracy,
+    predict_error,
+    read_labels,
+    unknown,
 )
+from ._curve import Extrapolation, extrapolation, no_forecast, predicted_scores
+from ._estimators import check_supported, fit_weighted, last_step, last_step_rows
+from ._held_out import HeldOut, held_out
+from ._rows import Rows, distinct_rows, read_rows
 
-_RIDGES = (Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV)
-_LOGISTIC = (LogisticRegression, LogisticRegressionCV)
-_KNOWN = (*_RIDGES, LinearDiscriminantAnalysis, *_LOGISTIC)
-_CHOOSE = (RidgeCV, RidgeClassifierCV, LogisticRegressionCV)
 _FEWEST_ROWS = 10
-_LEVEL = 0.01
-_LEAST_ROOM = 0.1
-_CHOICES = np.logspace(-5, 3, 33)
+"""Effective rows below which an interval of 95 % spans half of all accuracies or more."""
+_TOO_FEW_ROWS = (
+    "There are fewer than ten effective rows (`n_effective_samples_`): nothing is predicted. Give "
+    "more rows."
+)
+_UNDETECTED = (
+    "The held-out score is not better than that of a constant guess "
+    "(`theoretical_score_interval_` reaches it, or is nan): the features show no signal. Give more "
+    "rows or other features."
+)
+_MISFIT = (
+    "Theory and held-out scores disagree (`model_fit_pvalue_`): leverages differ between rows, or "
+    "scores are not Gaussian within classes. `theoretical_score_` is counted on held-out scores."
+)
+_KINDS = {
+    "exact": "Rows are held out in closed form, exactly.",
+    "newton": "Rows are held out by one Newton step per row.",
+    "folds": "Rows are held out by folds, twenty at most: there is no closed form here.",
+}
 
 
-class GeneralizationReport:
-    r"""What a linear estimator of scikit-learn will reach on fresh data, told from training data.
+class _Evidence(NamedTuple):
+    """What `forecast` needs of a fit.
+
+    Attributes
+    ----------
+    model : estimator
+        The fitted last step.
+    rows : Rows
+        Its rows.
+    left : HeldOut
+        Their held-out scores.
+    labels : Labels or None
+        Labels of a classifier.
+    """
+
+    model: Any
+    rows: Rows
+    left: HeldOut
+    labels: Labels | None
+
+
+def _estimator_has(name):
+    """Return a check that the estimator of a report has an attribute."""
+    return lambda report: hasattr(getattr(report, "estimator_", report.estimator), name)
+
+
+def _alias(name, kind, summary):
+    """Return a property that is an attribute of reports on classifiers, or on regressors."""
+
+    def read(self):
+        check_is_fitted(self)
+        if kind != ("regressor" if self._evidence.labels is None else "classifier"):
+            raise AttributeError(f"This report is not on a {kind}: there is no such attribute.")
+        return getattr(self, name)
+
+    return property(read, doc=summary)
+
+
+class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
+    r"""Predict from training data how well a linear estimator of scikit-learn does on fresh data.
 
     The estimator is fitted to all rows. Its leave-one-out scores come from the decomposition of
-    that fit: exactly for ridge regression and linear discriminant analysis, after one Newton step a
-    row for logistic regression. They tell the accuracy on fresh rows, with an interval; random
-    matrix theory tells the same from the mean leverage alone, and where the two disagree the data
-    are not what theory assumes. From the same decomposition the accuracy at other numbers of rows
-    and with other label noise is extrapolated.
+    that fit: exactly for ridge regression and linear discriminant analysis, after one Newton step
+    per row for logistic regression. They predict the accuracy on fresh rows, with an interval;
+    random matrix theory predicts the same from the mean leverage alone, and where the two disagree
+    the data are not what theory assumes. From the same decomposition the accuracy at other numbers
+    of rows and with other label noise is extrapolated.
 
     Parameters
     ----------
     estimator : Ridge, RidgeClassifier, LinearDiscriminantAnalysis or LogisticRegression
         Of scikit-learn, fitted or not; the forms that choose their penalty by cross-validation, a
         `Pipeline` that ends in one and a search over one are reported too. It is cloned.
-    noise_rates : float or array-like of shape (K,), default=0.0
+    noise_rates : float or array-like of shape (K,), default=None
         Known rates of wrong training labels, one for all classes or one for each in sorted order;
-        what is told is the accuracy on clean labels.
+        the score predicted is the accuracy on clean labels. None means that every label is right.
 
     Attributes
     ----------
@@ -68,31 +114,43 @@ class GeneralizationReport:
         Fitted to all rows.
     theoretical_score_ : float
         Accuracy on clean labels of fresh rows, or R^2: the number to read first.
-    theoretical_score_interval_ : tuple of float
+    theoretical_score_interval_ : ndarray of shape (2,)
         Its 95 % interval.
-    theoretical_accuracy_, theoretical_accuracy_interval_ : float, tuple of float
-        The same under its own name, for classifiers.
-    theoretical_r2_, theoretical_r2_interval_ : float, tuple of float
-        The same under its own name, for regressors.
-    theoretical_error_, theoretical_error_interval_ : float, tuple of float
-        Mean squared error on fresh rows, for regressors, in squares of the unit of y.
-    loo_score_ : float
-        Accuracy counted on leave-one-out scores, or R^2 of leave-one-out predictions.
+    observed_score_ : float
+        Accuracy on labels of fresh rows that are as noisy as those given, or R^2, counted on
+        held-out scores.
+    observed_score_interval_ : ndarray of shape (2,)
+        Its 95 % interval.
+    theoretical_accuracy_, theoretical_accuracy_interval_ : float, ndarray of shape (2,)
+        `theoretical_score_` under its own name, of classifiers.
+    observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
+        `observed_score_` under its own name, of classifiers.
+    theoretical_r2_, theoretical_r2_interval_ : float, ndarray of shape (2,)
+        `theoretical_score_` under its own name, of regressors.
+    theoretical_error_, theoretical_error_interval_ : float, ndarray of shape (2,)
+        Mean squared error on fresh rows, of regressors, in squares of the unit of y.
     model_score_ : float
         Accuracy or R^2 in theory: every row has the mean leverage, and scores of two classes are
         Gaussian. nan where scores come from folds.
     model_fit_ : bool
-        Whether theory and leave-one-out agree, at the level of 1 %.
+        Whether theory and held-out scores agree, at the level of 1 %.
     model_fit_pvalue_ : float
         p-value of that test.
-    loo_kind_ : {"exact", "newton", "folds"}
-        How scores were left out; folds, twenty at most, where there is no closed form.
-    loo_scores_ : ndarray of shape (n,) or (n, K)
-        Decision function or prediction of every training row by the fit without it.
-    regime_ : {"theory", "misfit", "folds", "too_few_rows"}
-        Whether theory holds for these data.
+    held_out_scores_ : ndarray of shape (n,) or (n, K)
+        Decision function or prediction of every training row by the fit without it; nan for rows
+        of weight zero.
+    scores_kind_ : {"exact", "newton", "folds"}
+        How rows are held out; folds, twenty at most, where there is no closed form.
+    regime_ : {"detected", "misfit", "undetected", "too_few_rows"}
+        "undetected" if the interval reaches the score of a constant guess, the share of the most
+        frequent class or an R^2 of 0; "misfit" if `model_fit_` is False, see :term:`regime`.
     n_effective_samples_ : float
-        Number of rows, weights taken into account.
+        Number of observations: distinct rows, unless rows repeat because their features have few
+        values, and fewer where weights differ.
+    classes_ : ndarray of shape (K,)
+        Sorted classes, of classifiers.
+    n_features_in_ : int
+        Number of features.
 
     See Also
     --------
@@ -102,8 +160,12 @@ class GeneralizationReport:
     Notes
     -----
     Transformers of a pipeline are fitted once: the report is that of its last step on transformed
-    rows, and what transformers learn from the left-out row is not counted. Nor is the choice of a
+    rows, and what transformers learn from the held-out row is not counted. Nor is the choice of a
     penalty by a search.
+
+    Penalties of scikit-learn grow with the unit of the sample weights. The estimator is fitted to
+    weights that add up to the number of observations, so that their unit does not matter, and
+    copies of a row count as one row.
 
     References
     ----------
@@ -120,24 +182,42 @@ class GeneralizationReport:
     >>> X, y, _, _ = make_noisy_mixture(2000, 100, noise_rates=None, random_state=0)
     >>> model = make_pipeline(StandardScaler(), RidgeClassifier())
     >>> report = GeneralizationReport(model).fit(X[:300], y[:300])
-    >>> low, high = report.theoretical_accuracy_interval_
-    >>> bool(low < report.estimator_.score(X[300:], y[300:]) < high)
-    True
-    >>> few, more = report.learning_curve([100, 2000]).score
-    >>> bool(few < report.theoretical_accuracy_ < more)
-    True
+    >>> report.theoretical_accuracy_interval_.round(2)
+    array([0.9 , 0.96])
+    >>> round(report.estimator_.score(X[300:], y[300:]), 2)
+    0.94
+    >>> report.forecast(n_samples=[100, 2000]).score.round(2)
+    array([0.77, 0.97])
     """
 
-    def __init__(self, estimator, *, noise_rates=0.0):
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit"])],
+        "noise_rates": [None, Interval(Real, 0, 1, closed="left"), "array-like"],
+    }
+
+    def __init__(self, estimator, *, noise_rates=None):
         self.estimator = estimator
         self.noise_rates = noise_rates
 
-    def __repr__(self):
-        text = f"GeneralizationReport({self.estimator!r})"
-        return f"{text}: {self._headline()}" if hasattr(self, "theoretical_score_") else text
+    theoretical_accuracy_ = _alias("theoretical_score_", "classifier", "Accuracy on clean labels.")
+    theoretical_accuracy_interval_ = _alias(
+        "theoretical_score_interval_", "classifier", "Its 95 % interval."
+    )
+    observed_accuracy_ = _alias("observed_score_", "classifier", "Accuracy on labels as given.")
+    observed_accuracy_interval_ = _alias(
+        "observed_score_interval_", "classifier", "Its 95 % interval."
+    )
+    theoretical_r2_ = _alias("theoretical_score_", "regressor", "R^2 on fresh rows.")
+    theoretical_r2_interval_ = _alias(
+        "theoretical_score_interval_", "regressor", "Its 95 % interval."
+    )
+    theoretical_error_ = _alias("_error", "regressor", "Mean squared error on fresh rows.")
+    theoretical_error_interval_ = _alias("_error_interval", "regressor", "Its 95 % interval.")
 
+    @restore_on_failure
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None):
-        """Fit the estimator, and tell what it will reach.
+        """Fit the estimator, and predict its score on fresh rows.
 
         Parameters
         ----------
@@ -145,8 +225,8 @@ class GeneralizationReport:
             Training rows, as the estimator takes them.
         y : array-like of shape (n,)
             Labels or targets.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the rows.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, for the last step of a pipeline.
 
         Returns
         -------
@@ -159,43 +239,83 @@ class GeneralizationReport:
             If the estimator is none of those that are reported.
         ValueError
             If the data or the noise rates cannot be used.
+
+        Warns
+        -----
+        TheoryWarning
+            If there are fewer than ten effective rows, no signal, a theory that the data
+            contradict, or copies of rows; the first that applies.
         """
-        last = _last_step(self.estimator)
-        _check_supported(last)
-        y = _target(y)
-        check_consistent_length(X, y)
-        weights = np.asarray(check_sample_weight(sample_weight, len(y)), dtype=float)
-        kept = weights > 0
-        if not kept.all():
-            X, y, weights = _rows(X, kept), y[kept], weights[kept]
-        if len(y) and (y == y[0]).all():
-            raise ValueError(
-                f"y is {str(y[0])!r} in every row: there is nothing to tell. Give rows of "
-                "other labels or targets."
-            )
-        fitted = _fit(clone(self.estimator), y, X, weights if sample_weight is not None else None)
-        features, model = _features(fitted, X)
-        state = _Report(model, features, y, weights, self.noise_rates)
-        vars(self).update(state.attributes(), estimator_=fitted, _state=state)
-        if self.regime_ in ("misfit", "too_few_rows"):
-            warnings.warn(_COMPLAINTS[self.regime_], TheoryWarning, stacklevel=2)
+        check_supported(last_step(self.estimator))
+        given = read_rows(self.estimator, X, y, sample_weight)
+        self.estimator_ = fit_weighted(clone(self.estimator), given.X, given.y, given.fit_weights)
+        features, model = last_step_rows(self.estimator_, given.X)
+        rows = distinct_rows(model, features, given)
+        labels = self._read_labels(model, rows)
+        left = held_out(model, rows)
+        self._error, self._error_interval = np.nan, np.full(2, np.nan)
+        few = rows.size < _FEWEST_ROWS
+        if labels is not None:
+            found = predict_accuracy(left, labels, rows)
+        else:
+            errors = predict_error(left, rows)
+            found = errors.r2
+            if not few:
+                self._error, self._error_interval = errors.error, errors.error_interval
+        found = unknown(found.guess) if few else found
+
+        self.theoretical_score_ = float(found.score)
+        self.theoretical_score_interval_ = found.interval
+        self.observed_score_ = float(found.observed)
+        self.observed_score_interval_ = found.observed_interval
+        self.model_score_ = float(found.model)
+        self.model_fit_pvalue_ = float(found.p_value)
+        self.model_fit_ = not found.p_value < MISFIT_LEVEL
+        self.held_out_scores_ = given.spread(left.scores)
+        self.scores_kind_ = left.kind
+        self.n_effective_samples_ = rows.size
+        self.regime_ = regime(
+            too_few_rows=few,
+            undetected=not found.interval[0] > found.guess,
+            misfit=not self.model_fit_,
+        )
+        self._evidence = _Evidence(model, rows, left, labels)
+        self._curve = None
+        texts = {"too_few_rows": _TOO_FEW_ROWS, "undetected": _UNDETECTED, "misfit": _MISFIT}
+        complaints = [texts[self.regime_]] if self.regime_ in texts else []
+        warn_first(complaints + [COPIES] * (given.merged.kind == "copies"))
         return self
 
-    def learning_curve(self, n_samples, *, noise_rates=None):
+    def _read_labels(self, model, rows):
+        """Return what is known of the labels of a classifier, None for a regressor."""
+        rates = 0.0 if self.noise_rates is None else np.asarray(self.noise_rates, dtype=float)
+        if hasattr(model, "classes_"):
+            return read_labels(np.searchsorted(model.classes_, rows.y), rows.weights, rates)
+        if np.any(rates != 0):
+            raise ValueError(
+                f"noise_rates={self.noise_rates!r} is for classifiers, {type(model).__name__} is "
+                "none: leave it at None."
+            )
+        return None
+
+    def forecast(self, *, n_samples=None, noise_rates=None):
         """Predict the score at other numbers of training rows, or with other label noise.
 
         Parameters
         ----------
-        n_samples : array-like of float of shape (m,)
-            Numbers of training rows, at least 2.
-        noise_rates : float or array-like of shape (K,), optional
-            Rates of wrong labels; those given to the report by default. Not for regression.
+        n_samples : float or array-like of float, default=None
+            Numbers of training rows, at least 2; `n_effective_samples_` by default.
+        noise_rates : float or array-like of shape (..., 1) or (..., K), default=None
+            Rates of wrong labels, one for all classes or one for each along the last axis; those
+            given to the report by default. Not for regression.
 
         Returns
         -------
-        LearningCurve
-            Scores of the same estimator, with the same parameters, with their band; a penalty
-            chosen by cross-validation is chosen anew.
+        Forecast
+            Scores of the same estimator, with the same parameters, with their 95 % band: the
+            interval of the present score, carried along. A penalty chosen by cross-validation is
+            chosen anew. The shape is that to which the numbers of rows and the leading axes of the
+            rates broadcast.
 
         Raises
         ------
@@ -214,7 +334,7 @@ class GeneralizationReport:
         -----
         Exact in high dimension for ridge regression and for classifiers that are one: the ridge
         classifier, and discriminant analysis, whose direction is that of least squares. Logistic
-        regression is represented by the ridge classifier whose leave-one-out scores are most like
+        regression is represented by the ridge classifier whose held-out scores correlate best with
         its own. Accuracies are anchored at `theoretical_accuracy_`.
 
         Examples
@@ -224,15 +344,123 @@ class GeneralizationReport:
         >>> from skrmt.model_selection import GeneralizationReport
         >>> X, y = load_diabetes(return_X_y=True)
         >>> report = GeneralizationReport(Ridge(0.1)).fit(X, y)
-        >>> curve = report.learning_curve([100, 442, 4420])
-        >>> bool(curve.score[0] < curve.score[1] < curve.score[2])
-        True
+        >>> report.forecast(n_samples=[100, 442, 4420]).score.round(2)
+        array([0.46, 0.49, 0.5 ])
         """
-        self._check_fitted()
-        return self._state.curve(n_samples, noise_rates)
+        check_is_fitted(self)
+        sizes, rates = self._conditions(n_samples, noise_rates)
+        conditions = {"n_samples": sizes} | ({} if rates is None else {"noise_rates": rates})
+        shape = np.broadcast_shapes(sizes.shape, () if rates is None else rates.shape[:-1])
+        reason = self._no_forecast()
+        if reason is not None:
+            warn(reason)
+            return Forecast(*np.full((3, *shape), np.nan), conditions)
+        sizes = np.broadcast_to(sizes, shape).ravel()
+        if rates is not None:
+            rates = np.broadcast_to(rates, (*shape, rates.shape[-1])).reshape(len(sizes), -1)
+        return Forecast(*self._scores(sizes, rates).reshape(3, *shape), conditions)
+
+    def required(self, score, *, of="n_samples", noise_rates=None):
+        """Predict how many training rows a score takes.
+
+        Parameters
+        ----------
+        score : float
+            Accuracy on clean labels, or R^2.
+        of : {"n_samples"}, default="n_samples"
+            What is counted.
+        noise_rates : float or array-like of shape (K,), default=None
+            Rates of wrong labels, see `forecast`.
+
+        Returns
+        -------
+        float
+            Smallest number of rows, from 2 to 1e9, at which `forecast` reaches the score; inf if
+            none does, nan where nothing can be predicted.
+
+        Raises
+        ------
+        NotFittedError
+            If the report is not fitted.
+        ValueError
+            If a value is out of its domain.
+
+        Warns
+        -----
+        TheoryWarning
+            Where `forecast` does: the result is nan then.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.linear_model import Ridge
+        >>> from skrmt.model_selection import GeneralizationReport
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> report = GeneralizationReport(Ridge(0.1)).fit(X, y)
+        >>> round(report.required(0.5))
+        1029
+        """
+        check_is_fitted(self)
+        if of != "n_samples":
+            raise ValueError(f"of={of!r} must be 'n_samples'.")
+        if not isinstance(score, Real) or np.isnan(score):
+            raise ValueError(f"score={score!r} must be a number.")
+        _, rates = self._conditions(None, noise_rates)
+        if rates is not None and rates.ndim > 1:
+            raise ValueError(f"noise_rates={noise_rates!r} must be one rate, or one per class.")
+        reason = self._no_forecast()
+        if reason is not None:
+            warn(reason)
+            return np.nan
+
+        def score_at(sizes):
+            repeated = None if rates is None else np.tile(rates, (len(sizes), 1))
+            return self._scores(sizes, repeated)[0]
+
+        return first_reaching(score_at, float(score), 2.0)
+
+    def _conditions(self, n_samples, noise_rates):
+        """Return numbers of rows, and noise rates with one axis at least."""
+        given = self.n_effective_samples_ if n_samples is None else n_samples
+        sizes = np.asarray(given, dtype=float)
+        if not (np.isfinite(sizes) & (sizes >= 2)).all():
+            raise ValueError(f"n_samples={n_samples!r} must be numbers of rows, 2 at least.")
+        if noise_rates is None:
+            return sizes, None
+        if self._evidence.labels is None:
+            raise ValueError(
+                f"noise_rates={noise_rates!r} is for classifiers, this report is on a regressor: "
+                "leave it at None."
+            )
+        rates = np.atleast_1d(np.asarray(noise_rates, dtype=float))
+        n_classes = len(self.classes_)
+        if rates.shape[-1] not in (1, n_classes) or not ((rates >= 0) & (rates < 1)).all():
+            raise ValueError(
+                f"noise_rates={noise_rates!r} must be one rate in [0, 1), or one for each of the "
+                f"{n_classes} classes along the last axis."
+            )
+        return sizes, rates
+
+    def _extrapolation(self) -> Extrapolation:
+        """Return what scores at other numbers of rows depend on, measured at its first use."""
+        if self._curve is None:
+            self._curve = extrapolation(*self._evidence[:3])
+        return self._curve
+
+    def _no_forecast(self):
+        """Return why nothing can be predicted, None if something can."""
+        if np.isnan(self.theoretical_score_):
+            return _TOO_FEW_ROWS if self.regime_ == "too_few_rows" else _UNDETECTED
+        return no_forecast(self._extrapolation(), self._evidence.labels)
+
+    def _scores(self, sizes, rates):
+        """Return score, lower and upper bound (3, m) at numbers of rows (m,)."""
+        present = np.array([self.theoretical_score_, *self.theoretical_score_interval_])
+        labels = self._evidence.labels
+        return predicted_scores(self._extrapolation(), labels, present, sizes, rates)
 
     def summary(self):
-        """Say in words what the report found.
+        """Return the report in words.
 
         Returns
         -------
@@ -243,429 +471,134 @@ class GeneralizationReport:
         ------
         NotFittedError
             If the report is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.linear_model import Ridge
+        >>> from skrmt.model_selection import GeneralizationReport
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> print(GeneralizationReport(Ridge(0.1)).fit(X, y).summary())
+        Predicted R^2 on fresh rows: 0.494 (95 % interval 0.435 to 0.554).
+        Rows are held out in closed form, exactly.
+        Theory predicts 0.494: it agrees with held-out rows (p = 0.61).
+        Predicted with twice the rows: 0.499; with ten times: 0.504.
         """
-        self._check_fitted()
-        lines = [self._headline(), _WORDS[self.loo_kind_]]
+        check_is_fitted(self)
+        name = "R^2" if self._evidence.labels is None else "accuracy"
+        low, high = self.theoretical_score_interval_
+        lines = [
+            f"Predicted {name} on fresh rows: {self.theoretical_score_:.3f} (95 % interval "
+            f"{low:.3f} to {high:.3f}).",
+            _KINDS[self.scores_kind_],
+        ]
         if np.isfinite(self.model_score_):
-            verdict = "agree" if self.model_fit_ else "disagree: rely on what was counted"
+            verdict = "agrees" if self.model_fit_ else "disagrees"
             lines.append(
-                f"In theory {self.model_score_:.3f}, counted {self.loo_score_:.3f}: they {verdict} "
+                f"Theory predicts {self.model_score_:.3f}: it {verdict} with held-out rows "
                 f"(p = {self.model_fit_pvalue_:.2g})."
             )
-        if np.isfinite(self.theoretical_score_):
-            size = self.n_effective_samples_
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", TheoryWarning)
-                twice, ten = self.learning_curve([2 * size, 10 * size]).score
-            lines.append(
-                f"With twice the rows {twice:.3f}, with ten times {ten:.3f}."
-                if np.isfinite(twice)
-                else "What more rows would give cannot be told: see learning_curve."
-            )
+        reason = self._no_forecast()
+        if reason is None:
+            sizes = np.array([2.0, 10.0]) * self.n_effective_samples_
+            twice, ten = self._scores(sizes, None)[0]
+            lines.append(f"Predicted with twice the rows: {twice:.3f}; with ten times: {ten:.3f}.")
+        else:
+            lines.append(reason)
         return "\n".join(lines)
 
-    def _headline(self):
-        """Return the score told, with its interval."""
-        low, high = self.theoretical_score_interval_
-        name = "Accuracy" if self._state.is_classifier else "R^2"
-        return f"{name} on fresh rows {self.theoretical_score_:.3f} ({low:.3f} to {high:.3f})."
-
-    def _check_fitted(self):
-        """Raise where nothing is fitted."""
-        if not hasattr(self, "theoretical_score_"):
-            raise NotFittedError(
-                "This GeneralizationReport is not fitted yet: call its 'fit' first."
-            )
-
-
-_WORDS = {
-    "exact": "Scores are left out exactly.",
-    "newton": "Scores are left out by one Newton step a row.",
-    "folds": "There is no closed form here: scores come from folds, twenty at most.",
-}
-_COMPLAINTS = {
-    "misfit": "Theory and leave-one-out disagree: the rows are not alike, or not Gaussian within "
-    "classes. The accuracy told is counted on leave-one-out scores.",
-    "too_few_rows": f"There are fewer than {_FEWEST_ROWS} effective rows: nothing is told. Give "
-    "more rows.",
-}
-
-
-class _Report:
-    """The fitted last step, its rows, and what follows from them."""
-
-    def __init__(self, model, X, y, weights, noise_rates):
-        self.model, self.X, self.y, self.weights = model, X, y, weights
-        self.is_classifier = hasattr(model, "classes_")
-        self.basis = None
-        if self.is_classifier:
-            self.codes = np.searchsorted(model.classes_, y)
-            self.labels = _labels(self.codes, len(model.classes_), weights, noise_rates)
-        elif np.any(np.asarray(noise_rates) != 0):
-            raise ValueError(
-                f"noise_rates={noise_rates!r} is for classifiers, {type(model).__name__} is none: "
-                "leave it at 0."
-            )
-        self.left_out = self._left_out()
-        self._transfer = None
+    @property
+    def classes_(self):
+        """Sorted classes, of classifiers."""
+        check_is_fitted(self)
+        return self.estimator_.classes_
 
     @property
-    def size(self):
-        """Effective number of rows."""
-        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+    def n_features_in_(self):
+        """Number of features."""
+        check_is_fitted(self)
+        return self.estimator_.n_features_in_
 
-    def _left_out(self):
-        """Return the leave-one-out scores."""
-        model, found = self.model, None
-        if isinstance(model, _RIDGES):
-            weights = self.weights
-            if self.is_classifier:
-                weights = total_weights(model, self.y, weights)
-            found, self.basis = ridge_left_out(model, self.X, self._targets(), weights)
-        elif isinstance(model, LinearDiscriminantAnalysis):
-            found = discriminant_left_out(model, self.X, self.codes)
-        elif not _other_penalty(model):
-            weights = total_weights(model, self.y, self.weights)
-            found = logistic_left_out(_with_c(model), self.X, self.codes, weights)
-        if found is None:
-            found = folded_scores(model, self.X, self.y, self.weights)
-        return found
+    @available_if(_estimator_has("predict"))
+    def predict(self, X):
+        """Predict with the fitted estimator.
 
-    def _targets(self):
-        """Return the targets of least squares: y, or -1/+1 in one column or one a class."""
-        if not self.is_classifier:
-            return self.y.astype(float)
-        n_classes = len(self.model.classes_)
-        if n_classes == 2:
-            return 2.0 * self.codes - 1.0
-        return 2.0 * np.eye(n_classes)[self.codes] - 1.0
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, p)
+            Rows.
 
-    def attributes(self):
-        """Return the public attributes."""
-        if self.is_classifier:
-            told, extra = accuracy_told(self.left_out, self.labels), {}
-        else:
-            found = error_told(self.left_out, self.y, self.weights)
-            told = found.r2
-            extra = {
-                "theoretical_error_": found.error,
-                "theoretical_error_interval_": found.error_interval,
-            }
-        if self.size < _FEWEST_ROWS:
-            told = told._replace(score=np.nan, interval=(np.nan, np.nan), model=np.nan)
-            extra = dict.fromkeys(extra, np.nan)
-        agrees = not told.p_value < _LEVEL
-        self.told = told
-        name = "accuracy" if self.is_classifier else "r2"
-        return extra | {
-            f"theoretical_{name}_": float(told.score),
-            f"theoretical_{name}_interval_": told.interval,
-            "theoretical_score_": float(told.score),
-            "theoretical_score_interval_": told.interval,
-            "loo_score_": float(told.counted),
-            f"loo_{name}_": float(told.counted),
-            "model_score_": float(told.model),
-            f"model_{name}_": float(told.model),
-            "model_fit_": bool(agrees),
-            "model_fit_pvalue_": float(told.p_value),
-            "loo_kind_": self.left_out.kind,
-            "loo_scores_": self.left_out.scores,
-            "regime_": self._regime(agrees),
-            "n_effective_samples_": self.size,
-        }
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels or targets.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
 
-    def _regime(self, agrees):
-        """Return whether theory holds."""
-        if self.size < _FEWEST_ROWS:
-            return "too_few_rows"
-        if self.left_out.kind == "folds":
-            return "folds"
-        return "theory" if agrees else "misfit"
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X):
+        """Predict probabilities of classes with the fitted estimator.
 
-    def curve(self, n_samples, noise_rates):
-        """Return the learning curve."""
-        sizes = np.atleast_1d(np.asarray(n_samples, dtype=float))
-        if sizes.ndim != 1 or not (np.isfinite(sizes) & (sizes >= 2)).all():
-            raise ValueError(f"n_samples={n_samples!r} must be numbers of rows, 2 at least.")
-        if self._transfer is None:
-            self._prepare()
-        make = self._accuracy_curve if self.is_classifier else self._error_curve
-        curve = make(sizes, noise_rates)
-        reason = self._no_curve()
-        if not reason:
-            return curve
-        warnings.warn(reason, TheoryWarning, stacklevel=3)
-        unknown = np.full(len(sizes), np.nan)
-        return curve._replace(score=unknown, lower=unknown, upper=unknown)
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, p)
+            Rows.
 
-    def _no_curve(self):
-        """Return why no learning curve can be told, nothing where one can."""
-        interpolates = isinstance(self.model, _RIDGES) and self.left_out.kind == "folds"
-        if interpolates or self._moments()[2] < _LEAST_ROOM:
-            return (
-                f"The {self.size:.4g} rows are hardly more than the features in use, where a fit "
-                "with too little penalty is all noise: no learning curve is told. Give more rows, "
-                "or a larger penalty."
-            )
-        if self.is_classifier and self._present().mean() < self._chance().mean():
-            return (
-                "The classes are not apart beyond chance in leave-one-out scores: there is nothing "
-                "to extrapolate, and no learning curve is told. Give more rows."
-            )
-        return ""
+        Returns
+        -------
+        ndarray of shape (n, K)
+            Probabilities.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
 
-    def _moments(self):
-        """Return the moments at the rows there are."""
-        return self._transfer.moments(self._penalty.at(self.size), self.size)
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X):
+        """Return the scores of the fitted estimator.
 
-    def _clean_variances(self):
-        """Return the variances of the targets without noise."""
-        prior, rates = self.labels.prior, self.labels.rates
-        scale = self._transfer.variances / _variances(prior, rates)
-        return scale * _variances(prior, np.zeros(len(prior)))
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, p)
+            Rows.
 
-    def _present(self):
-        """Return the separation of the classes at the rows there are."""
-        return separation(
-            self._moments(), self._transfer.variances, self._clean_variances(), self.labels.contrast
-        )
+        Returns
+        -------
+        ndarray of shape (n,) or (n, K)
+            Scores.
+        """
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
 
-    def _chance(self):
-        """Return two standard errors of the separation of classes that are alike."""
-        return 2.0 / np.sqrt(self.size * self._clean_variances()) / self.labels.contrast
+    @available_if(_estimator_has("score"))
+    def score(self, X, y, sample_weight=None):
+        """Return the accuracy or R^2 of the fitted estimator on some rows.
 
-    def _prepare(self):
-        """Measure what other sizes depend on, and the penalty."""
-        intercept = getattr(self.model, "fit_intercept", True)
-        X, targets = self.X, self._targets()
-        columns = targets.reshape(len(targets), -1)
-        if self.basis is None:
-            self.basis = ridge_basis(X, None, fit_intercept=intercept)
-        self._transfer = ridge_transfer(X, columns, self.weights, intercept, self.basis)
-        self._penalty = _Penalty(self)
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, p)
+            Rows.
+        y : array-like of shape (n,)
+            Labels or targets.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
 
-    def _error_curve(self, sizes, noise_rates):
-        """Return R^2 at other numbers of rows."""
-        if noise_rates is not None:
-            raise ValueError(
-                f"noise_rates={noise_rates!r} is for classifiers, {type(self.model).__name__} is "
-                "none: leave it at None."
-            )
-        present = self._moments()[0][0]
-        found = [self._best(n, lambda m: -m[0][0]) for n in sizes]
-        ratio = np.array([moments[0][0] for moments in found]) / present
-        told, (low, high) = self.told.score, self.told.interval
-        score, lower, upper = (1.0 - ratio * (1.0 - value) for value in (told, low, high))
-        return LearningCurve(sizes, score, lower, upper, np.array([m[3] for m in found]))
+        Returns
+        -------
+        float
+            The score.
+        """
+        check_is_fitted(self)
+        return self.estimator_.score(X, y, sample_weight=sample_weight)
 
-    def _best(self, n, value, noise=None):
-        """Return the moments at n rows, at the penalty kept or chosen anew."""
-        if not self._penalty.chosen:
-            return self._transfer.moments(self._penalty.at(n), n, noise)
-        level = self._transfer.profile.penalties[len(_CHOICES) // 2]
-        options = [self._transfer.moments(level * factor, n, noise) for factor in _CHOICES]
-        return max(options, key=value)
-
-    def _accuracy_curve(self, sizes, noise_rates):
-        """Return accuracies at other numbers of rows or with other noise."""
-        n_classes = len(self.model.classes_)
-        labels, new = self.labels, self.labels
-        if noise_rates is not None:
-            new = _labels(self.codes, n_classes, self.weights, noise_rates, labels.prior)
-        clean, present = self._clean_variances(), self._present()
-        variances = self._transfer.variances / _variances(labels.prior, labels.rates)
-        variances = variances * _variances(labels.prior, new.rates)
-        noise = (new.contrast / labels.contrast, variances)
-
-        # A class between the others is not apart from their mean, and tells nothing.
-        clear = present > self._chance()
-        clear = clear if clear.any() else np.ones_like(clear)
-
-        def ratio(moments):
-            values = separation(moments, variances, clean, new.contrast)
-            return (values[clear] / present[clear]).mean()
-
-        found = [self._best(n, ratio, noise) for n in sizes]
-        ratios = np.array([ratio(moments) for moments in found])
-        values = (self.told.score, *self.told.interval)
-        score, lower, upper = (stretched(value, ratios, 1.0 / n_classes) for value in values)
-        return LearningCurve(sizes, score, lower, upper, np.array([m[3] for m in found]))
-
-
-class _Penalty:
-    """How the penalty per row of the ridge fit that stands for a model depends on the rows."""
-
-    def __init__(self, report):
-        self.chosen = isinstance(report.model, _CHOOSE)
-        self.fixed, self.total = 0.0, 0.0
-        model = report.model
-        if isinstance(model, _RIDGES):
-            self.total = ridge_penalty(model)
-        elif isinstance(model, LinearDiscriminantAnalysis):
-            self.fixed = _shrinkage_penalty(model, report.X, report.codes)
-        else:
-            self.total = _nearest_ridge(report) * report.size
-
-    def at(self, n):
-        """Return the penalty per row at n rows."""
-        return self.fixed + self.total / n
-
-
-def _shrinkage_penalty(model, X, codes):
-    """Return the penalty that shrinking the covariance amounts to."""
-    if model.shrinkage is None:
-        return 0.0
-    spread = X - np.array([X[codes == k].mean(axis=0) for k in np.unique(codes)])[codes]
-    level = float((spread**2).mean())
-    if model.shrinkage == "auto":
-        from sklearn.covariance import ledoit_wolf_shrinkage
-
-        share = float(ledoit_wolf_shrinkage(spread))
-    else:
-        share = float(model.shrinkage)
-    return level * share / max(1.0 - share, 1e-6)
-
-
-def _nearest_ridge(report):
-    """Return the penalty per row of the ridge classifier whose scores are most like these."""
-    targets = report._targets().reshape(len(report.codes), -1)
-    alphas = _CHOICES * float(to_numpy(report.basis.scale).mean()) / report.basis.total_weight
-    alphas = alphas * report.basis.unit**2
-    scores = report.left_out.scores.reshape(len(targets), -1)
-    scores = scores - scores.mean(0)
-    if scores.shape[1] > 1:
-        scores = scores - scores.mean(1, keepdims=True)
-    likeness = []
-    for alpha in alphas:
-        path = to_numpy(loo_path(report.basis, targets, [alpha])[0])[:, :, 0]
-        path = path - path.mean(0)
-        likeness.append((path * scores).sum() / np.sqrt((path**2).sum() + 1e-300))
-    return float(alphas[int(np.argmax(likeness))])
-
-
-def _variances(prior, rates):
-    """Return the variances of the targets -1/+1 of noisy labels, one or one a class."""
-    n_classes = len(prior)
-    spread = prior * rates / max(n_classes - 1, 1)
-    observed = prior * (1.0 - rates) + spread.sum() - spread
-    variances = 4.0 * observed * (1.0 - observed)
-    return variances[1:] if n_classes == 2 else variances
-
-
-def _labels(codes, n_classes, weights, noise_rates, prior=None):
-    """Return what is known of the labels."""
-    rates = np.asarray(noise_rates, dtype=float)
-    if rates.ndim > 1 or rates.size not in (1, n_classes) or not ((rates >= 0) & (rates < 1)).all():
-        raise ValueError(
-            f"noise_rates={noise_rates!r} must be one rate in [0, 1), or one for each of the "
-            f"{n_classes} classes."
-        )
-    rates = np.broadcast_to(rates.ravel(), (n_classes,)).copy()
-    contrast = 1.0 - float(rates.mean()) * n_classes / (n_classes - 1.0)
-    if contrast <= 0.05:
-        raise ValueError(
-            f"noise_rates={noise_rates!r} leave nothing of the labels: their sum must stay below "
-            f"{0.95 * (n_classes - 1):.3g}."
-        )
-    matrix = np.tile((rates / (n_classes - 1))[:, None], (1, n_classes))
-    np.fill_diagonal(matrix, 1.0 - rates)
-    if prior is None:
-        observed = np.bincount(codes, weights, n_classes) / weights.sum()
-        prior = np.clip(np.linalg.solve(matrix.T, observed), 1e-3, None)
-        prior = prior / prior.sum()
-    joint = prior[:, None] * matrix
-    posterior = (joint / np.maximum(joint.sum(0), 1e-300)).T[codes]
-    return Labels(codes, posterior, prior, weights, contrast, rates)
-
-
-def _last_step(estimator):
-    """Return the estimator inside pipelines and searches, unfitted."""
-    if isinstance(estimator, type):
-        raise TypeError(f"Got the class {estimator.__name__}: give an instance of it.")
-    if isinstance(estimator, Pipeline):
-        return _last_step(estimator.steps[-1][1])
-    if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
-        return _last_step(estimator.estimator)
-    return estimator
-
-
-def _check_supported(model):
-    """Raise for what is not reported."""
-    if not isinstance(model, _KNOWN):
-        names = ", ".join(kind.__name__ for kind in (Ridge, RidgeClassifier))
-        raise TypeError(
-            f"estimator={model!r} is not reported: give {names}, LinearDiscriminantAnalysis, "
-            "LogisticRegression, one that chooses its penalty, or a Pipeline that ends in one."
-        )
-    if getattr(model, "positive", False):
-        raise ValueError(f"estimator={model!r} has positive=True, for which there is no theory.")
-
-
-def _target(y):
-    """Return the labels or targets as a vector."""
-    y = np.asarray(y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise ValueError(f"y has shape {y.shape}: give one label or target a row.")
-    return y
-
-
-def _rows(X, kept):
-    """Return some rows of an array, matrix or frame."""
-    if hasattr(X, "iloc"):
-        return X.iloc[np.flatnonzero(kept)]
-    return X[np.flatnonzero(kept)] if hasattr(X, "shape") else np.asarray(X)[kept]
-
-
-def _fit(estimator, y, X, weights):
-    """Fit the clone, its last step with the weights."""
-    if weights is None:
-        return estimator.fit(X, y)
-    if isinstance(_last_step(estimator), LinearDiscriminantAnalysis):
-        raise ValueError(
-            "sample_weight is given, but LinearDiscriminantAnalysis takes none: leave it at None."
-        )
-    inner = estimator.estimator if hasattr(estimator, "estimator") else estimator
-    name = (
-        f"{inner.steps[-1][0]}__sample_weight" if isinstance(inner, Pipeline) else "sample_weight"
-    )
-    return estimator.fit(X, y, **{name: weights})
-
-
-def _features(fitted, X):
-    """Return the rows as the last step sees them, and the last step."""
-    if getattr(fitted, "refit", True) is False:
-        raise ValueError("estimator has refit=False: there is no fit to report. Leave it at True.")
-    if hasattr(fitted, "best_estimator_"):
-        return _features(fitted.best_estimator_, X)
-    if isinstance(fitted, Pipeline):
-        rows = fitted[:-1].transform(X) if len(fitted.steps) > 1 else X
-        return _features(fitted.steps[-1][1], rows)
-    sparse = isinstance(fitted, _RIDGES)
-    kept = (np.float64, np.float32)
-    X = check_array(X, accept_sparse="csr" if sparse else False, dtype=kept)
-    return X, fitted
-
-
-def _other_penalty(model):
-    """Tell whether a logistic regression has another penalty than the l2 norm."""
-    chosen = getattr(model, "l1_ratio_", getattr(model, "l1_ratio", None))
-    mixed = any(bool(ratio) for ratio in np.ravel(chosen) if not isinstance(ratio, str))
-    return mixed or getattr(model, "penalty", "l2") in ("l1", "elasticnet")
-
-
-def _with_c(model):
-    """Return a logistic regression with its penalty as the number C."""
-    if getattr(model, "penalty", "l2") is None:
-        return _Penalised(model, np.inf)
-    chosen = getattr(model, "C_", None)
-    return _Penalised(model, float(np.mean(chosen)) if chosen is not None else float(model.C))
-
-
-class _Penalised:
-    """A fitted logistic regression and its penalty."""
-
-    def __init__(self, model, C):
-        self.C, self.fit_intercept = C, model.fit_intercept
-        self.decision_function = model.decision_function
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = False
+        tags.input_tags = inner.input_tags
+        tags.target_tags.required = True
+        return tags

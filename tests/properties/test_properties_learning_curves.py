@@ -42,7 +42,6 @@ def test_the_renormalised_penalty_solves_its_equation_and_scales(spectrum, alpha
 def test_the_risk_exceeds_the_noise_and_tends_to_it_with_many_rows(spectrum, noise, alpha, n):
     signal = np.full(len(spectrum), 0.1)
     found = learning_curves.ridge_risk(spectrum, signal, noise, alpha, n)
-    assert isinstance(found, learning_curves.RidgeRisk)
     assert found.risk >= noise
     assert 0 <= found.degrees_of_freedom <= len(spectrum)
     assert np.isclose(
@@ -63,7 +62,6 @@ def test_the_risk_exceeds_the_noise_and_tends_to_it_with_many_rows(spectrum, noi
 def test_the_profile_is_read_off_where_it_was_written_and_has_no_unit(spectrum, n, scale):
     alphas = np.logspace(-2, 2, 25)
     here = learning_curves.ridge_profile(spectrum, alphas, n)
-    assert isinstance(here, learning_curves.RidgeProfile)
     assert (np.diff(here.df1) <= 0).all()
     assert (here.df2 <= here.df1 + 1e-9).all()
     middle = here.penalties[12]
@@ -78,7 +76,7 @@ def test_the_profile_is_read_off_where_it_was_written_and_has_no_unit(spectrum, 
     np.testing.assert_allclose(scaled.penalties, scale * here.penalties, rtol=1e-9)
 
 
-@pytest.mark.property_of("model_selection.GeneralizationReport", "model_selection.LearningCurve")
+@pytest.mark.property_of("model_selection.GeneralizationReport")
 @settings(max_examples=4)
 @given(SEEDS, st.floats(0.1, 10.0))
 def test_reports_follow_rows_rotations_and_names_of_classes(seed, scale):
@@ -94,8 +92,7 @@ def test_reports_follow_rows_rotations_and_names_of_classes(seed, scale):
     assert np.isclose(scaled.theoretical_score_, here.theoretical_score_, atol=1e-9)
     low, high = here.theoretical_score_interval_
     assert 0 <= low <= here.theoretical_score_ <= high <= 1
-    curve = here.learning_curve([60, 120, 1200])
-    assert isinstance(curve, model_selection.LearningCurve)
+    curve = here.forecast(n_samples=[60, 120, 1200])
     assert (curve.lower <= curve.score).all()
     assert (curve.score <= curve.upper).all()
     assert np.isclose(curve.score[1], here.theoretical_score_, atol=1e-6)
@@ -117,12 +114,13 @@ def test_reports_on_regressions_ignore_the_unit_and_the_origin_of_the_target(see
 @pytest.mark.property_of("model_selection.ForecastDisplay")
 @settings(max_examples=2)
 @given(SEEDS)
-def test_the_curve_drawn_is_the_curve_told(seed):
+def test_the_line_drawn_is_the_forecast(seed):
     plt = pytest.importorskip("matplotlib.pyplot")
     X, y, _, _ = datasets.make_noisy_mixture(80, 5, noise_rates=None, random_state=seed)
-    display = model_selection.ForecastDisplay.from_theory(RidgeClassifier(1.0), X, y)
-    np.testing.assert_allclose(display.line_.get_ydata(), display.curve.score)
-    np.testing.assert_allclose(display.line_.get_xdata(), display.curve.n_samples)
+    report = model_selection.GeneralizationReport(RidgeClassifier(1.0)).fit(X, y)
+    display = model_selection.ForecastDisplay.from_estimator(report)
+    np.testing.assert_allclose(display.line_.get_ydata(), display.forecast.score)
+    np.testing.assert_allclose(display.line_.get_xdata(), display.forecast.conditions["n_samples"])
     plt.close("all")
 
 

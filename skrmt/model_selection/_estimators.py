@@ -1,0 +1,111 @@
+"""Estimators of scikit-learn that are reported: their last step, its fit, and the rows it sees."""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from sklearn import config_context
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import (
+    LogisticRegression,
+    LogisticRegressionCV,
+    Ridge,
+    RidgeClassifier,
+    RidgeClassifierCV,
+    RidgeCV,
+)
+from sklearn.pipeline import Pipeline
+from sklearn.utils import compute_class_weight, compute_sample_weight
+from sklearn.utils.validation import check_array, has_fit_parameter
+
+RIDGES = (Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV)
+CHOOSE_PENALTY = (RidgeCV, RidgeClassifierCV, LogisticRegressionCV)
+_SUPPORTED = (*RIDGES, LinearDiscriminantAnalysis, LogisticRegression, LogisticRegressionCV)
+
+
+def last_step(estimator: Any) -> Any:
+    """Return the estimator inside pipelines and searches, unfitted."""
+    if isinstance(estimator, type):
+        raise TypeError(f"Got the class {estimator.__name__}: give an instance of it.")
+    if isinstance(estimator, Pipeline):
+        return last_step(estimator.steps[-1][1])
+    if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
+        return last_step(estimator.estimator)
+    return estimator
+
+
+def check_supported(model: Any) -> None:
+    """Raise for an estimator that cannot be reported."""
+    if not isinstance(model, _SUPPORTED):
+        raise TypeError(
+            f"estimator={model!r} cannot be reported: give Ridge, RidgeClassifier, "
+            "LinearDiscriminantAnalysis, LogisticRegression, one that chooses its penalty, or a "
+            "Pipeline that ends in one."
+        )
+    if getattr(model, "positive", False):
+        raise ValueError(f"estimator={model!r} has positive=True, for which there is no theory.")
+
+
+def takes_weights(estimator: Any) -> bool:
+    """Return whether the last step can be fitted with sample weights."""
+    return has_fit_parameter(last_step(estimator), "sample_weight")
+
+
+def fit_weighted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray | None) -> Any:
+    """Fit an estimator, its last step with the weights."""
+    if weights is None:
+        return estimator.fit(X, y)
+    inner = getattr(estimator, "estimator", estimator)
+    step = f"{inner.steps[-1][0]}__" if isinstance(inner, Pipeline) else ""
+    # Routing by name needs requests of every step; this route gives the same fit without them.
+    with config_context(enable_metadata_routing=False):
+        return estimator.fit(X, y, **{f"{step}sample_weight": weights})
+
+
+def last_step_rows(fitted: Any, X: Any) -> tuple[Any, Any]:
+    """Return the rows as the fitted last step sees them, and the last step."""
+    if getattr(fitted, "refit", True) is False:
+        raise ValueError("estimator has refit=False: there is no fit to report. Leave it at True.")
+    if hasattr(fitted, "best_estimator_"):
+        return last_step_rows(fitted.best_estimator_, X)
+    if isinstance(fitted, Pipeline):
+        rows = fitted[:-1].transform(X) if len(fitted.steps) > 1 else X
+        return last_step_rows(fitted.steps[-1][1], rows)
+    return check_array(X, accept_sparse="csr", dtype=(np.float64, np.float32)), fitted
+
+
+def class_factors(model: Any, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return by what the weight of each row is multiplied for the sake of its class."""
+    given = getattr(model, "class_weight", None)
+    if given is None:
+        return np.ones(len(y))
+    weighs_rows = "sample_weight" in signature(compute_class_weight).parameters
+    if isinstance(model, RIDGES) or not weighs_rows:
+        return compute_sample_weight(given, y)
+    classes, codes = np.unique(y, return_inverse=True)
+    factors = compute_class_weight(given, classes=classes, y=y, sample_weight=weights)
+    return factors[codes]
+
+
+def ridge_penalty(model: Any) -> float:
+    """Return the penalty of a fitted ridge estimator, in the units of scikit-learn."""
+    given = model.alpha_ if hasattr(model, "alpha_") else model.alpha
+    if np.ndim(given) and len(given) > 1:
+        raise ValueError(f"alpha={given!r} has one value per target: give one number.")
+    return float(np.max(given))
+
+
+def inverse_penalty(model: Any) -> float:
+    """Return C of a fitted logistic regression, infinite without a penalty."""
+    if getattr(model, "penalty", "l2") is None:
+        return np.inf
+    return float(np.mean(model.C_ if hasattr(model, "C_") else model.C))
+
+
+def has_other_penalty(model: Any) -> bool:
+    """Return whether a logistic regression has another penalty than the l2 norm."""
+    chosen = getattr(model, "l1_ratio_", getattr(model, "l1_ratio", None))
+    mixed = any(bool(ratio) for ratio in np.ravel(chosen) if not isinstance(ratio, str))
+    return mixed or getattr(model, "penalty", "l2") in ("l1", "elasticnet")

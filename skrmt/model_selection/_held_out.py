@@ -1,0 +1,313 @@
+"""Scores of training rows by fits without them, from one decomposition each."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import expit, softmax
+from sklearn.base import clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from ..linalg import RidgeBasis, loo_scores, ridge_basis
+from ._estimators import RIDGES, has_other_penalty, inverse_penalty, ridge_penalty, takes_weights
+from ._rows import Rows
+
+_FOLDS = 20
+"""Fits without a twentieth of the rows are nearly those without one, at a bounded cost."""
+_LEAST_ROOM = 1e-8
+"""Floor of 1 - leverage: a row that determines its own fit is moved far, not divided by zero."""
+_INTERPOLATING = 1 - 1e-6
+"""Median leverage beyond which rounding, not data, decides the leave-one-out residuals."""
+_FARTHEST_STEP = 4.0
+"""Change of a log-odds beyond which the logistic loss is no parabola, and one step too few."""
+_FAR_SHARE = 0.05
+"""Share of such rows beyond which scores come from folds: they shift an accuracy by as much."""
+_LARGEST_HESSIAN = 3000
+"""Side of a Hessian, of several classes or sparse features, up to which it is inverted."""
+_LEAST_DIAGONAL = 1e-7
+"""Smallest over largest diagonal of a Cholesky factor: below, features are collinear."""
+_NULL_DIRECTION = 1e-13
+"""Singular values below this part of the largest are rounding."""
+_CONSTANT = 1e-12
+"""Range of scores over the largest up to which they differ by rounding."""
+
+
+class HeldOut(NamedTuple):
+    """Scores of training rows by fits without them.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (m,) or (m, K)
+        Decision function, or prediction, of each row by the fit without it.
+    even : ndarray of the same shape, or None
+        The same if every row had the mean leverage, as in theory; None where it is not known.
+    kind : {"exact", "newton", "folds"}
+        Closed form, one Newton step per row, or cross-validation.
+    """
+
+    scores: np.ndarray
+    even: np.ndarray | None
+    kind: str
+
+
+def held_out(model: Any, rows: Rows) -> HeldOut:
+    """Return the scores of rows left out, in closed form if there is one, else by folds."""
+    if hasattr(model, "classes_"):
+        scores = model.decision_function(rows.X)
+        if np.ptp(scores, axis=0).max() <= _CONSTANT * np.abs(scores).max():
+            # Without its row a class is rarer: this constant guess would always be another class.
+            return HeldOut(scores, None, "exact")
+    found = None
+    if isinstance(model, RIDGES):
+        found = _ridge_held_out(model, rows)
+    elif isinstance(model, LinearDiscriminantAnalysis):
+        found = _discriminant_held_out(model, rows)
+    elif not has_other_penalty(model):
+        found = _logistic_held_out(model, rows)
+    return folded(model, rows) if found is None else found
+
+
+def least_squares_targets(model: Any, y: np.ndarray) -> np.ndarray:
+    """Return the targets of least squares: y, or -1/+1 in one column or one per class."""
+    if not hasattr(model, "classes_"):
+        return y.astype(float)
+    codes, n_classes = np.searchsorted(model.classes_, y), len(model.classes_)
+    return 2.0 * codes - 1.0 if n_classes == 2 else 2.0 * np.eye(n_classes)[codes] - 1.0
+
+
+def rows_basis(X: Any, weights: np.ndarray, part: np.ndarray, fit_intercept: bool) -> RidgeBasis:
+    """Decompose rows, down to the directions of features of far smaller scale than others."""
+    plain = None if (weights == 1.0).all() else weights
+    basis = ridge_basis(X, plain, fit_intercept=fit_intercept, part=part)
+    full = min(basis.n_samples - int(fit_intercept), int(basis.varying.sum()))
+    if basis.rank == full or sparse.issparse(X) or basis.n_samples == 1:
+        return basis
+    # The eigenvalues of a Gram matrix are known to 1e-16 of the largest, singular values squared
+    # to 1e-32: a unit 1e6 times smaller than another is lost in the first, not in the second.
+    centred = (X.astype(float) - basis.mean) / basis.unit * basis.sqrt_weights[:, None]
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    kept = values > _NULL_DIRECTION * max(X.shape) * values[0]
+    return basis._replace(left=left[:, kept], scale=values[kept] ** 2)
+
+
+def _ridge_held_out(model: Any, rows: Rows) -> HeldOut | None:
+    """Return the exact leave-one-out scores of a ridge fit, None if it interpolates."""
+    basis = rows_basis(rows.X, rows.fit_weights, rows.part, model.fit_intercept)
+    targets = least_squares_targets(model, rows.y)
+    scores, fitted, leverage = loo_scores(basis, targets, ridge_penalty(model) / basis.total_weight)
+    if np.median(leverage) > _INTERPOLATING:
+        return None
+    mean = float(leverage @ (rows.fit_weights / rows.fit_weights.sum()))
+    even = targets - (targets - fitted) / max(1.0 - mean, _LEAST_ROOM)
+    return HeldOut(scores, even, "exact")
+
+
+class _Scatter(NamedTuple):
+    """Products of rows, their deviations and the class means with the inverse scatter."""
+
+    means: np.ndarray
+    means_solved: np.ndarray
+    X: np.ndarray
+    deviations: np.ndarray
+    solved: np.ndarray
+    codes: np.ndarray
+    counts: np.ndarray
+
+
+def _discriminant_held_out(model: Any, rows: Rows) -> HeldOut | None:
+    """Return the exact leave-one-out scores of linear discriminant analysis."""
+    # It takes no weights: those there are count how often each row is repeated.
+    repeats = np.rint(rows.weights).astype(int)
+    if (repeats * rows.part > 1.5).any() or model.shrinkage is not None:
+        return None
+    if model.priors is not None and model.solver != "svd":
+        return None
+    X = np.repeat(rows.X, repeats, axis=0)
+    codes = np.repeat(np.searchsorted(model.classes_, rows.y), repeats)
+    counts = np.bincount(codes).astype(float)
+    n, n_classes = len(X), len(counts)
+    if counts.min() < 2 or n - n_classes <= X.shape[1]:
+        return None
+    means = np.array([X[codes == k].mean(axis=0) for k in range(n_classes)])
+    # Units of features change no discriminant: one deviation each keeps the scatter regular.
+    unit = np.sqrt(((X - means[codes]) ** 2).mean(axis=0))
+    unit[unit == 0] = 1.0
+    centre = means.mean(axis=0)
+    X, means = (X - centre) / unit, (means - centre) / unit
+    deviations = X - means[codes]
+    try:
+        factor = cho_factor(deviations.T @ deviations)
+    except np.linalg.LinAlgError:
+        return None
+    solved = cho_solve(factor, deviations.T).T
+    energy = np.einsum("ij,ij->i", solved, deviations)
+    diagonal = np.diag(factor[0])
+    if not (energy < 1).all() or diagonal.min() < _LEAST_DIAGONAL * diagonal.max():
+        return None
+    scatter = _Scatter(means, cho_solve(factor, means.T).T, X, deviations, solved, codes, counts)
+    priors = model.priors_ if model.priors is not None else None
+    degrees = _degrees_of_freedom(model.coef_ * unit, scatter) - 1.0
+    first = np.cumsum(repeats) - repeats
+    exact = _discriminant_scores(scatter, energy, priors, degrees)
+    even = _discriminant_scores(scatter, np.full(n, energy.mean()), priors, degrees)
+    return HeldOut(exact[first], even[first], "exact")
+
+
+def _degrees_of_freedom(coef: np.ndarray, scatter: _Scatter) -> int:
+    """Return by what the scatter was divided: the rows, less the classes in some versions."""
+    seen = coef[-1] - (coef[0] if len(coef) > 1 else 0.0)
+    unit = scatter.means_solved[-1] - scatter.means_solved[0]
+    n, ratio = len(scatter.X), float(seen @ unit / (unit @ unit))
+    return min((n, n - len(scatter.counts)), key=lambda degrees: abs(degrees - ratio))
+
+
+def _discriminant_scores(
+    scatter: _Scatter, energy: np.ndarray, priors: np.ndarray | None, degrees: float
+) -> np.ndarray:
+    """Return the leave-one-out decision function, given ``d^T S^-1 d`` of every row."""
+    n, n_classes = len(scatter.X), len(scatter.counts)
+    own = scatter.counts[scatter.codes]
+    c = own / (own - 1.0)
+    gain = c / np.maximum(1.0 - c * energy, _LEAST_ROOM)
+    onehot = np.eye(n_classes)[scatter.codes]
+    step = onehot / (own - 1.0)[:, None]
+    pulled = scatter.deviations @ scatter.means_solved.T
+    with_means = pulled - step * energy[:, None]
+    own_means = scatter.means[scatter.codes]
+    with_row = energy + np.einsum("ij,ij->i", scatter.solved, own_means)
+    cross = scatter.X @ scatter.means_solved.T - step * with_row[:, None]
+    cross = cross + (gain * with_row)[:, None] * with_means
+    norms = np.einsum("kp,kp->k", scatter.means, scatter.means_solved)[None, :]
+    norms = norms - 2.0 * step * pulled + step**2 * energy[:, None]
+    norms = norms + gain[:, None] * with_means**2
+    left = scatter.counts[None, :] - onehot
+    shares = left / (n - 1.0) if priors is None else np.broadcast_to(priors, left.shape)
+    scores = degrees * (cross - 0.5 * norms) + np.log(np.maximum(shares, 1e-300))
+    return scores[:, 1] - scores[:, 0] if n_classes == 2 else scores
+
+
+def _logistic_held_out(model: Any, rows: Rows) -> HeldOut | None:
+    """Return approximate leave-one-out scores of logistic regression."""
+    if sparse.issparse(rows.X) and rows.X.shape[1] > _LARGEST_HESSIAN:
+        return None
+    X = rows.X.toarray() if sparse.issparse(rows.X) else rows.X
+    codes = np.searchsorted(model.classes_, rows.y)
+    design = np.hstack([X, np.ones((len(X), 1))]) if model.fit_intercept else X
+    scores = model.decision_function(X)
+    penalty = np.full(design.shape[1], 1.0 / inverse_penalty(model))
+    if model.fit_intercept:
+        penalty[-1] = 0.0
+    if scores.ndim > 1 and design.shape[1] * scores.shape[1] > _LARGEST_HESSIAN:
+        return None
+    step = _binary_newton if scores.ndim == 1 else _softmax_newton
+    exact, even = step(design, scores, codes, rows.fit_weights, rows.part, penalty)
+    if np.mean(np.abs(exact - scores) > _FARTHEST_STEP) > _FAR_SHARE:
+        return None
+    return HeldOut(exact, even, "newton")
+
+
+def _binary_newton(design, scores, codes, weights, part, penalty):
+    """Return the scores of two classes after a Newton step per row, and with mean leverage."""
+    p = expit(scores)
+    curvature = weights * p * (1.0 - p)
+    hessian = design.T @ (curvature[:, None] * design) + np.diag(penalty)
+    # In units in which the diagonal is 1, so that features of small scale are not regularised.
+    unit = np.sqrt(np.maximum(np.diag(hessian), np.finfo(float).tiny))
+    scaled = design / unit
+    factor = cho_factor(hessian / np.outer(unit, unit) + 1e-12 * np.eye(len(hessian)))
+    energy = np.einsum("ij,ij->i", cho_solve(factor, scaled.T).T, scaled)
+    pull, curvature = part * weights * (codes - p), part * curvature
+
+    def moved(energy):
+        return scores - energy * pull / np.maximum(1.0 - curvature * energy, _LEAST_ROOM)
+
+    return moved(energy), moved(np.average(energy, weights=1.0 / part))
+
+
+def _softmax_newton(design, scores, codes, weights, part, penalty):
+    """Return the scores of K classes after a Newton step per row, and with mean leverage."""
+    n, n_classes = scores.shape
+    size = design.shape[1]
+    p = softmax(scores, axis=1)
+    hessian = np.zeros((n_classes, size, n_classes, size))
+    for k in range(n_classes):
+        for j in range(k + 1):
+            curvature = weights * p[:, k] * ((k == j) - p[:, j])
+            block = design.T @ (curvature[:, None] * design)
+            hessian[k, :, j] = block + (k == j) * np.diag(penalty)
+            hessian[j, :, k] = hessian[k, :, j].T
+    flat = hessian.reshape(n_classes * size, -1)
+    # Scores of classes are known up to a constant per row: that direction is flat.
+    flat = flat + 1e-9 * np.trace(flat) / len(flat) * np.eye(len(flat))
+    inverse = np.linalg.inv(flat).reshape(n_classes, size, n_classes, size)
+    energy = np.empty((n, n_classes, n_classes))
+    for k in range(n_classes):
+        for j in range(n_classes):
+            energy[:, k, j] = np.einsum("ij,ij->i", design @ inverse[k, :, j], design)
+    left = (part * weights)[:, None]
+    residual = left * (np.eye(n_classes)[codes] - p)
+    own = left[:, :, None] * (p[:, :, None] * np.eye(n_classes) - p[:, :, None] * p[:, None, :])
+
+    def moved(energy):
+        step = energy @ np.linalg.solve(np.eye(n_classes) - own @ energy, residual[:, :, None])
+        return scores - step[:, :, 0]
+
+    mean = np.average(energy, axis=0, weights=1.0 / part)
+    return moved(energy), moved(np.broadcast_to(mean, energy.shape))
+
+
+def folded(model: Any, rows: Rows) -> HeldOut:
+    """Return scores of rows by fits to the other folds, twenty at most."""
+    # A row that stands for several observations is spread over the folds like them.
+    weighs, classifier = takes_weights(model), hasattr(model, "classes_")
+    pieces = np.rint(1.0 / rows.part).astype(int)
+    pieces = np.minimum(pieces, _FOLDS) if weighs else pieces
+    origin = np.repeat(np.arange(len(pieces)), pieces)
+    y, weights = rows.y[origin], (rows.weights / pieces)[origin]
+    single = np.zeros(len(y), dtype=bool)
+    if classifier:
+        codes = np.searchsorted(model.classes_, y)
+        single = np.bincount(codes)[codes] == 1
+    scores = _piece_scores(model, rows.X[origin], y, weights, single)
+    if single.any():
+        scores[single] = _own_class_last(scores[single], codes[single])
+    sums = np.zeros((len(pieces), *scores.shape[1:]))
+    np.add.at(sums, origin, scores)
+    return HeldOut((sums.T / pieces).T, None, "folds")
+
+
+def _piece_scores(
+    model: Any, X: Any, y: np.ndarray, weights: np.ndarray, single: np.ndarray
+) -> np.ndarray:
+    """Return scores of rows by fits to other folds, of classes with a single row by all."""
+    classifier = hasattr(model, "classes_")
+    score = "decision_function" if classifier else "predict"
+    scores = getattr(model, score)(X)
+    others = np.flatnonzero(~single)
+    if len(others) < 2:
+        return scores
+    smallest = np.unique(y[others], return_counts=True)[1].min() if classifier else len(others)
+    splitter = StratifiedKFold if classifier else KFold
+    folds = splitter(int(min(_FOLDS, smallest)), shuffle=True, random_state=0)
+    for train, test in folds.split(np.zeros(len(others)), y[others]):
+        train = np.sort(np.concatenate([others[train], np.flatnonzero(single)]))
+        options = {}
+        if not takes_weights(model):
+            train = np.repeat(train, np.rint(weights[train]).astype(int))
+        elif not (weights == 1.0).all():
+            options = {"sample_weight": weights[train]}
+        fitted = clone(model).fit(X[train], y[train], **options)
+        scores[others[test]] = getattr(fitted, score)(X[others[test]])
+    return scores
+
+
+def _own_class_last(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return scores by which rows belong to any other class: without them theirs is unknown."""
+    if scores.ndim == 1:
+        return np.where(codes == 1, -1.0, 1.0) * np.abs(scores)
+    scores[np.arange(len(codes)), codes] = scores.min(axis=1) - 1.0
+    return scores

@@ -1,0 +1,153 @@
+"""Training rows: those with weight, identical ones merged, and what of each goes out at a time."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.validation import check_consistent_length
+
+from ..utils._checks import check_sample_weight, refuse_masked
+from ..utils._labels import refuse_missing_labels
+from ..utils._merging import MergedRows, merge_rows
+from ..utils._warnings import warn
+from ._estimators import class_factors, takes_weights
+
+
+class Given(NamedTuple):
+    """Training rows as the whole estimator takes them.
+
+    Attributes
+    ----------
+    X : array-like or sparse matrix of shape (n, p)
+        Rows with weight.
+    y : ndarray of shape (n,)
+        Labels or targets.
+    fit_weights : ndarray of shape (n,) or None
+        Weights that add up to the number of observations; None where all are 1.
+    merged : MergedRows
+        Which rows are identical.
+    kept : ndarray of bool
+        Which of the rows given have weight.
+    """
+
+    X: Any
+    y: np.ndarray
+    fit_weights: np.ndarray | None
+    merged: MergedRows
+    kept: np.ndarray
+
+    def spread(self, scores: np.ndarray) -> np.ndarray:
+        """Give every row the scores of its distinct row, nan without weight."""
+        spread = np.full((len(self.kept), *scores.shape[1:]), np.nan)
+        spread[self.kept] = self.merged.spread(scores)
+        return spread
+
+
+class Rows(NamedTuple):
+    """Distinct training rows as the last step of an estimator sees them.
+
+    Attributes
+    ----------
+    X : ndarray or sparse matrix of shape (m, p)
+        Features.
+    y : ndarray of shape (m,)
+        Labels or targets.
+    weights : ndarray of shape (m,)
+        Weights, of identical rows added up.
+    fit_weights : ndarray of shape (m,)
+        Weights times those of the classes.
+    part : ndarray of shape (m,)
+        Part of each weight that is one observation, left out at a time.
+    size : float
+        Effective number of observations.
+    """
+
+    X: Any
+    y: np.ndarray
+    weights: np.ndarray
+    fit_weights: np.ndarray
+    part: np.ndarray
+    size: float
+
+
+def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Given:
+    """Check training rows, and merge those that are identical."""
+    refuse_masked(X, "X")
+    if y is None:
+        raise ValueError("A report requires y to be passed, but the target y is None.")
+    refuse_missing_labels(y)
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        warn(
+            "A column-vector y was passed when a 1d array was expected: pass y.ravel().",
+            DataConversionWarning,
+        )
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise ValueError(f"y has shape {y.shape}: give one label or target per row.")
+    check_consistent_length(X, y)
+    weighs = takes_weights(estimator)
+    if sample_weight is not None and not weighs:
+        raise ValueError(
+            "sample_weight is given, but the estimator takes none: leave it at None, or give an "
+            "estimator that does."
+        )
+    weights = np.asarray(check_sample_weight(sample_weight, len(y)), dtype=float)
+    kept = weights > 0
+    if not kept.all():
+        X, y, weights = _take(X, kept), y[kept], weights[kept]
+    if len(y) and (y == y[0]).all():
+        raise ValueError(
+            f"y is {str(y[0])!r} in every row, one class or target alone: there is nothing to "
+            "predict. Give rows of other labels or targets."
+        )
+    merged = merge_rows(_comparable(X), np.unique(y, return_inverse=True)[1].ravel(), weights)
+    # Penalties of scikit-learn are not per unit of weight: without this one, the unit of the
+    # weights, or copies of the rows, would change the fit.
+    unit = float((1.0 / merged.part).sum() / merged.weights.sum())
+    unit = unit if weighs and abs(unit - 1.0) > 1e-9 else 1.0
+    merged = merged._replace(weights=merged.weights * unit)
+    fit_weights = weights * unit
+    return Given(X, y, None if (fit_weights == 1.0).all() else fit_weights, merged, kept)
+
+
+def distinct_rows(model: Any, features: Any, given: Given) -> Rows:
+    """Return the distinct rows as the fitted last step sees them."""
+    merged = given.merged
+    weights = np.ones(len(given.y)) if given.fit_weights is None else given.fit_weights
+    factors = class_factors(model, given.y, weights)
+    whole = merged.origin is None
+    return Rows(
+        X=features if whole else features[merged.first],
+        y=given.y[merged.first],
+        weights=merged.weights,
+        fit_weights=merged.weights * factors[merged.first],
+        part=merged.part,
+        size=merged.n_effective,
+    )
+
+
+def _take(X: Any, kept: np.ndarray) -> Any:
+    """Return some rows of an array, matrix or frame."""
+    if hasattr(X, "iloc"):
+        return X.iloc[np.flatnonzero(kept)]
+    return X[np.flatnonzero(kept)] if hasattr(X, "shape") else np.asarray(X)[kept]
+
+
+def _comparable(X: Any) -> Any:
+    """Return numbers that are equal where the entries of X are, whatever their type."""
+    if sparse.issparse(X):
+        X = sparse.csr_array(X, dtype=float)
+        X.sum_duplicates()
+        return X
+    array = np.asarray(X)
+    if array.ndim != 2 or array.shape[1] == 0:
+        # What is wrong with these is for the estimator to say.
+        return np.arange(float(len(array)))[:, None]
+    if array.dtype.kind in "fiub" and np.isfinite(array).all():
+        return array.astype(float, copy=False)
+    codes = [np.unique(column.astype(str), return_inverse=True)[1].ravel() for column in array.T]
+    return np.stack(codes, axis=1).astype(float)
