@@ -28,7 +28,7 @@ _SUPPORTED = (*RIDGES, LinearDiscriminantAnalysis, LogisticRegression, LogisticR
 def last_step(estimator: Any) -> Any:
     """Return the estimator inside pipelines and searches, unfitted."""
     if isinstance(estimator, type):
-        raise TypeError(f"Got the class {estimator.__name__}: give an instance of it.")
+        raise TypeError(f"Got the class {estimator.__name__} as estimator: give an instance of it.")
     if isinstance(estimator, Pipeline):
         return last_step(estimator.steps[-1][1])
     if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):

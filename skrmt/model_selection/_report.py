@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
-from ..utils._forecast import Forecast, first_reaching
+from ..utils._forecast import Forecast, first_reaching, unbanded
 from ..utils._merging import COPIES
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import HasMethods, Interval, _fit_context, check_is_fitted, get_tags
@@ -288,7 +288,7 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _read_labels(self, model, rows):
         """Return what is known of the labels of a classifier, None for a regressor."""
-        rates = 0.0 if self.noise_rates is None else np.asarray(self.noise_rates, dtype=float)
+        rates = np.asarray(0.0 if self.noise_rates is None else self.noise_rates, dtype=float)
         if hasattr(model, "classes_"):
             return read_labels(np.searchsorted(model.classes_, rows.y), rows.weights, rates)
         if np.any(rates != 0):
@@ -354,11 +354,12 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         reason = self._no_forecast()
         if reason is not None:
             warn(reason)
-            return Forecast(*np.full((3, *shape), np.nan), conditions)
+            return unbanded(np.full(shape, np.nan), **conditions)
         sizes = np.broadcast_to(sizes, shape).ravel()
         if rates is not None:
             rates = np.broadcast_to(rates, (*shape, rates.shape[-1])).reshape(len(sizes), -1)
-        return Forecast(*self._scores(sizes, rates).reshape(3, *shape), conditions)
+        score, lower, upper = self._scores(sizes, rates).reshape(3, *shape)
+        return Forecast(score, lower, upper, conditions)
 
     def required(self, score, *, of="n_samples", noise_rates=None):
         """Predict how many training rows a score takes.
@@ -403,7 +404,7 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         if of != "n_samples":
             raise ValueError(f"of={of!r} must be 'n_samples'.")
-        if not isinstance(score, Real) or np.isnan(score):
+        if not isinstance(score, Real) or np.isnan(float(score)):
             raise ValueError(f"score={score!r} must be a number.")
         _, rates = self._conditions(None, noise_rates)
         if rates is not None and rates.ndim > 1:
