@@ -126,7 +126,9 @@ def predict_accuracy(left: HeldOut, labels: Labels, rows: Rows) -> Prediction:
     if left.even is not None:
         # The error is for as many observations as there are rows: those that repeat are more.
         error = counted.standard_error * np.sqrt(1.0 / (shares**2).sum() / rows.size)
-        score, model, p_value = _with_theory(left, labels, rows, counted.accuracy, error)
+        score, model, p_value = _with_theory(
+            left.scores, left.even, labels, rows, counted.accuracy, error
+        )
     interval = wilson_interval(score, rows.size * min(labels.contrast, 1.0) ** 2)
     return Prediction(
         score,
@@ -140,15 +142,20 @@ def predict_accuracy(left: HeldOut, labels: Labels, rows: Rows) -> Prediction:
 
 
 def _with_theory(
-    left: HeldOut, labels: Labels, rows: Rows, counted: float, error: float
+    scores: np.ndarray,
+    even: np.ndarray,
+    labels: Labels,
+    rows: Rows,
+    counted: float,
+    error: float,
 ) -> tuple[float, float, float]:
     """Return the accuracy predicted, that of theory, and the p-value of their agreement."""
-    if left.scores.ndim == 1:
-        model = gaussian_accuracy(left.even, labels, rows.weights)
-        score = gaussian_accuracy(left.scores, labels, rows.weights)
-        normality = _normality_p_value(left.scores, labels, rows)
+    if scores.ndim == 1:
+        model = gaussian_accuracy(even, labels, rows.weights)
+        score = gaussian_accuracy(scores, labels, rows.weights)
+        normality = _normality_p_value(scores, labels, rows)
     else:
-        predicted = _predicted(left.even)
+        predicted = _predicted(even)
         model = unmixed_accuracy(predicted, labels.posterior, labels.prior, rows.weights).accuracy
         score, normality = counted, 1.0
     gap = 2.0 * ndtr(-abs(model - counted) / np.hypot(error, 0.5 / rows.size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from inspect import signature
 from typing import Any
 
@@ -73,7 +74,10 @@ def last_step_rows(fitted: Any, X: Any) -> tuple[Any, Any]:
     if isinstance(fitted, Pipeline):
         rows = fitted[:-1].transform(X) if len(fitted.steps) > 1 else X
         return last_step_rows(fitted.steps[-1][1], rows)
-    return check_array(X, accept_sparse="csr", dtype=(np.float64, np.float32)), fitted
+    # The rows are an array from here on, even if it was fitted to a frame.
+    model = copy(fitted)
+    vars(model).pop("feature_names_in_", None)
+    return check_array(X, accept_sparse="csr", dtype=(np.float64, np.float32)), model
 
 
 def class_factors(model: Any, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -106,6 +110,6 @@ def inverse_penalty(model: Any) -> float:
 
 def has_other_penalty(model: Any) -> bool:
     """Return whether a logistic regression has another penalty than the l2 norm."""
-    chosen = getattr(model, "l1_ratio_", getattr(model, "l1_ratio", None))
-    mixed = any(bool(ratio) for ratio in np.ravel(chosen) if not isinstance(ratio, str))
+    chosen = np.atleast_1d(getattr(model, "l1_ratio_", getattr(model, "l1_ratio", 0.0)))
+    mixed = any(bool(ratio) for ratio in chosen if not isinstance(ratio, str))
     return mixed or getattr(model, "penalty", "l2") in ("l1", "elasticnet")

@@ -14,7 +14,14 @@ from ..utils._fit import restore_on_failure
 from ..utils._forecast import Forecast, first_reaching, unbanded
 from ..utils._merging import COPIES
 from ..utils._regimes import regime
-from ..utils._sklearn_compat import HasMethods, Interval, _fit_context, check_is_fitted, get_tags
+from ..utils._sklearn_compat import (
+    HasMethods,
+    Interval,
+    _check_feature_names,
+    _fit_context,
+    check_is_fitted,
+    get_tags,
+)
 from ..utils._warnings import warn, warn_first
 from ._accuracy import (
     MISFIT_LEVEL,
@@ -279,6 +286,7 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
             undetected=not found.interval[0] > found.guess,
             misfit=not self.model_fit_,
         )
+        _check_feature_names(self, X, reset=True)
         self._evidence = _Evidence(model, rows, left, labels)
         self._curve = None
         texts = {"too_few_rows": _TOO_FEW_ROWS, "undetected": _UNDETECTED, "misfit": _MISFIT}

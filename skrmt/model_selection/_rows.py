@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils.validation import check_consistent_length
+from sklearn.utils.validation import check_array, check_consistent_length
 
 from ..utils._checks import check_sample_weight, refuse_masked
 from ..utils._labels import refuse_missing_labels
@@ -76,6 +76,8 @@ class Rows(NamedTuple):
 def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Given:
     """Check training rows, and merge those that are identical."""
     refuse_masked(X, "X")
+    # Types and missing values are for the estimator to judge.
+    check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False, input_name="X")
     if y is None:
         raise ValueError("A report requires y to be passed, but the target y is None.")
     refuse_missing_labels(y)
@@ -144,9 +146,6 @@ def _comparable(X: Any) -> Any:
         X.sum_duplicates()
         return X
     array = np.asarray(X)
-    if array.ndim != 2 or array.shape[1] == 0:
-        # What is wrong with these is for the estimator to say.
-        return np.arange(float(len(array)))[:, None]
     if array.dtype.kind in "fiub" and np.isfinite(array).all():
         return array.astype(float, copy=False)
     codes = [np.unique(column.astype(str), return_inverse=True)[1].ravel() for column in array.T]
