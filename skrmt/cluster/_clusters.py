@@ -301,7 +301,7 @@ def _bootstrap(combined, accuracy, shape, n_bootstrap, n_jobs, seed):
 def _bootstrap_gap(seed, signal, noise_variance, shape):
     """Return by how much the accuracy predicted for a draw of the model exceeds its own."""
     n, p = shape
-    length, Y = np.sqrt(signal / n), _triangular_draw(seed, signal, noise_variance, shape)
+    length, Y = np.sqrt(signal / n), triangular_draw(seed, signal, noise_variance, shape)
     components = leading_components(Y, min(5, n - 1, p))
     spectrum = spiked_spectrum(components, n - 1, p)
     claim = 0.5
@@ -311,7 +311,7 @@ def _bootstrap_gap(seed, signal, noise_variance, shape):
     return claim - ndtr(abs(components.right[0, 0]) * length / np.sqrt(noise_variance))
 
 
-def _triangular_draw(seed, signal, noise_variance, shape):
+def triangular_draw(seed, signal, noise_variance, shape):
     r"""Draw what is left of a centred matrix of two clusters after a rotation of its samples."""
     (n, p), rng = shape, np.random.default_rng(seed)
     size = min(n - 2, p)

@@ -99,24 +99,6 @@ class TiedMixture(NamedTuple):
         return float(self.prior * ndtr(a + offset) + (1 - self.prior) * ndtr(a - offset))
 
 
-class Stability(NamedTuple):
-    """What fits to halves of the samples say of a clustering.
-
-    Attributes
-    ----------
-    accuracy : float
-        Of the mixtures fitted to the scores of each half along the direction of the other.
-    kurtosis : float
-        Mean kurtosis of these scores: below 3 where there are two clusters.
-    agreement : float
-        Share of labels on which the fits to the two halves agree.
-    """
-
-    accuracy: float
-    kurtosis: float
-    agreement: float
-
-
 def fit_tied_mixture(scores: np.ndarray) -> TiedMixture:
     """Fit two Gaussian laws of one variance to scores, by maximum likelihood."""
     centre, scale = scores.mean(), scores.std() or 1.0
@@ -156,8 +138,12 @@ def bimodal_direction(whitened: np.ndarray, seed: int = 0) -> np.ndarray:
     return np.asarray(W[:, int(contrast.argmax())])
 
 
-def half_sample_stability(whitened: np.ndarray, seed: int = 0) -> Stability:
-    """Fit the bimodal direction to random halves of the samples and compare."""
+def half_sample_stability(whitened: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
+    """Fit the bimodal direction to random halves of the samples, and compare.
+
+    Returns the accuracy of the mixtures fitted to the scores of each half along the direction of
+    the other, the mean kurtosis of these scores, and the share of labels on which both fits agree.
+    """
     rng = np.random.default_rng(seed)
     results = []
     for _ in range(_REPEATS):
@@ -169,7 +155,8 @@ def half_sample_stability(whitened: np.ndarray, seed: int = 0) -> Stability:
         fits = [fit_tied_mixture(s).accuracy for s in held_out]
         kurtoses = [kurtosis(s) for s in held_out]
         results.append((np.mean(fits), np.mean(kurtoses), max(agreement, 1 - agreement)))
-    return Stability(*(float(x) for x in np.mean(results, axis=0)))
+    accuracy, flatness, agreement = np.mean(results, axis=0)
+    return float(accuracy), float(flatness), float(agreement)
 
 
 def _fit_half(whitened: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -190,12 +177,18 @@ def kurtosis(scores: np.ndarray) -> float:
     return float((squares**2).mean()) / variance**2 if variance > 0 else 3.0
 
 
-def calibrated_accuracy(stability: Stability, agreement: float, n_samples: int) -> float:
-    """Return the accuracy that two clusters of real data have, NaN where they are not stable."""
-    flat = stability.kurtosis > 3.0 - _BIMODAL_SIGMAS * np.sqrt(24 / n_samples)
-    if flat or stability.agreement < _STABLE or agreement < _STABLE:
+def calibrated_accuracy(
+    stability: tuple[float, float, float], agreement: float, n_samples: int
+) -> float:
+    """Return the accuracy that two clusters of real data have, NaN where they are not stable.
+
+    `agreement` is the share of labels on which the first component agrees.
+    """
+    accuracy, flatness, halves_agree = stability
+    flat = flatness > 3.0 - _BIMODAL_SIGMAS * np.sqrt(24 / n_samples)
+    if flat or halves_agree < _STABLE or agreement < _STABLE:
         return float("nan")
-    return stability.accuracy * (1 + stability.agreement) / 2
+    return accuracy * (1 + halves_agree) / 2
 
 
 class UnitMixture(NamedTuple):

@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from skrmt.cluster import NestedTensorClustering
-from skrmt.cluster._clusters import _triangular_draw
+from skrmt.cluster._clusters import triangular_draw
 from skrmt.cluster._view_products import leading_components
 from skrmt.datasets import make_nested_views, make_noisy_copies
 from skrmt.exceptions import TheoryWarning
@@ -682,7 +682,7 @@ def test_draws_of_the_bootstrap_have_the_law_of_the_model(n, p):
     for seed in np.random.SeedSequence(1).spawn(draws):
         Y = rng.choice([-1.0, 1.0], n)[:, None] * mu + 0.7 * rng.standard_normal((n, p))
         dense.append(seen(Y - Y.mean(axis=0)))
-        short.append(seen(_triangular_draw(seed, n * 9.0, 0.49, (n, p))))
+        short.append(seen(triangular_draw(seed, n * 9.0, 0.49, (n, p))))
     gap = np.mean(dense, axis=0) - np.mean(short, axis=0)
     error = np.sqrt((np.var(dense, axis=0, ddof=1) + np.var(short, axis=0, ddof=1)) / draws)
     assert (np.abs(gap) <= 5 * error).all(), (gap, error)

@@ -111,3 +111,19 @@ def test_memory_is_linear_in_the_slopes(seed, shape, alpha):
     slopes = np.random.default_rng(seed).uniform(0, 1, len(X))
     once = onsager(basis, alpha, alpha, slopes)
     np.testing.assert_allclose(onsager(basis, alpha, alpha, 2 * slopes), 2 * once)
+
+
+@pytest.mark.property_of("linalg.group_path")
+@given(SEEDS, st.integers(2, 4), st.floats(0.01, 10.0))
+def test_groups_left_out_have_no_names_and_rows_no_order(seed, n_groups, alpha):
+    rng = np.random.default_rng(seed)
+    X, targets = rng.standard_normal((12, 3)), rng.standard_normal(12)
+    groups = np.arange(12) % n_groups
+    scores = linalg.group_path(linalg.ridge_basis(X), targets, [alpha], groups)
+    order = rng.permutation(12)
+    moved = linalg.group_path(linalg.ridge_basis(X[order]), targets[order], [alpha], -groups[order])
+    np.testing.assert_allclose(moved, scores[order], rtol=1e-7, atol=1e-9)
+    out = groups == 0
+    rest = linalg.ridge_basis(X[~out], total_weight=12.0)
+    coef, intercept = linalg.coefficients(rest, targets[~out], alpha)
+    np.testing.assert_allclose(scores[out, 0, 0], X[out] @ coef[0] + intercept[0], atol=1e-8)
