@@ -32,7 +32,7 @@ class Problem(NamedTuple):
     ----------
     name : str
         What it is called on the screen.
-    index : ndarray of shape (n,)
+    kept : ndarray of shape (n,)
         Rows of scikit-learn's data set.
     X : ndarray of shape (n, p)
         Features.
@@ -45,7 +45,7 @@ class Problem(NamedTuple):
     """
 
     name: str
-    index: np.ndarray
+    kept: np.ndarray
     X: np.ndarray
     y: np.ndarray
     noise: Any

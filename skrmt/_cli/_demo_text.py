@@ -152,7 +152,7 @@ def _suspicious(run):
     name = run.problem.name
     issues = run.model.find_label_issues(threshold=0.0)
     for i, probability in list(zip(*issues, strict=True))[:ROWS_SHOWN]:
-        row = run.problem.index[run.rows[i]]
+        row = run.problem.kept[run.rows[i]]
         answer = "yes" if run.wrong[i] else "no"
         yield [
             name,

@@ -263,7 +263,8 @@ class NoiseSensitivityDisplay:
         if against not in _AXES:
             raise ValueError(f"against={against!r} is unknown: use 'rho' or 'noise'.")
         build = _against_rho if against == "rho" else _against_noise
-        return cls(**build(*problem, n_points), against=against, empirical=empirical)
+        curves = build(*problem, n_points=n_points)
+        return cls(**curves, against=against, empirical=empirical)
 
     def plot(self, ax=None):
         """Draw the curves.

@@ -34,7 +34,7 @@ def test_data_sets():
     assert [len(problem.y) for problem in found] == [357, 361, 569, 1797]
     digits = found[-1]
     for pair in found[:2]:
-        np.testing.assert_array_equal(digits.X[pair.index], pair.X)
+        np.testing.assert_array_equal(digits.X[pair.kept], pair.X)
         np.testing.assert_array_equal(digits.y[pair.index], pair.y)
 
 
