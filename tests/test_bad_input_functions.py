@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from skrmt import datasets, decomposition, matching, preference
-from skrmt.model_selection._clean_labels import symmetric_noise
 from skrmt.theory import (
     collapse,
     deflation,
@@ -262,8 +261,6 @@ TABLE: list[tuple[Any, dict[str, Any], dict[str, list[Any]]]] = [
       "previous_generated_logps": [-1.0]},
      {"human_logps": [[NAN], [-1.0, -2.0]], "beta": [0.0], "reference": ["x"],
       "mixture_weight": [1.5], "history": [0]}),
-    (symmetric_noise, {"n_classes": 2, "rate": 0.1},
-     {"n_classes": [1], "rate": [-0.1, 1.5, NAN]}),
 ]  # fmt: skip
 
 

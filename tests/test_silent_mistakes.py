@@ -84,24 +84,8 @@ SUPERVISED = [
 ]
 
 PENDING = {
-    "test_columns_in_another_order_are_refused[PreferencePolicy-fit_pairs]",
-    "test_columns_in_another_order_are_refused[NestedTensorClustering-views]",
-    "test_masked_arrays_are_refused[CollapseForecaster]",
-    "test_masked_arrays_are_refused[SelfPlayPolicy]",
     "test_masked_arrays_are_refused[report]",
-    "test_a_missing_label_is_refused_with_its_row[SelfPlayPolicy]",
     "test_a_missing_label_is_refused_with_its_row[report]",
-    *(
-        f"test_a_fit_warns_once_in_words_that_do_not_change_at_the_line_of_the_caller[{make}]"
-        for make in (
-            "NoiseAwareLinearClassifier",
-            "SyntheticMixClassifier",
-            "NestedTensorClustering",
-            "TensorDeflation",
-        )
-    ),
-    "test_a_grid_search_shows_few_texts_on_any_number_of_jobs",
-    "test_a_filter_on_the_module_of_the_user_catches_warnings",
 }
 """Tests that the estimators of some subjects do not pass yet."""
 

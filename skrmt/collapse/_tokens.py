@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from ..utils._checks import refuse_masked
 from ..utils._dask import to_local
 
 
@@ -105,6 +106,7 @@ def _first_seen(contexts, n_tokens):
 
 def checked_counts(X, *, allow_none=False):
     """Check a matrix of counts."""
+    refuse_masked(X, "X")
     X = to_local(X)
     matrix = sparse.csr_array(X) if sparse.issparse(X) else sparse.csr_array(np.atleast_2d(X))
     values = matrix.data

@@ -6,6 +6,7 @@ import pytest
 
 from skrmt._cli._phase_diagram import SUBJECTS, add_arguments, run_phase_diagram
 from skrmt._cli._text import CommandError
+from skrmt.inspection import PhaseDiagramDisplay
 
 pytest.importorskip("matplotlib")
 
@@ -61,6 +62,10 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(CommandError, match="cannot write to the folder"):
         call("collapse", "--output", tmp_path / "taken")
+
+
+def test_the_command_knows_all_subjects():
+    assert list(SUBJECTS) == list(PhaseDiagramDisplay.subjects())
 
 
 def test_an_unknown_subject_is_refused(capsys):

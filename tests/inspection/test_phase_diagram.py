@@ -4,7 +4,6 @@ import joblib
 import numpy as np
 import pytest
 
-from skrmt._cli._phase_diagram import SUBJECTS as COMMAND_SUBJECTS
 from skrmt.inspection import PhaseDiagramDisplay
 from skrmt.inspection._phase_cells import (
     rank_one_cells,
@@ -48,10 +47,6 @@ def test_theory_covers_its_range(subject):
     assert np.isfinite(display.theory).mean() > 0.9
     assert display.axes_[0].get_xlabel() == SUBJECTS[subject].axes[0]
     assert display.subjects()[subject] == SUBJECTS[subject].title
-
-
-def test_the_command_knows_all_subjects():
-    assert list(COMMAND_SUBJECTS) == list(SUBJECTS)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from ...utils._checks import check_sample_weight
+from ...utils._checks import check_sample_weight, refuse_masked
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
 from ...utils._random import fresh_random_state
@@ -380,6 +380,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
 
 def _read_human(y, offsets):
     """Check the indices of the human responses."""
+    refuse_masked(y, "y")
     y = np.asarray(as_host(y))
     if y.ndim != 1:
         raise ValueError(
