@@ -72,14 +72,15 @@ def test_accuracy_is_that_of_the_oracle_and_is_predicted():
         tau=1 + 1 / 4 + 1 / 9 + 1 / 36,
     ).accuracy
     claims, realised = [], []
-    for seed in range(25):
+    for seed in range(16):
         data = make_nested_views(400, 300, noise_stds=NOISE, separation=2.0, random_state=seed)
         fit = NestedTensorClustering(random_state=0).fit(data.X)
         claims.append(fit.theoretical_accuracy_)
         realised.append(matched(fit.labels_, data.y))
     assert bound == pytest.approx(0.8908, abs=1e-4)
     assert abs(np.mean(realised) - bound) < 0.01
-    assert abs(np.mean(claims) - np.mean(realised)) < 0.01
+    gaps = np.subtract(claims, realised)
+    assert abs(gaps.mean()) < 4 * gaps.std() / np.sqrt(len(gaps)) + 0.003
 
 
 @pytest.mark.parametrize(
@@ -286,10 +287,10 @@ def test_parameters_of_the_model_are_recovered():
     assert (np.abs(np.mean(found, axis=0) - truth) <= 4 * error + 2 / n).all()
 
 
-@pytest.mark.parametrize("n_bootstrap", [0, 40])
-def test_intervals_cover(n_bootstrap):
+@pytest.mark.parametrize(("n_bootstrap", "draws"), [(0, 30), (30, 12)])
+def test_intervals_cover(n_bootstrap, draws):
     hits = []
-    for seed in range(30):
+    for seed in range(draws):
         data = make_nested_views(1800, 150, noise_stds=(1, 1, 2), separation=2.0, random_state=seed)
         X, new, truth = data.X[:300], data.X[300:], data.y[300:]
         fit = NestedTensorClustering(n_bootstrap=n_bootstrap, random_state=0).fit(X)
@@ -297,7 +298,7 @@ def test_intervals_cover(n_bootstrap):
         accuracy = fit.score(new, truth)
         slack = 2 * np.sqrt(accuracy * (1 - accuracy) / 1500)
         hits.append(low - slack <= accuracy <= high + slack)
-    assert np.mean(hits) >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / 30)
+    assert np.mean(hits) >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / draws)
 
 
 def test_nothing_to_find_is_said(data):
@@ -318,11 +319,11 @@ def test_nothing_to_find_is_said(data):
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 def test_false_alarms_are_rare():
     found = 0
-    for seed in range(60):
+    for seed in range(30):
         rng = np.random.default_rng(seed)
         X = rng.standard_normal((80, 60, 3)) + rng.standard_normal((80, 60, 1))
         found += NestedTensorClustering(random_state=0).fit(X).regime_ != "undetected"
-    assert found <= 0.02 * 60 + 4 * np.sqrt(0.02 * 60)
+    assert found <= 0.02 * 30 + 4 * np.sqrt(0.02 * 30)
 
 
 def test_a_gaussian_factor_is_not_taken_for_clusters():
