@@ -104,14 +104,14 @@ def digit_rows(seeds):
             got = accuracy(fit.labels_, truth)
             rows.append((clean, got, fit.theoretical_accuracy_, fit.model_accuracy_))
         clean, got, claim, model = np.transpose(rows)
-        told = np.isfinite(claim)
-        error = np.abs(claim - got)[told]
+        predicted = np.isfinite(claim)
+        error = np.abs(claim - got)[predicted]
         yield (
             multiples,
             f"{clean.mean():.3f}",
             f"{got.mean():.3f}",
             f"{(got >= clean - 0.02).mean():.0%}",
-            f"{told.mean():.0%}",
+            f"{predicted.mean():.0%}",
             f"{error.mean():.3f}",
             f"{error.max():.3f}",
             f"{np.abs(model - got).mean():.3f}",
@@ -205,14 +205,14 @@ def main():
     warnings.simplefilter("ignore", TheoryWarning)
     warnings.simplefilter("ignore", ConvergenceWarning)
     with threadpool_limits(1):
-        header = ("n x p, noise, separation", "oracle", "told", "ours", *RIVALS)
+        header = ("n x p, noise, separation", "oracle", "predicted", "ours", *RIVALS)
         print_table("Views of the model", header, model_rows(options.draws))
         header = (
             "noise over data",
             "PCA, clean data",
             "ours",
             "within .02 or better",
-            "told",
+            "predicted",
             "mean error",
             "largest",
             "mean error of the model",

@@ -3,7 +3,7 @@
     python benchmarks/bench_tensor_deflation.py
 
 Tensors of rank 1 to 4 with correlated components (cosines 0.3 in every mode) in noise of unknown
-variance. Rivals run at their defaults and are told the rank. Methods take turns on the same
+variance. Rivals run at their defaults and are given the rank. Methods take turns on the same
 tensors; alignments, the mean absolute cosine of estimated and true factors, stand beside the times.
 """
 
@@ -170,12 +170,12 @@ def claim_rows(draws):
                 realised = factor_alignments(data.factors, model.factors_)
                 gaps.append(np.abs(model.theoretical_alignments_ - realised).mean())
                 errors.extend((np.sort(model.snr_) - np.sort(betas)) / np.sort(model.snr_std_))
-            told = np.isfinite(gaps)
+            predicted = np.isfinite(gaps)
             yield (
                 name,
                 method,
-                f"{np.mean(np.array(gaps)[told]):.4f}" if told.any() else "-",
-                f"{told.sum()} of {draws}",
+                f"{np.mean(np.array(gaps)[predicted]):.4f}" if predicted.any() else "-",
+                f"{predicted.sum()} of {draws}",
                 f"{np.nanstd(errors):.2f}",
             )
 
@@ -206,7 +206,7 @@ def main():
         print_table("Tensor rank", header, rank_rows(options.draws))
         names = [name for name in METHODS if "unknown" not in name]
         print_table("Weak tensor component found", ("tensor", "norm", *names), start_rows(20))
-        header = ("norms", "method", "mean error of alignments", "told", "z of the norms")
+        header = ("norms", "method", "mean error of alignments", "predicted", "z of the norms")
         print_table("Tensor claims", header, claim_rows(max(2, options.draws // 4)))
 
 
