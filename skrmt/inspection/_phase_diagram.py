@@ -12,7 +12,9 @@ from ._phase_draws import Plan
 from ._phase_models import SUBJECTS
 
 _GRID = 12
-_REPORTS = 10
+"""Values per axis where none are given: a map that is drawn in seconds."""
+_PROGRESS_REPORTS = 10
+"""Parts of a simulation after which progress is printed."""
 
 
 class PhaseDiagramDisplay:
@@ -291,7 +293,7 @@ def _simulate(known, x, y, plan, random_state, n_jobs, verbose):
     across = known.lines == "y"
     fixed, free = (y, x) if across else (x, y)
     seeds = np.random.default_rng(random_state).integers(2**62, size=len(fixed))
-    n_parts = max(joblib.effective_n_jobs(n_jobs), _REPORTS if verbose > 0 else 1)
+    n_parts = max(joblib.effective_n_jobs(n_jobs), _PROGRESS_REPORTS if verbose > 0 else 1)
     parts = np.array_split(np.arange(len(fixed)), min(n_parts, len(fixed)))
     tasks = []
     for part in parts:
@@ -304,13 +306,14 @@ def _simulate(known, x, y, plan, random_state, n_jobs, verbose):
 
 
 def _map(subject, x, y, size, n_points):
-    """Check the arguments, and return grids and what theory says."""
+    """Check the arguments, and return grids and what theory predicts."""
     known = _known(subject)
     if not (isinstance(size, (int, np.integer)) and size >= 4):
         raise ValueError(f"size={size!r} must be a whole number, 4 or more.")
     grids = []
     for name, given, ends in zip("xy", (x, y), known.ranges, strict=True):
-        grid = np.linspace(*ends, n_points) if given is None else np.asarray(given, dtype=float)
+        grid = np.linspace(ends[0], ends[1], n_points) if given is None else given
+        grid = np.asarray(grid, dtype=float)
         if grid.ndim != 1 or len(grid) == 0 or not np.isfinite(grid).all():
             raise ValueError(f"{name}={given!r} must be finite numbers in one dimension.")
         grids.append(np.unique(grid))

@@ -1,4 +1,4 @@
-"""The subjects of phase diagrams: what theory says of two parameters, and how to simulate it."""
+"""The subjects of phase diagrams: what theory predicts, and how to simulate it."""
 
 from __future__ import annotations
 

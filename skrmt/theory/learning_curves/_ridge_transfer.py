@@ -14,6 +14,7 @@ from .._checks import as_floats, finite_floats, in_range
 FloatArray = NDArray[np.float64]
 
 _LARGEST_LOG = 700.0
+"""Logarithm near which float64 overflows: it brackets penalties as small as they come."""
 
 
 class RidgeRisk(NamedTuple):
@@ -159,7 +160,7 @@ def ridge_risk(
 
 
 class RidgeProfile(NamedTuple):
-    """What one training set says of every renormalised penalty.
+    """What one training set shows of every renormalised penalty.
 
     Attributes
     ----------
@@ -192,7 +193,7 @@ def ridge_profile(sample_eigenvalues: Any, alphas: Any, n_samples: float) -> Rid
     Returns
     -------
     RidgeProfile
-        One entry a penalty.
+        One entry per penalty.
 
     Raises
     ------
@@ -353,7 +354,7 @@ def transfer_values(profile: RidgeProfile, values: Any, penalty: float) -> float
     Raises
     ------
     ValueError
-        If there is not one value a penalty.
+        If there is not one value per penalty.
 
     Notes
     -----
