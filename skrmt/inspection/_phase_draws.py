@@ -220,9 +220,9 @@ def self_play(x, y, plan, seeds):
     return np.repeat(np.array(rates)[:, None], plan.n_draws, axis=1)
 
 
-def _measured_rate(human, base, temperature, weight):
+def _measured_rate(human, base, beta, weight):
     """Return the last ratio of two successive steps that rounding does not spoil."""
-    given = {"temperature": temperature, "mixture_weight": weight}
+    given = {"beta": beta, "mixture_weight": weight}
     rate, moved, policy = 0.0, 0.0, base
     for _ in range(_ROUNDS):
         new = preference.self_play_map("previous", policy, human, base, **given)
