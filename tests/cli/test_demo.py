@@ -35,7 +35,7 @@ def test_data_sets():
     digits = found[-1]
     for pair in found[:2]:
         np.testing.assert_array_equal(digits.X[pair.kept], pair.X)
-        np.testing.assert_array_equal(digits.y[pair.index], pair.y)
+        np.testing.assert_array_equal(digits.y[pair.kept], pair.y)
 
 
 @pytest.mark.parametrize("k", range(4), ids=SETS)
