@@ -83,20 +83,6 @@ SUPERVISED = [
     report,
 ]
 
-PENDING = {
-    "test_masked_arrays_are_refused[report]",
-    "test_a_missing_label_is_refused_with_its_row[report]",
-}
-"""Tests that the estimators of some subjects do not pass yet."""
-
-
-@pytest.fixture(autouse=True)
-def pending(request: pytest.FixtureRequest) -> None:
-    """Let the tests above fail."""
-    if request.node.name in PENDING:
-        request.applymarker(pytest.mark.xfail(reason="not yet in every subject"))
-
-
 quiet = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 
 
@@ -287,7 +273,7 @@ from sklearn.model_selection import GridSearchCV
 from skrmt.linear_model import NoiseAwareLinearClassifier
 rng = np.random.default_rng(0)
 X, y = rng.standard_normal((30, 3)), np.arange(30) % 2
-model = NoiseAwareLinearClassifier(noise_rates=0.1, random_state=0)
+model = NoiseAwareLinearClassifier(noise_rates=0.1)
 for n_jobs in (1, 2):
     grid = {"alpha": np.logspace(-2, 2, 6)}
     GridSearchCV(model, grid, cv=3, refit=False, n_jobs=n_jobs).fit(X, y)
@@ -311,7 +297,7 @@ def script() -> subprocess.CompletedProcess:
 def test_a_grid_search_shows_few_texts_on_any_number_of_jobs(script):
     one, two = (re.findall("TheoryWarning: (.*)", said) for said in script.stderr.split("done")[:2])
     assert set(one) == set(two)
-    assert 1 <= len(one) <= 3
+    assert 1 <= len(set(one)) <= 2
 
 
 def test_a_filter_on_the_module_of_the_user_catches_warnings(script):
