@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from io import TextIOWrapper
 
 from . import _install
 
@@ -246,7 +247,8 @@ def _positive(text):
 def _run_from_shell():
     """Run with the terminal's habits: any text can be printed, a closed pipe is no error."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = main()
         sys.stdout.flush()

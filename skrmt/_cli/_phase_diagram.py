@@ -83,7 +83,9 @@ def _draw(subject, grid, size, options):
     from ._figure import new_figure
 
     ends = PhaseDiagramDisplay.ranges(subject)
-    given = {name: np.linspace(*pair, grid) for name, pair in zip("xy", ends, strict=True)}
+    given = {
+        name: np.linspace(low, high, grid) for name, (low, high) in zip("xy", ends, strict=True)
+    }
     n_panels = 1 if options is None else 2
     panels = new_figure(1.0 + 4.6 * n_panels, 4.2).subplots(1, n_panels)
     if options is None:

@@ -165,7 +165,7 @@ def _rows(audit):
     return f'<p>{text}</p><div class="wide">{_html_table(header, rows, left=len(header))}</div>'
 
 
-def _html_table(header, rows, left):
+def _html_table(header, rows, *, left):
     """Return a table whose first columns are aligned on the left."""
 
     def line(cells, tag):

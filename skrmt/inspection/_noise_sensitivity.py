@@ -366,7 +366,7 @@ class NoiseSensitivityDisplay:
             )
 
 
-def _against_rho(aspect_ratio, alpha, mean_norm, prior, rates, n_points):
+def _against_rho(aspect_ratio, alpha, mean_norm, prior, rates, *, n_points):
     """Return the curves against the perturbation, for the constructor."""
 
     def accuracy(shift, noise_rates=rates):
@@ -393,7 +393,7 @@ def _against_rho(aspect_ratio, alpha, mean_norm, prior, rates, n_points):
     }
 
 
-def _against_noise(aspect_ratio, alpha, mean_norm, prior, rates, n_points):
+def _against_noise(aspect_ratio, alpha, mean_norm, prior, rates, *, n_points):
     """Return the curves against the share of wrong labels, for the constructor."""
     direction = np.array(rates) / sum(rates) if any(rates) else np.array([0.5, 0.5])
     # At a sum of exactly 1 the labels say nothing, and the optimal shift does not exist.

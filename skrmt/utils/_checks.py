@@ -32,7 +32,7 @@ def is_torch(x: Any) -> bool:
     >>> is_torch([1.0])
     False
     """
-    torch = sys.modules.get("torch")
+    torch: Any = sys.modules.get("torch")
     return hasattr(torch, "Tensor") and isinstance(x, torch.Tensor)
 
 

@@ -13,7 +13,7 @@ from ._optional import import_optional
 
 def is_dask(x: Any) -> bool:
     """Tell whether x is a Dask array, without importing dask."""
-    dask_array = sys.modules.get("dask.array")
+    dask_array: Any = sys.modules.get("dask.array")
     return hasattr(dask_array, "Array") and isinstance(x, dask_array.Array)
 
 

@@ -43,7 +43,7 @@ def all_estimators() -> list[tuple[str, type]]:
     >>> all(name == estimator.__name__ for name, estimator in all_estimators())
     True
     """
-    found = {}
+    found: dict[str, type] = {}
     for name in public_subpackages():
         module = importlib.import_module(name)
         members = {public: getattr(module, public) for public in module.__all__}

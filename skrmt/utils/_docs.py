@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata
+from typing import Any
 
 
 @cache
@@ -38,4 +39,5 @@ class DocLinkMixin:
 
     def _get_doc_link(self) -> str:
         """Return the address of the estimator's page, or an empty string."""
-        return super()._get_doc_link() if documentation_url() else ""
+        parent: Any = super()
+        return parent._get_doc_link() if documentation_url() else ""

@@ -11,7 +11,8 @@ import numpy as np
 
 def global_state() -> dict[str, Any]:
     """Return the state of the process that skrmt promises to leave alone."""
-    kind, keys, position, *gauss = np.random.get_state()
+    seed: Any = np.random.get_state()
+    kind, keys, position, *gauss = seed
     state = {
         "np.random": (kind, keys.tobytes(), position, *gauss),
         "np.errstate": np.geterr(),
@@ -19,7 +20,7 @@ def global_state() -> dict[str, Any]:
     }
     if "tensorly" in sys.modules:
         state["tensorly backend"] = sys.modules["tensorly"].get_backend()
-    torch = sys.modules.get("torch")
+    torch: Any = sys.modules.get("torch")
     if hasattr(torch, "get_default_dtype"):
         state["torch dtype"] = torch.get_default_dtype()
         state["torch seed"] = torch.random.get_rng_state().numpy().tobytes()

@@ -68,7 +68,8 @@ def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray, groups: Any = No
     if codes is not None:
         labels = np.column_stack([labels, codes])
     twins = _twins(X)
-    same, contents = np.arange(n), {}
+    same = np.arange(n)
+    contents: dict = {}
     for row, content in zip(*twins, strict=True):
         same[row] = contents.setdefault((content, labels[row].tobytes()), row)
     first, origin = np.unique(same, return_inverse=True)
@@ -148,7 +149,7 @@ def _twins(X: Any) -> tuple[np.ndarray, list]:
     if len(same) == 0:
         return same, []
     suspects = np.unique(order[np.concatenate([same, same + 1])])
-    return suspects, [_row_bytes(X, row) for row in suspects]
+    return suspects, [_row_bytes(X, int(row)) for row in suspects]
 
 
 def row_key(X: Any) -> np.ndarray:

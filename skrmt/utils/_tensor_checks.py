@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -177,7 +178,7 @@ def check_integers(case: TensorCase) -> None:
 def check_memory_layout(case: TensorCase) -> None:
     """Fortran order, strided views and reversed axes change nothing."""
     expected = case.outcome(case.fit())
-    layouts = {
+    layouts: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "Fortran order": np.asfortranarray,
         "strided view": lambda array: np.repeat(array, 2, axis=-1)[..., ::2],
         "negative strides": lambda array: array[::-1].copy()[::-1],
@@ -216,7 +217,7 @@ def check_failed_fit_keeps_state(case: TensorCase) -> None:
 def check_refuses_nan_and_inf(case: TensorCase) -> None:
     """NaN and infinity are refused, and named."""
     for value in (np.nan, np.inf, -np.inf):
-        for data in _each_replaced(case.data, lambda array, v=value: _with_value(array, v)):
+        for data in _each_replaced(case.data, partial(_with_value, value=value)):
             message = _refused(case, case.new(), data, f"{value}")
             named = any(word in message.lower() for word in ("nan", "inf", "finite"))
             assert named, f"the error for {value} does not name it: {message!r}"
@@ -225,15 +226,16 @@ def check_refuses_nan_and_inf(case: TensorCase) -> None:
 def check_refuses_empty(case: TensorCase) -> None:
     """An axis of length 0 is refused."""
     for axis in range(case.data[0].ndim):
-        for data in _each_replaced(
-            case.data, lambda array, a=axis: np.delete(array, slice(None), a)
-        ):
+        for data in _each_replaced(case.data, partial(np.delete, obj=slice(None), axis=axis)):
             _refused(case, case.new(), data, f"an empty axis {axis}")
 
 
 def check_refuses_wrong_ndim(case: TensorCase) -> None:
     """Fewer dimensions are refused, more too unless tensors of any order are accepted."""
-    changes = {"one dimension fewer": lambda array: array[0], "a flat array": np.ravel}
+    changes: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "one dimension fewer": lambda array: array[0],
+        "a flat array": np.ravel,
+    }
     if not case.any_order:
         changes["one dimension more"] = lambda array: array[None]
     for name, change in changes.items():
@@ -246,7 +248,7 @@ def check_refuses_wrong_ndim(case: TensorCase) -> None:
 def check_refuses_not_numbers(case: TensorCase) -> None:
     """Complex numbers and strings are refused."""
     for name, dtype in {"complex numbers": complex, "strings": str}.items():
-        for data in _each_replaced(case.data, lambda array, d=dtype: array.astype(d)):
+        for data in _each_replaced(case.data, partial(np.asarray, dtype=dtype)):
             _refused(case, case.new(), data, name)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ def tensor_estimator_checks(
     )
     for check in applicable_checks(case):
         name = f"{type(estimator).__name__}-{check.__name__}"
-        yield TensorCheck(name, lambda check=check: check(case))
+        yield TensorCheck(name, partial(check, case))
 
 
 def check_tensor_estimator(estimator: Any, X: Any = None, **options: Any) -> None:
