@@ -10,9 +10,9 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
-from ..linalg import RidgeBasis, loo_scores, ridge_basis
+from ..linalg import RidgeBasis, group_path, loo_scores, ridge_basis
 from ._estimators import RIDGES, has_other_penalty, inverse_penalty, ridge_penalty, takes_weights
 from ._rows import Rows
 
@@ -61,6 +61,8 @@ def held_out(model: Any, rows: Rows) -> HeldOut:
         if np.ptp(scores, axis=0).max() <= _CONSTANT * np.abs(scores).max():
             # Without its row a class is rarer: this constant guess would always be another class.
             return HeldOut(scores, None, "exact")
+    if rows.group is not None:
+        return _groups_held_out(model, rows, rows.group)
     found = None
     if isinstance(model, RIDGES):
         found = _ridge_held_out(model, rows)
@@ -104,6 +106,33 @@ def _ridge_held_out(model: Any, rows: Rows) -> HeldOut | None:
     mean = float(leverage @ (rows.fit_weights / rows.fit_weights.sum()))
     even = targets - (targets - fitted) / max(1.0 - mean, _LEAST_ROOM)
     return HeldOut(scores, even, "exact")
+
+
+def _groups_held_out(model: Any, rows: Rows, groups: np.ndarray) -> HeldOut:
+    """Return the scores of groups left out whole: exact for ridge, else by folds of groups."""
+    if isinstance(model, RIDGES):
+        basis = rows_basis(rows.X, rows.fit_weights, rows.part, model.fit_intercept)
+        targets = least_squares_targets(model, rows.y)
+        alpha = ridge_penalty(model) / basis.total_weight
+        scores = group_path(basis, targets, [alpha], groups)[:, :, 0]
+        return HeldOut(scores.reshape(targets.shape), None, "exact")
+    classifier = hasattr(model, "classes_")
+    score = "decision_function" if classifier else "predict"
+    splitter = StratifiedGroupKFold if classifier else GroupKFold
+    scores = getattr(model, score)(rows.X)
+    folds = splitter(int(min(_FOLDS, groups.max() + 1)))
+    for train, test in folds.split(np.zeros(len(rows.y)), rows.y, groups):
+        if classifier and len(np.unique(rows.y[train])) < len(model.classes_):
+            raise ValueError(
+                "groups leave a class out whole: without its groups no fit knows the class. Give "
+                "finer groups, or drop the class."
+            )
+        options = {}
+        if takes_weights(model) and not (rows.weights == 1.0).all():
+            options = {"sample_weight": rows.weights[train]}
+        fitted = clone(model).fit(rows.X[train], rows.y[train], **options)
+        scores[test] = getattr(fitted, score)(rows.X[test])
+    return HeldOut(scores, None, "folds")
 
 
 class _Scatter(NamedTuple):

@@ -223,7 +223,7 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, groups=None):
         """Fit the estimator, and predict its score on fresh rows.
 
         Parameters
@@ -234,6 +234,9 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
             Labels or targets.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, for the last step of a pipeline.
+        groups : array-like of shape (n,), default=None
+            Rows of a group (a person, a day) are left out together, and fresh rows are those of
+            other groups. The group is what `n_effective_samples_` counts.
 
         Returns
         -------
@@ -254,7 +257,7 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
             contradict, or copies of rows; the first that applies.
         """
         check_supported(last_step(self.estimator))
-        given = read_rows(self.estimator, X, y, sample_weight)
+        given = read_rows(self.estimator, X, y, sample_weight, groups)
         self.estimator_ = fit_weighted(clone(self.estimator), given.X, given.y, given.fit_weights)
         features, model = last_step_rows(self.estimator_, given.X)
         rows = distinct_rows(model, features, given)

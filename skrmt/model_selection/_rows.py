@@ -63,6 +63,8 @@ class Rows(NamedTuple):
         Part of each weight that is one observation, left out at a time.
     size : float
         Effective number of observations.
+    group : ndarray of int of shape (m,) or None
+        Which rows are left out together, if groups are given.
     """
 
     X: Any
@@ -71,9 +73,10 @@ class Rows(NamedTuple):
     fit_weights: np.ndarray
     part: np.ndarray
     size: float
+    group: np.ndarray | None = None
 
 
-def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Given:
+def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = None) -> Given:
     """Check training rows, and merge those that are identical."""
     refuse_masked(X, "X")
     # Types and missing values are for the estimator to judge.
@@ -99,6 +102,9 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Given:
         )
     weights = np.asarray(check_sample_weight(sample_weight, len(y)), dtype=float)
     kept = weights > 0
+    if groups is not None:
+        check_consistent_length(X, groups)
+        groups = np.asarray(groups)[kept]
     if not kept.all():
         X, y, weights = _take(X, kept), y[kept], weights[kept]
     if len(y) and (y == y[0]).all():
@@ -106,7 +112,9 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Given:
             f"y is {str(y[0])!r} in every row, one class or target alone: there is nothing to "
             "predict. Give rows of other labels or targets."
         )
-    merged = merge_rows(_comparable(X), np.unique(y, return_inverse=True)[1].ravel(), weights)
+    merged = merge_rows(
+        _comparable(X), np.unique(y, return_inverse=True)[1].ravel(), weights, groups
+    )
     # Penalties of scikit-learn are not per unit of weight: without this one, the unit of the
     # weights, or copies of the rows, would change the fit.
     unit = float((1.0 / merged.part).sum() / merged.weights.sum())
@@ -129,6 +137,7 @@ def distinct_rows(model: Any, features: Any, given: Given) -> Rows:
         fit_weights=merged.weights * factors[merged.first],
         part=merged.part,
         size=merged.n_effective,
+        group=merged.group,
     )
 
 

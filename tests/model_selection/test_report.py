@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -663,3 +664,45 @@ def test_bad_data():
             report.forecast(n_samples=sizes)
     with pytest.raises(ValueError, match="is for classifiers"):
         report.forecast(n_samples=[20], noise_rates=0.1)
+
+
+def persons(rng, n_persons=40, n_rows=5):
+    """Rows of persons who each have a centre and a label of their own, unrelated to each other."""
+    centres, labels = rng.standard_normal((n_persons, 30)), np.arange(n_persons) % 2
+    X = np.repeat(centres, n_rows, axis=0) + 0.05 * rng.standard_normal((n_persons * n_rows, 30))
+    return X, np.repeat(labels, n_rows), np.repeat(np.arange(n_persons), n_rows)
+
+
+@pytest.mark.parametrize(
+    "model", [RidgeClassifier(), LogisticRegression(max_iter=500)], ids=["exact", "folds"]
+)
+def test_groups_are_left_out_whole(rng, model):
+    """The label of a person follows from another row of the same person, not from other persons."""
+    X, y, groups = persons(rng)
+    with pytest.warns(TheoryWarning):
+        report = GeneralizationReport(model).fit(X, y, groups=groups)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TheoryWarning)
+        assert GeneralizationReport(model).fit(X, y).observed_accuracy_ > 0.85
+    assert report.scores_kind_ == ("exact" if isinstance(model, RidgeClassifier) else "folds")
+    assert report.n_effective_samples_ == pytest.approx(40)
+    # 4 standard errors of 40 coin flips.
+    assert abs(report.observed_accuracy_ - 0.5) < 4 * np.sqrt(0.25 / 40)
+    assert report.regime_ == "undetected"
+
+
+def test_exact_scores_of_groups_are_those_of_refits(rng):
+    X, y, groups = persons(rng)
+    with pytest.warns(TheoryWarning):
+        report = GeneralizationReport(RidgeClassifier(2.0)).fit(X, y, groups=groups)
+    out = groups == 7
+    refit = RidgeClassifier(2.0).fit(X[~out], y[~out])
+    np.testing.assert_allclose(
+        report.held_out_scores_[out], refit.decision_function(X[out]), rtol=1e-8
+    )
+
+
+def test_groups_of_one_class_each_are_refused(rng):
+    X, y = rng.standard_normal((20, 2)), np.arange(20) % 2
+    with pytest.raises(ValueError, match="groups leave a class out whole"):
+        GeneralizationReport(LogisticRegression()).fit(X, y, groups=y)
