@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
 
 from skrmt.exceptions import TheoryWarning
 from skrmt.preference import SelfPlayPolicy, spin_loss
@@ -296,3 +297,14 @@ def test_data_are_checked():
         SelfPlayPolicy().fit(X, np.column_stack([y, y]))
     with pytest.raises(ValueError, match="does not exist"):
         SelfPlayPolicy().fit(X, y, log_reference=np.where(np.arange(5) == y[:, None], -np.inf, 0.0))
+
+
+def test_steps_that_grow_against_the_prediction_are_a_misfit():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 4, 2)) * rng.choice([1.0, 3.0, 6.0])
+    y = (2.0 * X[..., 0] + rng.gumbel(size=(30, 4))).argmax(axis=1)
+    with pytest.warns(ConvergenceWarning, match="grew"):
+        policy = SelfPlayPolicy(beta=0.8, alpha=1e-6, n_rounds=40).fit(X, y)
+    assert policy.is_stable_
+    assert policy.regime_ == "misfit"
+    assert SelfPlayPolicy(beta=2.0, alpha=0.1).fit(X, y).regime_ == "detected"

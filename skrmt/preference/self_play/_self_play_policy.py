@@ -13,6 +13,7 @@ from ...utils._checks import check_sample_weight, refuse_masked
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
 from ...utils._random import fresh_random_state
+from ...utils._regimes import regime
 from ...utils._sklearn_compat import Interval, Options, StrOptions, _fit_context
 from ...utils._warnings import warn
 from ..policy._candidate_fit import log_policy
@@ -111,6 +112,9 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         Mean divergence from the reference over the candidates, in nats.
     converged_ : bool
         Whether the coefficients came to rest.
+    regime_ : {"detected", "misfit"}
+        "misfit" if the steps grew although the rounds are predicted to converge: `rate_` and
+        `is_stable_` do not hold then; see :term:`regime`.
     n_iter_ : int
         Rounds played.
     n_features_in_ : int
@@ -257,7 +261,9 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         self.kl_to_reference_ = moved.kl
         self.converged_, self.n_iter_ = bool(rounds.settled), len(rounds.coefs) - 1
         self.n_features_in_ = X.shape[2]
-        if rounds.diverged and theory.is_stable:
+        grew = bool(rounds.diverged) and theory.is_stable
+        self.regime_ = regime(misfit=grew)
+        if grew:
             warn(_STEPS_GREW, ConvergenceWarning)
         return self
 
