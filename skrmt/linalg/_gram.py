@@ -107,7 +107,7 @@ def _factorise_blocks(X: Array, roots: np.ndarray, centre: bool) -> Factors:
         mean = mean + shift
     products[~varying], products[:, ~varying] = 0.0, 0.0
     extra = moderate_unit(math.sqrt(float(products.diagonal().max())), _SAFE)
-    scale, vectors = _eigh_descending(products / extra / extra)
+    scale, vectors = eigh_descending(products / extra / extra)
     right = vectors / scale**0.5
     right[~varying] = 0.0
     return Factors(None, right, scale, mean * unit, varying, unit * extra)
@@ -159,7 +159,7 @@ def _block_moments(
     return _Moments(heavy.sum(0), (heavy * centred).sum(0), heavy.T @ centred)
 
 
-def _eigh_descending(gram: Array, lean: bool = False) -> tuple[Array, Array]:
+def eigh_descending(gram: Array, lean: bool = False) -> tuple[Array, Array]:
     """Return the eigenvalues above the rank cut, largest first, and their eigenvectors."""
     if is_torch(gram):
         values, vectors = get_backend(gram).eigh(gram)
@@ -185,11 +185,11 @@ def _factorise_dense(X: Array, roots: Array, weighted: bool, centre: bool) -> Fa
     if p >= n:
         gram = _outer_gram(Xc)
         del Xc
-        scale, vectors = _eigh_descending(gram)
+        scale, vectors = eigh_descending(gram)
         left = xp.empty(tuple(vectors.shape), like=X, dtype=_name(X))
         left[:] = _cast(vectors, X)
         return Factors(left, None, scale, mean, varying, unit)
-    scale, vectors = _eigh_descending(_inner_gram(Xc), lean=n < 2 * p)
+    scale, vectors = eigh_descending(_inner_gram(Xc), lean=n < 2 * p)
     right = vectors / scale**0.5
     del vectors
     rank = len(scale)
@@ -327,14 +327,14 @@ def _factorise_sparse(X: Array, roots: Array, weighted: bool, centre: bool) -> F
         gram = _sparse_gram(scaled.T.tocsr())
         gram += mean @ mean - projected[:, None] - projected[None, :]
         gram *= roots[:, None] * roots[None, :]
-        scale, left = _eigh_descending(gram)
+        scale, left = eigh_descending(gram)
         left = np.ascontiguousarray(left)
         return Factors(left, None, scale, full_mean, varying, unit)
     if weighted:
         scaled.data *= np.repeat(roots, np.diff(scaled.indptr))
     gram = _sparse_gram(scaled)
     gram -= weights.sum() * np.outer(mean, mean)
-    scale, vectors = _eigh_descending(gram)
+    scale, vectors = eigh_descending(gram)
     right = vectors / np.sqrt(scale)
     right[~varying] = 0.0
     left = None

@@ -140,14 +140,14 @@ def ridge_basis(
     >>> basis.rank
     2
     """
-    data = _check_data(X)
+    data = check_data(X)
     xp = get_backend(data)
     like = None if sparse.issparse(data) or is_dask(data) else data
     n = data.shape[0]
     if sample_weight is None:
         roots = xp.asarray(np.ones(n), like=like)
     else:
-        roots = xp.sqrt(_check_weights(xp.asarray(sample_weight, like=like, dtype="float64"), n))
+        roots = xp.sqrt(check_weights(xp.asarray(sample_weight, like=like, dtype="float64"), n))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         factors = factorise(data, roots, sample_weight is not None, fit_intercept)
     total = float((roots * roots).sum()) if total_weight is None else float(total_weight)
@@ -166,11 +166,11 @@ def ridge_basis(
         varying=factors.varying,
         unit=factors.unit,
         dtype=dtype,
-        part=_check_part(xp.asarray(np.ones(n) if part is None else part, like=roots), n),
+        part=check_part(xp.asarray(np.ones(n) if part is None else part, like=roots), n),
     )
 
 
-def _check_data(X: Array) -> Array:
+def check_data(X: Array) -> Array:
     """Return X as a floating NumPy array, sparse matrix or detached tensor."""
     if is_torch(X):
         if str(X.layout) != "torch.strided":
@@ -187,7 +187,7 @@ def _check_data(X: Array) -> Array:
     return X
 
 
-def _check_weights(weights: Array, n: int) -> Array:
+def check_weights(weights: Array, n: int) -> Array:
     """Return the weights if they are n positive finite numbers."""
     if tuple(weights.shape) != (n,):
         raise ValueError(f"sample_weight has shape {tuple(weights.shape)}: give shape ({n},).")
@@ -199,7 +199,7 @@ def _check_weights(weights: Array, n: int) -> Array:
     return weights
 
 
-def _check_part(part: Array, n: int) -> Array:
+def check_part(part: Array, n: int) -> Array:
     """Return the parts of weights that are left out, if they are n numbers in (0, 1]."""
     if tuple(part.shape) != (n,) or not bool(((part > 0) & (part <= 1)).all()):
         raise ValueError(f"part must be {n} numbers in (0, 1], one per row of X.")

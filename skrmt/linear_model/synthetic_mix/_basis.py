@@ -10,7 +10,7 @@ from scipy import sparse
 
 from ...linalg._backend import Array, get_backend, is_torch
 from ...linalg._gram import row_blocks
-from ...linalg._ridge_basis import _check_data, _check_part, _check_weights
+from ...linalg._ridge_basis import check_data, check_part, check_weights
 from ...utils._dask import is_dask, to_local
 from ...utils._memory import explains_memory
 from ...utils._rows import RowJob, block_sums
@@ -138,7 +138,7 @@ def mix_basis(
     narrow = all(str(rows.X.dtype).endswith("float32") for rows in groups)
     dtype = "float32" if narrow else "float64"
     left_out = np.ones(n) if part is None else part
-    left_out = _check_part(as_like(left_out, real.roots), n)
+    left_out = check_part(as_like(left_out, real.roots), n)
     return MixBasis(real, synthetic, chosen, total, fit_intercept, dtype, left_out)
 
 
@@ -172,7 +172,7 @@ def _block_totals(sources: Sequence[MixSource], centre: bool) -> list[Array | No
     for k in lazy:
         given, n = sources[k].sample_weight, sources[k].X.shape[0]
         weights = np.ones(n) if given is None else np.asarray(given, dtype=float)
-        jobs.append(RowJob(_weighted_block, sources[k].X, (_check_weights(weights, n),)))
+        jobs.append(RowJob(_weighted_block, sources[k].X, (check_weights(weights, n),)))
     for k, total in zip(lazy, block_sums(jobs) if jobs else [], strict=True):
         totals[k] = total
     return totals
@@ -181,7 +181,7 @@ def _block_totals(sources: Sequence[MixSource], centre: bool) -> list[Array | No
 def _rows(source: MixSource, centre: bool, total: Array | None = None) -> Rows:
     """Check rows and compute their means, from their weighted sum where it is known."""
     blocks = is_dask(source.X)
-    data = source.X if blocks else _check_data(source.X)
+    data = source.X if blocks else check_data(source.X)
     xp = get_backend(data)
     like = None if blocks or sparse.issparse(data) else data
     n = data.shape[0]
@@ -190,7 +190,7 @@ def _rows(source: MixSource, centre: bool, total: Array | None = None) -> Rows:
     if targets.ndim != 2 or targets.shape[0] != n:
         raise ValueError(f"targets has shape {tuple(targets.shape)}: give one row for each of {n}.")
     given = np.ones(n) if source.sample_weight is None else source.sample_weight
-    weights = _check_weights(xp.asarray(given, like=like, dtype="float64"), n)
+    weights = check_weights(xp.asarray(given, like=like, dtype="float64"), n)
     weight = float(weights.sum())
     if centre:
         mean = (_weighted_sum(data, weights) if total is None else total) / weight

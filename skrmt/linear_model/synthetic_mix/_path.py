@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.linalg import eigh, lapack
 
 from ...linalg._backend import Array, get_backend, is_torch
-from ...linalg._gram import _eigh_descending, row_blocks
+from ...linalg._gram import eigh_descending, row_blocks
 from ...linalg._ridge_basis import RidgeBasis, check_alphas, ridge_basis
 from ...linalg._ridge_path import LEVERAGE_ROOM, coefficients, loo_path
 from ...utils._dask import to_local
@@ -140,7 +140,7 @@ def _primal(basis: MixBasis, weights: np.ndarray, alphas: np.ndarray) -> Array:
     """Return leave-one-out scores at one weight, (n, q, 1, k), from one p x p decomposition."""
     gram, cross, mean, target_mean, total = _combine(basis, weights)
     xp = get_backend(basis.real.roots)
-    values, vectors = _eigh_descending(gram)
+    values, vectors = eigh_descending(gram)
     inverse = 1.0 / (values[:, None] + as_like(basis.total_weight * alphas, values))
     projected = vectors.T @ cross
     real = basis.real
@@ -211,7 +211,7 @@ def _kernel_spectrum(basis: MixBasis, direction: np.ndarray, pooled: _Pooled) ->
     targets = [(s.targets - pooled.target_mean) * s.roots[:, None] for s in parts]
     blocks = [[_inner(a, b) for b in parts] for a in parts]
     kernel = xp.concatenate([xp.concatenate(row, axis=1) for row in blocks], axis=0)
-    values, vectors = _eigh_descending(kernel)
+    values, vectors = eigh_descending(kernel)
     scaled = vectors / xp.sqrt(values)
     rows = xp.concatenate([_inner(real, part) for part in parts], axis=1) @ scaled
     along = xp.concatenate([_apply(part, shift) for part in parts], axis=0) @ scaled
@@ -358,7 +358,7 @@ def mix_coefficients(basis: MixBasis, source_weights: Any, alpha: float) -> tupl
     if alpha > 0 and not is_torch(gram):
         coef = _solve_positive(gram, basis.total_weight * alpha, cross)
     else:
-        values, vectors = _eigh_descending(gram)
+        values, vectors = eigh_descending(gram)
         inner = (vectors.T @ cross) / (values[:, None] + basis.total_weight * alpha)
         coef = vectors @ inner
     intercept = target_mean - mean @ coef
@@ -375,7 +375,7 @@ def _solve_positive(gram: np.ndarray, penalty: float, cross: np.ndarray) -> np.n
     _, solution, info = lapack.dposv(system, cross)
     if info == 0:
         return np.asarray(solution)
-    values, vectors = _eigh_descending(gram)
+    values, vectors = eigh_descending(gram)
     return np.asarray(vectors @ ((vectors.T @ cross) / (values[:, None] + penalty)))
 
 
