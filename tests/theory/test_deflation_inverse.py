@@ -10,7 +10,7 @@ from skrmt.theory.deflation import (
     joint_cp,
 )
 from skrmt.theory.deflation._inverse import match_signs
-from skrmt.theory.deflation._joint import JointState, solve_joint
+from skrmt.theory.deflation._joint import solve_joint
 from skrmt.theory.deflation._joint_inverse import signal_std
 from skrmt.theory.deflation._signal import check_signal
 from skrmt.theory.spiked_tensor import rank_one_limit, signal_strength, thresholds
@@ -45,12 +45,11 @@ def test_joint_table():
 @pytest.mark.parametrize("name", SIGNALS)
 def test_joint_fit_satisfies_the_printed_equations(name):
     signal = check_signal(*SIGNALS[name])
-    eye = np.broadcast_to(np.eye(signal.rank), signal.grams.shape)
-    start = JointState(signal.betas, 0.95 * signal.grams, signal.grams, eye)
-    state = solve_joint(signal.betas, signal.grams, signal.share, start)
+    state = solve_joint(signal.betas, signal.grams, signal.share)
     inverse_weights = np.diag(1 / state.weights)
     for m in range(signal.order):
-        gamma, mixed = np.ones((signal.rank,) * 2), np.diag(signal.betas) @ np.ones_like(eye[0])
+        gamma = np.ones((signal.rank, signal.rank))
+        mixed = np.diag(signal.betas) @ gamma
         for k in range(signal.order):
             if k != m:
                 gamma, mixed = gamma * state.grams[k], mixed * state.cosines[k]

@@ -118,9 +118,7 @@ def joint_cp(betas: ArrayLike, grams: ArrayLike, dims: ArrayLike) -> JointLimit:
     array([0.9921, 0.9902])
     """
     signal = check_signal(betas, grams, dims)
-    eye = np.broadcast_to(np.eye(signal.rank), signal.grams.shape)
-    start = JointState(signal.betas, 0.95 * signal.grams, signal.grams, eye)
-    state = solve_joint(signal.betas, signal.grams, signal.share, start)
+    state = solve_joint(signal.betas, signal.grams, signal.share)
     if state is None:
         shape = (signal.rank, signal.order)
         return JointLimit(
@@ -131,9 +129,12 @@ def joint_cp(betas: ArrayLike, grams: ArrayLike, dims: ArrayLike) -> JointLimit:
 
 
 def solve_joint(
-    betas: FloatArray, grams: FloatArray, share: FloatArray, start: JointState
+    betas: FloatArray, grams: FloatArray, share: FloatArray, start: JointState | None = None
 ) -> JointState | None:
-    """Solve the equations of the joint fit by sweeps over the modes."""
+    """Solve the equations of the joint fit by sweeps over the modes, by default from the signal."""
+    if start is None:
+        eye = np.broadcast_to(np.eye(len(betas)), grams.shape)
+        start = JointState(betas, 0.95 * grams, grams, eye)
     state = start
     for _ in range(_MAX_SWEEPS):
         try:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks import FloatArray, finite_floats
-from ._joint import JointState, solve_joint
+from ._joint import solve_joint
 from ._signal import check_norms, check_signal
 
 
@@ -52,9 +52,7 @@ def joint_cosines(betas: ArrayLike, grams: ArrayLike, dims: ArrayLike) -> FloatA
            [0.595, 0.99 ]])
     """
     signal = check_signal(betas, grams, dims)
-    eye = np.broadcast_to(np.eye(signal.rank), signal.grams.shape)
-    start = JointState(signal.betas, 0.95 * signal.grams, signal.grams, eye)
-    state = solve_joint(signal.betas, signal.grams, signal.share, start)
+    state = solve_joint(signal.betas, signal.grams, signal.share)
     if state is None:
         return np.full((signal.rank, signal.rank, signal.order), np.nan)
     return state.cosines.transpose(2, 1, 0).copy()
