@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -10,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from ..linalg import Components, best_rank_one, deflate_mode, no_components
 from ._cp import join
 from ._noise import degrees_of_freedom
-from ._rank import JointComponents, SearchOptions
+from ._rank import JointComponents
 from ._tensor_input import TensorInput
 
 _CANCELLED = {"float32": 1e-3, "float64": 1e-8}
@@ -49,10 +50,8 @@ def largest_first(joint: JointComponents) -> TensorFit:
     return TensorFit(components, weights, joint.detected[order], joint.n_iter, joint.converged)
 
 
-def residual_variance(data: TensorInput, components: Components, options: SearchOptions) -> float:
+def residual_variance(data: TensorInput, components: Components) -> float:
     """Return the variance of the noise, over the squared scale; at least that of rounding."""
-    if options.noise_variance is not None:
-        return options.noise_variance
     total = data.tensor.squared_norm()
     gram = np.prod([factor.T @ factor for factor in components.factors], axis=0)
     left = total - float(components.weights @ gram @ components.weights)
@@ -62,24 +61,23 @@ def residual_variance(data: TensorInput, components: Components, options: Search
     return max(left, rounding) / degrees_of_freedom(data.dims, components.rank)
 
 
-def deflate(data: TensorInput, pilot: TensorFit, gamma: float, options: SearchOptions) -> TensorFit:
+def deflate(
+    data: TensorInput,
+    pilot: TensorFit,
+    gamma: float,
+    *,
+    report: Callable[[str], None],
+    **search: Any,
+) -> TensorFit:
     """Find as many components as a joint fit one after the other; nan `gamma` is Hotelling's."""
     tensor, found = data.tensor, no_components(data.tensor.shape)
     n_iter, converged, rank = 0, True, pilot.components.rank
     hotelling = np.isnan(gamma)
     for step in range(rank):
-        best = best_rank_one(
-            tensor,
-            minus=found if hotelling else None,
-            n_init=options.n_init,
-            tol=options.tol,
-            max_iter=options.max_iter,
-            seed=options.seed,
-            run=options.run,
-        )
+        best = best_rank_one(tensor, minus=found if hotelling else None, **search)
         found = join(found, best.values, best.factors)
         n_iter, converged = max(n_iter, best.n_iter), converged and best.converged
-        options.report(f"step {step + 1}: {best.n_iter} sweep(s)")
+        report(f"step {step + 1}: {best.n_iter} sweep(s)")
         if not hotelling and step + 1 < rank:
             first = data.modes.index(0)
             vector = best.factors[first][:, 0]

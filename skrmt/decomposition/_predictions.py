@@ -11,7 +11,7 @@ from ..theory import deflation
 from ..utils._intervals import normal_interval
 from ._deflation_fit import TensorFit
 from ._noise import check_tensor_noise
-from ._rank import JointComponents, SearchOptions
+from ._rank import JointComponents
 from ._tensor_input import TensorInput
 
 _MOST_COMPARED = 4
@@ -104,10 +104,11 @@ def detected_signal(
     variance: float,
     method: str,
     gamma: float | str,
-    options: SearchOptions,
+    tol: float,
+    seed: int,
 ) -> DetectedSignal:
     """Estimate the signal of the detected components, unless the noise is not as assumed."""
-    misfit = _misfit(data, joint, pilot, variance, options)
+    misfit = _misfit(data, joint, pilot, variance, tol, seed)
     if misfit or not pilot.detected.any():
         return DetectedSignal(None, misfit, {})
     kept = np.flatnonzero(pilot.detected)
@@ -123,7 +124,7 @@ def detected_signal(
     return DetectedSignal(estimate, "", _predictions(estimate, data.dims, method, gamma))
 
 
-def _misfit(data, joint, pilot, variance, options):
+def _misfit(data, joint, pilot, variance, tol, seed):
     """Return why the tensor is not as theory assumes; nothing where it is, or is fitted exactly."""
     if joint.outlier:
         return "a single entry stands out of all others; clip or remove such outliers"
@@ -132,10 +133,10 @@ def _misfit(data, joint, pilot, variance, options):
             "n_components='auto' gave up with n_components_ at its largest; the noise may be "
             "correlated"
         )
-    exact = 100 * options.tol**2 * data.tensor.squared_norm()
+    exact = 100 * tol**2 * data.tensor.squared_norm()
     if pilot.components.rank and variance * np.prod(data.dims) < exact:
         return ""
-    return check_tensor_noise(data.tensor, pilot.components, variance, options.seed).misfit
+    return check_tensor_noise(data.tensor, pilot.components, variance, seed).misfit
 
 
 def _predictions(signal, dims, method, gamma):

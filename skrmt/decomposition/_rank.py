@@ -105,10 +105,9 @@ def largest_rank(dims: tuple[int, ...]) -> int:
     return max(1, min(fewest_columns, (entries - 1) // (sum(dims) - len(dims) + 1)))
 
 
-def joint_components(
-    tensor: DenseTensor, rank: int | None, options: SearchOptions
-) -> JointComponents:
-    r"""Fit components jointly, adding the largest of the residual until there are enough."""
+def joint_components(tensor: DenseTensor, rank: int | None, **search: Any) -> JointComponents:
+    """Fit components jointly, adding the largest of the residual as long as `SearchOptions` ask."""
+    options = SearchOptions(**search)
     total = tensor.squared_norm()
     fit = JointComponents(no_components(tensor.shape), np.zeros(0, dtype=bool), total)
     wanted = _most_searched(tensor.shape) if rank is None else rank

@@ -22,7 +22,7 @@ from ..utils._warnings import warn, warn_first
 from ._alignment import factor_alignments
 from ._deflation_fit import deflate, largest_first, residual_variance, signs_of
 from ._predictions import best_method, detected_signal, in_order_of, predicted_accuracy
-from ._rank import SearchOptions, joint_components
+from ._rank import joint_components
 from ._tensor_input import check_rank, like_input, mean_square, slice_scores, tensor_input
 
 
@@ -228,12 +228,16 @@ class TensorDeflation(
         """
         data = tensor_input(X, self.device)
         rank = check_rank(self.n_components, data.dims)
-        options = self._search_options(data)
-        joint = joint_components(data.tensor, rank, options)
+        search = self._search_options(data)
+        variance = self._known_variance(data)
+        joint = joint_components(data.tensor, rank, noise_variance=variance, **search)
         pilot = largest_first(joint)
-        variance = residual_variance(data, pilot.components, options)
+        if variance is None:
+            variance = residual_variance(data, pilot.components)
         unit = float(np.sqrt(variance * sum(data.dims)))
-        signal = detected_signal(data, joint, pilot, variance, self.method, self.gamma, options)
+        signal = detected_signal(
+            data, joint, pilot, variance, self.method, self.gamma, search["tol"], search["seed"]
+        )
 
         method, gamma, fit = self.method, float("nan"), pilot
         if method == "auto":
@@ -243,7 +247,7 @@ class TensorDeflation(
         elif method == "orthogonalized":
             gamma = 1.0 if self.gamma == "auto" else float(self.gamma)
         if method != "joint":
-            fit = deflate(data, pilot, gamma, options)
+            fit = deflate(data, pilot, gamma, **search)
             signal = in_order_of(fit, signal, method, pilot)
         factors = data.original(fit.components.factors)
         signs = signs_of(factors)
@@ -279,22 +283,24 @@ class TensorDeflation(
         self._warn(signal.misfit, fit.converged)
         return self
 
+    def _known_variance(self, data):
+        """Return the variance of the noise over the squared scale, None if it is estimated."""
+        if self.noise_variance is None:
+            return None
+        return float((np.sqrt(self.noise_variance) / data.scale) ** 2)
+
     def _search_options(self, data):
         """Return how to search."""
-        variance = self.noise_variance
-        if variance is not None:
-            variance = float((np.sqrt(variance) / data.scale) ** 2)
-        return SearchOptions(
-            n_init=self.n_init,
-            tol=max(self.tol, 20 * data.tensor.resolution),
-            max_iter=self.max_iter,
-            seed=random_seed(self.random_state),
-            noise_variance=variance,
-            report=lambda line: print(f"[TensorDeflation] {line}") if self.verbose else None,
-            run=lambda function, jobs: Parallel(n_jobs=self.n_jobs, prefer="threads")(
+        return {
+            "n_init": self.n_init,
+            "tol": max(self.tol, 20 * data.tensor.resolution),
+            "max_iter": self.max_iter,
+            "seed": random_seed(self.random_state),
+            "report": lambda line: print(f"[TensorDeflation] {line}") if self.verbose else None,
+            "run": lambda function, jobs: Parallel(n_jobs=self.n_jobs, prefer="threads")(
                 delayed(function)(job) for job in jobs
             ),
-        )
+        }
 
     def _warn(self, misfit, converged):
         """Warn where theory does not apply, or nothing is found."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from skrmt import datasets, linalg
 from skrmt.decomposition._cp import cp_als, join, restarted_components, strong_components
 from skrmt.decomposition._noise import check_tensor_noise, degrees_of_freedom
-from skrmt.decomposition._rank import SearchOptions, joint_components, largest_rank
+from skrmt.decomposition._rank import joint_components, largest_rank
 
 QUICK = settings(deadline=None, derandomize=True, database=None)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -51,8 +51,7 @@ def test_the_largest_rank_leaves_degrees_of_freedom_and_the_next_does_not(dims):
 @given(st.integers(0, 1000), st.floats(0.2, 5.0))
 def test_joint_components_scale_with_the_tensor(seed, scale):
     X = datasets.make_spiked_tensor((8, 9, 10), [9.0, 6.0], random_state=seed).X
-    options = SearchOptions(tol=1e-9)
-    here, there = (joint_components(linalg.DenseTensor(f * X), 2, options) for f in (1.0, scale))
+    here, there = (joint_components(linalg.DenseTensor(f * X), 2, tol=1e-9) for f in (1.0, scale))
     np.testing.assert_allclose(
         np.sort(there.components.weights), scale * np.sort(here.components.weights), rtol=1e-4
     )

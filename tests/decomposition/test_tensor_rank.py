@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from skrmt.datasets import make_spiked_tensor
-from skrmt.decomposition._rank import SearchOptions, joint_components, largest_rank
+from skrmt.decomposition._rank import joint_components, largest_rank
 from skrmt.linalg import DenseTensor
 
 SETTINGS = [((), 0.0), ((3.0,), 0.0), ((6.0, 4.0), 0.5), ((4.0, 3.0, 2.6), 0.4)]
 
 
 def found(X, rank=None, **options):
-    return joint_components(DenseTensor(X), rank, SearchOptions(**options))
+    return joint_components(DenseTensor(X), rank, **options)
 
 
 @pytest.mark.parametrize("betas, cosine", SETTINGS)
