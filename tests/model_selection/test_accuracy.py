@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skrmt.model_selection._clean_labels import UnmixedAccuracy, combine_accuracies
+from skrmt.model_selection._clean_labels import combine_accuracies, unmixed_accuracy
 
 
 def combined(gaussian, calibrated, probabilities=(1.0,), noise=0.2, size=500, **options):
@@ -49,9 +49,18 @@ def test_doubt_between_hypotheses_widens_the_interval():
     assert half_width(unsure) > 2.0 * half_width(sure)
 
 
+def counted(hits, part=1.0, n=100):
+    """Count the hits among clean labels of two classes; the variance is proportional to `part`."""
+    truth = np.arange(n) % 2
+    predicted = np.where(np.arange(n) < hits, truth, 1 - truth)
+    return unmixed_accuracy(predicted, np.eye(2)[truth], np.full(2, 0.5), np.ones(n), part)
+
+
 @pytest.mark.parametrize("error", [1e-6, 0.02, 10.0])
 def test_counted_accuracy_pulls_by_its_precision(error):
-    pulled = combined(0.9, 0.86, counted=UnmixedAccuracy(0.8, error, 1.0))
+    count = counted(80, (error / 0.04) ** 2)
+    assert count[:2] == pytest.approx((0.8, error), rel=1e-12)
+    pulled = combined(0.9, 0.86, counted=count)
     claims, model = 0.02**2, 0.02**2 + 0.02**2
     trust = model / (model + error**2)
     accuracy = 0.88 + trust * (0.8 - 0.88)
@@ -62,7 +71,9 @@ def test_counted_accuracy_pulls_by_its_precision(error):
 
 
 def test_undefined_count_is_ignored():
-    nothing = UnmixedAccuracy(np.nan, np.nan, 0.05)
+    useless = np.full((4, 2), 0.5)
+    nothing = unmixed_accuracy(np.array([0, 1, 0, 1]), useless, np.full(2, 0.5), np.ones(4))
+    assert np.isnan(nothing.accuracy)
     estimate, expected = combined(0.9, 0.8, counted=nothing), combined(0.9, 0.8)
     assert estimate.accuracy == expected.accuracy
     np.testing.assert_array_equal(estimate.interval, expected.interval)

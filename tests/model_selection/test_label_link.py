@@ -6,7 +6,6 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from skrmt.model_selection._clean_labels import (
-    LabelLink,
     fit_label_link,
     rates_likelihood,
     score_sample,
@@ -59,9 +58,10 @@ def test_link_recovers_the_posterior(draw, rng):
 
 
 def test_accuracy_is_the_mean_probability_of_being_right():
-    sample = score_sample(np.array([-1.0, 0.5, 2.0]), np.array([1.0, 2.0, 1.0]))
-    link = LabelLink(np.array([1.0, 2.0]), np.array([0.0, -3.0]))
-    for g, (a, b) in enumerate([(1.0, 0.0), (2.0, -3.0)]):
+    observed = np.array([False, True, True])
+    sample = score_sample(np.array([-1.0, 0.5, 2.0]), np.array([1.0, 2.0, 1.0]), observed)
+    link = fit_label_link(sample, rates_likelihood(observed, RATES))
+    for g, (a, b) in enumerate(zip(link.slope, link.offset, strict=True)):
         clean = expit(a * np.array([-1.0, 0.5, 2.0]) + b)
         weights = np.array([0.25, 0.5, 0.25])
         best = weights @ np.maximum(clean, 1.0 - clean)

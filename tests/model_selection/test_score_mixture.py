@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import norm
 
 from skrmt.model_selection._clean_labels import (
-    ScoreMixture,
     fit_score_mixture,
     label_log_odds,
     rates_likelihood,
@@ -142,23 +141,28 @@ def test_bins_of_columns_are_those_of_each_column(draw, rng):
         np.testing.assert_allclose(together.weights[:, g], alone.weights, rtol=1e-12)
 
 
-def test_slope_offset_and_threshold_are_the_posterior_of_the_law():
-    means, variance, prior = np.array([[-0.3], [1.1]]), np.array([0.6]), np.array([0.7])
-    mixture = ScoreMixture(means, variance, prior, np.zeros(1))
+def test_slope_offset_and_threshold_are_the_posterior_of_the_law(draw, rng):
+    scores, observed, _ = draw(rng, 200, means=(-0.3, 1.1), sd=0.8, prior=0.7)
+    likelihood = rates_likelihood(observed, np.array([[0.2], [0.2]]))
+    sample = score_sample(scores, np.ones(200), observed)
+    mixture = fit_score_mixture(sample, likelihood, np.array([0.7]))
+    means, variance = mixture.means[:, 0], mixture.variance[0]
     x = np.linspace(-3.0, 3.0, 11)
-    sd = np.sqrt(0.6)
-    odds = np.log(0.7 * norm.pdf(x, 1.1, sd)) - np.log(0.3 * norm.pdf(x, -0.3, sd))
+    low, high = norm.pdf(x[:, None], means, np.sqrt(variance)).T
+    odds = np.log(0.7 * high) - np.log(0.3 * low)
     np.testing.assert_allclose(mixture.slope * x + mixture.offset, odds, rtol=1e-12, atol=1e-12)
-    cut = best_threshold((-0.3, 1.1), (0.6, 0.6), 0.7)
+    cut = best_threshold(means, (variance, variance), 0.7)
     assert mixture.threshold[0] == pytest.approx(float(cut), rel=1e-10)
     for threshold in (None, 0.2):
         at = cut if threshold is None else threshold
-        expected = binary_accuracy((-0.3, 1.1), (0.6, 0.6), 0.7, at)
+        expected = binary_accuracy(means, (variance, variance), 0.7, at)
         assert mixture.accuracy(threshold)[0] == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_mixture_without_separation_guesses_the_larger_class():
-    mixture = ScoreMixture(np.ones((2, 1)), np.ones(1), np.array([0.3]), np.zeros(1))
+    sample = score_sample(np.zeros(6), np.ones(6), np.arange(6) > 2)
+    likelihood = rates_likelihood(sample.observed, np.array([[0.1], [0.1]]))
+    mixture = fit_score_mixture(sample, likelihood, np.array([0.3]))
     assert np.isnan(mixture.threshold[0])
     assert mixture.accuracy()[0] == 0.7
 
