@@ -1,4 +1,8 @@
-"""Fixtures for every test: seed, dtype, backend, and a watch over the state of the process."""
+"""Fixtures for every test: seed, dtype, backend, and a watch over the state of the process.
+
+`--hypothesis-profile thorough` tries fifteen times as many examples of a property, new ones in
+every run.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from skrmt.utils._global_state import changed, global_state
 
 SEED = 20240522
+
+PROFILE = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
+}
+settings.register_profile("quick", derandomize=True, max_examples=20, **PROFILE)
+settings.register_profile("thorough", max_examples=300, **PROFILE)
 
 # A helper that is a module of torch cannot be searched for examples without it.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["gpu/pretended.py"]
@@ -45,6 +58,12 @@ class Backend:
         import torch
 
         return torch.is_tensor(x) and x.device.type == self.device
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load a profile, and register the mark that names what a property is about."""
+    settings.load_profile(config.getoption("--hypothesis-profile") or "quick")
+    config.addinivalue_line("markers", "property_of(*names): public names a property is about")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -23,7 +23,6 @@ from skrmt.cluster._view_products import (
     view_means,
 )
 
-QUICK = settings(deadline=None, derandomize=True, database=None)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -38,7 +37,6 @@ def noise(seed, shape):
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-@settings(QUICK, max_examples=20)
 @given(SEEDS, st.floats(0.1, 10.0), st.floats(-5, 5))
 def test_kurtosis_has_no_origin_or_scale_and_is_at_least_one(seed, scale, shift):
     scores = np.random.default_rng(seed).standard_normal(30)
@@ -47,7 +45,6 @@ def test_kurtosis_has_no_origin_or_scale_and_is_at_least_one(seed, scale, shift)
     assert np.isclose(kurtosis(-scale * scores + shift), value)
 
 
-@settings(QUICK, max_examples=20)
 @given(SEEDS, st.floats(0.1, 10.0), st.floats(-5, 5))
 def test_two_modes_move_and_scale_with_the_scores(seed, scale, shift):
     scores = two_modes(seed)
@@ -58,7 +55,7 @@ def test_two_modes_move_and_scale_with_the_scores(seed, scale, shift):
     assert 0 < here.prior < 1
 
 
-@settings(QUICK, max_examples=5)
+@settings(max_examples=5)
 @given(st.integers(0, 1000), st.floats(-5, 5))
 def test_unit_clusters_move_with_their_points(seed, shift):
     rng = np.random.default_rng(seed)
@@ -70,7 +67,7 @@ def test_unit_clusters_move_with_their_points(seed, shift):
     np.testing.assert_allclose(there.means[order[1]], here.means[order[0]] + shift, atol=1e-3)
 
 
-@settings(QUICK, max_examples=4)
+@settings(max_examples=4)
 @given(st.integers(0, 1000), st.floats(0.0, 3.14))
 def test_the_direction_of_two_modes_turns_with_the_scores(seed, angle):
     rng = np.random.default_rng(seed)
@@ -89,7 +86,7 @@ def test_the_direction_of_two_modes_turns_with_the_scores(seed, angle):
     assert np.isnan(calibrated_accuracy(halves, 0.6, 200))
 
 
-@settings(QUICK, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6), st.floats(0.2, 5.0))
 def test_spikes_are_counted_whatever_the_unit(seed, scale):
     rng = np.random.default_rng(seed)
@@ -100,7 +97,6 @@ def test_spikes_are_counted_whatever_the_unit(seed, scale):
     np.testing.assert_allclose(there.signals, scale**2 * here.signals)
 
 
-@settings(QUICK, max_examples=20)
 @given(SEEDS, st.integers(3, 6), st.floats(0.2, 5.0))
 def test_an_exact_factor_is_found_and_follows_its_views(seed, m, scale):
     rng = np.random.default_rng(seed)
@@ -115,7 +111,6 @@ def test_an_exact_factor_is_found_and_follows_its_views(seed, m, scale):
     np.testing.assert_allclose(scaled.noise, scale * fit.noise, rtol=1e-3)
 
 
-@settings(QUICK, max_examples=20)
 @given(SEEDS, st.integers(3, 12), st.integers(3, 12), st.integers(1, 3))
 def test_leading_components_are_those_of_the_svd(seed, n, p, k):
     Y = noise(seed, (n, p))
@@ -128,7 +123,6 @@ def test_leading_components_are_those_of_the_svd(seed, n, p, k):
     assert np.isclose(found.trace, (Y**2).sum())
 
 
-@settings(QUICK, max_examples=20)
 @given(SEEDS, st.integers(2, 8), st.integers(1, 6), st.integers(1, 4))
 def test_views_in_one_pass_are_the_plain_sums(seed, n, p, m):
     X = noise(seed, (n, p, m))
@@ -148,7 +142,6 @@ def test_views_in_one_pass_are_the_plain_sums(seed, n, p, m):
     )
 
 
-@settings(QUICK, max_examples=20)
 @given(SEEDS, st.integers(3, 8), st.integers(1, 5), st.integers(1, 4))
 def test_a_full_mask_is_no_mask_and_rows_have_no_order(seed, n, p, m):
     X = noise(seed, (n, p, m))

@@ -11,7 +11,6 @@ from skrmt.decomposition._cp import cp_als, join, restarted_components, strong_c
 from skrmt.decomposition._noise import check_tensor_noise, degrees_of_freedom
 from skrmt.decomposition._rank import joint_components, largest_rank
 
-QUICK = settings(deadline=None, derandomize=True, database=None)
 SEEDS = st.integers(0, 2**32 - 1)
 SHAPES = st.tuples(*[st.integers(2, 6)] * 3)
 
@@ -34,7 +33,6 @@ def noise(seed, shape):
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-@settings(QUICK, max_examples=20)
 @given(st.lists(st.integers(2, 30), min_size=3, max_size=4))
 def test_the_largest_rank_leaves_degrees_of_freedom_and_the_next_does_not(dims):
     rank = largest_rank(tuple(dims))
@@ -47,7 +45,7 @@ def test_the_largest_rank_leaves_degrees_of_freedom_and_the_next_does_not(dims):
     assert largest_rank(tuple(reversed(dims))) == rank
 
 
-@settings(QUICK, max_examples=4)
+@settings(max_examples=4)
 @given(st.integers(0, 1000), st.floats(0.2, 5.0))
 def test_joint_components_scale_with_the_tensor(seed, scale):
     X = datasets.make_spiked_tensor((8, 9, 10), [9.0, 6.0], random_state=seed).X
@@ -57,7 +55,7 @@ def test_joint_components_scale_with_the_tensor(seed, scale):
     )
 
 
-@settings(QUICK, max_examples=6)
+@settings(max_examples=6)
 @given(st.integers(0, 1000), st.floats(0.2, 5.0))
 def test_the_check_of_the_noise_has_no_unit(seed, scale):
     X = np.random.default_rng(seed).standard_normal((10, 11, 12))
@@ -69,7 +67,6 @@ def test_the_check_of_the_noise_has_no_unit(seed, scale):
     assert checks[0].misfit.split("(")[0] == checks[1].misfit.split("(")[0]
 
 
-@settings(QUICK, max_examples=20)
 @given(SEEDS, SHAPES)
 def test_joined_components_are_the_sum_of_their_tensors(seed, shape):
     one, two = low_rank(seed, shape, 1), low_rank(seed + 1, shape, 2)
@@ -80,7 +77,6 @@ def test_joined_components_are_the_sum_of_their_tensors(seed, shape):
     np.testing.assert_allclose(dense(start), dense(one), atol=1e-12)
 
 
-@settings(QUICK, max_examples=20)
 @given(SEEDS, SHAPES)
 def test_a_fit_started_at_the_truth_stays_there(seed, shape):
     truth = low_rank(seed, shape, 1)
@@ -94,7 +90,7 @@ def test_a_fit_started_at_the_truth_stays_there(seed, shape):
     )
 
 
-@settings(QUICK, max_examples=8)
+@settings(max_examples=8)
 @given(SEEDS, st.floats(6.0, 9.0), st.floats(2.0, 4.0))
 def test_components_of_a_diagonal_tensor_are_its_entries(seed, first, second):
     T = np.zeros((3, 3, 3))

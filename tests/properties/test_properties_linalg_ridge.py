@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skrmt import linalg
-from skrmt.linear_model.noise_aware._onsager import onsager
 
 SEEDS = st.integers(0, 2**32 - 1)
 SHAPES = st.tuples(st.integers(4, 14), st.integers(1, 10))
@@ -100,17 +99,6 @@ def test_rotated_features_give_the_same_scores_and_single_precision_nearly(seed,
     rough = linalg.loo_scores(single, T.astype(np.float32), alpha)[1]
     assert rough.dtype == np.float32
     np.testing.assert_allclose(rough, expected, atol=2e-3 * np.abs(T).max())
-
-
-@given(SEEDS, st.tuples(st.integers(6, 12), st.integers(1, 6)), st.floats(0.1, 10.0))
-def test_memory_is_linear_in_the_slopes(seed, shape, alpha):
-    X = problem(seed, shape)[0]
-    basis = linalg.ridge_basis(X, fit_intercept=False)
-    zero = onsager(basis, alpha, alpha, np.zeros(len(X)))
-    np.testing.assert_allclose(zero, 0, atol=1e-12)
-    slopes = np.random.default_rng(seed).uniform(0, 1, len(X))
-    once = onsager(basis, alpha, alpha, slopes)
-    np.testing.assert_allclose(onsager(basis, alpha, alpha, 2 * slopes), 2 * once)
 
 
 @pytest.mark.property_of("linalg.group_path")

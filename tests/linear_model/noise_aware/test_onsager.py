@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 
 from skrmt.linalg import _gram as gram_module
@@ -166,3 +168,14 @@ def test_bad_arguments_are_named():
             onsager(basis, 1.0, 1.0, slopes)
     with pytest.raises(ValueError, match="alphas="):
         onsager(basis, -1.0, 1.0, np.ones(4))
+
+
+@given(st.integers(0, 1000), st.tuples(st.integers(6, 12), st.integers(1, 6)), st.floats(0.1, 10.0))
+def test_term_is_linear_in_the_slopes(seed, shape, alpha):
+    rng = np.random.default_rng(seed)
+    basis = ridge_basis(rng.standard_normal(shape), fit_intercept=False)
+    zero = onsager(basis, alpha, alpha, np.zeros(shape[0]))
+    np.testing.assert_allclose(zero, 0, atol=1e-12)
+    slopes = rng.uniform(0, 1, shape[0])
+    once = onsager(basis, alpha, alpha, slopes)
+    np.testing.assert_allclose(onsager(basis, alpha, alpha, 2 * slopes), 2 * once)
