@@ -65,7 +65,7 @@ class Contest(NamedTuple):
     """A job, our way to do it, and those of others.
 
     `ours` and `rivals` take the data of `prepare`, called with a seed; `quality` takes the data and
-    a result, and `told` what ours says of its own quality beforehand.
+    a result, and `predicted` what ours predicts of its own quality.
     """
 
     subject: str
@@ -75,11 +75,11 @@ class Contest(NamedTuple):
     ours: Callable[[Any], Any]
     rivals: dict[str, Callable[[Any], Any]]
     quality: Callable[[Any, Any], float]
-    told: Callable[[Any, Any], float] | None = None
+    predicted: Callable[[Any, Any], float] | None = None
 
 
-def told_accuracy(data, model):
-    """Return the accuracy that an estimator tells of itself."""
+def predicted_accuracy(data, model):
+    """Return the accuracy that an estimator predicts of itself."""
     return model.theoretical_accuracy_
 
 
@@ -134,7 +134,7 @@ def noisy_labels():
                 ),
             },
             clean_accuracy,
-            told_accuracy,
+            predicted_accuracy,
         )
 
 
@@ -188,7 +188,7 @@ def synthetic_mix():
             "GridSearchCV, 5 weights x 25 penalties": weighted_search,
         },
         clean_accuracy,
-        told_accuracy,
+        predicted_accuracy,
     )
 
 
@@ -307,7 +307,7 @@ def multi_view():
             lambda data: NestedTensorClustering(random_state=0).fit(data.X),
             chosen,
             cluster_accuracy,
-            told_accuracy,
+            predicted_accuracy,
         )
 
 
@@ -447,7 +447,7 @@ def preference():
             ).fit(np.concatenate([data.X, -data.X]), np.concatenate([data.y, 1 - data.y]))
         },
         pair_accuracy,
-        told_accuracy,
+        predicted_accuracy,
     )
     yield Contest(
         "preferences",
@@ -462,7 +462,7 @@ def preference():
             ).fit(data.X, data.y)
         },
         pair_accuracy,
-        told_accuracy,
+        predicted_accuracy,
     )
 
 
@@ -548,14 +548,14 @@ def bare_pass(data):
 
 
 def staged_sgd():
-    """Yield the contests of a pass of SGD, with its loss curve told and without."""
+    """Yield the contests of a pass of SGD, with its loss curve predicted and without."""
     rivals = {
         "SGDRegressor(max_iter=1)": lambda data: SGDRegressor(max_iter=1, tol=None).fit(
             data.X, data.y
         )
     }
     job = "one pass over 10 000 rows x 100, batches of 32, cosine"
-    for ours, more, told in (
+    for ours, more, predicted in (
         (one_pass, "", lambda data, model: 2 * model.theoretical_risk_ - 0.25),
         (bare_pass, ", partial_fit", None),
     ):
@@ -567,7 +567,7 @@ def staged_sgd():
             ours,
             rivals,
             lambda data, model: float(((model.coef_ - data.coef) ** 2).sum()),
-            told,
+            predicted,
         )
 
 
@@ -588,33 +588,33 @@ def table(seed):
     return Table(scaler.transform(X), y, scaler.transform(X_test), y_test)
 
 
-def told_by_folds(cv):
-    """Return what tells the accuracy of a ridge classifier by refits."""
+def measured_by_folds(cv):
+    """Return a function that measures the accuracy of a ridge classifier by refits."""
 
-    def tell(data):
+    def measure(data):
         return cross_val_score(RidgeClassifier(30.0), data.X, data.y, cv=cv).mean()
 
-    return tell
+    return measure
 
 
-def gap(data, told):
-    """Return how far what is told is from the accuracy on test rows."""
-    told = getattr(told, "theoretical_accuracy_", told)
+def gap(data, predicted):
+    """Return how far a predicted accuracy is from the accuracy on test rows."""
+    predicted = getattr(predicted, "theoretical_accuracy_", predicted)
     real = RidgeClassifier(30.0).fit(data.X, data.y).score(data.X_test, data.y_test)
-    return float(abs(told - real))
+    return float(abs(predicted - real))
 
 
 def generalization_report():
-    """Yield the contest of telling an accuracy."""
+    """Yield the contest of predicting an accuracy."""
     yield Contest(
         "scikit-learn's estimators",
-        "accuracy of a ridge classifier told from 200 rows x 30 of breast cancer",
+        "accuracy of a ridge classifier predicted from 200 rows x 30 of breast cancer",
         "distance from test accuracy",
         table,
         lambda data: GeneralizationReport(RidgeClassifier(30.0)).fit(data.X, data.y),
         {
-            "cross_val_score, 5 folds": told_by_folds(5),
-            "cross_val_score, LeaveOneOut": told_by_folds(LeaveOneOut()),
+            "cross_val_score, 5 folds": measured_by_folds(5),
+            "cross_val_score, LeaveOneOut": measured_by_folds(LeaveOneOut()),
         },
         gap,
     )

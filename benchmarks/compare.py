@@ -18,7 +18,7 @@ from _contests import contests
 from _table import machine
 from threadpoolctl import threadpool_limits
 
-HEADER = ("job", "rival", "measured", "told", "skrmt", "theirs", "time of skrmt", "time ratio")
+HEADER = ("job", "rival", "measured", "predicted", "skrmt", "theirs", "time of skrmt", "time ratio")
 LOWER_IS_BETTER = {"excess squared error", "distance from test accuracy"}
 NEUTRAL = {"diversity at the last"}
 TEXT = """# Benchmarks
@@ -28,11 +28,11 @@ it.
 
 {table}
 
-*told* is what skrmt says beforehand of the quantity measured, *skrmt* what came true, *theirs*
-the same of the rival: means over {rounds} rounds, **bold** where the rival is better by more than
+*predicted* is the quantity as skrmt predicts it, *skrmt* as it is measured, *theirs* the same
+of the rival: means over {rounds} rounds, **bold** where the rival is better by more than
 two standard errors of the paired differences. *time ratio* is the rival's time over that of skrmt
 in the same round, median and range; **bold** below 1, where skrmt is slower. The time of skrmt
-includes everything that it tells.
+includes everything that it predicts.
 
 Times are processor time on one thread; rivals have the settings named, otherwise their defaults.
 mvlearn and graspologic are measured where they are installed.
@@ -40,7 +40,7 @@ mvlearn and graspologic are measured where they are installed.
 Machine: {machine}.
 
 Every subject has tables of its own, with more sizes, more rivals, and the accuracy of what is
-told: [all tables](benchmark_details.rst).
+predicted: [all tables](benchmark_details.rst).
 
 ```{{toctree}}
 :hidden:
@@ -53,7 +53,7 @@ benchmark_details
 class Result(NamedTuple):
     """Times and qualities of both sides, one entry a round."""
 
-    told: np.ndarray
+    predicted: np.ndarray
     ours: np.ndarray
     theirs: np.ndarray
     ratios: np.ndarray
@@ -72,7 +72,7 @@ def timed(call, data):
 def play(contest, rounds):
     """Return one `Result` for every rival of a contest."""
     sides = {"": contest.ours, **contest.rivals}
-    taken, qualities, told = [], [], []
+    taken, qualities, predicted = [], [], []
     for call in sides.values():
         timed(call, contest.prepare(9999))
     for seed in range(9000, 9000 + rounds):
@@ -81,11 +81,11 @@ def play(contest, rounds):
         done = {name: timed(sides[name], data) for name in names}
         taken.append([done[name][0] for name in sides])
         qualities.append([contest.quality(data, done[name][1]) for name in sides])
-        told.append(contest.told(data, done[""][1]) if contest.told else np.nan)
-    taken, qualities, told = np.array(taken), np.array(qualities), np.array(told)
+        predicted.append(contest.predicted(data, done[""][1]) if contest.predicted else np.nan)
+    taken, qualities, predicted = np.array(taken), np.array(qualities), np.array(predicted)
     return {
         name: Result(
-            told,
+            predicted,
             qualities[:, 0],
             qualities[:, column],
             taken[:, column] / np.maximum(taken[:, 0], 1e-9),
@@ -114,7 +114,7 @@ def cells(contest, rival, result):
         f"{contest.subject}: {contest.job}",
         rival,
         contest.measure,
-        "" if np.isnan(result.told).all() else f"{np.nanmean(result.told):.3f}",
+        "" if np.isnan(result.predicted).all() else f"{np.nanmean(result.predicted):.3f}",
         f"{result.ours.mean():.3f}",
         f"**{quality}**" if better(contest, result) else quality,
         f"{1e3 * np.median(result.seconds):.3g} ms",

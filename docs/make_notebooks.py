@@ -2,7 +2,7 @@
 
     python docs/make_notebooks.py [FOLDER]
 
-The first cell says how to install skrmt where there is no network: from a wheel that is attached as a
+The first cell shows how to install skrmt where there is no network: from a wheel that is attached as a
 data set. Notebooks have no outputs.
 """
 

@@ -105,7 +105,7 @@ def main():
     axes[0].set_ylabel("accuracy on clean test rows", color=INK)
     figure.supxlabel("share of wrong labels in training", fontsize="medium", color=INK)
     figure.suptitle(
-        "Trained on wrong labels: what skrmt predicts from them, and what comes true",
+        "Trained on wrong labels: what skrmt predicts from them, and what is measured",
         x=0.01,
         ha="left",
         fontsize=13,

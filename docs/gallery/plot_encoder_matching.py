@@ -53,6 +53,7 @@ plt.show()
 # Predicted and measured
 # ----------------------
 # Both assignments, all methods, ever more queries: accuracies predicted without labels against measured ones.
+# Circles are nearest neighbours, squares one-to-one matches.
 
 figure, ax = plt.subplots(figsize=(5, 4.4), layout="constrained")
 colours = dict(

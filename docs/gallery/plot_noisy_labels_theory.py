@@ -27,7 +27,7 @@ from skrmt.theory.noisy_labels import optimal_shift, relabelling_path
 
 n, p, mean_norm, prior, noise_rates = 500, 250, 1.6, 0.7, (0.3, 0.4)
 n_draws, n_test = 10, 2000
-# Some classifiers below are bad on purpose, and say so.
+# Some classifiers below are bad on purpose, and warn.
 warnings.simplefilter("ignore", TheoryWarning)
 
 
@@ -114,7 +114,7 @@ plt.show()
 # --------------------------------------
 # `method="soft"` fits the noisy labels, replaces them by the posterior means of the true ones, and
 # fits again. The leave-one-out scores that the posteriors rest on are freed of their memory of the
-# rows' own labels; a recursion, :func:`~skrmt.theory.noisy_labels.relabelling_path`, then tells the
+# rows' own labels; a recursion, :func:`~skrmt.theory.noisy_labels.relabelling_path`, then gives the
 # accuracy round by round. Here the classes are equally frequent, 20 % and 30 % of their labels are
 # wrong, the rates are known and the penalty is held fixed. Rounds that no longer help are dropped. With
 # frequencies far from equal, a few hundred rows fall short of the theory by two or three per cent.

@@ -2,7 +2,7 @@
 Components of a noisy tensor
 ============================
 
-A cube of noisy measurements hides a few rank-one components, some of them alike. How many are real?
+A cube of noisy measurements hides a few rank-one components, some of them similar. How many are real?
 How strong are they? How close are the factors that were found to the true ones? `TensorDeflation`
 answers from the tensor alone; here the truth is known, so that all of it can be checked.
 """
@@ -44,7 +44,7 @@ plt.show()
 #
 # Deflation or a joint fit?
 # -------------------------
-# Subtracting the best rank one and starting again mixes components that are alike, however strong they
+# Subtracting the best rank one and starting again mixes similar components, however strong they
 # are. Projecting one axis off the first estimate is better at the right strength. Fitting all components
 # together is best. Lines are theory; points are means of six tensors.
 
