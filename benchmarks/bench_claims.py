@@ -424,38 +424,37 @@ def signed(rows, name):
     return pm(values) if len(values) else ""
 
 
+HEADER = ("classes", "noise", "claimant", "tables", "splits", "bias", "mean absolute error")
+HEADER += ("coverage", "width", "accuracy", *(f"minus {rival}" for rival in RIVALS))
+HEADER += ("rate inferred", "no claim", "failed", "seconds")
+
+
 def print_means(rows, notes):
-    """Print the means over tables, of every size and cell."""
+    """Print the means over tables, one table per number of training rows."""
     groups = defaultdict(lambda: defaultdict(list))
     for row in rows.values():
-        classes = "two classes" if row["n_classes"] == "2" else "more classes"
-        groups[f"n = {row['size']}, {classes}, {row['cell']}"][row["claimant"]].append(row)
-    header = (
-        "claimant",
-        "kind",
-        "tables",
-        "splits",
-        "bias",
-        "mean absolute error",
-        "coverage",
-        "width",
-    )
-    header += ("accuracy", *(f"minus {rival}" for rival in RIVALS), "rate inferred")
-    header += ("no claim", "failed", "seconds")
-    for title, claimants in groups.items():
-        ordered = sorted(claimants.items(), key=lambda item: item[1][0]["kind"])
-        print_table(title, header, [means_row(name, found) for name, found in ordered])
+        classes = "two" if row["n_classes"] == "2" else "more"
+        groups[row["size"]][classes, row["cell"], row["claimant"]].append(row)
+    for size, claims in sorted(groups.items(), key=lambda item: int(item[0])):
+        ordered = sorted(claims.items(), key=lambda item: _clean_first(*item[0]))
+        printed = [(*key, *means_row(found)) for key, found in ordered]
+        print_table(f"Claims with {size} rows", HEADER, printed)
     for note in notes:
         print(f"\n{note}")
 
 
-def means_row(name, rows):
-    """Return the printed row of a claimant."""
+def _clean_first(classes, cell, claimant):
+    """Return the place of a claim: two classes before more, right labels before wrong ones."""
+    return classes != "two", cell != "clean", cell, list(CLAIMANTS).index(claimant)
+
+
+def means_row(rows):
+    """Return the printed numbers of a claimant."""
     numbers = (mean_of(rows, field) for field in ("mae", "coverage", "width", "accuracy"))
     gains = (signed(rows, f"minus_{rival}") for rival in RIVALS)
     splits = "/".join(sorted({row["splits"] for row in rows}, key=int))
     return (
-        (name, rows[0]["kind"], len(rows), splits, signed(rows, "bias"), *numbers, *gains)
+        (len(rows), splits, signed(rows, "bias"), *numbers, *gains)
         + (mean_of(rows, "inferred_rate"), mean_of(rows, "no_claim"))
         + (int(column(rows, "failed").sum()), mean_of(rows, "seconds"))
     )
