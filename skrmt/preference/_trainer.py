@@ -14,6 +14,7 @@ import numpy as np
 
 from ..theory.preference._names import canonical_loss
 from ..utils._optional import import_optional
+from ..utils._random import fresh_random_state
 from ..utils._warnings import warn
 from ._language_model import response_logps, sample_responses
 from .losses._inputs import read_beta, read_number
@@ -239,7 +240,7 @@ class SelfPlayTrainer:
         runner = _Runner(self, torch)
         reference = _frozen(self.model)
         policies, logs = [reference], []
-        rng = np.random.RandomState(self.random_state)
+        rng = fresh_random_state(self.random_state)
         for number in range(self.n_rounds):
             used = policies if self.history == "all" else policies[-int(self.history) :]
             drawn = self._draw(used, prompts, rng)

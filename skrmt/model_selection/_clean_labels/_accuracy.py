@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...utils._intervals import Z95
+
 _MODEL_ERROR = 0.02
 """Error of the Gaussian law and of the link where both agree: what real data show of them."""
 
@@ -41,5 +43,5 @@ def combine_accuracies(
     accuracy = min(max(accuracy, 0.0), 1.0)
     contrast = max(1.0 - noise_level, 0.05)
     spread = max(accuracy * (1.0 - accuracy), 1.0 / size) / (size * contrast**2)
-    half = 1.96 * np.sqrt(2.0 * variance + spread)
+    half = Z95 * np.sqrt(2.0 * variance + spread)
     return AccuracyEstimate(float(accuracy), np.clip([accuracy - half, accuracy + half], 0.0, 1.0))
