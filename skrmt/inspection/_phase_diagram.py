@@ -248,9 +248,10 @@ class PhaseDiagramDisplay:
         tables = [self.theory] + ([] if self.simulated is None else [self.simulated])
         if ax is None:
             width = 1.0 + 4.6 * len(tables)
-            _, ax = pyplot.subplots(
+            figure, ax = pyplot.subplots(
                 1, len(tables), figsize=(width, 4.2), squeeze=False, layout="constrained"
             )
+            figure.suptitle(SUBJECTS[self.subject].title)
         self.axes_ = np.ravel(ax)
         if len(self.axes_) != len(tables):
             raise ValueError(f"ax has {len(self.axes_)} panels: give {len(tables)}.")
@@ -267,7 +268,6 @@ class PhaseDiagramDisplay:
             self._draw_levels(panel, known)
             panel.set(xlabel=known.axes[0], ylabel=known.axes[1], title=title)
         self.figure_.colorbar(self.images_[0], ax=list(self.axes_), label=known.quantity)
-        self.figure_.suptitle(known.title)
         return self
 
     def _draw_levels(self, panel, known):
