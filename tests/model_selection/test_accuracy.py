@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from skrmt.model_selection._clean_labels import combine_accuracies, unmixed_accuracy
 
@@ -20,7 +21,7 @@ def half_width(estimate):
 def test_claims_that_agree_leave_the_binomial_error():
     estimate = combined(0.8, 0.8)
     assert estimate.accuracy == pytest.approx(0.8, rel=1e-12)
-    expected = 1.96 * np.sqrt(0.8 * 0.2 / 500) / 0.8
+    expected = ndtri(0.975) * np.sqrt(0.8 * 0.2 / 500) / 0.8
     assert half_width(estimate) == pytest.approx(expected, rel=1e-9)
 
 
@@ -67,7 +68,7 @@ def test_counted_accuracy_pulls_by_its_precision(error):
     assert pulled.accuracy == pytest.approx(accuracy, rel=1e-9)
     spread = (1.0 - trust) * claims + (trust * error) ** 2
     variance = 2.0 * spread + accuracy * (1.0 - accuracy) / (500 * 0.8**2)
-    assert half_width(pulled) == pytest.approx(1.96 * np.sqrt(variance), rel=1e-9)
+    assert half_width(pulled) == pytest.approx(ndtri(0.975) * np.sqrt(variance), rel=1e-9)
 
 
 def test_undefined_count_is_ignored():
