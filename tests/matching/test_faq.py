@@ -48,9 +48,9 @@ def known_pairs(m):
 
 
 def scipy_faq(A, B, pairs, **options):
-    return quadratic_assignment(
-        A, B, method="faq", options={"maximize": True, "partial_match": pairs, **options}
-    )
+    # Without a generator SciPy warns where an earlier test has seeded NumPy's global numbers.
+    given = {"maximize": True, "partial_match": pairs, "rng": np.random.default_rng(0)}
+    return quadratic_assignment(A, B, method="faq", options=given | options)
 
 
 def solve(A, B, pairs, backend=None, **options):
