@@ -362,6 +362,7 @@ def _score_covariances(
     mixing = np.array([[_trace(a, b) for b in products] for a in products]) / size
     second = kappa**2 / parts.share
     system = np.eye(len(kappa)) - mixing * second
+    regular = bool(np.linalg.cond(system) <= _LARGEST_CONDITION)
     losses = np.array([_loss(parts, a, wbar) for a in range(len(kappa))])
     spreads = []
     for test in tests:
@@ -369,7 +370,7 @@ def _score_covariances(
         start = np.array([_trace(product, shape) for product in products]) / size
         factor = second * np.linalg.solve(system, start)
         spreads.append(wbar.T @ _times(test, wbar) + np.tensordot(factor, losses, axes=1))
-    return np.array(spreads), True
+    return np.array(spreads), regular
 
 
 def _unreliable(result: MixtureRidgeResult) -> MixtureRidgeResult:
