@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..utils._memory import explains_memory
+from ..utils._merging import rows_together
 from ._backend import Array, get_backend
 from ._ridge_basis import RidgeBasis, check_alphas, gains, left_blocks
 from ._ridge_path import LEVERAGE_ROOM, loo_path
@@ -69,10 +70,7 @@ def group_path(basis: RidgeBasis, targets: Array, alphas: Any, groups: Any) -> A
     columns = xp.asarray(targets, like=basis.scale, dtype="float64").reshape(basis.n_samples, -1)
     left = xp.concatenate([block for _, block in left_blocks(basis)], axis=0)
     gain, intercept = gains(basis, alphas), xp.sqrt(basis.share)
-    order = np.argsort(codes, kind="stable")
-    for rows in np.split(order, np.cumsum(np.bincount(codes))[:-1]):
-        if len(rows) == 1:
-            continue
+    for rows in rows_together(codes):
         own, roots, ones = left[rows], basis.sqrt_weights[rows][:, None], intercept[rows]
         for k in range(len(alphas)):
             hat = (own * gain[:, k]) @ own.T + ones[:, None] * ones[None, :]

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._checks import is_torch
-from ._dask import is_dask
+from ._dask import is_dask, to_local
+from ._labels import refuse_missing_labels
 from ._rows import identical_block_rows, take_rows
 
 _BLOCK = 1 << 16
@@ -64,8 +65,10 @@ def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray, groups: Any = No
     """Merge rows that are identical in X and in `labels`, adding their positive weights."""
     n = X.shape[0]
     labels = np.ascontiguousarray(np.reshape(labels, (n, -1)))
-    codes = None if groups is None else _group_codes(groups, n)
+    codes = None if groups is None else group_codes(groups, n)
     if codes is not None:
+        if codes.max(initial=0) == 0:
+            raise ValueError("groups has one group only: leaving it out leaves nothing to fit.")
         labels = np.column_stack([labels, codes])
     twins = _twins(X)
     same = np.arange(n)
@@ -91,15 +94,23 @@ def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray, groups: Any = No
     return MergedRows(first, None if len(first) == n else origin, total, part, size, kind, group)
 
 
-def _group_codes(groups: Any, n: int) -> np.ndarray:
-    """Return the groups of n rows as integers."""
-    names = np.asarray(groups)
+def group_codes(groups: Any, n: int) -> np.ndarray:
+    """Return the groups of n rows as integers from 0 in the order of their names."""
+    refuse_missing_labels(groups, "groups")
+    names = _host(to_local(groups))
     if names.shape != (n,):
         raise ValueError(f"groups has shape {names.shape}: give one group per row of X, ({n},).")
-    codes = np.unique(names, return_inverse=True)[1].ravel()
-    if codes.max(initial=0) == 0:
-        raise ValueError("groups has one group only: leaving it out leaves nothing to fit.")
-    return codes
+    return np.unique(names, return_inverse=True)[1].ravel()
+
+
+def rows_together(group: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Yield the rows of each group of two rows or more, given by integers from 0."""
+    if group is None:
+        return
+    order = np.argsort(group, kind="stable")
+    for rows in np.split(order, np.cumsum(np.bincount(group))[:-1]):
+        if len(rows) > 1:
+            yield rows
 
 
 def _is_discrete(X, first, labels, total, twins, counted) -> bool:

@@ -8,12 +8,16 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import log_expit, logsumexp
 
+from ...utils._merging import rows_together
 from ..losses._losses import preference_gradient, preference_loss
 from ..losses._table import LOSSES
 from ._input import Candidates
 from ._solver import Fit, minimise
 
 _BLOCK = 1 << 22
+
+_ROOM = 1e-10
+"""Added to what a prompt leaves of itself, so that one that decides the fit leaves something."""
 
 
 class Drift(NamedTuple):
@@ -99,7 +103,10 @@ def _references(name: str, sets: Candidates) -> list[np.ndarray | None]:
 def leave_one_out_candidates(
     name: str, sets: Candidates, alpha: float, fit: Fit, *, beta: float, options: dict[str, Any]
 ) -> np.ndarray:
-    r"""Return the margin of each pair by the fit without its prompt, after one Newton step."""
+    r"""Return the margin of each pair by the fit without its prompt, after one Newton step.
+
+    What is left out is the prompt, or its group.
+    """
     alone = LOSSES[name].sides == "chosen"
     weight = 1.0 if alone else options.get("weight", 1.0)
     share = sets.weights / sets.weights.sum()
@@ -114,7 +121,7 @@ def leave_one_out_candidates(
     size = max(1, _BLOCK // (F * (K + 1)))
     blocks = [slice(start, start + size) for start in range(0, n, size)]
 
-    def factors(block: slice) -> tuple[np.ndarray, np.ndarray]:
+    def factors(block: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return roots of the Hessians and the gradients of some prompts."""
         mean = np.einsum("nk,nkf->nf", policy[block], sets.X[block])
         D = chosen[block] - rejected[block]
@@ -137,8 +144,19 @@ def leave_one_out_candidates(
         PB = cho_solve(factor, B.reshape(-1, F).T).T.reshape(B.shape)
         Pg = cho_solve(factor, g.T).T
         inner = np.eye(K + 1) - np.einsum("naf,nbf->nab", B, PB)
-        inner += 1e-10 * np.eye(K + 1)
+        inner += _ROOM * np.eye(K + 1)
         step = np.linalg.solve(inner, np.einsum("naf,nf->na", B, Pg)[:, :, None])[:, :, 0]
         move = Pg + np.einsum("na,naf->nf", step, PB)
         left[block] += np.einsum("nf,nf->n", chosen[block] - rejected[block], move)
+    for together in rows_together(sets.group):
+        move = _group_move(factor, *factors(together))
+        left[together] = fit.scores[together] + (chosen[together] - rejected[together]) @ move
     return left
+
+
+def _group_move(factor: Any, roots: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Return the change of the coefficients in the step of the fit without some prompts."""
+    B = roots.reshape(-1, roots.shape[2])
+    PB, Pg = cho_solve(factor, B.T), cho_solve(factor, slopes.sum(0))
+    inner = (1.0 + _ROOM) * np.eye(len(B)) - B @ PB
+    return Pg + PB @ np.linalg.solve(inner, B @ Pg)

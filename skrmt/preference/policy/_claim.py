@@ -135,7 +135,8 @@ def claim_of(
     found = accuracy_of_margins(held.margins, held.weights, held.size, noise)
     accuracy, std = found.accuracy, found.std
     model, model_std, holds = _NAN, _NAN, False
-    if not np.isnan(choice.ridge_alpha):
+    # Theory is for comparisons that are independent of each other.
+    if not np.isnan(choice.ridge_alpha) and pairs.group is None:
         n_features = pairs.differences.shape[1]
         model, model_std = model_accuracy(signal, held.size, n_features, choice.ridge_alpha, noise)
         total = None if choice.moments is None else choice.moments.cross
@@ -214,7 +215,8 @@ def _held_out(choice: Choice, pairs: Comparisons, sets: Candidates | None) -> He
     if choice.by_prompt:
         assert sets is not None
         weights = sets.weights
-        size = float(weights.sum() ** 2 / (weights**2).sum())
+        together = weights if sets.group is None else np.bincount(sets.group, weights)
+        size = float(weights.sum() ** 2 / (together**2).sum())
         return HeldOut(choice.left_out, weights, size, choice.left_out)
     scores = np.where(pairs.row >= 0, choice.left_out[pairs.row] * pairs.sign, _NAN)
     return HeldOut(*pairs.outcomes(choice.left_out), pairs.n_effective, scores)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...utils._checks import check_sample_weight
-from ...utils._dask import to_local
-from ...utils._merging import MergedRows, merge_rows
+from ...utils._dask import is_dask, to_local
+from ...utils._merging import MergedRows, group_codes, merge_rows
 from ...utils._scaling import moderate_unit
 from ._blocks import Outline, outline
 from ._input import as_host
@@ -38,6 +38,8 @@ class Comparisons(NamedTuple):
         1 where the first response of that row won, -1 where it lost.
     empty : ndarray of int of shape (z,)
         Rows of `differences` that are 0.
+    group : ndarray of int of shape (m,) or None
+        Which rows are left out together, if groups of several are given.
     """
 
     differences: Any
@@ -50,6 +52,7 @@ class Comparisons(NamedTuple):
     row: np.ndarray
     sign: np.ndarray
     empty: np.ndarray
+    group: np.ndarray | None = None
 
     @property
     def weights(self) -> np.ndarray:
@@ -73,15 +76,19 @@ class Comparisons(NamedTuple):
         return margins, np.concatenate([weights, self.lost[mixed]])
 
 
-def merge_pairs(differences: Any, signs: np.ndarray, sample_weight: Any) -> Comparisons:
-    """Gather the comparisons of each pair in one row, whichever way they went."""
+def merge_pairs(
+    differences: Any, signs: np.ndarray, sample_weight: Any, groups: Any = None
+) -> Comparisons:
+    """Gather the comparisons of each pair, in each group, in one row, whichever way they went."""
     weights = check_sample_weight(as_host(to_local(sample_weight)), len(differences))
+    groups = None if groups is None else _memory_groups(differences, groups)
     given = np.flatnonzero(weights > 0)
     row, sign = np.full(len(weights), -1), np.zeros(len(weights))
     if len(given) < len(weights):
         differences, weights = differences[given], weights[given]
+        groups = None if groups is None else groups[given]
     seen = outline(differences)
-    merged = _merged(differences, seen, weights)
+    merged = _merged(differences, seen, weights, groups)
     first = merged.first
     origin = np.arange(len(first)) if merged.origin is None else merged.origin
     row[given] = origin
@@ -105,18 +112,50 @@ def merge_pairs(differences: Any, signs: np.ndarray, sample_weight: Any) -> Comp
         row,
         sign,
         np.flatnonzero(seen.largest[first] == 0),
+        # Groups of one row each are what is left out anyway.
+        None if merged.group is None or merged.group.max() + 1 == len(first) else merged.group,
     )
 
 
-def _merged(differences: Any, seen: Outline, weights: np.ndarray) -> MergedRows:
-    """Merge differences that are equal up to their sign."""
+def _memory_groups(differences: Any, groups: Any) -> np.ndarray:
+    """Return the groups of differences in memory."""
+    if is_dask(differences):
+        raise ValueError(
+            "groups are left out with their rows in memory, but the differences are a dask array: "
+            "pass X.compute(), or leave groups out."
+        )
+    return group_codes(as_host(groups), len(differences))
+
+
+def prompt_groups(groups: Any, weights: np.ndarray) -> np.ndarray | None:
+    """Return the groups of prompts, those of no weight last; None where none has several."""
+    if groups is None:
+        return None
     n = len(weights)
-    if len(np.unique(seen.first)) == n:
+    codes = group_codes(as_host(groups), n)
+    idle = np.bincount(codes, weights) == 0
+    codes = group_codes(codes + n * idle[codes], n)
+    return None if codes.max() + 1 == n else codes
+
+
+def _merged(differences: Any, seen: Outline, weights: np.ndarray, groups: Any) -> MergedRows:
+    """Merge differences of a group that are equal up to their sign."""
+    n = len(weights)
+    if groups is None and len(np.unique(seen.first)) == n:
         # No two first entries are of one magnitude: nothing repeats, and no copy is made.
         size = float(weights.sum() ** 2 / (weights**2).sum())
         return MergedRows(np.arange(n), None, weights, np.ones(n), size, "distinct")
     # How a pair went does not make it another one: annotators who disagree compared the same pair.
-    return merge_rows(differences * seen.sign[:, None], np.zeros(n), weights)
+    return merge_rows(differences * seen.sign[:, None], np.zeros(n), weights, groups)
+
+
+def across_groups(pairs: Comparisons) -> Comparisons:
+    """Gather the comparisons of each pair in all groups in one row."""
+    if pairs.group is None:
+        return pairs
+    outcomes = np.repeat([1.0, -1.0], len(pairs.won))
+    both = np.concatenate([pairs.differences, pairs.differences])
+    return merge_pairs(both, outcomes, np.append(pairs.won, pairs.lost))
 
 
 def by_outcome(pairs: Comparisons) -> Comparisons:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...linalg import coefficients, loo_path, ridge_basis
+from ...linalg import coefficients, group_path, loo_path, ridge_basis
 from ...theory.preference._names import canonical_loss
 from ...utils._dask import is_dask
 from ..losses._losses import MARGIN_LOSSES
@@ -14,6 +14,7 @@ from ..losses._table import LOSSES, Loss
 from ._accuracy import smooth_ratio
 from ._candidate_fit import fit_candidates, leave_one_out_candidates
 from ._comparisons import Comparisons
+from ._groups import chosen_columns, outcomes_of, scores_of_refits
 from ._input import Candidates
 from ._moments import Moments, moments_of, ridge_path
 from ._separation import check_finite_optimum
@@ -74,7 +75,7 @@ class Choice(NamedTuple):
         Penalties tried.
     left_out : ndarray or None
         Score of each row by the fit without it; None if not known.
-    kind : {"exact", "newton"} or None
+    kind : {"exact", "newton", "folds"} or None
         How it was computed.
     ridge_alpha : float
         Penalty of the squared loss of the same shrinkage; nan where there is none.
@@ -171,6 +172,18 @@ def best_alpha(left_out: np.ndarray, pairs: Comparisons) -> int:
     return int(np.argmax(smooth_ratio(margins, weights).round(12)))
 
 
+def _best(left: np.ndarray, pairs: Comparisons) -> tuple[int, np.ndarray, np.ndarray]:
+    """Return the best penalty, and the scores of rows at theirs, with which penalty that is."""
+    best = best_alpha(left, pairs) if left.shape[1] > 1 else 0
+    columns = chosen_columns(
+        len(left),
+        best,
+        pairs.group if left.shape[1] > 1 else None,
+        lambda rows: best_alpha(left[rows], outcomes_of(pairs, rows)),
+    )
+    return best, left[np.arange(len(left)), columns], columns
+
+
 def _fit_ridge(pairs: Comparisons, setting: Setting) -> Choice:
     """Fit the squared loss, the penalty by exact leave-one-out."""
     if is_dask(pairs.differences):
@@ -180,11 +193,20 @@ def _fit_ridge(pairs: Comparisons, setting: Setting) -> Choice:
     alphas = (
         _level(pairs) * _RIDGE_GRID if setting.alpha is None else np.array([float(setting.alpha)])
     )
-    loo = loo_path(basis, targets, alphas)[0][:, 0]
-    best = best_alpha(loo, pairs) if len(alphas) > 1 else 0
+    loo = _ridge_left_out(basis, pairs, targets, alphas)
+    best, left_out, _ = _best(loo, pairs)
     coef = coefficients(basis, targets, float(alphas[best]))[0][0]
     fit = Fit(coef, pairs.differences @ coef, 1, True)
-    return Choice(fit, float(alphas[best]), alphas, loo[:, best], "exact", float(alphas[best]))
+    return Choice(fit, float(alphas[best]), alphas, left_out, "exact", float(alphas[best]))
+
+
+def _ridge_left_out(
+    basis: Any, pairs: Comparisons, targets: np.ndarray, alphas: np.ndarray
+) -> np.ndarray:
+    """Return the scores (m, k) of pairs by fits without them, or without their group."""
+    if pairs.group is None:
+        return loo_path(basis, targets, alphas)[0][:, 0]
+    return group_path(basis, targets, alphas, pairs.group)[:, 0]
 
 
 def _fit_ridge_blocks(pairs: Comparisons, setting: Setting) -> Choice:
@@ -210,28 +232,34 @@ def _fit_convex(pairs: Comparisons, setting: Setting) -> Choice:
     """Fit a convex loss by Newton's method, the penalty by approximate leave-one-out."""
     beta, smooth = setting.beta, setting.loss.smooth
     loss = loss_of(setting.name, beta=beta, noise=setting.noise, options=setting.options)
-    coarse, fine = (
-        [both_ways(each, pairs) for each in losses] for losses in in_turn(loss, smooth, beta)
-    )
+    coarse, fine = in_turn(loss, smooth, beta)
     space = directions(pairs.differences, setting.alpha == 0)
     alphas = np.array([setting.alpha], dtype=float)
     if setting.alpha is None:
         alphas = beta**2 / 8 * _level(pairs) * _NEWTON_GRID
     start = _rough_start(space.Z, pairs, loss, float(alphas[-1])) if smooth else None
-    fits, left = _newton_path(space.Z, coarse, alphas, start, pairs.part, setting.max_iter)
+    rounded = [both_ways(each, pairs) for each in coarse]
+    fits, left = _newton_path(space.Z, rounded, alphas, start, pairs, setting.max_iter)
     if setting.alpha == 0:
         check_finite_optimum(setting.name, pairs, fits[0])
-    best = best_alpha(left, pairs) if len(alphas) > 1 else 0
-    alpha, fit, left_out = float(alphas[best]), fits[best], left[:, best]
+    best, left_out, columns = _best(left, pairs)
+    alpha, fit = float(alphas[best]), fits[best]
     steps = sum(each.n_iter for each in fits)
     if fine:
         shift = left_out - fit.scores
-        fit = newton(space.Z, fine, alpha, fit.coef, setting.max_iter)
+        nearly = [both_ways(each, pairs) for each in fine]
+        fit = newton(space.Z, nearly, alpha, fit.coef, setting.max_iter)
         left_out, steps = fit.scores + shift, steps + fit.n_iter
+    # Without a group, pairs cross the corner of a loss: one step from the fit is too short.
+    refits = bool(fine) and pairs.group is not None
+    if refits:
+        losses, given = [*coarse, *fine], alphas[columns]
+        left_out = scores_of_refits(space.Z, pairs, losses, given, fit.coef, setting.max_iter)
     bend = _curvature(loss, pairs, setting, fit.scores)
     ridge = 2 * alpha / bend if bend > 0 else np.inf
     fit = fit._replace(coef=space.coef(fit.coef), n_iter=steps)
-    return Choice(fit, alpha, alphas, left_out, "newton", ridge if alpha else 0.0)
+    kind = "folds" if refits else "newton"
+    return Choice(fit, alpha, alphas, left_out, kind, ridge if alpha else 0.0)
 
 
 def _newton_path(
@@ -239,7 +267,7 @@ def _newton_path(
     losses: list[PairLoss],
     alphas: np.ndarray,
     rough: Fit | None,
-    part: np.ndarray,
+    pairs: Comparisons,
     max_iter: int,
 ) -> tuple[list[Fit], np.ndarray]:
     """Return the fits for increasing penalties, each from the one above, and scores left out."""
@@ -252,7 +280,10 @@ def _newton_path(
         near = None if rough is None else fit.factor
         fits.append(fit)
         start = fit.coef
-        left.append(leave_one_out(Z, losses[-1], float(alpha), fit.scores, part, near))
+        without = leave_one_out(
+            Z, losses[-1], float(alpha), fit.scores, pairs.part, near, pairs.group
+        )
+        left.append(without)
     return fits[::-1], np.column_stack(left[::-1])
 
 
@@ -274,7 +305,7 @@ def _borrowed_alpha(pairs: Comparisons, setting: Setting, curvature: float) -> f
     if setting.alpha is not None:
         return setting.alpha
     basis, alphas = _basis(pairs), _level(pairs) * _RIDGE_GRID
-    left_out = loo_path(basis, _targets(pairs, setting.beta), alphas)[0][:, 0]
+    left_out = _ridge_left_out(basis, pairs, _targets(pairs, setting.beta), alphas)
     margins, weights = pairs.outcomes(left_out)
     ratios = smooth_ratio(margins, weights)
     return curvature / 2 * float(alphas[np.argmax(ratios >= ratios.max() - _NEAR_BEST)])
@@ -314,7 +345,11 @@ def _fit_normalised(sets: Candidates, pairs: Comparisons, setting: Setting) -> C
             for alpha, fit in zip(alphas, fits, strict=True)
         ]
     )
-    best = int(np.argmax(smooth_ratio(left, sets.weights).round(12)))
-    return Choice(
-        fits[best], float(alphas[best]), alphas, left[:, best], "newton", _NAN, by_prompt=True
-    )
+
+    def best_of(rows: Any) -> int:
+        return int(np.argmax(smooth_ratio(left[rows], sets.weights[rows]).round(12)))
+
+    best = best_of(slice(None))
+    columns = chosen_columns(len(left), best, sets.group, best_of)
+    left_out = left[np.arange(len(left)), columns]
+    return Choice(fits[best], float(alphas[best]), alphas, left_out, "newton", _NAN, by_prompt=True)

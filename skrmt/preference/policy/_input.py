@@ -28,12 +28,15 @@ class Candidates(NamedTuple):
         Indices of the chosen and of the rejected response.
     weights : ndarray of shape (n_prompts,)
         Weights of the prompts.
+    group : ndarray of int of shape (n_prompts,) or None
+        Which prompts are left out together, if groups of several are given.
     """
 
     X: np.ndarray
     log_reference: np.ndarray
     pairs: np.ndarray
     weights: np.ndarray
+    group: np.ndarray | None = None
 
 
 def validated(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[Any, np.ndarray]:

@@ -24,7 +24,7 @@ from ...utils._sklearn_compat import (
 from ...utils._warnings import warn, warn_first
 from ._candidate_fit import Drift, drift, log_policy
 from ._claim import claim_of, claim_of_moments
-from ._comparisons import by_outcome, merge_pairs
+from ._comparisons import across_groups, by_outcome, merge_pairs, prompt_groups
 from ._fit import fit_loss, mean_margin, read_setting
 from ._input import (
     Candidates,
@@ -110,7 +110,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
     model_accuracy_ : float
         Accuracy by theory for differences with isotropic Gaussian noise and the estimated signal;
         it misleads if noise is correlated. nan with losses that are not convex, or that need
-        candidate sets.
+        candidate sets, and with `groups`, whose comparisons are not independent.
     model_fit_ : bool
         Whether the noise of the differences passes a test of being white and Gaussian, at 1 %, and
         leave-one-out agrees with the model.
@@ -119,7 +119,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         1/2, or `signal_` 0 where it is nan; "misfit" if the noise is not white (`model_fit_`), or
         `noise_rate` is contradicted; see :term:`regime`.
     n_effective_samples_ : float
-        Effective number of comparisons that are left out one by one.
+        Effective number of comparisons that are left out one by one, or of groups.
     signal_ : float
         Estimated squared norm of the mean difference over the variance about it, per entry.
     signal_std_ : float
@@ -128,10 +128,11 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         Share of wrong comparisons: from repeated comparisons and from cycles of three responses
         if 20 or more of them could contradict each other, else the parameter.
     held_out_scores_ : ndarray of shape (n,)
-        Margin of each comparison by the fit without it, positive if it is ranked as observed. Empty
-        after `partial_fit`.
-    scores_kind_ : {"exact", "newton"} or None
-        How they were computed: exactly, by one Newton step, or not at all.
+        Margin of each comparison by the fit without it, or without its group, positive if it is
+        ranked as observed. Empty after `partial_fit`.
+    scores_kind_ : {"exact", "newton", "folds"} or None
+        How they were computed: exactly, by one Newton step, by refits without a tenth of the
+        groups (hinge with `groups`), or not at all.
     margin_ : float
         Mean margin of the comparisons: log-ratio of the chosen less that of the rejected response.
     chosen_logratio_, rejected_logratio_ : float
@@ -174,7 +175,8 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
     and ``C = beta^2 / (4 n alpha)`` in scikit-learn's parameters.
 
     Comparisons of the same pair, whichever way they went, are left out together; where features
-    have few values, as differences of one-hot columns, one comparison at a time. Under isotropic
+    have few values, as differences of one-hot columns, one comparison at a time. Given `groups`,
+    whole groups are left out, each scored at the penalty that other groups choose. Under isotropic
     noise theory alone would take the penalty of ipo to infinity; under correlated noise a finite
     one is better, which leave-one-out finds.
 
@@ -239,7 +241,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, log_reference=None, mask=None):
+    def fit(self, X, y, sample_weight=None, *, log_reference=None, mask=None, groups=None):
         """Fit the policy to differences of features, or to candidate sets.
 
         Parameters
@@ -257,6 +259,9 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
             multiplied with that of `reference`; `-inf` for a candidate that does not exist.
         mask : array-like of bool of shape (n_prompts, n_candidates), default=None
             For candidate sets: which candidates there are.
+        groups : array-like of shape (n,), default=None
+            Comparisons of a group (an annotator, a prompt) are left out together, and fresh pairs
+            are those of other groups. `n_effective_samples_` then counts groups.
 
         Returns
         -------
@@ -265,7 +270,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         """
         self._check_loss(X)
         if n_dimensions(X) == 3:
-            return self._fit_sets(X, y, sample_weight, log_reference, mask)
+            return self._fit_sets(X, y, sample_weight, log_reference, mask, groups)
         if log_reference is not None or mask is not None:
             raise ValueError(
                 "log_reference and mask belong to candidate sets, but X has "
@@ -274,11 +279,11 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         X, y = validated(self, X, y)
         self.classes_ = check_two_classes("y", y)
         read_reference(self.reference, self.n_features_in_)
-        return self._fit(merge_pairs(X, signs_of(y, self.classes_), sample_weight))
+        return self._fit(merge_pairs(X, signs_of(y, self.classes_), sample_weight, groups))
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit_pairs(self, X_chosen, X_rejected, sample_weight=None):
+    def fit_pairs(self, X_chosen, X_rejected, sample_weight=None, *, groups=None):
         """Fit the policy to pairs of a chosen and a rejected response.
 
         Parameters
@@ -289,6 +294,8 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
             ones.
         sample_weight : array-like of shape (n,), default=None
             Weights.
+        groups : array-like of shape (n,), default=None
+            As in `fit`.
 
         Returns
         -------
@@ -299,7 +306,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         chosen, rejected = read_pairs(self, X_chosen, X_rejected)
         read_reference(self.reference, self.n_features_in_)
         self.classes_ = np.array([0, 1])
-        pairs = merge_pairs(chosen - rejected, np.ones(len(chosen)), sample_weight)
+        pairs = merge_pairs(chosen - rejected, np.ones(len(chosen)), sample_weight, groups)
         return self._fit(pairs, items=(chosen, rejected))
 
     @available_if(keeps_sums)
@@ -391,7 +398,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
                 "the data into memory with X.compute()."
             )
 
-    def _fit_sets(self, X, y, sample_weight, log_reference, mask):
+    def _fit_sets(self, X, y, sample_weight, log_reference, mask, groups):
         """Fit the policy to candidate sets."""
         X, log_reference = read_candidates(X, mask, log_reference)
         choices = read_choices(y, log_reference)
@@ -401,13 +408,14 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         _check_feature_names(self, X, reset=True)
         self.n_features_in_ = X.shape[2]
         self.classes_ = np.array([0, 1])
-        pairs = merge_pairs(chosen - rejected, np.ones(len(X)), weights)
-        sets = Candidates(X / pairs.unit, log_reference, choices, weights)
+        pairs = merge_pairs(chosen - rejected, np.ones(len(X)), weights, groups)
+        group = prompt_groups(groups, weights)
+        sets = Candidates(X / pairs.unit, log_reference, choices, weights, group)
         return self._fit(pairs, sets, (chosen, rejected))
 
     def _fit(self, pairs, sets=None, items=()):
         """Fit the loss, predict its accuracy, and warn at most once."""
-        estimate = estimate_noise(pairs, *items)
+        estimate = estimate_noise(across_groups(pairs), *items)
         if pairs.kind == "discrete":
             pairs = by_outcome(pairs)
         setting = read_setting(

@@ -11,6 +11,7 @@ from scipy.linalg.blas import dtrmm
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
+from ...utils._merging import rows_together
 from ..losses._losses import margin_derivatives
 from ._comparisons import Comparisons
 
@@ -313,8 +314,12 @@ def leave_one_out(
     scores: np.ndarray,
     part: np.ndarray,
     factor: Any = None,
+    group: np.ndarray | None = None,
 ) -> np.ndarray:
-    r"""Return the margin of each pair by the fit without a part of it, after one Newton step."""
+    r"""Return the margin of each pair by the fit without it, after one Newton step.
+
+    What is left out is a part of the pair, or its group.
+    """
     if Z.shape[1] == 0:
         return scores
     _, first, second = loss(scores)
@@ -325,7 +330,20 @@ def leave_one_out(
     for start in range(0, len(Z), _BLOCK):
         whitened = dtrmm(1.0, inverse, Z[start : start + _BLOCK].T, lower=1).T
         lever[start : start + _BLOCK] = np.einsum("ij,ij->i", whitened, whitened)
-    return scores + first * lever / np.maximum(1.0 - second * lever, _ROOM)
+    left = scores + first * lever / np.maximum(1.0 - second * lever, _ROOM)
+    for rows in rows_together(group):
+        step = _group_step(Z[rows] @ inverse.T, first[rows], second[rows])
+        left[rows] = scores[rows] + step
+    return left
+
+
+def _group_step(whitened: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return by how much the margins of a group change in the step of the fit without it."""
+    roots = np.sqrt(np.maximum(second, 0.0))[:, None]
+    _, sizes, axes = np.linalg.svd(roots * whitened, full_matrices=False)
+    pull = first @ whitened
+    pull += (sizes**2 / np.maximum(1.0 - sizes**2, _ROOM) * (axes @ pull)) @ axes
+    return whitened @ pull
 
 
 def descend(Z: np.ndarray, loss: PairLoss, alpha: float, start: np.ndarray, max_iter: int) -> Fit:
