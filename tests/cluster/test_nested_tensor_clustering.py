@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import pickle
 import tracemalloc
@@ -58,9 +59,17 @@ def assert_unbiased(gaps, n):
     assert (np.abs(gaps.mean(axis=0)) <= 4 * error + 2 / n).all(), (gaps.mean(axis=0), error)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data():
-    return make_nested_views(400, 300, noise_stds=NOISE, separation=2.0, random_state=0)
+    data = make_nested_views(400, 300, noise_stds=NOISE, separation=2.0, random_state=0)
+    data.X.setflags(write=False)
+    return data
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    """Return a model fitted once: tests that change it take a copy."""
+    return NestedTensorClustering(random_state=0).fit(data.X)
 
 
 def test_accuracy_is_that_of_the_oracle_and_is_predicted():
@@ -97,7 +106,7 @@ def test_accuracy_is_that_of_the_oracle_and_is_predicted():
     ids=lambda estimator: repr(estimator)[23:-1],
 )
 def test_claims_of_all_variants(estimator):
-    gaps = errors(estimator, 400, 200, 12, noise_stds=NOISE, separation=2.0)
+    gaps = errors(estimator, 400, 200, 8, noise_stds=NOISE, separation=2.0)
     assert_unbiased(gaps, 400)
 
 
@@ -109,7 +118,7 @@ def test_claims_of_concatenated_views():
 @pytest.mark.parametrize("noise", [(1.0,), (1.0, 3.0), (2.0, 2.0, 2.0, 4.0, 8.0)])
 def test_claims_for_any_number_of_views(noise):
     assert_unbiased(
-        errors(NestedTensorClustering(), 500, 200, 12, noise_stds=noise, separation=2.2), 500
+        errors(NestedTensorClustering(), 500, 200, 8, noise_stds=noise, separation=2.2), 500
     )
 
 
@@ -176,8 +185,9 @@ def test_missing_views_by_mask_or_nan():
         mask[np.arange(500), rng.integers(0, 5, 500)] = True
         holed = np.where(mask[:, None, :], X, np.nan)
         fit = NestedTensorClustering(random_state=0).fit(holed)
-        same = NestedTensorClustering(random_state=0).fit(X, mask=mask)
-        assert (same.labels_ == fit.labels_).all()
+        if seed == 0:
+            same = NestedTensorClustering(random_state=0).fit(X, mask=mask)
+            assert (same.labels_ == fit.labels_).all()
         claims.append(fit.theoretical_accuracy_)
         realised.append(matched(fit.labels_, y))
         unseen.append(fit.score(np.where(mask[:, None, :], new, np.nan), truth))
@@ -258,12 +268,11 @@ def test_masked_views_are_refused(data):
             NestedTensorClustering().fit(X)
 
 
-def test_list_of_equal_widths_is_a_stack(data):
+def test_list_of_equal_widths_is_a_stack(data, fitted):
     views = [data.X[:, :, k] for k in range(4)]
     one = NestedTensorClustering(random_state=0).fit(views)
-    other = NestedTensorClustering(random_state=0).fit(data.X)
-    assert (one.labels_ == other.labels_).all()
-    np.testing.assert_allclose(one.transform(views), other.transform(data.X))
+    assert (one.labels_ == fitted.labels_).all()
+    np.testing.assert_allclose(one.transform(views), fitted.transform(data.X))
 
 
 def test_parameters_of_the_model_are_recovered():
@@ -340,7 +349,7 @@ def test_a_gaussian_factor_is_not_taken_for_clusters():
 def test_claims_hold_on_digits():
     X, y = load_digits(return_X_y=True)
     gaps, ours, clean = [], [], []
-    for a, b in itertools.islice(itertools.combinations(range(10), 2), 0, 45, 3):
+    for a, b in itertools.islice(itertools.combinations(range(10), 2), 0, 45, 5):
         rows = (y == a) | (y == b)
         views = make_noisy_copies(X[rows], (0.5, 1, 2, 4), random_state=0).X
         truth = (y[rows] == a).astype(int)
@@ -356,8 +365,8 @@ def test_claims_hold_on_digits():
     assert np.mean(ours) >= np.mean(clean)
 
 
-def test_forecast(data):
-    fit = NestedTensorClustering(random_state=0).fit(data.X)
+def test_forecast(fitted):
+    fit = fitted
     now = fit.forecast().score
     assert now == pytest.approx(fit.model_accuracy_, abs=2e-3)
     grid = fit.forecast(n_samples=np.array([[400], [4000]]), n_views=[4, 8, 40])
@@ -374,9 +383,8 @@ def test_forecast(data):
 
 
 @pytest.mark.parametrize("of", ["n_samples", "n_views"])
-def test_required_inverts_the_forecast(data, of):
-    for X in (data.X, widths(0)[0]):
-        fit = NestedTensorClustering(random_state=0).fit(X)
+def test_required_inverts_the_forecast(fitted, of):
+    for fit in (fitted, NestedTensorClustering(random_state=0).fit(widths(0)[0])):
         target = fit.forecast().score + 0.01
         amount = fit.required(target, of=of)
         assert fit.forecast(**{of: amount}).score == pytest.approx(target, abs=1e-6)
@@ -413,8 +421,8 @@ def test_forecasts_hold():
     )
 
 
-def test_table_and_bounds(data):
-    fit = NestedTensorClustering(random_state=0).fit(data.X)
+def test_table_and_bounds(fitted):
+    fit = fitted
     table = fit.method_scores_
     assert set(table) == {"unfolding", "tensor", "two_step", "nested_ml", "oracle", "bayes"}
     assert (
@@ -436,16 +444,16 @@ def test_reversed_views_get_negative_weights(data):
 
 
 @pytest.mark.parametrize("factor", [1e-150, 1e-20, 1e20, 1e150])
-def test_scale_does_not_matter(data, factor):
-    one = NestedTensorClustering(random_state=0).fit(data.X)
+def test_scale_does_not_matter(data, fitted, factor):
+    one = fitted
     other = NestedTensorClustering(random_state=0).fit(data.X * factor)
     assert (one.labels_ == other.labels_).all()
     assert other.theoretical_accuracy_ == pytest.approx(one.theoretical_accuracy_, rel=1e-9)
     assert (other.predict(data.X * factor) == one.predict(data.X)).all()
 
 
-def test_offsets_do_not_matter(data):
-    one = NestedTensorClustering(random_state=0).fit(data.X)
+def test_offsets_do_not_matter(data, fitted):
+    one = fitted
     other = NestedTensorClustering(random_state=0).fit(data.X + 1e6)
     assert (one.labels_ == other.labels_).all()
     assert other.theoretical_accuracy_ == pytest.approx(one.theoretical_accuracy_, abs=1e-6)
@@ -460,8 +468,8 @@ def test_input_is_not_copied_to_be_centred():
     assert peak < 0.9 * X.nbytes
 
 
-def test_probabilities_and_decisions(data):
-    fit = NestedTensorClustering(random_state=0).fit(data.X)
+def test_probabilities_and_decisions(data, fitted):
+    fit = fitted
     decision, proba = fit.decision_function(data.X), fit.predict_proba(data.X)
     np.testing.assert_allclose(proba.sum(axis=1), 1)
     np.testing.assert_array_equal(fit.predict(data.X), decision > 0)
@@ -639,8 +647,8 @@ def test_clusters_without_noise():
 
 
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
-def test_other_views_in_predict(data):
-    fit = NestedTensorClustering(random_state=0).fit(data.X)
+def test_other_views_in_predict(data, fitted):
+    fit = fitted
     for bad in (data.X[:, :10], data.X[:, :, :2], data.X[:, :, 0]):
         with pytest.raises(ValueError, match="features"):
             fit.predict(bad)
@@ -653,8 +661,8 @@ def test_other_views_in_predict(data):
         fit.score(data.X, data.y[:3])
 
 
-def test_failed_fit_keeps_the_old_one(data):
-    fit = NestedTensorClustering(random_state=0).fit(data.X)
+def test_failed_fit_keeps_the_old_one(fitted):
+    fit = copy.copy(fitted)
     before = dict(vars(fit))
     with pytest.raises(ValueError):
         fit.fit(np.full((5, 4, 3), np.nan))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import pickle
 import warnings
 
@@ -26,6 +28,12 @@ def easy(random_state=0, **options):
     return make_spiked_tensor((24, 30, 36), [6.0, 4.0], random_state=random_state, **options)
 
 
+@functools.cache
+def fitted(**parameters):
+    """Return a model of the easy tensor, fitted once: a test that changes it takes a copy."""
+    return TensorDeflation(random_state=0, **parameters).fit(easy().X)
+
+
 def draws(dims, betas, grams, n_draws, **parameters):
     """Return models, and realised alignments in the order of each model's components."""
     for seed in range(n_draws):
@@ -39,7 +47,7 @@ def test_predicted_alignments_come_true(method):
     """80^3, three correlated components, unknown noise: mean error at most 0.02."""
     errors = [
         np.abs(model.theoretical_alignments_ - realised).mean()
-        for model, realised in draws((80, 80, 80), [8, 6, 4.5], GRAMS, 3, method=method, gamma=0.7)
+        for model, realised in draws((80, 80, 80), [8, 6, 4.5], GRAMS, 2, method=method, gamma=0.7)
     ]
     assert np.mean(errors) < 0.02
 
@@ -121,20 +129,19 @@ def test_cross_alignments_and_grams_have_the_signs_of_the_factors():
 
 
 def test_methods_are_compared_and_the_best_is_taken():
-    data = easy()
-    model = TensorDeflation(method="auto", random_state=0).fit(data.X)
+    model = fitted(method="auto", gamma=0.7)
     assert set(model.method_scores_) == {"joint", "hotelling", "orthogonalized"}
     assert model.method_ == "joint"
     assert model.method_scores_["joint"] == pytest.approx(model.theoretical_accuracy_)
     for method in ("hotelling", "orthogonalized"):
-        single = TensorDeflation(method=method, random_state=0).fit(data.X)
+        single = fitted(method=method, gamma=0.7)
         assert single.theoretical_accuracy_ == pytest.approx(model.method_scores_[method])
         assert single.theoretical_accuracy_ < model.theoretical_accuracy_
 
 
 def test_hotelling_values_are_the_rank_one_values():
     data = easy()
-    model = TensorDeflation(method="hotelling", random_state=0).fit(data.X)
+    model = fitted(method="hotelling")
     unit = np.sqrt(model.noise_variance_ * 90)
     np.testing.assert_allclose(model.singular_values_ * unit, model.weights_)
     contracted = np.einsum("abc,a,b,c->", data.X, *[factor[:, 0] for factor in model.factors_])
@@ -154,19 +161,17 @@ def test_signs_of_grams_are_those_of_the_factors_found(method):
 
 
 def test_gamma_is_used_and_reported():
-    data = easy()
-    model = TensorDeflation(method="orthogonalized", gamma=1.0, random_state=0).fit(data.X)
+    model = TensorDeflation(method="orthogonalized", gamma=1.0, random_state=0).fit(easy().X)
     assert model.gamma_ == 1.0
     assert abs(model.factors_[0][:, 0] @ model.factors_[0][:, 1]) < 1e-6
-    best = TensorDeflation(method="orthogonalized", random_state=0).fit(data.X)
+    best = fitted(method="orthogonalized")
     assert best.gamma_ == pytest.approx(
         deflation.optimal_gamma(best.snr_, best.grams_, (24, 30, 36))
     )
 
 
 def test_transform_is_least_squares_and_inverse_transform_its_adjoint(rng):
-    data = easy()
-    model = TensorDeflation(random_state=0).fit(data.X)
+    data, model = easy(), copy.copy(fitted())
     scores = model.transform(data.X)
     np.testing.assert_allclose(scores, model.factors_[0] * model.weights_, atol=1e-4)
     terms = np.einsum("br,cr->bcr", *model.factors_[1:]).reshape(-1, 2)
@@ -180,8 +185,7 @@ def test_transform_is_least_squares_and_inverse_transform_its_adjoint(rng):
 
 
 def test_score_is_the_explained_share():
-    data = easy()
-    model = TensorDeflation(random_state=0).fit(data.X)
+    data, model = easy(), fitted()
     left = data.X - model.predict(data.X)
     assert model.score(data.X) == pytest.approx(1 - (left**2).sum() / (data.X**2).sum())
     assert model.score(1e150 * data.X) == pytest.approx(model.score(data.X))
@@ -202,8 +206,7 @@ def test_shrinking_brings_the_tensor_closer_to_the_signal():
 
 
 def test_alignment_score():
-    data = easy()
-    model = TensorDeflation(random_state=0).fit(data.X)
+    data, model = easy(), fitted()
     alignments = factor_alignments(model.factors_, data.factors)
     assert model.alignment_score(data.factors) == pytest.approx(alignments.mean())
     with pytest.raises(ValueError, match="true_factors"):
@@ -303,8 +306,7 @@ def test_any_order_and_unequal_sizes(shape):
 
 
 def test_float32_and_torch_agree_with_float64(backend, dtype):
-    data = easy()
-    expected = TensorDeflation(random_state=0).fit(data.X)
+    data, expected = easy(), fitted()
     X = backend.asarray(data.X, dtype)
     model = TensorDeflation(random_state=0).fit(X)
     assert all(factor.dtype == dtype for factor in model.factors_)
@@ -325,15 +327,13 @@ def test_device_torch_returns_numpy():
     data = easy()
     model = TensorDeflation(device="cpu", random_state=0).fit(data.X)
     assert isinstance(model.transform(data.X), np.ndarray)
-    expected = TensorDeflation(random_state=0).fit(data.X)
-    np.testing.assert_allclose(model.snr_, expected.snr_, rtol=1e-8)
+    np.testing.assert_allclose(model.snr_, fitted().snr_, rtol=1e-8)
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e-3, 1e150])
 def test_scale(scale):
-    data = easy()
-    expected = TensorDeflation(random_state=0).fit(data.X)
-    model = TensorDeflation(random_state=0).fit(scale * data.X)
+    expected = fitted()
+    model = TensorDeflation(random_state=0).fit(scale * easy().X)
     np.testing.assert_allclose(model.snr_, expected.snr_, rtol=1e-8)
     np.testing.assert_allclose(model.weights_, scale * expected.weights_, rtol=1e-8)
     assert model.noise_variance_ / scale / scale == pytest.approx(expected.noise_variance_)
@@ -353,7 +353,7 @@ def test_scale(scale):
     ],
 )
 def test_bad_tensors_are_refused_by_name(X, message):
-    model = TensorDeflation(random_state=0).fit(easy().X)
+    model = copy.copy(fitted())
     before = dict(vars(model))
     with pytest.raises(ValueError, match=message) as error:
         model.fit(X)
@@ -387,7 +387,7 @@ def test_bad_parameters_are_refused_by_name(parameters):
 
 
 def test_samples_of_another_shape_are_refused():
-    model = TensorDeflation(random_state=0).fit(easy().X)
+    model = fitted()
     for method in (model.transform, model.predict, model.score):
         with pytest.raises(ValueError, match="in fit"):
             method(np.ones((3, 30, 35)))
@@ -426,8 +426,5 @@ def test_citizen_of_scikit_learn():
 
 
 def test_seed_and_workers_do_not_matter_to_strong_signals():
-    X = easy().X
-    models = [
-        TensorDeflation(random_state=seed, n_jobs=jobs).fit(X) for seed, jobs in ((0, 1), (1, 2))
-    ]
-    np.testing.assert_allclose(models[0].snr_, models[1].snr_, rtol=1e-6)
+    model = TensorDeflation(random_state=1, n_jobs=2).fit(easy().X)
+    np.testing.assert_allclose(model.snr_, fitted().snr_, rtol=1e-6)

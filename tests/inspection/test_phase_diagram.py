@@ -42,11 +42,19 @@ def test_simulation_agrees_with_theory(subject):
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_theory_covers_its_range(subject):
-    display = PhaseDiagramDisplay.from_theory(subject, size=20)
+    x, y = (np.linspace(*ends, 11) for ends in PhaseDiagramDisplay.ranges(subject))
+    display = PhaseDiagramDisplay.from_theory(subject, x=x, y=y, size=20)
     assert display.theory.shape == (len(display.y), len(display.x))
     assert np.isfinite(display.theory).mean() > 0.9
     assert display.axes_[0].get_xlabel() == SUBJECTS[subject].axes[0]
     assert display.subjects()[subject] == SUBJECTS[subject].title
+
+
+def test_the_grid_covers_the_range_by_default():
+    display = PhaseDiagramDisplay.from_theory("self-play")
+    for grid, ends in zip((display.x, display.y), display.ranges("self-play"), strict=True):
+        np.testing.assert_allclose(grid, np.linspace(*ends, 61))
+    assert np.isfinite(display.theory).mean() > 0.9
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

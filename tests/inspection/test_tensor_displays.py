@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
@@ -18,7 +20,9 @@ pytest.importorskip("matplotlib")
 DATA = make_spiked_tensor((20, 24, 28), [5.0, 3.5], grams=0.4, random_state=0)
 
 
+@functools.cache
 def fitted(**parameters):
+    """Return a model, fitted once: no test changes it."""
     return TensorDeflation(random_state=0, **parameters).fit(DATA.X)
 
 
@@ -44,7 +48,7 @@ def test_components_without_partner_are_left_out():
     assert np.isfinite(display.realised[0]).all()
 
 
-def test_alignments_refuse_what_they_cannot_draw():
+def test_displays_of_noise_and_what_cannot_be_drawn():
     with pytest.raises(NotFittedError):
         FactorAlignmentDisplay.from_estimator(TensorDeflation())
     with pytest.raises(ValueError, match="true_factors"):
@@ -56,6 +60,7 @@ def test_alignments_refuse_what_they_cannot_draw():
         empty = TensorDeflation(random_state=0).fit(noise)
     with pytest.raises(ValueError, match="n_components_=0"):
         FactorAlignmentDisplay.from_estimator(empty)
+    assert len(TensorScreeDisplay.from_estimator(empty).points_.get_offsets()) == 0
 
 
 def test_scree_shows_values_and_thresholds():
@@ -66,11 +71,3 @@ def test_scree_shows_values_and_thresholds():
     assert labels == ["components", "best of what is left", "norm of noise", "edge of the bulk"]
     with pytest.raises(ValueError, match="detected"):
         TensorScreeDisplay([1.0, 2.0], [True], bulk_edge=1.6, noise_norm=1.7).plot()
-
-
-def test_scree_of_noise_has_no_component():
-    noise = make_spiked_tensor((20, 20, 20), [], random_state=0).X
-    with pytest.warns(TheoryWarning):
-        model = TensorDeflation(random_state=0).fit(noise)
-    display = TensorScreeDisplay.from_estimator(model)
-    assert len(display.points_.get_offsets()) == 0
