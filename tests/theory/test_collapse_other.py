@@ -59,7 +59,7 @@ def test_gaussian_recursion_agrees_with_simulation(ddof):
 @pytest.mark.parametrize("scheme", ["replace", "accumulate"])
 def test_least_squares_agree_with_simulation(scheme):
     rng = np.random.default_rng(2)
-    d, rows, m, chains = 3, 9, 4, 4000
+    d, rows, m, chains = 3, 9, 4, 2000
     each = np.empty(chains)
     for i in range(chains):
         w, X = np.zeros(d), rng.standard_normal((rows, d))

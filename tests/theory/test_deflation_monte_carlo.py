@@ -146,8 +146,8 @@ def test_rank_one(beta, dims, n_draws):
 
 
 def test_hotelling_and_orthogonalized():
-    check_deflation([6.0, 4.0], 0.5, (30, 30, 30), None, 2, 40)
-    check_deflation([6.0, 4.0], 0.5, (30, 30, 30), 0.8, 2, 40)
+    check_deflation([6.0, 4.0], 0.5, (30, 30, 30), None, 2, 25)
+    check_deflation([6.0, 4.0], 0.5, (30, 30, 30), 0.8, 2, 25)
 
 
 @pytest.mark.slow

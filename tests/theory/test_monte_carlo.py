@@ -18,7 +18,7 @@ from skrmt.theory.noisy_labels import (
 )
 
 C = 8.0
-SIZES = [(160, 240), (640, 60)]
+SIZES = [(160, 120), (640, 30)]
 
 
 def assert_close(draws, theory, n):
@@ -186,7 +186,7 @@ def message_passing(X, odds, norm, n_iter):
         t = np.tanh(odds + X @ previous - eta * c * t)
 
 
-@pytest.mark.parametrize(("n", "draws"), [(300, 100), (1200, 40)])
+@pytest.mark.parametrize(("n", "draws"), [(300, 50), (1200, 20)])
 @pytest.mark.parametrize("case", [(0.5, 1.5, 0.5, 0.2, 0.3), (1.0, 1.6, 0.7, 0.3, 0.4)])
 def test_message_passing_follows_its_path_to_the_bayes_accuracy(case, n, draws):
     eta, norm, pi, em, ep = case

@@ -168,7 +168,7 @@ CASES = [
 
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 @pytest.mark.parametrize("n_relabel", [0, 2])
-@pytest.mark.parametrize(("n", "draws"), [(160, 60), (640, 20)])
+@pytest.mark.parametrize(("n", "draws"), [(160, 20), (640, 12)])
 @pytest.mark.parametrize("case", CASES)
 def test_procedure_has_the_accuracy_of_its_path(case, n, draws, n_relabel):
     """Mean over draws of the exact clean accuracy within 4 standard errors + C/n.

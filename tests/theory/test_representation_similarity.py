@@ -128,7 +128,7 @@ def test_required_pairs_where_one_or_none_suffices():
 @pytest.mark.parametrize("k", [1, 4])
 def test_bilinear_accuracy_of_a_given_score(k, rng):
     """Dependent features, other numbers of them, a score that is not the best one."""
-    mix, n, repeats = rng.standard_normal((5, 8)), 25, 1500
+    mix, n, repeats = rng.standard_normal((5, 8)), 25, 500
     law = mix @ mix.T
     law[np.diag_indices(5)] += 0.5
     p = 3

@@ -323,7 +323,7 @@ def test_plan_beats_the_usual_schedules(p, alpha, variance, budget, B):
     assert budget - 3 * 2 * B < used <= budget
     assert plan.risk == sgd.risk_curve(lam, start, variance, plan.stages)[-1]
     T = budget // B
-    for part in np.geomspace(0.02, 0.9, 12):
+    for part in np.geomspace(0.02, 0.9, 6):
         for stages in (
             [Stage(T, B, part, relative=True)],
             [Stage(T, B, part, "cosine", relative=True)],
