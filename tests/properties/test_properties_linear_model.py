@@ -20,7 +20,7 @@ def turned(X, seed):
 
 
 @pytest.mark.property_of("linear_model.NoiseAwareLinearClassifier")
-@settings(max_examples=6)
+@settings(max_examples=3)  # Each fits four classifiers.
 @given(SEEDS)
 def test_a_fit_follows_rows_rotations_and_names_of_classes(seed):
     X, y, _, _ = datasets.make_noisy_mixture(80, 5, noise_rates=(0.1, 0.2), random_state=seed)
@@ -44,7 +44,7 @@ def test_a_fit_follows_rows_rotations_and_names_of_classes(seed):
 
 
 @pytest.mark.property_of("linear_model.NoiseAwareLinearClassifier")
-@settings(max_examples=6)
+@settings(max_examples=3)  # Each fits three classifiers.
 @given(SEEDS, st.floats(0.01, 100.0))
 def test_the_unit_of_the_features_and_single_precision_do_not_matter(seed, scale):
     X, y, _, _ = datasets.make_noisy_mixture(80, 5, random_state=seed)
@@ -58,7 +58,7 @@ def test_the_unit_of_the_features_and_single_precision_do_not_matter(seed, scale
 
 
 @pytest.mark.property_of("linear_model.LabelIssues", "linear_model.NoiseAwareLinearClassifier")
-@settings(max_examples=6)
+@settings(max_examples=4)  # Each fits a classifier.
 @given(SEEDS, st.floats(0.3, 0.7))
 def test_suspects_come_by_falling_probability_and_fewer_above_a_higher_threshold(seed, threshold):
     X, y, _, _ = datasets.make_noisy_mixture(100, 5, mean_norm=3.0, random_state=seed)

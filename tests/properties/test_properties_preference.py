@@ -126,6 +126,7 @@ def test_self_play_ends_at_the_same_place_whatever_the_order_of_candidates(seed,
 
 
 @pytest.mark.property_of("preference.SafetyUtilityFrontier")
+@settings(max_examples=6)  # Each fits two frontiers.
 @given(SEEDS, st.floats(0.1, 2.0))
 def test_the_frontier_of_swapped_rewards_is_its_mirror(seed, beta):
     rng = np.random.default_rng(seed)

@@ -120,7 +120,7 @@ def test_memory_grows_with_the_batch_and_shrinks_with_the_precision(batch, layer
 
 
 @pytest.mark.property_of("feature_extraction.HuggingFaceEncoder")
-@given(st.text(min_size=1), st.integers(-5, 5), st.integers(1, 100), st.booleans())
+@given(st.text("ab é/-", min_size=1), st.integers(-5, 5), st.integers(1, 100), st.booleans())
 def test_encoders_keep_their_parameters_in_a_copy(name, layer, batch, normalize):
     encoder = feature_extraction.HuggingFaceEncoder(
         name, layer=layer, batch_size=batch, normalize=normalize

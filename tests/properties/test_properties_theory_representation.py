@@ -144,6 +144,7 @@ def test_required_pairs_are_the_fewest_that_suffice(accuracy, rho, queries):
 
 
 @pytest.mark.property_of("theory.representation.white_bilinear_accuracy")
+@settings(max_examples=8)  # Each takes five double integrals.
 @given(CORRELATIONS, st.integers(5, 200), st.integers(5, 500), st.integers(2, 300))
 def test_white_features_match_better_with_more_known_pairs_and_correlation(rho, p, pairs, queries):
     def accuracy(rho, pairs, queries):

@@ -112,7 +112,7 @@ def test_a_larger_batch_trains_better_on_fixed_rows(spectrum, noise, share, batc
 
 
 @pytest.mark.property_of("theory.sgd.plan_stages", "theory.sgd.StagePlan")
-@settings(max_examples=3)
+@settings(max_examples=2)  # Each plans a run.
 @given(st.floats(0.1, 1.0), st.integers(400, 1200), SHARES)
 def test_the_plan_spends_its_budget_and_beats_a_constant_rate(noise, budget, share):
     spectrum = 1 / np.arange(1, 9)
@@ -135,6 +135,7 @@ def test_p_value_falls_with_the_loss_and_has_no_unit(loss, risk, batch, scale):
 
 
 @pytest.mark.property_of("theory.sgd.tail_index")
+@settings(max_examples=6)  # Indices close to two take long.
 @given(st.integers(2, 25), st.floats(0.7, 0.9), st.floats(1.02, 1.1))
 def test_larger_rates_have_heavier_tails(n_features, share, factor):
     critical = 2 / (n_features + 2)
