@@ -74,9 +74,9 @@ def test_fit_is_a_fixed_point_of_expectation_maximisation(rng):
 
 
 def test_fit_recovers_the_law(rng):
-    """Mean over 30 draws within 4 standard errors + 2/n; the shrunk covariance is known."""
+    """Mean over 20 draws within 4 standard errors + 2/n; the shrunk covariance is known."""
     n, found = 1500, []
-    for _ in range(30):
+    for _ in range(20):
         scores, observed, _ = draw_classes(rng, n)
         fit = fit_class_mixture(
             scores, label_likelihood(observed, NOISE), np.full(3, 1 / 3), np.ones(n)
@@ -84,23 +84,23 @@ def test_fit_recovers_the_law(rng):
         found.append(np.concatenate([fit.means, fit.covariance, fit.prior[None]]).ravel())
     shrunk = 0.9 * COVARIANCE + 0.1 * np.trace(COVARIANCE) / 3.0 * np.eye(3)
     truth = np.concatenate([MEANS, shrunk, PRIOR[None]]).ravel()
-    error = np.std(found, axis=0, ddof=1) / np.sqrt(30)
+    error = np.std(found, axis=0, ddof=1) / np.sqrt(20)
     gap = np.abs(np.mean(found, axis=0) - truth)
     assert (gap <= 4.0 * error + 2.0 / n).all(), (gap, error)
 
 
 def test_learned_noise_matrix_is_the_truth(rng):
-    """Mean over 20 draws within 4 standard errors + the pull of the prior.
+    """Mean over 12 draws within 4 standard errors + the pull of the prior.
 
     Counts tempered by 0.3 against 2 rows of symmetric noise of at most 50 %, a distance of 0.5 or
     less: the pull is at most 0.5 * 2 / (0.3 * 0.3 n + 2).
     """
     n, found = 1500, []
-    for _ in range(20):
+    for _ in range(12):
         scores, observed, _ = draw_classes(rng, n)
         found.append(learn_class_mixture(scores, observed, 3, np.ones(n)).noise_matrix)
     np.testing.assert_allclose(np.sum(found, axis=2), 1.0, rtol=1e-12)
-    error = np.std(found, axis=0, ddof=1) / np.sqrt(20)
+    error = np.std(found, axis=0, ddof=1) / np.sqrt(12)
     gap = np.abs(np.mean(found, axis=0) - NOISE)
     assert (gap <= 4.0 * error + 1.0 / (0.09 * n + 2.0)).all(), (gap, error)
 

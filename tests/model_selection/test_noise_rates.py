@@ -49,17 +49,17 @@ def test_posterior_is_a_distribution_over_compatible_rates(draw, rng):
 
 @pytest.mark.parametrize("rates", [(0.2, 0.2), (0.15, 0.35)])
 def test_posterior_mean_finds_the_rates(draw, rng, rates):
-    """Mean over 40 draws within 4 standard errors + (1 - 2 rate) / (m + 2).
+    """Mean over 24 draws within 4 standard errors + (1 - 2 rate) / (m + 2).
 
     The last is the mean of a Beta posterior less its mode after m rows, here half of the rows
     to which the evidence is tempered: classes hardly overlap.
     """
     n, found, rows = 4000, [], []
-    for _ in range(40):
+    for _ in range(24):
         posterior = posterior_of(draw(rng, n, means=(-3.0, 3.0), rates=rates))
         found.append(posterior.mean)
         rows.append(0.5 * n * posterior.temper)
-    error = np.std(found, axis=0, ddof=1) / np.sqrt(40)
+    error = np.std(found, axis=0, ddof=1) / np.sqrt(24)
     gap = np.abs(np.mean(found, axis=0) - rates)
     skew = (1.0 - 2.0 * np.array(rates)) * np.mean(1.0 / (np.array(rows) + 2.0))
     assert (gap <= 4.0 * error + skew).all(), (gap, error, skew)

@@ -120,12 +120,12 @@ def p_value(scores, observed, rates, prior):
 
 
 def test_size_of_the_test_of_the_law(draw, rng):
-    """At 1 %: rejections among 1000 within 4 binomial standard errors (0.3 %) of 1 %."""
+    """At 1 %: rejections among 600 within 4 binomial standard errors (0.4 %) of 1 %."""
     rejected = []
-    for _ in range(1000):
+    for _ in range(600):
         scores, observed, _ = draw(rng, 500, means=(-1.0, 1.0), prior=0.4, rates=(0.1, 0.3))
         rejected.append(p_value(scores, observed, (0.1, 0.3), 0.4) < 0.01)
-    assert abs(np.mean(rejected) - 0.01) <= 4.0 * np.sqrt(0.01 * 0.99 / 1000)
+    assert abs(np.mean(rejected) - 0.01) <= 4.0 * np.sqrt(0.01 * 0.99 / 600)
 
 
 def test_power_of_the_test_of_the_law(draw, rng):
