@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from typing import Any
 
@@ -190,11 +192,16 @@ def short(value: Any) -> str:
     return text if len(text) < 24 else text[:21] + "..."
 
 
-def fitted(name: str, **parameters: Any) -> Any:
-    """Return an estimator fitted on data that it accepts."""
+def fitted(name: str) -> Any:
+    """Return an estimator fitted on data that it accepts, a copy of one that was fitted once."""
+    return copy.deepcopy(fitted_once(name))
+
+
+@functools.cache
+def fitted_once(name: str) -> Any:
     given, data = GOOD[name]
     cls = dict(all_estimators())[name]
-    given = {**given, **parameters}
+    given = dict(given)
     if "random_state" in cls(**given).get_params():
         given.setdefault("random_state", 0)
     return cls(**given).fit(*data)
@@ -228,9 +235,9 @@ def test_parameters_are_refused_by_name_in_fit(estimator, name, value):
 
 def holed(array: np.ndarray, value: float = NAN) -> np.ndarray:
     """Return a copy with one entry replaced."""
-    copy = np.array(array, dtype=float)
-    copy.flat[3] = value
-    return copy
+    spoilt = np.array(array, dtype=float)
+    spoilt.flat[3] = value
+    return spoilt
 
 
 def matrices(X: np.ndarray) -> dict[str, tuple[Any, str]]:
@@ -386,8 +393,8 @@ def test_input_is_read_only_and_stays_as_it_is(estimator):
         array.setflags(write=False)
     model = dict(all_estimators())[estimator](**given)
     model.fit(*(copies or data))
-    for copy, array in zip(copies, data, strict=False):
-        np.testing.assert_array_equal(copy, array)
+    for frozen, array in zip(copies, data, strict=False):
+        np.testing.assert_array_equal(frozen, array)
 
 
 @pytest.mark.parametrize(
