@@ -64,6 +64,12 @@ def two_sets(monkeypatch):
     monkeypatch.setattr(_demo, "problems", lambda: [loaded[0], loaded[2]])
 
 
+@pytest.fixture
+def one_set(monkeypatch):
+    loaded = problems()
+    monkeypatch.setattr(_demo, "problems", lambda: [loaded[0]])
+
+
 @pytest.mark.usefixtures("two_sets")
 def test_output_and_figure(run, tmp_path):
     settings = dict(matplotlib.rcParams)
@@ -85,14 +91,14 @@ def test_output_and_figure(run, tmp_path):
     assert dict(matplotlib.rcParams) == settings
 
 
-@pytest.mark.usefixtures("two_sets")
+@pytest.mark.usefixtures("one_set")
 def test_one_split_needs_no_summary(run):
     _, text, _ = run("demo", "--repeats", 1, "--seed", 5)
     assert "luck" not in text
     assert "4. Which rows" in text
 
 
-@pytest.mark.usefixtures("two_sets")
+@pytest.mark.usefixtures("one_set")
 def test_without_matplotlib_the_tables_are_printed(run, without, tmp_path):
     without("matplotlib")
     code, text, _ = run("demo", "--repeats", 1)
