@@ -29,20 +29,20 @@ from skrmt.utils.testing import tensor_estimator_checks
 EXTRA_PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "GeneralizationReport": [{"estimator": Ridge()}, {"estimator": LogisticRegression()}],
     "NoiseAwareLinearClassifier": [
-        {"method": "threshold"},
-        {"method": "lpc"},
+        {"method": "threshold", "noise_rates": 0.1},
+        {"method": "lpc", "noise_rates": 0.1, "alpha": 1.0},
         {"noise_rates": None, "alpha": 1.0},
     ],
     "NestedTensorClustering": [{"n_clusters": 3}, {"threshold": "zero", "method": "auto"}],
     "PreferencePolicy": [{"loss": "ipo"}, {"loss": "hinge"}, {"loss": "robust", "alpha": 0.1}],
-    "SelfPlayPolicy": [{"mixture_weight": 0.3, "history": 2}, {"history": "all"}],
+    "SelfPlayPolicy": [{"mixture_weight": 0.3, "history": 2}, {"history": "all", "n_rounds": 10}],
     "StagedSGDClassifier": [{"detect_spikes": False, "fit_intercept": False}],
     "StagedSGDRegressor": [{"detect_spikes": False, "fit_intercept": False}],
     "SyntheticMixClassifier": [{"alpha": 1.0, "fit_intercept": False, "criterion": "nll"}],
     "TensorDeflation": [
         {"n_components": 2, "method": "hotelling"},
         {"n_components": 1, "method": "orthogonalized"},
-        {"method": "auto"},
+        {"n_components": 1, "method": "auto"},
     ],
 }
 """Name of an estimator: parameters of further instances that get scikit-learn's checks."""
