@@ -161,7 +161,7 @@ WAYS = {
         f"pickle{protocol}": lambda value, protocol=protocol: pickle.loads(
             pickle.dumps(value, protocol)
         )
-        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)
+        for protocol in (2, pickle.HIGHEST_PROTOCOL)
     },
     "deepcopy": copy.deepcopy,
     "joblib": with_joblib,
