@@ -113,6 +113,20 @@ def rows_together(group: np.ndarray | None) -> Iterator[np.ndarray]:
             yield rows
 
 
+def group_folds(group: np.ndarray, labels: np.ndarray, n_folds: int) -> np.ndarray:
+    """Return the fold of each row: whole groups, dealt out so that labels are as frequent in all.
+
+    Groups and labels are integers from 0, and some groups may be empty.
+    """
+    counts = np.zeros((group.max() + 1, labels.max() + 1))
+    np.add.at(counts, (group, labels), 1.0)
+    present = np.flatnonzero(counts.any(axis=1))
+    order = present[np.argsort(counts[present].argmax(axis=1), kind="stable")]
+    folds = np.zeros(len(counts), dtype=int)
+    folds[order] = np.arange(len(order)) % n_folds
+    return folds[group]
+
+
 def _is_discrete(X, first, labels, total, twins, counted) -> bool:
     """Return whether rows recur because the columns of X have few values."""
     rank = np.arange(X.shape[0])

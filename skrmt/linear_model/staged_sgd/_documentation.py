@@ -34,8 +34,8 @@ theoretical_loss_curve_ : ndarray of shape (T,)
 theoretical_risk_ : float
     Predicted mean loss after the last step.
 n_effective_samples_ : float
-    Number of rows on which predictions rest: ``(sum w)^2 / sum w^2``, copies of a row taken
-    together.
+    Number of rows on which predictions rest: ``(sum w)^2 / sum w^2``, copies of a row, or rows of a
+    group, taken together.
 critical_learning_rate_ : float
     Rate above which the mean loss diverges, for the batch size of the first stage.
 critical_batch_size_ : float

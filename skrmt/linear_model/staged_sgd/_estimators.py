@@ -90,9 +90,9 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _fit_rows(self, X, targets, sample_weight, sample_source):
+    def _fit_rows(self, X, targets, sample_weight, sample_source, groups=None):
         """Fit to targets of shape (n, K); return the prediction, and the rows of the last stage."""
-        rows = staged_rows(X, targets, sample_weight, sample_source)
+        rows = staged_rows(X, targets, sample_weight, sample_source, groups)
         schedule = Schedule(rows, checked_stages(self.stages), bool(self.fit_intercept))
         self._warn(rows, schedule)
         prediction, moments = schedule.predict(robust=self.detect_spikes)
@@ -321,9 +321,10 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         Intercepts.
     theoretical_accuracy_ : float
         Predicted accuracy on fresh rows, in [0, 1]: the mean over rows, each left out, of the
-        probability that its score, Gaussian over the draws of batches, is on the right side.
+        probability that its score, Gaussian over the draws of batches, is on the right side. With
+        `groups` a twentieth of them is left out at a time.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
-        Its 95 % interval, of Wilson for the effective rows of the last stage.
+        Its 95 % interval, of Wilson for the effective rows, or groups, of the last stage.
     observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
         The same: labels are taken as they are.
     loss_curve_ : ndarray of shape (T,)
@@ -359,7 +360,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, sample_source=None):
+    def fit(self, X, y, sample_weight=None, *, sample_source=None, groups=None):
         """Run all stages, and predict how they go.
 
         Parameters
@@ -372,6 +373,9 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
             Weights of the rows: a row of weight 2 is the same as that row twice.
         sample_source : array-like of shape (n,), optional
             Source of each row, which the mixtures of stages name.
+        groups : array-like of shape (n,), optional
+            Rows of a group (a person, a document) are left out together, and the accuracy is that
+            on rows of other groups. `n_effective_samples_` then counts groups.
 
         Returns
         -------
@@ -383,12 +387,12 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, codes = encode_labels(y, weights)
         targets = _class_targets(codes, len(self.classes_))
-        prediction, rows = self._fit_rows(X, targets, sample_weight, sample_source)
+        prediction, rows = self._fit_rows(X, targets, sample_weight, sample_source, groups)
         known = rows.Y + rows.target_mean
         codes = (known[:, 0] > 0) * 1 if known.shape[1] == 1 else known.argmax(axis=1)
         few = self.n_effective_samples_ < _FEWEST_ROWS
         accuracy = np.nan if few else predicted_accuracy(prediction, codes, rows.shares)
-        interval = wilson_interval(accuracy, rows.n_effective)
+        interval = wilson_interval(accuracy, prediction.size)
         self.theoretical_accuracy_ = self.observed_accuracy_ = accuracy
         self.theoretical_accuracy_interval_ = self.observed_accuracy_interval_ = interval
         largest = np.bincount(codes, rows.shares).max()

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...linalg import to_numpy
 from ...theory import sgd
+from ._groups import scores_of_groups
 from ._input import StagedRows, row_shares
 from ._run import Watch
 from ._theory import (
@@ -62,9 +63,9 @@ class Schedule:
 
     def __init__(self, rows: StagedRows, stages: list[sgd.Stage] | str, fit_intercept: bool):
         self.rows, self.centred, self.X = rows, fit_intercept, to_numpy(rows.X)
-        self.stages = [automatic_stage(rows.n_effective)] if isinstance(stages, str) else stages
+        self.stages = [automatic_stage(rows.length)] if isinstance(stages, str) else stages
         largest = max(stage.batch_size for stage in self.stages)
-        if largest > max(len(rows.weights), rows.n_effective):
+        if largest > max(len(rows.weights), rows.length):
             raise ValueError(
                 f"batch_size={largest} is larger than the data, {len(rows.weights)} distinct rows "
                 "of positive weight: take smaller batches."
@@ -114,6 +115,9 @@ class Schedule:
             stages.append(step._replace(moments=known[key]))
         with np.errstate(all="ignore"):
             prediction = predict_curve(stages, self.fresh)
+        if self.rows.group is not None:
+            scores, size = scores_of_groups(stages, self.X, self.rows, self.centred)
+            prediction = prediction._replace(scores=scores, size=size)
         return prediction, [stage.moments for stage in stages]
 
     def _without_outliers(self, step: StageSteps) -> RowMoments:
@@ -153,7 +157,7 @@ class Schedule:
         if not (single and same) or lam.size < n_features:
             return np.nan
         # The eigenvalues of n rows spread between the squares of 1 - root and 1 + root.
-        root = min(np.sqrt(n_features / self.rows.n_effective), 0.99)
+        root = min(np.sqrt(n_features / self.rows.length), 0.99)
         spread = ((1 + root) / (1 - root)) ** 2
         rate = max(step.rates.max() for step in self.steps) * lam.mean()
         if lam[-1] > _SAME_SPREAD * spread * lam[0] or rate <= 0:

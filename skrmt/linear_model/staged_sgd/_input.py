@@ -9,7 +9,7 @@ import numpy as np
 from ...linalg import as_device, is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device, check_sample_weight
 from ...utils._labels import refuse_missing_labels
-from ...utils._merging import merge_rows
+from ...utils._merging import group_codes, merge_rows
 from ...utils._scaling import moderate_unit
 from ...utils._sklearn_compat import _check_n_features, validate_data
 
@@ -33,7 +33,11 @@ class StagedRows(NamedTuple):
     together : ndarray of shape (n,)
         What goes out together with a row, in units of its weight; see `merge_rows`.
     n_effective : float
-        Effective number of rows.
+        Effective number of rows, or of groups.
+    length : float
+        Effective number of rows, of which one pass consists.
+    group : ndarray of int of shape (n,) or None
+        Which rows are left out together, if groups of several are given.
     copies : bool
         Whether rows are copies of each other.
     source : ndarray of shape (n,) or None
@@ -47,6 +51,8 @@ class StagedRows(NamedTuple):
     weights: np.ndarray
     together: np.ndarray
     n_effective: float
+    length: float
+    group: np.ndarray | None
     copies: bool
     source: np.ndarray | None
     unit: float
@@ -83,9 +89,10 @@ def checked_data(estimator, X, y, *, numeric, reset=True):
     return X, y
 
 
-def staged_rows(X, targets, sample_weight, sample_source) -> StagedRows:
+def staged_rows(X, targets, sample_weight, sample_source, groups=None) -> StagedRows:
     """Return distinct rows of positive weight, in an order that weights do not change."""
     weights = check_sample_weight(sample_weight, len(targets))
+    groups = None if groups is None else group_codes(groups, len(targets))
     source = _checked_source(sample_source, len(targets))
     X, unit = _moderate(X)
     targets, target_unit = _moderate(targets)
@@ -93,10 +100,12 @@ def staged_rows(X, targets, sample_weight, sample_source) -> StagedRows:
     if len(used) < len(weights):
         X, targets, weights = X[_index(X, used)], targets[used], weights[used]
         source = None if source is None else source[used]
+        groups = None if groups is None else groups[used]
     codes = np.zeros(len(weights)) if source is None else np.unique(source, return_inverse=True)[1]
     labels = np.column_stack([targets, codes]) + 0.0
-    merged = merge_rows(X, labels, weights)
+    merged = merge_rows(X, labels, weights, groups)
     rows, weights, together = merged.first, merged.weights, merged.part
+    length = merged.n_effective if groups is None else weights.sum() ** 2 / (weights @ weights)
     if not (weights == weights[0]).all():
         order = _content_order(to_numpy(X[_index(X, rows)]), labels[rows])
         rows, weights, together = rows[order], weights[order], together[order]
@@ -108,11 +117,22 @@ def staged_rows(X, targets, sample_weight, sample_source) -> StagedRows:
     if merged.origin is not None or weights is not merged.weights:
         X, targets = X[_index(X, rows)], targets[rows]
         source = None if source is None else source[rows]
+    group = None if groups is None or merged.group.max() + 1 == len(merged.first) else groups[rows]
     equal = (weights == weights[0]).all()
     weights = np.full(len(weights), 1 / len(weights)) if equal else weights / weights.sum()
     copies = merged.kind == "copies"
     return StagedRows(
-        X, targets, weights, together, merged.n_effective, copies, source, unit, target_unit
+        X,
+        targets,
+        weights,
+        together,
+        merged.n_effective,
+        float(length),
+        group,
+        copies,
+        source,
+        unit,
+        target_unit,
     )
 
 

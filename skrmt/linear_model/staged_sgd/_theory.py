@@ -34,6 +34,8 @@ class RowMoments(NamedTuple):
 
     Attributes
     ----------
+    rows : ndarray of int of shape (n,)
+        Which rows of the fit they are.
     shares : ndarray of shape (n,)
         Probability of each row.
     together : ndarray of shape (n,)
@@ -54,6 +56,7 @@ class RowMoments(NamedTuple):
         Mean product of coordinates and targets.
     """
 
+    rows: np.ndarray
     shares: np.ndarray
     together: np.ndarray
     mean: np.ndarray
@@ -82,7 +85,7 @@ class RowMoments(NamedTuple):
 
 def row_moments(X, targets, shares, together, centred) -> RowMoments:
     """Return the moments of the rows that have a share."""
-    used = shares > 0
+    used = np.flatnonzero(shares > 0)
     X = np.asarray(to_numpy(X), dtype=float)[used]
     targets, shares, together = targets[used], shares[used], (shares * together)[used]
     mean, target_mean = shares @ X, shares @ targets
@@ -93,7 +96,7 @@ def row_moments(X, targets, shares, together, centred) -> RowMoments:
     values, vectors = _eigen(X, shares, rounding)
     Z = X @ vectors
     moment = Z.T @ (shares[:, None] * Y)
-    return RowMoments(shares, together, mean, target_mean, values, vectors, Z, Y, moment)
+    return RowMoments(used, shares, together, mean, target_mean, values, vectors, Z, Y, moment)
 
 
 def _eigen(X, shares, rounding):
@@ -215,6 +218,8 @@ class Prediction(NamedTuple):
         Standard deviation of it over the draws of batches.
     floor : float
         Where the largest rate of the last stage would end.
+    size : float
+        Effective number of rows, or groups, that the scores leave out.
     """
 
     risks: np.ndarray
@@ -222,6 +227,7 @@ class Prediction(NamedTuple):
     scores: np.ndarray
     deviations: np.ndarray
     floor: float
+    size: float
 
 
 class _State:
@@ -289,7 +295,9 @@ def predict_curve(stages, fresh):
     known = _node(state, True, stages[-1].batch_size).known
     deviations = np.sqrt(state.squares @ np.maximum(state.variance - known, 0))
     floor = _floor(state, stages[-1], fresh)
-    return Prediction(np.concatenate(risks), np.concatenate(degrees), scores, deviations, floor)
+    size = state.moments.n_effective
+    risks, degrees = np.concatenate(risks), np.concatenate(degrees)
+    return Prediction(risks, degrees, scores, deviations, floor, size)
 
 
 class _Node(NamedTuple):
