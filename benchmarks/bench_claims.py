@@ -445,7 +445,8 @@ def print_means(rows, notes):
 
 def _clean_first(classes, cell, claimant):
     """Return the place of a claim: two classes before more, right labels before wrong ones."""
-    return classes != "two", cell != "clean", cell, list(CLAIMANTS).index(claimant)
+    place = list(CLAIMANTS).index(claimant.removesuffix("_observed"))
+    return classes != "two", cell != "clean", cell, place, claimant
 
 
 def means_row(rows):

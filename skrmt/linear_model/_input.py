@@ -91,7 +91,8 @@ def _largest(values):
 
 def penalty_grid(alpha, basis, unit):
     """Return the penalties to try, increasing."""
-    n_features = len(basis.mean)
+    # Constant columns are no features: they change no penalty.
+    n_features = max(int(to_numpy(basis.varying).sum()), 1)
     if isinstance(alpha, str):
         scale = to_numpy(basis.scale).astype(float)
         if len(scale) == 0:

@@ -1,9 +1,10 @@
 """What an estimator will reach on fresh rows, predicted from its training rows."""
 
 from .. import _install
+from ._clean_labels import CleanAccuracy, clean_accuracy
 from ._forecast_display import ForecastDisplay
 from ._report import GeneralizationReport
 
 _install.check()
 
-__all__ = ["ForecastDisplay", "GeneralizationReport"]
+__all__ = ["CleanAccuracy", "ForecastDisplay", "GeneralizationReport", "clean_accuracy"]

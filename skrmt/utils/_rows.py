@@ -103,6 +103,12 @@ def take_rows(X: Any, rows: np.ndarray) -> Any:
     return X[np.flatnonzero(rows)] if is_dask(X) else X[rows]
 
 
+def block_row_keys(X: Any, varying: np.ndarray) -> np.ndarray:
+    """Return one number per row of a Dask array, which follows from what varies in it."""
+    weights = np.where(varying, np.sqrt(1.0 + np.cumsum(varying)), 0.0)
+    return row_values(_keys, X, np.ones(len(X)), shared=(weights,))
+
+
 def identical_block_rows(*parts: Any, signs: np.ndarray | None = None) -> np.ndarray:
     """Number the distinct rows of Dask arrays in the order of their first appearance."""
     weights = np.sqrt(np.arange(2.0, parts[0].shape[1] + 2.0))

@@ -6,16 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import softmax
 
-from ...linalg import coefficients, loo_path, loo_scores, to_numpy
-from ...model_selection._clean_labels import (
-    class_posterior,
-    fit_class_mixture,
-    fit_score_mixture,
-    rates_likelihood,
-    score_sample,
-)
+from ...linalg import coefficients, to_numpy
+from ...linalg._ridge_basis import sum_left
+from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets
+from ...model_selection._clean_labels import class_posterior, noise_matrix
 from ...theory.noisy_labels import (
     bayes_accuracy,
     best_threshold,
@@ -27,20 +22,13 @@ from ...theory.noisy_labels import (
     optimal_shift,
     relabelling_path,
 )
-from ._labels import noise_matrix
-from ._rounds import common_intercept, on_device
+from ._held_out import on_device
 
 _SMALLEST_SHARE = 0.01
 """Least share of the variance that is left within classes: the signal stays finite."""
 
 _LARGEST_SUM = 0.999
 """Largest sum of two noise rates given to theory, which needs it below 1."""
-
-_BINS, _ITERATIONS = 32, 12
-"""Bins and iterations of the mixtures of the path, a guide to the penalty rather than a claim."""
-
-_STREAMED_PENALTIES = 4
-"""Penalties of which scores are held at once where the data are read by blocks."""
 
 _LARGEST_SIGNAL = 1e3
 """Signal at which every accuracy below one has been reached."""
@@ -64,10 +52,9 @@ class GaussianClasses(NamedTuple):
     within: float
 
 
-def gaussian_classes(basis, state, labels):
-    """Estimate isotropic Gaussian classes like those of the data."""
-    means, trace, excess = _unmixed_means(basis, state, labels)
-    prior = state.prior
+def gaussian_classes(basis, labels, likelihood, prior):
+    """Estimate isotropic Gaussian classes like those of the data, in the columns that vary."""
+    means, trace, excess = _unmixed_means(basis, labels, likelihood, prior)
     binary = len(prior) == 2
     contrasts = np.array([[-0.5, 0.5]]) if binary else np.eye(len(prior)) - prior
     means = contrasts @ means
@@ -75,7 +62,7 @@ def gaussian_classes(basis, state, labels):
     noise = trace * np.einsum("ka,ab,kb->k", contrasts, excess, contrasts)
     true = np.maximum(seen - noise, 0.0)
     explained = 4.0 * prior[0] * prior[1] * true[0] if binary else prior @ true
-    within = max(trace - explained, _SMALLEST_SHARE * trace) / len(basis.mean)
+    within = max(trace - explained, _SMALLEST_SHARE * trace) / max(means.shape[1], 1)
     if not within > 0:
         return GaussianClasses(0.0, means, 0.0)
     scale = np.sqrt(true.sum() / max(seen.sum(), 1e-300) / within)
@@ -84,7 +71,7 @@ def gaussian_classes(basis, state, labels):
     )
 
 
-def model_accuracy(classes, labels, prior, noise, alpha, n_relabel, lpc_weights, fit_intercept):
+def model_accuracy(classes, labels, prior, noise, alpha, lpc_weights, fit_intercept):
     """Return the accuracies that theory gives to a method and to the best one for such classes.
 
     `lpc_weights` are the weights of the loss of the labels-perturbed classifier, None for others.
@@ -106,19 +93,20 @@ def model_accuracy(classes, labels, prior, noise, alpha, n_relabel, lpc_weights,
         classes.norm,
         prior[1],
         rates,
-        n_relabel=n_relabel,
+        n_relabel=0,
         fit_intercept=fit_intercept,
     )
     return float(path.accuracy[-1]), best
 
 
-def _unmixed_means(basis, state, labels):
+def _unmixed_means(basis, labels, likelihood, prior):
     """Return class means (K, p) from the centre, the total variance, and (K, K) noise of means."""
-    label = class_posterior(state.likelihood, state.prior)
+    label = class_posterior(likelihood, prior)
     weights = labels.weights / labels.weights.sum()
     gram = label.T @ (weights[:, None] * label) + 1e-9 * np.eye(labels.n_classes)
     unmixing = np.linalg.solve(gram, label.T).T
     means = to_numpy(coefficients(basis, on_device(basis, unmixing), np.inf)[0]).astype(float)
+    means = means[:, to_numpy(basis.varying)]
     excess = unmixing.T @ ((weights**2 * labels.part)[:, None] * unmixing)
     trace = float(to_numpy(basis.scale).sum()) / basis.total_weight
     return means, trace, excess
@@ -172,77 +160,41 @@ def _perturbed_accuracy(ratio, penalty, norm, prior, rates, weights, fit_interce
     return float(binary_accuracy(means, (scores.variance, scores.variance), prior, 0.0))
 
 
-def accuracy_path(basis, fit, labels, alphas, accuracy):
-    """Predict the accuracy at every penalty given the targets of the last fit, and its own."""
+def accuracy_path(basis, targets, alphas, stories, labels, accuracy, index):
+    """Predict the accuracy at every penalty, and its own at the one chosen, for given targets.
+
+    Leave-one-out decisions are counted against the labels, and the noise taken out of the counts.
+    """
     if len(alphas) == 1:
         return np.array([accuracy])
-    n_targets = 1 if fit.targets.ndim == 1 else fit.targets.shape[1]
-    room = len(basis.mean) // 8 if basis.left is not None else _STREAMED_PENALTIES
-    width = int(np.clip(room // n_targets, 1, len(alphas)))
-    parts = [alphas[start : start + width] for start in range(0, len(alphas), width)]
-    path = np.concatenate([_gaussian_accuracy(basis, fit, labels, alphas, part) for part in parts])
-    shift = accuracy - path[fit.alpha_index]
-    return np.clip(path + shift, 0.0, 1.0)
+    columns, means = _targets(basis, on_device(basis, targets))
+    rows, shared = _loo_arguments(basis, columns, means, alphas)
+    centred = targets.reshape(len(targets), -1) - to_numpy(means)
+    pull = to_numpy(basis.share * basis.part)[:, None] * centred
+    label = labels.shares_of_rows[:, None] * np.eye(labels.n_classes)[labels.observed]
+    extra = (on_device(basis, pull), on_device(basis, label))
+    decision = (on_device(basis, stories.directions), on_device(basis, stories.offsets))
+    counts = to_numpy(sum_left(basis, _confusions, *rows, *extra, shared=(*shared, *decision)))
+    unmixing = np.linalg.pinv(stories.noise_matrix)
+    path = np.einsum("kal,la->k", counts, unmixing)
+    return np.clip(path + accuracy - path[index], 0.0, 1.0)
 
 
-def _gaussian_accuracy(basis, fit, labels, alphas, part):
-    """Return the Gaussian accuracy at some penalties, few enough for their scores to be held."""
-    columns = fit.targets.reshape(len(fit.targets), -1)
-    scores = to_numpy(loo_path(basis, on_device(basis, columns), part)[0]).astype(float)
-    scores += _intercept_pull(basis, columns)[:, :, None]
-    gains = _mean_gains(basis, np.append(part, alphas[fit.alpha_index]))
-    exact = loo_scores(basis, on_device(basis, columns), alphas[fit.alpha_index])[0]
-    own = to_numpy(exact) + _intercept_pull(basis, columns) - fit.scores.reshape(columns.shape)
-    scores -= own[:, :, None] * (gains[:-1] / max(gains[-1], 1e-300))
-    if labels.n_classes == 2:
-        return _binary_path(fit, labels, scores[:, 0])
-    return _class_path(fit, labels, scores)
-
-
-def _intercept_pull(basis, targets):
-    """Return what `common_intercept` adds to scores."""
-    return common_intercept(basis, targets, np.zeros_like(targets))
-
-
-def _mean_gains(basis, alphas):
-    """Return the sum of the gains of the spectrum: Onsager terms are about proportional to it."""
-    spectrum = to_numpy(basis.scale).astype(float)[:, None]
-    penalties = basis.total_weight * alphas
-    finite = np.isfinite(penalties)
-    damped = spectrum / (spectrum + np.where(finite, penalties, 1.0))
-    return np.where(finite, damped, spectrum / basis.total_weight).sum(0)
-
-
-def _binary_path(fit, labels, scores):
-    """Return the Gaussian accuracy of two classes at every penalty."""
-    shared = fit.state.posterior is not None
-    observed = labels.observed == 1 if shared else None
-    sample = score_sample(scores, labels.weights, observed, size=labels.size, n_bins=_BINS)
-    if shared:
-        likelihood = rates_likelihood(sample.observed, fit.state.posterior.mean[:, None])
-    else:
-        likelihood = fit.state.likelihood.T[:, :, None]
-    prior = np.repeat(fit.state.mixture.prior[:1], scores.shape[1])
-    return fit_score_mixture(sample, likelihood, prior, n_iter=_ITERATIONS).accuracy()
-
-
-def _class_path(fit, labels, scores):
-    """Return the Gaussian accuracy of K classes at every penalty."""
-    weights = labels.weights / labels.weights.sum()
-    path = []
-    for column in np.moveaxis(scores, 2, 0):
-        column = column / (column.std() or 1.0)
-        mixture = fit_class_mixture(
-            column,
-            fit.state.likelihood,
-            fit.state.prior,
-            labels.weights,
-            size=labels.size,
-            n_iter=_ITERATIONS // 2,
-        )
-        logits = column @ mixture.directions.T + mixture.offsets
-        path.append(weights @ softmax(logits, axis=1).max(1))
-    return np.array(path)
+def _confusions(block, targets, roots, share, part, pull, label, *arguments):
+    """Count decisions by class and observed label at every penalty, (k, K, K)."""
+    *arguments, directions, offsets = arguments
+    scores = _loo_block(block, targets, roots, share, part, *arguments).scores
+    scores = scores + pull[:, :, None]
+    counts = []
+    for column in range(scores.shape[2]):
+        decision = scores[:, :, column] @ directions.T + offsets
+        if decision.shape[1] == 1:
+            positive = (decision > 0) * 1.0
+            hits = np.concatenate([1.0 - to_numpy(positive), to_numpy(positive)], axis=1)
+        else:
+            hits = np.eye(decision.shape[1])[to_numpy(decision.argmax(1))]
+        counts.append(hits.T @ to_numpy(label))
+    return np.stack(counts)
 
 
 def noise_matrices(noise_rates, n_classes):
@@ -259,7 +211,7 @@ def noise_matrices(noise_rates, n_classes):
     return np.reshape(flat, (*rates.shape[:-1], n_classes, n_classes))
 
 
-def accuracy_forecaster(prior, n_features, n_relabel, accuracy, n_samples, noise):
+def accuracy_forecaster(prior, n_features, accuracy, n_samples, noise):
     """Return the accuracy as a function of size, noise matrix and share of cleaned labels.
 
     The signal is the one that gives `accuracy` with `n_samples` rows and the noise matrix `noise`.
@@ -273,7 +225,7 @@ def accuracy_forecaster(prior, n_features, n_relabel, accuracy, n_samples, noise
                 signal,
                 prior[1],
                 _theory_rates(matrix),
-                n_relabel=n_relabel,
+                n_relabel=0,
                 cleaned_fraction=cleaned,
             )
             return float(path.accuracy[-1])

@@ -1,12 +1,11 @@
-"""What noisy scores show of clean labels: rates, class laws, label links and unmixed counts."""
+"""What noisy scores show of clean labels: stories of the noise, label links and unmixed counts."""
 
-from ._accuracy import AccuracyEstimate, combine_accuracies
-from ._class_mixture import (
-    ClassMixture,
-    fit_class_mixture,
-    inverse_temperature,
-    learn_class_mixture,
-    symmetric_noise,
+from ._clean_accuracy import (
+    FEWEST_ROWS,
+    CleanAccuracy,
+    clean_accuracy,
+    is_detected,
+    observed_accuracy,
 )
 from ._goodness import mixture_fit_test, normality_test
 from ._label_evidence import (
@@ -14,50 +13,38 @@ from ._label_evidence import (
     estimate_prior,
     label_likelihood,
     sample_likelihood,
+    symmetric_noise,
 )
-from ._label_link import LabelLink, fit_label_link
-from ._noise_rates import (
-    NoisePosterior,
-    noise_posterior,
-    prior_from_rates,
-    rates_likelihood,
-    update_posterior,
+from ._noisy_labels import (
+    NoisyLabels,
+    frequencies_contradict,
+    noise_matrix,
+    read_labels,
+    rows_of,
 )
-from ._score_mixture import (
-    ScoreMixture,
-    ScoreSample,
-    fit_score_mixture,
-    label_log_odds,
-    score_sample,
-)
+from ._stories import Stories, tell_stories
 from ._unmixing import UnmixedAccuracy, unmixed_accuracy
 
 __all__ = [
-    "AccuracyEstimate",
-    "ClassMixture",
-    "LabelLink",
-    "NoisePosterior",
-    "ScoreMixture",
-    "ScoreSample",
+    "FEWEST_ROWS",
+    "CleanAccuracy",
+    "NoisyLabels",
+    "Stories",
     "UnmixedAccuracy",
     "class_posterior",
-    "combine_accuracies",
+    "clean_accuracy",
     "estimate_prior",
-    "fit_class_mixture",
-    "fit_label_link",
-    "fit_score_mixture",
-    "inverse_temperature",
+    "frequencies_contradict",
+    "is_detected",
     "label_likelihood",
-    "label_log_odds",
-    "learn_class_mixture",
     "mixture_fit_test",
-    "noise_posterior",
+    "noise_matrix",
     "normality_test",
-    "prior_from_rates",
-    "rates_likelihood",
+    "observed_accuracy",
+    "read_labels",
+    "rows_of",
     "sample_likelihood",
-    "score_sample",
     "symmetric_noise",
+    "tell_stories",
     "unmixed_accuracy",
-    "update_posterior",
 ]

@@ -50,3 +50,15 @@ def _distinct_rows(likelihood, sample_weight):
     rows, codes = np.unique(scaled, axis=0, return_inverse=True)
     counts = np.bincount(codes.ravel(), weights, len(rows))
     return rows, counts / counts.sum()
+
+
+def symmetric_noise(n_classes, rate):
+    """Return the noise matrix of labels that are wrong at a rate, uniformly."""
+    if not n_classes >= 2:
+        raise ValueError(f"n_classes={n_classes!r}: labels can be wrong for 2 classes or more.")
+    rates = np.broadcast_to(np.asarray(rate, dtype=float), (n_classes,))
+    if not ((rates >= 0) & (rates <= 1)).all():
+        raise ValueError(f"rate={rate!r} must lie in [0, 1]: it is a probability.")
+    matrix = np.repeat(rates[:, None] / (n_classes - 1), n_classes, axis=1)
+    matrix[np.diag_indices(n_classes)] = 1.0 - rates
+    return matrix

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...model_selection._clean_labels import (
+from ...utils._merging import MergedRows
+from ._label_evidence import (
     class_posterior,
     estimate_prior,
     label_likelihood,
     sample_likelihood,
     symmetric_noise,
 )
-from ...utils._merging import MergedRows
 
 _TOLERANCE = 1e-6
 """How far probabilities may be from a sum of 1: rounding to six digits passes, a slip does not."""
@@ -68,6 +68,17 @@ class NoisyLabels(NamedTuple):
     def shares(self):
         """Observed frequencies of the classes, (K,)."""
         return np.bincount(self.observed, self.weights, self.n_classes) / self.weights.sum()
+
+    @property
+    def shares_of_rows(self):
+        """Share of each row in the weight, (n,)."""
+        return self.weights / self.weights.sum()
+
+    def average_noise(self, posterior):
+        """Return the mean noise matrix of rows whose classes have given probabilities, (K, K)."""
+        joint = posterior.T @ (self.weights[:, None] * np.eye(self.n_classes)[self.observed])
+        joint = joint + 1e-12 * np.eye(self.n_classes)
+        return joint / joint.sum(1, keepdims=True)
 
     def contents(self):
         """Return what is equal where labels are: codes, and the likelihoods of the rows' own."""

@@ -1,0 +1,323 @@
+"""Accuracy on right labels from out-of-fold scores of any classifier and noisy labels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...utils._checks import check_sample_weight
+from ...utils._intervals import wilson_interval
+from ...utils._labels import refuse_masked, refuse_missing_labels
+from ...utils._regimes import regime
+from ...utils._warnings import warn_first
+from ._noisy_labels import frequencies_contradict, read_labels
+from ._record import Stories
+from ._stories import tell_stories
+
+FEWEST_ROWS = 10
+"""Effective rows below which no accuracy is predicted: five a class show no law of scores."""
+
+_DETECTED = 1.645
+"""Standard errors by which scores must follow the labels: 5 % of pure noise passes."""
+
+_TOO_FEW = "There are fewer than 10 effective rows: no accuracy is estimated. Give more rows."
+_UNDETECTED = (
+    "The scores do not follow the labels: the accuracies are those of a guess. Give other scores."
+)
+_AMBIGUOUS = (
+    "Wrong labels and overlapping classes explain the scores alike (`noise_probability`): the "
+    "interval of the accuracy contains both. Give noise_rates if they are known."
+)
+_CONTRADICTION = (
+    "The observed frequencies of the classes are such that the given noise_rates cannot produce "
+    "them: the nearest possible `class_prior` is used. Correct noise_rates, or let them be "
+    "estimated."
+)
+
+
+class CleanAccuracy(NamedTuple):
+    """What out-of-fold scores show of a classifier and of the labels.
+
+    Attributes
+    ----------
+    observed_accuracy : float
+        Share of the rows whose label is the one that the scores predict.
+    observed_accuracy_interval : ndarray of shape (2,)
+        95 % interval of it on fresh rows.
+    accuracy : float
+        Accuracy on right labels, averaged over the explanations of the labels.
+    accuracy_interval : ndarray of shape (2,)
+        95 % interval of it; unless rates are given, it contains the accuracies of all explanations
+        that the scores do not exclude.
+    accuracy_if_clean : float
+        Accuracy if every label is right; nan if rates are given.
+    accuracy_if_noisy : float
+        Accuracy if some labels are wrong.
+    noise_probability : float
+        Probability that labels are wrong at all.
+    noise_rates : ndarray of shape (K,)
+        Rate of wrong labels of each class, zero if all are right included in the mean.
+    noise_rates_std : ndarray of shape (K,)
+        Their standard deviations, 0 if they are given.
+    noise_matrix : ndarray of shape (K, K)
+        ``P(observed l | true k)``.
+    class_prior : ndarray of shape (K,)
+        Frequencies of the true classes.
+    label_posterior : ndarray of shape (n, K)
+        Probability of each true class given score and observed label.
+    label_quality : ndarray of shape (n,)
+        Probability that the observed label is right.
+    regime : {"detected", "ambiguous", "undetected", "too_few_rows"}
+        "too_few_rows" below 10 effective rows (accuracies are then nan), "undetected" if the
+        scores do not follow the labels, "ambiguous" if neither right nor wrong labels have 95 %
+        of the probability; see :term:`regime`.
+    """
+
+    observed_accuracy: float
+    observed_accuracy_interval: np.ndarray
+    accuracy: float
+    accuracy_interval: np.ndarray
+    accuracy_if_clean: float
+    accuracy_if_noisy: float
+    noise_probability: float
+    noise_rates: np.ndarray
+    noise_rates_std: np.ndarray
+    noise_matrix: np.ndarray
+    class_prior: np.ndarray
+    label_posterior: np.ndarray
+    label_quality: np.ndarray
+    regime: str
+
+
+def clean_accuracy(
+    scores,
+    y,
+    *,
+    noise_rates="estimate",
+    classes=None,
+    sample_weight=None,
+    groups=None,
+    random_state=None,
+):
+    r"""Estimate the accuracy on right labels of any classifier from its out-of-fold scores.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n,) or (n, K)
+        Out-of-fold scores: of each row by a fit that has not seen it, such as
+        ``cross_val_predict(model, X, y, method="decision_function")``. Margins, log-odds or
+        probabilities; a common increasing affine map changes nothing. For two classes, (n, 2)
+        columns count by their difference. In-sample scores make every number too high.
+    y : array-like of shape (n,) or (n, K)
+        Observed labels, or the probabilities of the true classes of each row, such as shares of
+        annotators; these replace `noise_rates`.
+    noise_rates : "estimate", None, float or array-like of shape (K,), (K, K), (n,) or (n, K), \
+default="estimate"
+        How often labels are wrong: estimated, never (None), a rate for all classes, one per class
+        in sorted order, the noise matrix ``T[k, l] = P(observed l | true k)``, or the rates of each
+        row, one or one per true class.
+    classes : array-like of shape (K,), optional
+        Labels of the columns of `scores`; the sorted distinct labels by default.
+    sample_weight : array-like of shape (n,), optional
+        Weights of the rows.
+    groups : array-like of shape (n,), optional
+        Rows of one group are one observation in the intervals, which is right if out-of-fold
+        scores left out whole groups.
+    random_state : None
+        Nothing is drawn at random: accepted for the sake of a common signature.
+
+    Returns
+    -------
+    CleanAccuracy
+        Observed and clean accuracy, noise of the labels, and the quality of each label.
+
+    Raises
+    ------
+    ValueError
+        If scores are not finite, constant or of another number of classes, or an argument is out
+        of its domain.
+
+    Warns
+    -----
+    TheoryWarning
+        Once, where little can be said: see `regime`.
+
+    Notes
+    -----
+    If scores predict the true class by a logistic link q, labels with class-conditional rates
+    agree with the positive class with probability
+
+    .. math:: r(s) = e_0 + (1 - e_0 - e_1) q(s),
+
+    so that labels that are right (r = q) are never excluded, and noise shows as a curve that levels
+    off away from 0 and 1. Half the prior mass is on right labels; the accuracy is the posterior
+    mean of the link's and of the count of agreements from which the noise has been taken.
+
+    References
+    ----------
+    High-dimensional Learning with Noisy Labels, arXiv:2405.14088. The estimate is skrmt's own.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import cross_val_predict
+    >>> from skrmt.datasets import make_noisy_mixture
+    >>> from skrmt.model_selection import clean_accuracy
+    >>> X, y, clean, _ = make_noisy_mixture(600, 10, noise_rates=(0.1, 0.3), random_state=0)
+    >>> scores = cross_val_predict(LogisticRegression(), X, y, method="decision_function")
+    >>> found = clean_accuracy(scores, y)
+    >>> round(found.observed_accuracy, 2), round(found.accuracy, 2)
+    (0.79, 0.94)
+    """
+    y, shares, classes, codes = _labels(y, classes)
+    scores = _scores(scores, len(codes), len(classes))
+    weights = check_sample_weight(sample_weight, len(codes))
+    kept = weights > 0
+    rates, by_row = _rates(noise_rates, len(codes), len(classes))
+    labels = read_labels(
+        codes[kept],
+        weights[kept],
+        len(classes),
+        rates,
+        None,
+        None if by_row is None else by_row[kept],
+        None if shares is None else shares[kept],
+    )
+    group, size = _group_sizes(groups, weights, kept)
+    labels = labels._replace(size=size)
+    stories = tell_stories(scores[kept], labels, group=group)
+    return _result(stories, scores, labels, kept)
+
+
+def _result(stories: Stories, scores, labels, kept):
+    """Return what stories say of all rows, and warn where that is little."""
+    observed, interval = observed_accuracy(stories, labels)
+    state = regime(
+        too_few_rows=labels.size < FEWEST_ROWS,
+        undetected=not is_detected(scores[kept], labels),
+        misfit=False,
+        ambiguous=labels.likelihood is None and stories.is_ambiguous,
+    )
+    few = state == "too_few_rows"
+    complaints = {
+        _TOO_FEW: few,
+        _CONTRADICTION: frequencies_contradict(labels),
+        _UNDETECTED: state == "undetected",
+        _AMBIGUOUS: state == "ambiguous",
+    }
+    warn_first([text for text, applies in complaints.items() if applies])
+    posterior = np.full((len(kept), labels.n_classes), np.nan)
+    posterior[kept] = stories.label_posterior
+    quality = np.full(len(kept), np.nan)
+    quality[kept] = stories.label_posterior[np.arange(len(labels.observed)), labels.observed]
+    return CleanAccuracy(
+        observed_accuracy=np.nan if few else observed,
+        observed_accuracy_interval=np.full(2, np.nan) if few else interval,
+        accuracy=np.nan if few else stories.accuracy,
+        accuracy_interval=np.full(2, np.nan) if few else stories.interval,
+        accuracy_if_clean=np.nan if few else stories.accuracy_if_clean,
+        accuracy_if_noisy=np.nan if few else stories.accuracy_if_noisy,
+        noise_probability=stories.noise_probability,
+        noise_rates=1.0 - np.diag(stories.noise_matrix),
+        noise_rates_std=stories.noise_rates_std,
+        noise_matrix=stories.noise_matrix,
+        class_prior=stories.prior,
+        label_posterior=posterior,
+        label_quality=quality,
+        regime=state,
+    )
+
+
+def observed_accuracy(stories, labels):
+    """Return the share of rows that agree with the decision, and its 95 % interval."""
+    hits = stories.predicted == labels.observed
+    share = float(labels.shares_of_rows @ hits)
+    return share, wilson_interval(share, labels.size)
+
+
+def is_detected(scores, labels):
+    """Return whether held-out scores follow the observed labels."""
+    columns = scores.reshape(len(scores), -1)
+    many = labels.n_classes > 2
+    wanted = np.eye(labels.n_classes)[labels.observed][:, 0 if many else 1 :]
+    columns = columns - columns.mean(1, keepdims=True) if many else columns
+    share = labels.shares_of_rows
+    # Ranks: one far score must not decide.
+    ranks = columns.argsort(0).argsort(0).astype(float)
+    ranks, wanted = ranks - share @ ranks, wanted - share @ wanted
+    power = np.sqrt((share @ ranks**2) * (share @ wanted**2))
+    correlation = (share @ (ranks * wanted)) / np.where(power > 0, power, np.inf)
+    return bool(correlation.mean() * np.sqrt(labels.size * len(power)) > _DETECTED)
+
+
+def _labels(y, classes):
+    """Return the labels, label distributions if y has them, the classes and the codes."""
+    refuse_masked(y, "y")
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
+        names = np.arange(y.shape[1]) if classes is None else np.asarray(classes)
+        return y, np.asarray(y, dtype=float), names, np.asarray(y).argmax(1)
+    y = y.ravel()
+    refuse_missing_labels(y)
+    names = np.unique(y) if classes is None else np.asarray(classes)
+    unknown = set(y.tolist()) - set(names.tolist())
+    if unknown or len(names) < 2:
+        raise ValueError(
+            f"classes={names.tolist()!r} must be two labels or more, and contain all of y: "
+            f"{sorted(map(str, unknown))} are not among them."
+        )
+    order = np.argsort(names, kind="stable")
+    return y, None, names, order[np.searchsorted(names[order], y)]
+
+
+def _scores(scores, n, n_classes):
+    """Return checked scores, (n,) for two classes and (n, K) for more."""
+    refuse_masked(scores, "scores")
+    scores = np.asarray(scores, dtype=float)
+    if scores.ndim == 2 and scores.shape[1] == 1:
+        scores = scores[:, 0]
+    allowed = [(n,), (n, 2)] if n_classes == 2 else [(n, n_classes)]
+    if scores.shape not in allowed:
+        raise ValueError(
+            f"scores has shape {scores.shape}, but y has {n} rows and {n_classes} classes: give "
+            f"shape {allowed[0]}."
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError("scores contains NaN or infinity: every row needs an out-of-fold score.")
+    scores = scores[:, 1] - scores[:, 0] if scores.shape[1:] == (2,) else scores
+    if not np.ptp(scores, axis=0).any():
+        raise ValueError("scores are constant: they rank no row above another. Give other scores.")
+    return scores
+
+
+def _rates(noise_rates, n, n_classes):
+    """Return the noise rates of the classes, and those of the rows if each has its own."""
+    if noise_rates is None or isinstance(noise_rates, str):
+        if isinstance(noise_rates, str) and noise_rates != "estimate":
+            raise ValueError(f"noise_rates={noise_rates!r} must be 'estimate', None or rates.")
+        return noise_rates, None
+    rates = np.asarray(noise_rates, dtype=float)
+    if (
+        rates.ndim > 0
+        and rates.shape[0] == n
+        and rates.shape
+        not in (
+            (n_classes,),
+            (n_classes, n_classes),
+        )
+    ):
+        return "estimate", rates
+    return noise_rates, None
+
+
+def _group_sizes(groups, weights, kept):
+    """Return the groups of the rows as codes, and the effective number of observations."""
+    if groups is None:
+        return None, float(weights.sum() ** 2 / (weights**2).sum())
+    names = np.asarray(groups)
+    if names.shape != (len(weights),):
+        raise ValueError(f"groups has shape {names.shape}: give one per row, ({len(weights)},).")
+    codes = np.unique(names[kept], return_inverse=True)[1].ravel()
+    mass = np.bincount(codes, weights[kept])
+    return codes, float(mass.sum() ** 2 / (mass**2).sum())

@@ -1,0 +1,25 @@
+"""What held-out scores show of the labels, for any number of classes."""
+
+from __future__ import annotations
+
+from ._class_stories import class_stories
+from ._noisy_labels import NoisyLabels
+from ._record import Stories
+from ._two_classes import two_class_stories
+
+__all__ = ["Stories", "tell_stories"]
+
+
+def tell_stories(
+    scores, labels: NoisyLabels, *, evidence=None, regression=False, fixed=False, group=None
+) -> Stories:
+    """Average over what may be wrong with labels, given held-out scores (n,) or (n, K).
+
+    `evidence` are better scores, if there are any, which need not decide. `regression` says that
+    scores estimate the mean of labels -1 and +1, or of one-hot labels. `fixed` decides by the sign
+    or the largest of the scores.
+    """
+    if scores.ndim == 1:
+        cut = 0.0 if fixed else None
+        return two_class_stories(scores, labels, evidence=evidence, regression=regression, cut=cut)
+    return class_stories(scores, labels, evidence=evidence, fixed=fixed, group=group)

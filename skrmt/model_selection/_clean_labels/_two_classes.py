@@ -1,0 +1,412 @@
+"""Two classes: accuracy on right labels, averaged over what may be wrong with the labels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from ...utils._intervals import Z95
+from ._label_evidence import class_posterior
+from ._noisy_labels import NoisyLabels
+from ._record import Stories, both_ends
+from ._unmixing import unmixed_accuracy
+
+_RATES = np.arange(0.0, 0.46, 0.05)
+"""Rates of wrong labels tried first: neighbours differ by less than 300 rows can tell apart."""
+
+_LARGEST_SUM = 0.75
+"""Largest sum of both rates: beyond it labels are worth less than a sixteenth of right ones."""
+
+_FINE = np.linspace(-2.7, 2.7, 9)
+"""Rates tried then where many rows have narrowed them down, in standard deviations."""
+
+_CLEAN = 0.5
+"""Prior probability that all labels are right: scores and labels alone can never exclude it."""
+
+_SYMMETRIC, _SYMMETRY = 0.4, 0.05
+"""Share of the other half for nearly equal rates, the commonest noise, and how nearly."""
+
+_DECAY = 0.5
+"""Sum of rates over which the prior falls by e: labels that are mostly wrong are rare."""
+
+_TEMPER = 0.7
+"""Power of the likelihood: the link is only nearly logistic."""
+
+_SLOPE_CENTRE, _SLOPE_SPREAD = np.log(3.0), 0.9
+"""Prior of the log-slope: 95 % of it between 0.5 and 18, accuracies of about 0.6 to 0.98."""
+
+_CUT_SPREAD = 0.6
+"""Spread of the cut of a regression around where least squares puts it, in standard deviations."""
+
+_LATTICE = np.linspace(-2.7, 2.7, 7)
+"""Links tried around the likeliest, along each axis in posterior standard deviations."""
+
+_STEPS = 25
+"""Steps of Fisher scoring towards the likeliest link: ten suffice unless classes are separable."""
+
+_N_BINS = 32
+"""Bins of scores, of equal weight: finer ones change no accuracy by more than 0.001."""
+
+_INFLATION = 1.25
+"""Held-out rows share their fits: a count's standard deviation is 1.25 binomial ones."""
+
+_MODEL_ERROR = 0.3
+"""Error of the accuracy per unit of the mean rate: rates that depend on more than the class."""
+
+_FARTHEST = 8.0
+"""Half-widths of the middle two thirds of the scores beyond which a score counts as at the end."""
+
+_NEGLIGIBLE = 1e-4
+"""Probability below which a pair of rates is left out of the sums over rows."""
+
+
+class _Axis(NamedTuple):
+    """Scores in standard deviations from their median, in bins of equal weight."""
+
+    centre: float
+    spread: float
+    x: np.ndarray
+    bins: np.ndarray
+    points: np.ndarray
+
+    def mass(self, weights):
+        """Add up weights by bin."""
+        return np.bincount(self.bins, weights, len(self.points))
+
+
+class _Links(NamedTuple):
+    """Logistic links: G hypotheses on the noise, N links each.
+
+    cuts and slopes (G, N), log-weights (G, N) of each: tempered likelihood, prior and area.
+    """
+
+    cuts: np.ndarray
+    slopes: np.ndarray
+    log_weights: np.ndarray
+
+    def at(self, x):
+        """Return the probability of the positive class at scores on the axis, (G, N, ...)."""
+        return expit(self.slopes[..., None] * (x - self.cuts[..., None]))
+
+
+def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, regression=False, cut=None):
+    """Average over the rates of wrong labels and over logistic links of scores and true class.
+
+    `evidence` are better scores, if there are any, which need not decide. `regression` says that
+    scores estimate the mean of labels -1 and +1. `cut` fixes the score that decides.
+    """
+    axis = _axis(scores if evidence is None else evidence, labels.weights)
+    rates, links, joint = _posterior(axis, labels)
+    probabilities = joint.sum(1)
+    slope, offset = _decision(scores, labels, rates, probabilities, regression)
+    offset = offset if cut is None else -slope * cut
+    predicted = (slope * scores + offset > 0).astype(int)
+    link = links.at(axis.points) @ axis.mass(labels.shares_of_rows * (2 * predicted - 1))
+    link = link + labels.shares_of_rows @ (1 - predicted)
+    accuracies = 0.5 * (link + _counted(predicted, labels, rates)[:, None])
+    accuracy = float((joint * accuracies).sum())
+    posterior = _row_posterior(axis, labels, rates, links, joint)
+    mean = rates @ probabilities
+    known = labels.likelihood is not None
+    counted = _count_error(predicted, labels) if known else 0.0
+    model = 0.0 if known else _MODEL_ERROR * mean.mean()
+    interval = _interval(accuracy, accuracies, joint, labels.size, max(model, 0.5 * counted))
+    clean = (rates.sum(0) == 0) & (not known or labels.is_clean)
+    noisy = float(probabilities[~clean].sum())
+    ends = [_mean_over(part, joint, accuracies) for part in (clean, ~clean)]
+    return Stories(
+        directions=np.array([[slope]]),
+        offsets=np.array([offset]),
+        noise_matrix=_noise_matrix(labels, mean, posterior),
+        noise_rates_std=np.sqrt((rates - mean[:, None]) ** 2 @ probabilities),
+        noise_probability=noisy,
+        prior=labels.shares_of_rows @ posterior if labels.prior is None else labels.prior,
+        label_posterior=posterior,
+        accuracy=accuracy,
+        interval=interval if known else both_ends(interval, ends, noisy),
+        accuracy_if_clean=ends[0],
+        accuracy_if_noisy=ends[1],
+        predicted=predicted,
+    )
+
+
+def _mean_over(part, joint, accuracies):
+    """Return the mean accuracy over some of the hypotheses, nan if none of them is possible."""
+    mass = joint[part].sum()
+    return float((joint[part] * accuracies[part]).sum() / mass) if mass > 0 else np.nan
+
+
+def _axis(scores, weights):
+    """Put scores on a robust scale, and gather them in bins."""
+    order = np.argsort(scores, kind="stable")
+    level = np.cumsum(weights[order]) / weights.sum()
+    low, centre, high = scores[order[np.searchsorted(level, [0.16, 0.5, 0.84])]]
+    reach = _FARTHEST * 0.5 * (high - low) or np.inf
+    bounded = np.clip(scores, centre - reach, centre + reach)
+    mean = weights @ bounded / weights.sum()
+    spread = np.sqrt(weights @ (bounded - mean) ** 2 / weights.sum()) or 1.0
+    x = (bounded - centre) / spread
+    bins = np.empty(len(x), dtype=int)
+    middle = level - 0.5 * weights[order] / weights.sum()
+    bins[order] = np.unique((middle * _N_BINS).astype(int), return_inverse=True)[1].ravel()
+    mass = np.bincount(bins, weights)
+    return _Axis(float(centre), float(spread), x, bins, np.bincount(bins, weights * x) / mass)
+
+
+def _posterior(axis, labels):
+    """Return pairs of rates (2, G), links, and the probabilities of both (G, N)."""
+    if labels.likelihood is not None:
+        rates = np.zeros((2, 1))
+        if not labels.known_by_row:
+            rates = labels.noise_matrix[[0, 1], [1, 0]][:, None]
+        links = _fit_links(axis, labels, rates, np.zeros(1), 1.0)
+        return rates, links, _normalised(links.log_weights)
+    grid = np.stack([x.ravel() for x in np.meshgrid(_RATES, _RATES, indexing="ij")])
+    rates, links, joint = _weighed(axis, labels, grid[:, grid.sum(0) > 0], 0.05**2)
+    noisy = joint[1:].sum(1) / max(joint[1:].sum(), 1e-300)
+    mean = rates[:, 1:] @ noisy
+    spread = np.sqrt((rates[:, 1:] - mean[:, None]) ** 2 @ noisy)
+    if spread.min() > 0.05 or joint[1:].sum() < _NEGLIGIBLE:
+        return rates, links, joint
+    # Many rows: the grid is too coarse for the rates, one around their mean is not.
+    spread = np.maximum(spread, 0.004)
+    axes = mean[:, None] + spread[:, None] * _FINE
+    fine = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")])
+    fine = fine[:, (fine.min(0) >= 0) & (fine.max(0) < 0.5)]
+    return _weighed(axis, labels, fine, spread.prod() * (_FINE[1] - _FINE[0]) ** 2)
+
+
+def _weighed(axis, labels, noisy, area):
+    """Return no noise before some noisy pairs of rates, their links, and all probabilities."""
+    noisy = noisy[:, noisy.sum(0) <= _LARGEST_SUM]
+    rates = np.column_stack([np.zeros(2), noisy])
+    prior = np.append(_CLEAN, (1.0 - _CLEAN) * area * _rate_density(noisy))
+    if labels.prior is not None:
+        prior = prior * _prior_fit(labels, rates)
+    links = _fit_links(axis, labels, rates, np.zeros(len(prior)), 1.0)
+    logs = links.log_weights + np.log(np.maximum(prior, 1e-300))[:, None]
+    return rates, links, _normalised(logs)
+
+
+def _rate_density(rates):
+    """Return the prior density of pairs of rates, given that some labels are wrong."""
+    density = np.exp(-rates.sum(0) / _DECAY)
+    equal = np.exp(-0.5 * ((rates[0] - rates[1]) / _SYMMETRY) ** 2)
+    # Integrals over all pairs below one half with the largest sum.
+    return density * ((1.0 - _SYMMETRIC) / 0.094 + _SYMMETRIC * equal / 0.022)
+
+
+def _prior_fit(labels, rates):
+    """Return how well rates turn known frequencies of the classes into the observed ones."""
+    share = labels.shares[1]
+    expected = rates[0] + (1.0 - rates.sum(0)) * labels.prior[1]
+    # The grid of rates is 0.05 wide: a gap of half a step is none.
+    error = np.sqrt(share * (1.0 - share) / labels.size) + 0.025
+    return np.exp(-0.5 * ((share - expected) / error) ** 2)
+
+
+class _Cells(NamedTuple):
+    """Points of the axis with the same likelihoods of the label: x and mass (C,), others (G, C)."""
+
+    x: np.ndarray
+    mass: np.ndarray
+    low: np.ndarray
+    rise: np.ndarray
+
+
+def _cells(axis, labels, rates):
+    """Gather rows by bin and label or, where each has its own noise, not at all."""
+    weights = labels.size * labels.shares_of_rows
+    if labels.known_by_row:
+        low, high = labels.likelihood.T
+        return _Cells(axis.x, weights, low[None], (high - low)[None])
+    mass = [axis.mass(weights * (labels.observed == k)) for k in (0, 1)]
+    ones = np.ones(len(axis.points))
+    low = np.column_stack([np.outer(1.0 - rates[0], ones), np.outer(rates[0], ones)])
+    left = np.outer(1.0 - rates.sum(0), ones)
+    return _Cells(
+        np.tile(axis.points, 2), np.concatenate(mass), low, np.column_stack([-left, left])
+    )
+
+
+def _fit_links(axis, labels, rates, centres, spread):
+    """Return the links around the likeliest one for each pair of rates, with their weights."""
+    cells = _cells(axis, labels, rates)
+    precision = np.array([_SLOPE_SPREAD**-2.0, spread**-2.0])
+    prior = np.stack([np.full(len(centres), _SLOPE_CENTRE), centres])
+    theta = np.stack([prior[0], np.clip(centres, -3.0, 3.0)])
+    value = _objective(cells, theta[:, :, None], prior, precision)[:, 0]
+    length = np.ones(len(value))
+    for _ in range(_STEPS):
+        gradient, curvature = _derivatives(cells, theta, prior, precision)
+        move = _solve(curvature, gradient)
+        move = length * move / np.maximum(1.0, np.abs(move).max(0))
+        new = _objective(cells, (theta + move)[:, :, None], prior, precision)[:, 0]
+        better = new >= value
+        theta = np.where(better, theta + move, theta)
+        length = np.where(better, 1.0, 0.3 * length)
+        done = np.abs(new - value).max() < 1e-6
+        value = np.where(better, new, value)
+        if done:
+            break
+    curvature = _derivatives(cells, theta, prior, precision)[1]
+    points, area = _lattice(theta, curvature)
+    logs = _objective(cells, points, prior, precision) + np.log(area)[:, None]
+    return _Links(points[1], np.exp(points[0]), logs)
+
+
+def _objective(cells, theta, prior, precision):
+    """Return the tempered log-likelihood plus log-prior of links (2, G, N) as (G, N)."""
+    slopes, cuts = np.exp(theta[0])[..., None], theta[1][..., None]
+    link = expit(slopes * (cells.x - cuts))
+    seen = cells.low[:, None] + cells.rise[:, None] * link
+    value = _TEMPER * (np.log(np.maximum(seen, 1e-9)) @ cells.mass)
+    distance = (theta - prior[:, :, None]) ** 2
+    log_area = 0.5 * np.log(precision).sum() - np.log(2.0 * np.pi)
+    return value - 0.5 * np.einsum("a,agn->gn", precision, distance) + log_area
+
+
+def _derivatives(cells, theta, prior, precision):
+    """Return gradient (2, G) and information (3, G): both diagonal terms, then the other."""
+    slope = np.exp(theta[0])[:, None]
+    odds = slope * (cells.x - theta[1][:, None])
+    link = expit(odds)
+    seen = np.maximum(cells.low + cells.rise * link, 1e-9)
+    score = _TEMPER * cells.rise * link * (1.0 - link) / seen
+    power = cells.mass * score**2 / _TEMPER
+    pull = precision[:, None] * (prior - theta)
+    gradient = np.stack([(score * odds) @ cells.mass, -slope[:, 0] * (score @ cells.mass)]) + pull
+    curvature = np.stack(
+        [
+            (power * odds**2).sum(1) + precision[0],
+            slope[:, 0] ** 2 * power.sum(1) + precision[1],
+            -slope[:, 0] * (power * odds).sum(1),
+        ]
+    )
+    return gradient, curvature
+
+
+def _solve(curvature, gradient):
+    """Solve G symmetric 2 x 2 systems."""
+    first, second, cross = curvature
+    determinant = first * second - cross**2
+    return (
+        np.stack(
+            [
+                second * gradient[0] - cross * gradient[1],
+                first * gradient[1] - cross * gradient[0],
+            ]
+        )
+        / determinant
+    )
+
+
+def _lattice(theta, curvature):
+    """Return points around each likeliest link, (2, G, N), and the area of each cell (G,)."""
+    first, second, cross = curvature
+    u, v = (z.ravel() for z in np.meshgrid(_LATTICE, _LATTICE, indexing="ij"))
+    root = np.sqrt(first)
+    rest = np.sqrt(np.maximum(second - cross**2 / first, 1e-12))
+    across = v / rest[:, None]
+    along = (u - (cross / root)[:, None] * across) / root[:, None]
+    step = _LATTICE[1] - _LATTICE[0]
+    return theta[:, :, None] + np.stack([along, across]), step**2 / (root * rest)
+
+
+def _normalised(logs):
+    """Return weights proportional to exponentials, with sum 1."""
+    weights = np.exp(logs - logs.max())
+    return weights / weights.sum()
+
+
+def _decision(scores, labels, rates, probabilities, regression):
+    """Return slope and offset of the log-odds of the positive class in the scores."""
+    axis = _axis(scores, labels.weights)
+    kept = probabilities > _NEGLIGIBLE
+    centres, spread = np.zeros(kept.sum()), 1.0
+    if regression:
+        # Least squares estimates the mean label, which is e0 - e1 where the classes are level.
+        centres = ((rates[0] - rates[1])[kept] - axis.centre) / axis.spread
+        spread = _CUT_SPREAD
+    links = _fit_links(axis, labels, rates[:, kept], centres, spread)
+    weights = np.exp(links.log_weights - links.log_weights.max(1, keepdims=True))
+    weights *= (probabilities[kept] / weights.sum(1) / probabilities[kept].sum())[:, None]
+
+    def excess(x):
+        return float((weights * expit(links.slopes * (x - links.cuts))).sum()) - 0.5
+
+    low, high = axis.x.min() - 1.0, axis.x.max() + 1.0
+    cut = low if excess(low) >= 0 else high if excess(high) <= 0 else brentq(excess, low, high)
+    odds = links.slopes * (cut - links.cuts)
+    rise = float((weights * links.slopes * expit(odds) * expit(-odds)).sum())
+    slope = max(4.0 * rise, 1e-3) / axis.spread
+    return slope, -slope * (axis.centre + axis.spread * cut)
+
+
+def _counted(predicted, labels, rates):
+    """Return the accuracy that the counted agreement means under each pair of rates, (G,)."""
+    if labels.likelihood is not None:
+        label = class_posterior(labels.likelihood, labels.implied_prior())
+        found = unmixed_accuracy(predicted, label, labels.implied_prior(), labels.weights)
+        return np.array([found.accuracy if np.isfinite(found.accuracy) else 0.5])
+    shares = labels.shares_of_rows
+    counts = np.zeros((2, 2))
+    np.add.at(counts, (predicted, labels.observed), shares)
+    left = 1.0 - rates.sum(0)
+    positive = ((1.0 - rates[0]) * counts[1, 1] - rates[0] * counts[1, 0]) / left
+    negative = ((1.0 - rates[1]) * counts[0, 0] - rates[1] * counts[0, 1]) / left
+    return np.clip(np.maximum(positive, 0.0) + np.maximum(negative, 0.0), 0.0, 1.0)
+
+
+def _row_posterior(axis, labels, rates, links, joint):
+    """Return the probabilities of the classes given score and observed label, (n, 2)."""
+    kept = joint.sum(1) > _NEGLIGIBLE
+    link = links.at(axis.points)[kept]
+    rates, joint = rates[:, kept], joint[kept] / joint[kept].sum()
+    if labels.known_by_row:
+        clean = np.interp(axis.x, axis.points, joint[0] @ link[0])
+        return class_posterior(labels.likelihood, np.column_stack([1.0 - clean, clean]))
+    result = np.zeros(len(axis.x))
+    for label, (low, high) in enumerate([(1 - rates[0], rates[1]), (rates[0], 1 - rates[1])]):
+        positive = high[:, None, None] * link
+        share = positive / np.maximum(positive + low[:, None, None] * (1.0 - link), 1e-12)
+        level = np.einsum("gt,gtb->b", joint, share)
+        rows = labels.observed == label
+        result[rows] = np.interp(axis.x[rows], axis.points, level)
+    return np.column_stack([1.0 - result, result])
+
+
+def _noise_matrix(labels, mean, posterior):
+    """Return the noise matrix at the mean rates or, where rows have their own, their average."""
+    if not labels.known_by_row:
+        return np.array([[1.0 - mean[0], mean[0]], [mean[1], 1.0 - mean[1]]])
+    return labels.average_noise(posterior)
+
+
+def _count_error(predicted, labels):
+    """Return the standard error of the accuracy counted under known noise, beyond binomial."""
+    prior = labels.implied_prior()
+    label = class_posterior(labels.likelihood, prior)
+    found = unmixed_accuracy(predicted, label, prior, labels.weights, labels.part)
+    if not np.isfinite(found.accuracy):
+        return 1.0
+    binomial = found.accuracy * (1.0 - found.accuracy) / labels.size
+    return _INFLATION * np.sqrt(max(found.standard_error**2 - binomial, 0.0))
+
+
+def _interval(accuracy, accuracies, joint, size, model):
+    """Return the 95 % interval: what the hypotheses leave open, a count's error, and another."""
+    order = np.argsort(accuracies, axis=None)
+    level = np.cumsum(joint.ravel()[order])
+    last = len(order) - 1
+    low, high = accuracies.ravel()[order[np.minimum(np.searchsorted(level, [0.025, 0.975]), last)]]
+    counted = _INFLATION**2 * (accuracy * (1.0 - accuracy) * size + 1.0) / ((size + 2.0) * size)
+    error = Z95**2 * (counted + model**2)
+    ends = [
+        accuracy - np.sqrt((accuracy - min(low, accuracy)) ** 2 + error),
+        accuracy + np.sqrt((max(high, accuracy) - accuracy) ** 2 + error),
+    ]
+    return np.clip(ends, 0.0, 1.0)
