@@ -52,6 +52,7 @@ from ._prediction import (
     gaussian_classes,
     model_accuracy,
     noise_matrices,
+    theory_setting,
 )
 
 _MANY_CLASSES = 50
@@ -113,8 +114,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         ``(1/W) sum_i w_i (t_i - x_i . w - b)^2 + alpha |w|^2`` with W the sum of the weights, so
         that scikit-learn's ``Ridge(alpha=W * alpha)`` has the same solution. "auto" tries 29
         values from 1e-4 to 1e3 times the mean variance of a feature; an array tries its values.
-        The exact leave-one-out squared error on the noisy labels chooses, bounded for far scores. ``np.inf`` is the limit
-        in which the coefficients are the class-mean difference.
+        The exact leave-one-out squared error on the noisy labels chooses, bounded for far
+        scores. ``np.inf`` is the limit in which the coefficients are the class-mean difference.
     noise_rates : "estimate", None, float or array-like of shape (K,) or (K, K), default="estimate"
         How often labels are wrong: estimated, never (None), a rate for all classes, one rate per
         class (in the order of `classes_`), or the noise matrix
@@ -463,15 +464,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         likelihood = _as_known(labels, stories).likelihood
         classes = gaussian_classes(basis, labels, likelihood, self.class_prior_)
         self.snr_ = classes.norm
-        self._n_varying = max(classes.means.shape[1], 1)
-        if self.regime_ == "too_few_rows":
-            self.model_accuracy_ = self.bayes_accuracy_ = np.nan
-            self.theoretical_accuracy_path_ = np.full(len(alphas), np.nan)
-            return
-        self.theoretical_accuracy_path_ = accuracy_path(
-            basis, targets, alphas, stories, labels, self.theoretical_accuracy_, index
-        )
-        self.model_accuracy_, self.bayes_accuracy_ = model_accuracy(
+        self._setting = theory_setting(
             classes,
             labels,
             self.class_prior_,
@@ -480,6 +473,31 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             self.perturbation_ if self.method == "lpc" else None,
             basis.fit_intercept,
         )
+        self._by_theory = None
+        if self.regime_ == "too_few_rows":
+            self._by_theory = (np.nan, np.nan)
+            self.theoretical_accuracy_path_ = np.full(len(alphas), np.nan)
+            return
+        self.theoretical_accuracy_path_ = accuracy_path(
+            basis, targets, alphas, stories, labels, self.theoretical_accuracy_, index
+        )
+
+    @property
+    def model_accuracy_(self):
+        """Accuracy that theory gives to this method on isotropic Gaussian classes like these."""
+        return self._accuracies_by_theory()[0]
+
+    @property
+    def bayes_accuracy_(self):
+        """Accuracy that no method can exceed on such classes; nan for K > 2."""
+        return self._accuracies_by_theory()[1]
+
+    def _accuracies_by_theory(self):
+        """Return both, worked out when they are first read."""
+        check_is_fitted(self)
+        if self._by_theory is None:
+            self._by_theory = model_accuracy(self._setting)
+        return self._by_theory
 
     def decision_function(self, X):
         """Compute the log-odds of the true class.
@@ -591,8 +609,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
         Notes
         -----
-        Classes are taken as isotropic Gaussians in as many dimensions as columns vary, with the signal
-        that gives `theoretical_accuracy_` at the present size and noise, and the noise rates as
+        Classes are taken as isotropic Gaussians in as many dimensions as columns vary, with the
+        signal that gives `theoretical_accuracy_` at the present size and noise, and the noise rates as
         known: gains from more rows are right to a few hundredths on real data, the harm of more
         noise is understated.
 
@@ -704,7 +722,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             return lambda size, matrix, cleaned: np.nan
         return accuracy_forecaster(
             self.class_prior_,
-            self._n_varying,
+            max(self._setting.classes.means.shape[1], 1),
             self.theoretical_accuracy_,
             self.n_effective_samples_,
             self.noise_matrix_,

@@ -71,16 +71,55 @@ def gaussian_classes(basis, labels, likelihood, prior):
     )
 
 
-def model_accuracy(classes, labels, prior, noise, alpha, lpc_weights, fit_intercept):
-    """Return the accuracies that theory gives to a method and to the best one for such classes.
+class Setting(NamedTuple):
+    """What theory needs to know of a fit.
 
-    `lpc_weights` are the weights of the loss of the labels-perturbed classifier, None for others.
+    Attributes
+    ----------
+    classes : GaussianClasses
+        Classes like those of the data.
+    size : float
+        Effective number of rows.
+    prior : ndarray of shape (K,)
+        Frequencies of the classes.
+    noise : ndarray of shape (K, K)
+        Noise matrix.
+    rates : tuple of float
+        Noise rates of two classes that say as much as those of the rows.
+    alpha : float
+        Penalty, in the unit of the decomposed data.
+    lpc_weights : ndarray of shape (2,) or None
+        Weights of the loss of the labels-perturbed classifier, None for others.
+    fit_intercept : bool
+        Whether there is an intercept.
     """
+
+    classes: GaussianClasses
+    size: float
+    prior: np.ndarray
+    noise: np.ndarray
+    rates: tuple
+    alpha: float
+    lpc_weights: np.ndarray | None
+    fit_intercept: bool
+
+
+def theory_setting(classes, labels, prior, noise, alpha, lpc_weights, fit_intercept):
+    """Return what `model_accuracy` needs, without the rows."""
+    rates = _rates(labels, prior, noise) if labels.n_classes == 2 else ()
+    return Setting(
+        classes, labels.size, prior, noise, rates, float(alpha), lpc_weights, fit_intercept
+    )
+
+
+def model_accuracy(setting):
+    """Return the accuracies that theory gives to a method and to the best one for such classes."""
+    classes, size, prior, noise, rates, alpha, lpc_weights, fit_intercept = setting
     penalty = alpha / classes.within if classes.within > 0 else np.inf
-    if labels.n_classes > 2:
-        result = gaussian_mixture_ridge(classes.means, 1.0, prior, noise, penalty, labels.size)
+    if len(prior) > 2:
+        result = gaussian_mixture_ridge(classes.means, 1.0, prior, noise, penalty, size)
         return float(result.accuracy), np.nan
-    ratio, rates = classes.means.shape[1] / labels.size, _rates(labels, prior, noise)
+    ratio = max(classes.means.shape[1], 1) / size
     best = _bayes_accuracy(ratio, classes.norm, prior[1], rates)
     if lpc_weights is not None:
         accuracy = _perturbed_accuracy(

@@ -38,14 +38,26 @@ _TEMPER = 0.7
 _SLOPE_CENTRE, _SLOPE_SPREAD = np.log(3.0), 0.9
 """Prior of the log-slope: 95 % of it between 0.5 and 18, accuracies of about 0.6 to 0.98."""
 
-_CUT_SPREAD = 0.6
+_CUT_SPREAD = 1.0
 """Spread of the cut of a regression around where least squares puts it, in standard deviations."""
 
-_LATTICE = np.linspace(-2.7, 2.7, 7)
-"""Links tried around the likeliest, along each axis in posterior standard deviations."""
+_DECISION_ODDS = 0.25
+"""Factor of the odds of right labels where classes are decided.
+
+A cut moved for noise that is not there costs less than one left in its place: it moves little.
+"""
+
+_LATTICE = np.linspace(-2.6, 2.6, 5)
+"""Links tried around the likeliest, along each axis in posterior standard deviations.
+
+Steps of 1.3 integrate a Gaussian to 1e-5.
+"""
 
 _STEPS = 25
 """Steps of Fisher scoring towards the likeliest link: ten suffice unless classes are separable."""
+
+_CONVERGED = 1e-4
+"""Gain of log-likelihood at which scoring stops: it changes no probability by more."""
 
 _N_BINS = 32
 """Bins of scores, of equal weight: finer ones change no accuracy by more than 0.001."""
@@ -59,7 +71,7 @@ _MODEL_ERROR = 0.3
 _FARTHEST = 8.0
 """Half-widths of the middle two thirds of the scores beyond which a score counts as at the end."""
 
-_NEGLIGIBLE = 1e-4
+_NEGLIGIBLE = 1e-3
 """Probability below which a pair of rates is left out of the sums over rows."""
 
 
@@ -80,12 +92,14 @@ class _Axis(NamedTuple):
 class _Links(NamedTuple):
     """Logistic links: G hypotheses on the noise, N links each.
 
-    cuts and slopes (G, N), log-weights (G, N) of each: tempered likelihood, prior and area.
+    cuts and slopes (G, N), log-weights (G, N) of each: tempered likelihood, prior and area; and the
+    likeliest of each hypothesis.
     """
 
     cuts: np.ndarray
     slopes: np.ndarray
     log_weights: np.ndarray
+    peaks: _Peaks
 
     def at(self, x):
         """Return the probability of the positive class at scores on the axis, (G, N, ...)."""
@@ -101,9 +115,11 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, regression=
     axis = _axis(scores if evidence is None else evidence, labels.weights)
     rates, links, joint = _posterior(axis, labels)
     probabilities = joint.sum(1)
-    slope, offset = _decision(scores, labels, rates, probabilities, regression)
-    offset = offset if cut is None else -slope * cut
-    predicted = (slope * scores + offset > 0).astype(int)
+    start = links.peaks.theta
+    slope, offset, own = _decision(scores, labels, rates, probabilities, regression, start)
+    if cut is not None:
+        offset, own = -slope * cut, 0.0
+    predicted = (slope * scores + offset > own).astype(int)
     link = links.at(axis.points) @ axis.mass(labels.shares_of_rows * (2 * predicted - 1))
     link = link + labels.shares_of_rows @ (1 - predicted)
     accuracies = 0.5 * (link + _counted(predicted, labels, rates)[:, None])
@@ -162,7 +178,8 @@ def _posterior(axis, labels):
         rates = np.zeros((2, 1))
         if not labels.known_by_row:
             rates = labels.noise_matrix[[0, 1], [1, 0]][:, None]
-        links = _fit_links(axis, labels, rates, np.zeros(1), 1.0)
+        cells = _cells(axis, labels, rates)
+        links = _around(cells, _likeliest(cells, np.zeros(1), 1.0))
         return rates, links, _normalised(links.log_weights)
     grid = np.stack([x.ravel() for x in np.meshgrid(_RATES, _RATES, indexing="ij")])
     rates, links, joint = _weighed(axis, labels, grid[:, grid.sum(0) > 0], 0.05**2)
@@ -180,15 +197,20 @@ def _posterior(axis, labels):
 
 
 def _weighed(axis, labels, noisy, area):
-    """Return no noise before some noisy pairs of rates, their links, and all probabilities."""
+    """Return no noise before likely noisy pairs of rates, their links, and all probabilities."""
     noisy = noisy[:, noisy.sum(0) <= _LARGEST_SUM]
     rates = np.column_stack([np.zeros(2), noisy])
     prior = np.append(_CLEAN, (1.0 - _CLEAN) * area * _rate_density(noisy))
     if labels.prior is not None:
         prior = prior * _prior_fit(labels, rates)
-    links = _fit_links(axis, labels, rates, np.zeros(len(prior)), 1.0)
-    logs = links.log_weights + np.log(np.maximum(prior, 1e-300))[:, None]
-    return rates, links, _normalised(logs)
+    prior = np.log(np.maximum(prior, 1e-300))
+    peaks = _likeliest(_cells(axis, labels, rates), np.zeros(len(prior)), 1.0)
+    evidence = peaks.value + prior - 0.5 * np.log(peaks.determinant)
+    kept = evidence > evidence.max() + np.log(_NEGLIGIBLE)
+    kept[0] = True
+    rates, peaks = rates[:, kept], peaks.some(kept)
+    links = _around(_cells(axis, labels, rates), peaks)
+    return rates, links, _normalised(links.log_weights + prior[kept, None])
 
 
 def _rate_density(rates):
@@ -232,30 +254,58 @@ def _cells(axis, labels, rates):
     )
 
 
-def _fit_links(axis, labels, rates, centres, spread):
-    """Return the links around the likeliest one for each pair of rates, with their weights."""
-    cells = _cells(axis, labels, rates)
+class _Peaks(NamedTuple):
+    """The likeliest link for each of G pairs of rates.
+
+    Log-slopes and cuts theta (2, G), information curvature (3, G), penalised log-likelihood value
+    (G,); the Gaussian prior: centre (2, G) and precision (2,).
+    """
+
+    theta: np.ndarray
+    curvature: np.ndarray
+    value: np.ndarray
+    centre: np.ndarray
+    precision: np.ndarray
+
+    @property
+    def determinant(self):
+        """Determinant of the information, (G,)."""
+        return self.curvature[0] * self.curvature[1] - self.curvature[2] ** 2
+
+    def some(self, kept):
+        """Return the peaks of some pairs of rates."""
+        parts = (self.theta, self.curvature, self.value, self.centre)
+        return _Peaks(*(part[..., kept] for part in parts), self.precision)
+
+
+def _likeliest(cells, cuts, spread, start=None):
+    """Return the likeliest links by Fisher scoring, for cuts that are expected with a spread."""
     precision = np.array([_SLOPE_SPREAD**-2.0, spread**-2.0])
-    prior = np.stack([np.full(len(centres), _SLOPE_CENTRE), centres])
-    theta = np.stack([prior[0], np.clip(centres, -3.0, 3.0)])
-    value = _objective(cells, theta[:, :, None], prior, precision)[:, 0]
+    centre = np.stack([np.full(len(cuts), _SLOPE_CENTRE), cuts])
+    theta = np.stack([centre[0], np.clip(cuts, -3.0, 3.0)]) if start is None else start
+    value = _objective(cells, theta[:, :, None], centre, precision)[:, 0]
     length = np.ones(len(value))
     for _ in range(_STEPS):
-        gradient, curvature = _derivatives(cells, theta, prior, precision)
+        gradient, curvature = _derivatives(cells, theta, centre, precision)
         move = _solve(curvature, gradient)
         move = length * move / np.maximum(1.0, np.abs(move).max(0))
-        new = _objective(cells, (theta + move)[:, :, None], prior, precision)[:, 0]
+        new = _objective(cells, (theta + move)[:, :, None], centre, precision)[:, 0]
         better = new >= value
         theta = np.where(better, theta + move, theta)
         length = np.where(better, 1.0, 0.3 * length)
-        done = np.abs(new - value).max() < 1e-6
+        done = np.abs(new - value).max() < _CONVERGED
         value = np.where(better, new, value)
         if done:
             break
-    curvature = _derivatives(cells, theta, prior, precision)[1]
-    points, area = _lattice(theta, curvature)
-    logs = _objective(cells, points, prior, precision) + np.log(area)[:, None]
-    return _Links(points[1], np.exp(points[0]), logs)
+    curvature = _derivatives(cells, theta, centre, precision)[1]
+    return _Peaks(theta, curvature, value, centre, precision)
+
+
+def _around(cells, peaks):
+    """Return the links around the likeliest ones, with their weights."""
+    points, area = _lattice(peaks.theta, peaks.curvature)
+    logs = _objective(cells, points, peaks.centre, peaks.precision) + np.log(area)[:, None]
+    return _Links(points[1], np.exp(points[0]), logs, peaks)
 
 
 def _objective(cells, theta, prior, precision):
@@ -269,13 +319,18 @@ def _objective(cells, theta, prior, precision):
     return value - 0.5 * np.einsum("a,agn->gn", precision, distance) + log_area
 
 
+def _scores(cells, theta):
+    """Return the derivatives of tempered log-likelihoods by the log-odds, and these, (G, C)."""
+    odds = np.exp(theta[0])[:, None] * (cells.x - theta[1][:, None])
+    link = expit(odds)
+    seen = np.maximum(cells.low + cells.rise * link, 1e-9)
+    return _TEMPER * cells.rise * link * (1.0 - link) / seen, odds
+
+
 def _derivatives(cells, theta, prior, precision):
     """Return gradient (2, G) and information (3, G): both diagonal terms, then the other."""
     slope = np.exp(theta[0])[:, None]
-    odds = slope * (cells.x - theta[1][:, None])
-    link = expit(odds)
-    seen = np.maximum(cells.low + cells.rise * link, 1e-9)
-    score = _TEMPER * cells.rise * link * (1.0 - link) / seen
+    score, odds = _scores(cells, theta)
     power = cells.mass * score**2 / _TEMPER
     pull = precision[:, None] * (prior - theta)
     gradient = np.stack([(score * odds) @ cells.mass, -slope[:, 0] * (score @ cells.mass)]) + pull
@@ -322,18 +377,23 @@ def _normalised(logs):
     return weights / weights.sum()
 
 
-def _decision(scores, labels, rates, probabilities, regression):
-    """Return slope and offset of the log-odds of the positive class in the scores."""
+def _decision(scores, labels, rates, probabilities, regression, start):
+    """Return slope and offset of the log-odds of the positive class, and what rows added to them.
+
+    The last is what each row's own label pulls the cut towards its side, (n,).
+    """
     axis = _axis(scores, labels.weights)
-    kept = probabilities > _NEGLIGIBLE
+    masses = np.where(rates.sum(0) > 0, 1.0, _DECISION_ODDS) * probabilities
+    kept = masses > _NEGLIGIBLE * masses.sum()
     centres, spread = np.zeros(kept.sum()), 1.0
     if regression:
         # Least squares estimates the mean label, which is e0 - e1 where the classes are level.
         centres = ((rates[0] - rates[1])[kept] - axis.centre) / axis.spread
         spread = _CUT_SPREAD
-    links = _fit_links(axis, labels, rates[:, kept], centres, spread)
+    cells = _cells(axis, labels, rates[:, kept])
+    links = _around(cells, _likeliest(cells, centres, spread, start[:, kept]))
     weights = np.exp(links.log_weights - links.log_weights.max(1, keepdims=True))
-    weights *= (probabilities[kept] / weights.sum(1) / probabilities[kept].sum())[:, None]
+    weights *= (masses[kept] / weights.sum(1) / masses[kept].sum())[:, None]
 
     def excess(x):
         return float((weights * expit(links.slopes * (x - links.cuts))).sum()) - 0.5
@@ -341,9 +401,23 @@ def _decision(scores, labels, rates, probabilities, regression):
     low, high = axis.x.min() - 1.0, axis.x.max() + 1.0
     cut = low if excess(low) >= 0 else high if excess(high) <= 0 else brentq(excess, low, high)
     odds = links.slopes * (cut - links.cuts)
-    rise = float((weights * links.slopes * expit(odds) * expit(-odds)).sum())
-    slope = max(4.0 * rise, 1e-3) / axis.spread
-    return slope, -slope * (axis.centre + axis.spread * cut)
+    rises = (weights * links.slopes * expit(odds) * expit(-odds)).sum(1)
+    slope = max(4.0 * float(rises.sum()), 1e-3) / axis.spread
+    pull = _own_pull(axis, labels, cells, links.peaks, rises / max(rises.sum(), 1e-300))
+    offset = -slope * (axis.centre + axis.spread * cut)
+    return slope, offset, -slope * axis.spread * pull
+
+
+def _own_pull(axis, labels, cells, peaks, shares):
+    """Return how far the cut moved for each row's own label, to first order, (n,)."""
+    slope = np.exp(peaks.theta[0])[:, None]
+    score, odds = _scores(cells, peaks.theta)
+    gradient = np.stack([score * odds, -slope * score])
+    moved = shares @ _solve(peaks.curvature[:, :, None], gradient)[1]
+    own = labels.size * labels.shares_of_rows * labels.part
+    if not labels.known_by_row:
+        moved = moved.reshape(2, -1)[labels.observed, axis.bins]
+    return np.clip(own * moved, -1.0, 1.0)
 
 
 def _counted(predicted, labels, rates):
