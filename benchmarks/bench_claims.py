@@ -42,7 +42,7 @@ from _table import machine, pm, print_table
 from joblib import Parallel, delayed
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, RidgeClassifierCV
 from sklearn.model_selection import StratifiedShuffleSplit, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
@@ -58,7 +58,7 @@ MANY_VALUES = 20
 Z = 1.96
 PENALTIES = np.logspace(-4, 3, 29)
 TWO_CLASSES = {"0.1, 0.1": (0.1, 0.1), "0.1, 0.4": (0.1, 0.4), "0.3, 0.3": (0.3, 0.3)}
-RIVALS = ("ridge_cv", "lda")
+RIVALS = ("ridge_cv", "lda", "logistic")
 MEASURED = ("claim", "accuracy", "bias", "mae", "coverage", "width")
 MEASURED += tuple(f"minus_{rival}" for rival in RIVALS) + ("inferred_rate",)
 KEYS = ("table", "size", "cell", "claimant")
@@ -218,6 +218,7 @@ CLAIMANTS = {
         "rival",
         lambda task: silent(LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), task),
     ),
+    "logistic": ("rival", lambda task: silent(LogisticRegression(max_iter=1000), task)),
 }
 
 

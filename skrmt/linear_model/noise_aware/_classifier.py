@@ -610,9 +610,9 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Notes
         -----
         Classes are taken as isotropic Gaussians in as many dimensions as columns vary, with the
-        signal that gives `theoretical_accuracy_` at the present size and noise, and the noise rates as
-        known: gains from more rows are right to a few hundredths on real data, the harm of more
-        noise is understated.
+        signal that gives `theoretical_accuracy_` at the present size and noise, and the noise
+        rates as known: gains from more rows are right to a few hundredths on real data, the harm
+        of more noise is understated.
 
         Examples
         --------

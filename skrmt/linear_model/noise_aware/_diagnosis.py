@@ -51,7 +51,8 @@ def link_p_value(scores, stories, labels):
         np.bincount(level, values[order], _N_BINS)
         for values in (share, share * (hit - expected), share * expected * (1.0 - expected))
     )
-    power = labels.size * np.maximum(power, mass / labels.size)
+    # One row more or less than expected is no surprise in a bin that expects none.
+    power = np.maximum(labels.size * power, 1.0 * (mass > 0))
     statistic = (labels.size * gap) ** 2 / np.where(power > 0, power, np.inf)
     return float(chi2.sf(statistic.sum(), _N_BINS))
 

@@ -144,8 +144,8 @@ def _choice_without(errors):
 
 def _fold_errors(block, targets, roots, share, part, member, *arguments):
     """Add up bounded squared errors of a block of rows by fold and penalty."""
-    *arguments, low, high = arguments
-    scores = _loo_block(block, targets, roots, share, part, *arguments).scores
+    *others, low, high = arguments
+    scores = _loo_block(block, targets, roots, share, part, *others).scores
     error = (targets[:, :, None] - get_backend(block).clip(scores, low, high)) ** 2
     return member.T @ (error.sum(1) * (roots * roots)[:, None])
 

@@ -221,8 +221,8 @@ def accuracy_path(basis, targets, alphas, stories, labels, accuracy, index):
 
 def _confusions(block, targets, roots, share, part, pull, label, *arguments):
     """Count decisions by class and observed label at every penalty, (k, K, K)."""
-    *arguments, directions, offsets = arguments
-    scores = _loo_block(block, targets, roots, share, part, *arguments).scores
+    *others, directions, offsets = arguments
+    scores = _loo_block(block, targets, roots, share, part, *others).scores
     scores = scores + pull[:, :, None]
     counts = []
     for column in range(scores.shape[2]):

@@ -142,16 +142,16 @@ def _averaged(rows, best, stories, posterior, labels, fixed):
         slope = max(np.trace(directions) / (len(directions) - 1), _TINY)
         directions, offsets, logits = slope * np.eye(len(directions)), 0.0 * offsets, rows.scores
     predicted = logits.argmax(1)
-    label_posterior, accuracies, variances = 0.0, [], []
+    label_posterior, claims, variances = np.zeros_like(rows.labels), [], []
     for story, link, mass in zip(stories, links, posterior, strict=True):
         held_out = link if best.scores is rows.scores else _fit(best, story)[1]
         clean = softmax(held_out.logits, axis=1)
         likelihood = _likelihood(best, story)
         right = class_posterior(clean * likelihood, np.ones_like(story.prior))
         label_posterior = label_posterior + mass * right
-        accuracies.append(_accuracy(best, predicted, clean, likelihood, story.prior))
-        variances.append(_variance(accuracies[-1], story.rate, labels.size))
-    accuracies, noisy = np.array(accuracies), float(posterior[1:].sum())
+        claims.append(_accuracy(best, predicted, clean, likelihood, story.prior))
+        variances.append(_variance(claims[-1], story.rate, labels.size))
+    accuracies, noisy = np.array(claims), float(posterior[1:].sum())
     known = labels.likelihood is not None
     noise = np.tensordot(posterior, [story.noise for story in stories], axes=1)
     rates = np.array([np.diag(story.noise) for story in stories])

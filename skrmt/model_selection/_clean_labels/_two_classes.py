@@ -274,8 +274,12 @@ class _Peaks(NamedTuple):
 
     def some(self, kept):
         """Return the peaks of some pairs of rates."""
-        parts = (self.theta, self.curvature, self.value, self.centre)
-        return _Peaks(*(part[..., kept] for part in parts), self.precision)
+        return self._replace(
+            theta=self.theta[:, kept],
+            curvature=self.curvature[:, kept],
+            value=self.value[kept],
+            centre=self.centre[:, kept],
+        )
 
 
 def _likeliest(cells, cuts, spread, start=None):
