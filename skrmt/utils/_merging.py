@@ -177,19 +177,12 @@ def _twins(X: Any) -> tuple[np.ndarray, list]:
     return suspects, [_row_bytes(X, int(row)) for row in suspects]
 
 
-def row_key(X: Any, varying: np.ndarray | None = None) -> np.ndarray:
-    """Return one number per row, equal for identical rows wherever they are.
-
-    Only columns that vary, if they are named, decide it.
-    """
-    named = np.arange(X.shape[1]) if varying is None else np.flatnonzero(varying)
-    if len(named) == 0:
-        return np.zeros(X.shape[0])
+def row_key(X: Any) -> np.ndarray:
+    """Return one number per row, equal for identical rows wherever they are."""
+    n_features = X.shape[1]
     if hasattr(X, "tocsr"):
-        weights = np.zeros(X.shape[1])
-        weights[named] = np.sqrt(np.arange(1.0, len(named) + 1))
-        return X @ weights
-    columns = named[np.unique(np.linspace(0, len(named) - 1, _KEY_COLUMNS).astype(int))]
+        return X @ np.sqrt(np.arange(1.0, n_features + 1))
+    columns = np.unique(np.linspace(0, n_features - 1, _KEY_COLUMNS).astype(int))
     blocks = [slice(start, start + _BLOCK) for start in range(0, X.shape[0], _BLOCK)]
     largest = max(float(abs(X[rows][:, columns]).max()) for rows in blocks) or 1.0
     return np.concatenate([_block_key(X[rows][:, columns], largest) for rows in blocks])

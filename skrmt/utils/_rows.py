@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._checks import is_torch
 from ._dask import is_dask, map_blocks, reduce_blocks, row_slices
 from ._optional import import_optional
 
@@ -103,10 +104,17 @@ def take_rows(X: Any, rows: np.ndarray) -> Any:
     return X[np.flatnonzero(rows)] if is_dask(X) else X[rows]
 
 
-def block_row_keys(X: Any, varying: np.ndarray) -> np.ndarray:
-    """Return one number per row of a Dask array, which follows from what varies in it."""
+def content_keys(X: Any, varying: np.ndarray) -> np.ndarray:
+    """Return one number per row, which follows from what varies in it, in any kind of array."""
     weights = np.where(varying, np.sqrt(1.0 + np.cumsum(varying)), 0.0)
-    return row_values(_keys, X, np.ones(len(X)), shared=(weights,))
+    return row_values(_weighted_sums, X, shared=(weights,))
+
+
+def _weighted_sums(X: Any, weights: np.ndarray) -> np.ndarray:
+    """Return weighted sums of columns."""
+    if is_torch(X):
+        return (X.double() @ X.new_tensor(weights).double()).cpu().numpy()
+    return np.asarray(X @ weights, dtype=float)
 
 
 def identical_block_rows(*parts: Any, signs: np.ndarray | None = None) -> np.ndarray:

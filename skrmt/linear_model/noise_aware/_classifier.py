@@ -29,7 +29,7 @@ from ...utils._fit import restore_on_failure
 from ...utils._forecast import first_reaching, unbanded
 from ...utils._merging import COPIES, merge_rows
 from ...utils._regimes import regime
-from ...utils._rows import take_rows
+from ...utils._rows import content_keys, take_rows
 from ...utils._sklearn_compat import StrOptions, _fit_context
 from ...utils._warnings import warn, warn_first
 from .._input import (
@@ -43,7 +43,7 @@ from .._input import (
     penalty_grid,
 )
 from ._diagnosis import TEST_LEVEL, gaussian_p_value, link_p_value, score_moments
-from ._held_out import content_folds, content_keys, held_out, kernel_evidence, on_device, row_trust
+from ._held_out import content_folds, held_out, kernel_evidence, on_device, row_trust
 from ._perturbation import perturbed_targets
 from ._prediction import (
     accuracy_forecaster,
@@ -362,7 +362,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             part=labels.part,
         )
         alphas = penalty_grid(self.alpha, basis, unit)
-        key = content_keys(basis)
+        key = content_keys(data, to_numpy(basis.varying))
         folds = content_folds(key, labels.observed, rows.group)
         targets = labels.first_targets()
         fit = held_out(basis, targets, alphas, folds, rows.group)

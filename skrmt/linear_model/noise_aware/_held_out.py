@@ -10,9 +10,8 @@ from scipy.spatial.distance import pdist
 from ...linalg import RidgeBasis, get_backend, group_path, is_torch, ridge_basis, to_numpy
 from ...linalg._ridge_basis import map_left, sum_left
 from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets
-from ...utils._dask import is_dask
-from ...utils._merging import row_key
-from ...utils._rows import block_row_keys, row_values, take_rows
+from ...utils._dask import to_local
+from ...utils._rows import row_values, take_rows
 
 _N_FOLDS = 10
 """Folds of the choice of the penalty: each row is scored at the penalty that the others choose."""
@@ -59,12 +58,6 @@ class HeldOut(NamedTuple):
     scores: np.ndarray
     errors: np.ndarray
     alpha_index: int
-
-
-def content_keys(basis: RidgeBasis):
-    """Return one number per row that follows from what varies in it."""
-    varying = to_numpy(basis.varying)
-    return (block_row_keys if is_dask(basis.data) else row_key)(basis.data, varying)
 
 
 def content_folds(key, observed, group=None):
@@ -171,7 +164,7 @@ def _of_groups(basis, targets, alphas, folds, group):
 
 def kernel_evidence(X, key, linear, targets, weights, labels, folds, group=None):
     """Return held-out scores that a kernel has improved, where it can, to judge labels by."""
-    if is_dask(X) or X.shape[0] > _MOST_ROWS:
+    if X.shape[0] > _MOST_ROWS:
         return linear
     features = _kernel_features(X, key)
     found = [
@@ -193,9 +186,9 @@ def _kernel_features(X, key):
     n = X.shape[0]
     count = min(_LANDMARKS, n)
     landmarks = np.sort(np.argsort(key, kind="stable")[np.linspace(0, n - 1, count).astype(int)])
-    points = _host(take_rows(X, np.isin(np.arange(n), landmarks)))
-    square = _norms(X) ** 2
-    cross = _host(X @ _like(X, points.T))
+    points = _host(to_local(take_rows(X, np.isin(np.arange(n), landmarks))))
+    square = row_values(_norms, X) ** 2
+    cross = row_values(_products, X, shared=(points.T,))
     distances = np.maximum(square[:, None] + square[landmarks] - 2.0 * cross, 0.0)
     middle = np.median(pdist(points, "sqeuclidean")) if count > 1 else 0.0
     if not (middle > 0 and np.isfinite(middle)):
@@ -230,9 +223,10 @@ def _host(x):
     return x.toarray() if hasattr(x, "toarray") else to_numpy(x).astype(float)
 
 
-def _like(X, values):
-    """Return values as an array that X can be multiplied with."""
-    return get_backend(X).asarray(values, like=X, dtype="float64") if is_torch(X) else values
+def _products(X, vectors):
+    """Return the products of rows with vectors."""
+    like = get_backend(X).asarray(vectors, like=X, dtype="float64") if is_torch(X) else vectors
+    return _host((X.double() if is_torch(X) else X) @ like)
 
 
 def on_device(basis, targets):
