@@ -369,9 +369,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         evidence = kernel_evidence(
             data, key, fit.scores, targets, trusted, labels, folds, rows.group
         )
-        stories = tell_stories(
-            fit.scores, labels, evidence=evidence, regression=True, group=rows.group
-        )
+        stories = tell_stories(fit.scores, labels, evidence=evidence, group=rows.group)
         self.perturbation_ = np.full(2, np.nan)
         if self.method == "lpc":
             targets, self.perturbation_ = perturbed_targets(

@@ -8,10 +8,11 @@ import numpy as np
 from scipy.spatial.distance import pdist
 
 from ...linalg import RidgeBasis, get_backend, group_path, is_torch, ridge_basis, to_numpy
+from ...linalg._gram import row_blocks
 from ...linalg._ridge_basis import map_left, sum_left
 from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets
 from ...utils._dask import to_local
-from ...utils._rows import row_values, take_rows
+from ...utils._rows import row_sums, row_values, take_rows
 
 _N_FOLDS = 10
 """Folds of the choice of the penalty: each row is scored at the penalty that the others choose."""
@@ -75,21 +76,50 @@ def content_folds(key, observed, group=None):
 
 def row_trust(X, weights):
     """Return the factors of the weights of rows: below 1 for those far out, else 1."""
-    with np.errstate(divide="ignore"):
-        size = np.log(np.maximum(row_values(_norms, X), 1e-300))
+    size = np.log(np.maximum(row_values(_norms, X, shared=(_centre(X),)), 1e-300))
     order = np.argsort(size, kind="stable")
     level = np.cumsum(weights[order]) / weights.sum()
     low, high = size[order[np.minimum(np.searchsorted(level, [0.25, 0.75]), len(size) - 1)]]
     return np.exp(2.0 * np.minimum(high + _FENCE * (high - low) - size, 0.0))
 
 
-def _norms(X):
-    """Return the Euclidean norms of rows."""
-    if is_torch(X):
-        return to_numpy((X.double() ** 2).sum(1)) ** 0.5
+def _centre(X):
+    """Return the column means, or zeros for sparse data, which stay sparse."""
     if hasattr(X, "tocsr"):
-        return np.sqrt(np.asarray(X.multiply(X).sum(1), dtype=float)).ravel()
-    return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=float))
+        return np.zeros(X.shape[1])
+    return row_sums(_column_sums, X) / X.shape[0]
+
+
+def _column_sums(X):
+    """Return the sums of columns."""
+    return to_numpy(X.double().sum(0)) if is_torch(X) else np.sum(X, axis=0, dtype=float)
+
+
+def _centred_blocks(X, centre):
+    """Yield blocks of rows less the centre, in double precision; sparse data as they are."""
+    if hasattr(X, "tocsr"):
+        yield X.astype(float)
+        return
+    xp = get_backend(X)
+    centre = xp.asarray(centre, like=X, dtype="float64")
+    for rows in row_blocks(*X.shape):
+        yield xp.asarray(X[rows], dtype="float64") - centre
+
+
+def _norms(X, centre):
+    """Return the distances of rows from a centre."""
+    parts = [
+        np.sqrt(np.asarray(to_numpy((part * part).sum(1)) if is_torch(part) else _squares(part)))
+        for part in _centred_blocks(X, centre)
+    ]
+    return np.concatenate(parts)
+
+
+def _squares(part):
+    """Return the sums of squares of rows, dense or sparse."""
+    if hasattr(part, "tocsr"):
+        return np.asarray(part.multiply(part).sum(1), dtype=float).ravel()
+    return np.einsum("ij,ij->i", part, part)
 
 
 def held_out(basis: RidgeBasis, targets, alphas, folds, group=None) -> HeldOut:
@@ -106,7 +136,7 @@ def held_out(basis: RidgeBasis, targets, alphas, folds, group=None) -> HeldOut:
     wanted = np.unique(own)
     kept = [shared[0], shared[1][:, wanted], None, shared[3][wanted]]
     shape = (basis.rank, columns.shape[1], len(alphas))
-    kept[2] = shared[2].reshape(shape)[:, :, wanted].reshape(basis.rank, -1)
+    kept[2] = shared[2].reshape(shape)[:, :, wanted].reshape(basis.rank, shape[1] * len(wanted))
     chosen = on_device(basis, np.searchsorted(wanted, own)[:, None] == np.arange(len(wanted)))
     parts = map_left(basis, _chosen_scores, *rows, chosen, shared=tuple(kept))
     scores = to_numpy(xp.concatenate(list(parts), axis=0)).astype(float)
@@ -186,9 +216,10 @@ def _kernel_features(X, key):
     n = X.shape[0]
     count = min(_LANDMARKS, n)
     landmarks = np.sort(np.argsort(key, kind="stable")[np.linspace(0, n - 1, count).astype(int)])
-    points = _host(to_local(take_rows(X, np.isin(np.arange(n), landmarks))))
-    square = row_values(_norms, X) ** 2
-    cross = row_values(_products, X, shared=(points.T,))
+    centre = _centre(X)
+    points = _host(to_local(take_rows(X, np.isin(np.arange(n), landmarks)))) - centre
+    square = row_values(_norms, X, shared=(centre,)) ** 2
+    cross = row_values(_products, X, shared=(centre, points.T))
     distances = np.maximum(square[:, None] + square[landmarks] - 2.0 * cross, 0.0)
     middle = np.median(pdist(points, "sqeuclidean")) if count > 1 else 0.0
     if not (middle > 0 and np.isfinite(middle)):
@@ -223,10 +254,13 @@ def _host(x):
     return x.toarray() if hasattr(x, "toarray") else to_numpy(x).astype(float)
 
 
-def _products(X, vectors):
-    """Return the products of rows with vectors."""
-    like = get_backend(X).asarray(vectors, like=X, dtype="float64") if is_torch(X) else vectors
-    return _host((X.double() if is_torch(X) else X) @ like)
+def _products(X, centre, vectors):
+    """Return the products of centred rows with vectors."""
+    parts = []
+    for part in _centred_blocks(X, centre):
+        like = get_backend(part).asarray(vectors, like=part) if is_torch(part) else vectors
+        parts.append(_host(part @ like))
+    return np.concatenate(parts)
 
 
 def on_device(basis, targets):

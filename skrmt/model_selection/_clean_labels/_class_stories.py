@@ -117,6 +117,9 @@ def class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, gr
     """
     shares = labels.shares_of_rows
     one_hot = np.eye(labels.n_classes)[labels.observed]
+    if labels.known_by_row:
+        # What was regressed is then the posterior of the class given the label.
+        one_hot = class_posterior(labels.likelihood, labels.implied_prior())
     rows = _Rows(scores, labels.observed, one_hot, labels.size * shares, labels.part, group)
     best = rows if evidence is None else rows._replace(scores=evidence)
     if labels.likelihood is None:
@@ -154,6 +157,8 @@ def _averaged(rows, best, stories, posterior, labels, fixed):
     accuracies, noisy = np.array(claims), float(posterior[1:].sum())
     known = labels.likelihood is not None
     noise = np.tensordot(posterior, [story.noise for story in stories], axes=1)
+    if labels.known_by_row:
+        noise = labels.average_noise(label_posterior)
     rates = np.array([np.diag(story.noise) for story in stories])
     interval = _interval(accuracies, np.sqrt(variances), posterior)
     if_noisy = posterior[1:] @ accuracies[1:] / noisy if noisy > 0 else np.nan
@@ -166,7 +171,7 @@ def _averaged(rows, best, stories, posterior, labels, fixed):
         noise_matrix=noise,
         noise_rates_std=np.sqrt(posterior @ (rates - np.diag(noise)) ** 2),
         noise_probability=noisy,
-        prior=np.array([story.prior for story in stories]).T @ posterior,
+        prior=_mean_prior(stories, posterior) if labels.prior is None else labels.prior,
         label_posterior=label_posterior,
         accuracy=float(posterior @ accuracies),
         interval=interval if known else both_ends(interval, ends, noisy),
@@ -174,6 +179,11 @@ def _averaged(rows, best, stories, posterior, labels, fixed):
         accuracy_if_noisy=float(ends[1]),
         predicted=predicted,
     )
+
+
+def _mean_prior(stories, posterior):
+    """Return the mean frequencies of the classes."""
+    return np.array([story.prior for story in stories]).T @ posterior
 
 
 def _accuracy(rows, predicted, clean, likelihood, prior):

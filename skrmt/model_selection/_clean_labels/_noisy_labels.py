@@ -132,16 +132,28 @@ def read_labels(
     if label_distribution is not None:
         shares = _label_distribution(label_distribution, len(observed), n_classes)
         prior = weights @ shares / weights.sum() if prior is None else prior
+        if (shares.max(1) == 1.0).all():
+            return _alike(
+                labels._replace(observed=shares.argmax(1), prior=prior), np.eye(n_classes)
+            )
         likelihood = shares / np.maximum(prior, 1e-12)
         likelihood /= likelihood.sum(1, keepdims=True)
         return labels._replace(observed=shares.argmax(1), likelihood=likelihood, prior=prior)
     if sample_noise is not None:
         rates = _sample_noise(sample_noise, len(observed), n_classes)
+        if (rates == rates[0]).all() and rates[0].max() < 0.5:
+            each = np.broadcast_to(rates[0], (n_classes,))
+            return _alike(labels, symmetric_noise(n_classes, each))
         return labels._replace(likelihood=sample_likelihood(observed, rates, n_classes))
     if isinstance(noise_rates, str):
         return labels
-    matrix = noise_matrix(noise_rates, n_classes)
-    return labels._replace(noise_matrix=matrix, likelihood=label_likelihood(observed, matrix))
+    return _alike(labels, noise_matrix(noise_rates, n_classes))
+
+
+def _alike(labels, matrix):
+    """Return labels of which all rows have the same known noise."""
+    likelihood = label_likelihood(labels.observed, matrix)
+    return labels._replace(noise_matrix=matrix, likelihood=likelihood)
 
 
 def rows_of(name, values, kept):

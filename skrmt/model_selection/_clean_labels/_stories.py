@@ -10,16 +10,13 @@ from ._two_classes import two_class_stories
 __all__ = ["Stories", "tell_stories"]
 
 
-def tell_stories(
-    scores, labels: NoisyLabels, *, evidence=None, regression=False, fixed=False, group=None
-) -> Stories:
+def tell_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, group=None) -> Stories:
     """Average over what may be wrong with labels, given held-out scores (n,) or (n, K).
 
-    `evidence` are better scores, if there are any, which need not decide. `regression` says that
-    scores estimate the mean of labels -1 and +1, or of one-hot labels. `fixed` decides by the sign
-    or the largest of the scores.
+    `evidence` are better scores, if there are any, which need not decide. `fixed` decides by the
+    sign or the largest of the scores.
     """
     if scores.ndim == 1:
         cut = 0.0 if fixed else None
-        return two_class_stories(scores, labels, evidence=evidence, regression=regression, cut=cut)
+        return two_class_stories(scores, labels, evidence=evidence, cut=cut)
     return class_stories(scores, labels, evidence=evidence, fixed=fixed, group=group)

@@ -38,8 +38,8 @@ _TEMPER = 0.7
 _SLOPE_CENTRE, _SLOPE_SPREAD = np.log(3.0), 0.9
 """Prior of the log-slope: 95 % of it between 0.5 and 18, accuracies of about 0.6 to 0.98."""
 
-_CUT_SPREAD = 1.0
-"""Spread of the cut of a regression around where least squares puts it, in standard deviations."""
+_FARTHEST_CUT = 3.0
+"""Standard deviations from the median within which the cut is expected."""
 
 _DECISION_ODDS = 0.25
 """Factor of the odds of right labels where classes are decided.
@@ -59,8 +59,8 @@ _STEPS = 25
 _CONVERGED = 1e-4
 """Gain of log-likelihood at which scoring stops: it changes no probability by more."""
 
-_N_BINS = 32
-"""Bins of scores, of equal weight: finer ones change no accuracy by more than 0.001."""
+_N_BINS = 33
+"""Bins of scores, of equal weight: an odd number, so that no row lies on the edge of one."""
 
 _INFLATION = 1.25
 """Held-out rows share their fits: a count's standard deviation is 1.25 binomial ones."""
@@ -106,17 +106,17 @@ class _Links(NamedTuple):
         return expit(self.slopes[..., None] * (x - self.cuts[..., None]))
 
 
-def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, regression=False, cut=None):
+def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None):
     """Average over the rates of wrong labels and over logistic links of scores and true class.
 
-    `evidence` are better scores, if there are any, which need not decide. `regression` says that
-    scores estimate the mean of labels -1 and +1. `cut` fixes the score that decides.
+    `evidence` are better scores, if there are any, which need not decide. `cut` fixes the score
+    that decides.
     """
     axis = _axis(scores if evidence is None else evidence, labels.weights)
     rates, links, joint = _posterior(axis, labels)
     probabilities = joint.sum(1)
     start = links.peaks.theta
-    slope, offset, own = _decision(scores, labels, rates, probabilities, regression, start)
+    slope, offset, own = _decision(scores, labels, rates, probabilities, start)
     if cut is not None:
         offset, own = -slope * cut, 0.0
     predicted = (slope * scores + offset > own).astype(int)
@@ -158,15 +158,14 @@ def _mean_over(part, joint, accuracies):
 def _axis(scores, weights):
     """Put scores on a robust scale, and gather them in bins."""
     order = np.argsort(scores, kind="stable")
-    level = np.cumsum(weights[order]) / weights.sum()
-    low, centre, high = scores[order[np.searchsorted(level, [0.16, 0.5, 0.84])]]
+    middle = (np.cumsum(weights[order]) - 0.5 * weights[order]) / weights.sum()
+    low, centre, high = np.interp([0.16, 0.5, 0.84], middle, scores[order])
     reach = _FARTHEST * 0.5 * (high - low) or np.inf
     bounded = np.clip(scores, centre - reach, centre + reach)
     mean = weights @ bounded / weights.sum()
     spread = np.sqrt(weights @ (bounded - mean) ** 2 / weights.sum()) or 1.0
     x = (bounded - centre) / spread
     bins = np.empty(len(x), dtype=int)
-    middle = level - 0.5 * weights[order] / weights.sum()
     bins[order] = np.unique((middle * _N_BINS).astype(int), return_inverse=True)[1].ravel()
     mass = np.bincount(bins, weights)
     return _Axis(float(centre), float(spread), x, bins, np.bincount(bins, weights * x) / mass)
@@ -381,7 +380,7 @@ def _normalised(logs):
     return weights / weights.sum()
 
 
-def _decision(scores, labels, rates, probabilities, regression, start):
+def _decision(scores, labels, rates, probabilities, start):
     """Return slope and offset of the log-odds of the positive class, and what rows added to them.
 
     The last is what each row's own label pulls the cut towards its side, (n,).
@@ -389,13 +388,9 @@ def _decision(scores, labels, rates, probabilities, regression, start):
     axis = _axis(scores, labels.weights)
     masses = np.where(rates.sum(0) > 0, 1.0, _DECISION_ODDS) * probabilities
     kept = masses > _NEGLIGIBLE * masses.sum()
-    centres, spread = np.zeros(kept.sum()), 1.0
-    if regression:
-        # Least squares estimates the mean label, which is e0 - e1 where the classes are level.
-        centres = ((rates[0] - rates[1])[kept] - axis.centre) / axis.spread
-        spread = _CUT_SPREAD
+    centres = _expected_cuts(axis, labels, rates[:, kept])
     cells = _cells(axis, labels, rates[:, kept])
-    links = _around(cells, _likeliest(cells, centres, spread, start[:, kept]))
+    links = _around(cells, _likeliest(cells, centres, 1.0, start[:, kept]))
     weights = np.exp(links.log_weights - links.log_weights.max(1, keepdims=True))
     weights *= (masses[kept] / weights.sum(1) / masses[kept].sum())[:, None]
 
@@ -410,6 +405,23 @@ def _decision(scores, labels, rates, probabilities, regression, start):
     pull = _own_pull(axis, labels, cells, links.peaks, rises / max(rises.sum(), 1e-300))
     offset = -slope * (axis.centre + axis.spread * cut)
     return slope, offset, -slope * axis.spread * pull
+
+
+def _expected_cuts(axis, labels, rates):
+    """Return where the regression of the labels on the scores puts the cuts, (G,)."""
+    shares = labels.shares_of_rows
+    if labels.known_by_row:
+        posterior = class_posterior(labels.likelihood, labels.implied_prior())
+        wanted, levels = posterior[:, 1] - posterior[:, 0], np.zeros(1)
+    else:
+        # The mean label, of -1 and +1, is e0 - e1 where the classes are equally likely.
+        wanted, levels = 2.0 * labels.observed - 1.0, rates[0] - rates[1]
+    centred = axis.x - shares @ axis.x
+    slope = shares @ (centred * wanted) / max(shares @ centred**2, 1e-300)
+    if not slope > 0:
+        return np.zeros(rates.shape[1])
+    cuts = shares @ axis.x + (levels - shares @ wanted) / slope
+    return np.clip(cuts, -_FARTHEST_CUT, _FARTHEST_CUT)
 
 
 def _own_pull(axis, labels, cells, peaks, shares):

@@ -52,8 +52,6 @@ def test_values_that_are_not_finite(small, value):
         ({"alpha": []}, r"alpha=\[\]"),
         ({"alpha": "best"}, "alpha.*'best'"),
         ({"method": "hard"}, "method.*'hard'"),
-        ({"n_relabel": -1}, "n_relabel.*-1"),
-        ({"n_relabel": 1.5}, r"n_relabel.*1\.5"),
         ({"fit_intercept": "yes"}, "fit_intercept.*'yes'"),
         ({"class_prior": [0.5, 0.6]}, r"class_prior=\[0\.5, 0\.6\]"),
         ({"class_prior": [1.0, 0.0]}, r"class_prior=\[1\.0, 0\.0\]"),
@@ -136,7 +134,7 @@ def test_zero_penalty_is_least_squares_where_it_can_be(small):
 
 
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
-@pytest.mark.parametrize("method", ["soft", "threshold", "lpc"])
+@pytest.mark.parametrize("method", ["threshold", "lpc"])
 @pytest.mark.parametrize("scale", [1e-150, 1e-60, 1e60, 1e150])
 def test_extreme_scales_change_nothing(binary, method, scale):
     X, y, _ = binary
@@ -235,7 +233,7 @@ def test_unfitted(small):
 def test_own_noise_of_rows_allows_the_optimal_perturbation_alone(small):
     model = NoiseAwareLinearClassifier(method="lpc", perturbation="unbiased")
     with pytest.raises(ValueError, match="perturbation='unbiased'"):
-        model.fit(*small, sample_noise=np.full(N, 0.1))
+        model.fit(*small, sample_noise=np.linspace(0.05, 0.15, N))
 
 
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")

@@ -30,7 +30,7 @@ def assert_same_model(one, other, rtol=1e-9):
             np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol, err_msg=name)
 
 
-@pytest.mark.parametrize("method", ["soft", "threshold", "lpc"])
+@pytest.mark.parametrize("method", ["threshold", "lpc"])
 def test_attributes_of_two_classes(binary, method):
     X, y, _ = binary
     model = NoiseAwareLinearClassifier(method=method).fit(X, y)
@@ -59,7 +59,7 @@ def test_attributes_of_two_classes(binary, method):
     for name in (*scalars, "alpha_", "threshold_", "snr_", "model_fit_pvalue_"):
         assert type(getattr(model, name)) is float, name
     assert all(0.5 < getattr(model, name) <= 1.0 for name in scalars)
-    assert type(model.model_fit_) is bool and type(model.n_iter_) is int
+    assert type(model.model_fit_) is bool and 0.0 <= model.noise_probability_ <= 1.0
     assert model.regime_ in {"detected", "ambiguous", "misfit"}
     low, high = model.theoretical_accuracy_interval_
     assert 0.0 <= low < model.theoretical_accuracy_ < high <= 1.0
@@ -68,11 +68,10 @@ def test_attributes_of_two_classes(binary, method):
     assert model.scores_kind_ == "exact"
     assert model.score_means_[0] < 0 < model.score_means_[1]
     assert np.isnan(model.perturbation_).all() == (method != "lpc")
-    assert model.n_iter_ <= (2 if method == "soft" else 0)
     assert model.n_effective_samples_ == 300.0
 
 
-@pytest.mark.parametrize("method", ["soft", "threshold", "lpc"])
+@pytest.mark.parametrize("method", ["threshold", "lpc"])
 def test_attributes_of_three_classes(three, method):
     X, y, _ = three
     model = NoiseAwareLinearClassifier(method=method).fit(X, y)
@@ -89,7 +88,7 @@ def test_attributes_of_three_classes(three, method):
     for name, shape in shapes.items():
         assert getattr(model, name).shape == shape, name
     assert np.isnan(model.threshold_) and np.isnan(model.bayes_accuracy_)
-    assert np.isnan(model.noise_rates_std_).all() and np.isnan(model.perturbation_).all()
+    assert (model.noise_rates_std_ >= 0).all() and np.isnan(model.perturbation_).all()
     assert (np.argmax(model.score_means_, axis=1) == np.arange(3)).all()
     assert 0.5 < model.model_accuracy_ <= 1.0
     assert model.decision_function(X).shape == (360, 3)
@@ -110,16 +109,23 @@ def test_consistency_of_attributes(data, request):
         model.theoretical_accuracy_, abs=1e-12
     )
     assert (np.diff(model.alphas_) > 0).all()
-    assert ((model.label_posterior_.argmax(1) == clean).mean()) > 0.9
+    assert (model.label_posterior_.argmax(1) == clean).mean() > (y == clean).mean()
 
 
-def test_posterior_is_bayes_rule_on_the_held_out_scores(binary):
-    X, y, _ = binary
-    model = NoiseAwareLinearClassifier(noise_rates=RATES).fit(X, y)
-    share = 1.0 / (1.0 + np.exp(-model.held_out_scores_))
-    joint = np.stack([1.0 - share, share], axis=1) * label_likelihood(y, model.noise_matrix_)
-    expected = joint / joint.sum(1, keepdims=True)
-    np.testing.assert_allclose(model.label_posterior_, expected, rtol=1e-9, atol=1e-12)
+@pytest.mark.parametrize("data", ["binary", "three"])
+def test_posterior_follows_the_score_and_the_label(data, request):
+    """A label raises the probability of its own class, and so does the class's score."""
+    X, y, _ = request.getfixturevalue(data)
+    model = NoiseAwareLinearClassifier(noise_rates=0.2).fit(X, y)
+    scores, posterior = model.held_out_scores_, model.label_posterior_
+    if data == "binary":
+        odds = np.log(0.8 / 0.2)
+        share = 1.0 / (1.0 + np.exp(-scores - np.where(y == 1, odds, -odds)))
+        # The mean over links, of better scores, is no exact logistic function of the score.
+        assert np.abs(posterior[:, 1] - share).mean() < 0.05
+    else:
+        logits = scores + np.log(label_likelihood(y, model.noise_matrix_))
+        assert (posterior.argmax(1) == logits.argmax(1)).mean() > 0.97
 
 
 @pytest.mark.parametrize("alpha", [1e-3, 1.0, 30.0])
@@ -134,16 +140,14 @@ def test_clean_labels_give_the_ridge(binary, alpha, fit_intercept):
     ratio = np.linalg.norm(model.coef_) / np.linalg.norm(ridge.coef_)
     cut = ratio * (ridge.intercept_ - model.threshold_)
     assert model.intercept_[0] == pytest.approx(cut, rel=1e-7, abs=1e-8)
-    assert model.n_iter_ == 0
 
 
-def test_clean_labels_are_not_relabelled(binary):
+def test_clean_labels_have_no_noise(binary):
     X, _, clean = binary
-    soft = NoiseAwareLinearClassifier(noise_rates=None).fit(X, clean)
-    threshold = NoiseAwareLinearClassifier(noise_rates=None, method="threshold").fit(X, clean)
-    assert soft.n_iter_ == 0
-    assert_same_model(soft, threshold)
-    np.testing.assert_array_equal(soft.noise_matrix_, np.eye(2))
+    model = NoiseAwareLinearClassifier(noise_rates=None).fit(X, clean)
+    np.testing.assert_array_equal(model.noise_matrix_, np.eye(2))
+    assert model.noise_probability_ == 0.0 and np.isnan(model.accuracy_if_noisy_)
+    assert model.accuracy_if_clean_ == model.theoretical_accuracy_
 
 
 def test_clean_labels_of_three_classes_give_the_ridge(three):
@@ -158,7 +162,7 @@ def test_clean_labels_of_three_classes_give_the_ridge(three):
     assert np.abs(outside).max() <= 1e-8 * np.abs(model.coef_).max()
 
 
-@pytest.mark.parametrize("method", ["soft", "threshold", "lpc"])
+@pytest.mark.parametrize("method", ["threshold", "lpc"])
 def test_forms_of_the_noise_rates_are_one(binary, method):
     X, y, _ = binary
     forms = [0.2, [0.2, 0.2], np.array([[0.8, 0.2], [0.2, 0.8]])]
@@ -166,7 +170,7 @@ def test_forms_of_the_noise_rates_are_one(binary, method):
     for other in models[1:]:
         assert_same_model(models[0], other)
     np.testing.assert_allclose(models[0].noise_matrix_, symmetric_noise(2, 0.2), rtol=1e-14)
-    np.testing.assert_array_equal(models[0].noise_rates_std_, 0.0)
+    np.testing.assert_allclose(models[0].noise_rates_std_, 0.0, atol=1e-15)
 
 
 def test_forms_of_the_noise_rates_are_one_for_three_classes(three):
@@ -272,15 +276,8 @@ def test_infinite_penalty_is_the_difference_of_class_means(binary):
         change = np.linalg.norm(unit(large.coef_[0]) - unit(model.coef_[0]))
         assert change <= top / alpha
         gap = large.theoretical_accuracy_ - model.theoretical_accuracy_
-        assert abs(gap) <= top / alpha
-        assert abs(large.intercept_[0] - model.intercept_[0]) <= top / alpha
-
-
-def test_rounds_of_relabelling(binary):
-    X, y, _ = binary
-    models = [NoiseAwareLinearClassifier(n_relabel=k).fit(X, y) for k in range(3)]
-    assert [model.n_iter_ for model in models] == [0, 1, 2]
-    assert_same_model(models[0], NoiseAwareLinearClassifier(method="threshold").fit(X, y))
+        # Half of the claim is a count, in which one row may change sides.
+        assert abs(gap) <= top / alpha + 1.0 / 300
 
 
 def test_known_prior_is_kept(binary, three):
@@ -331,7 +328,7 @@ def test_constant_symmetric_sample_noise_of_one_column(binary):
     one = NoiseAwareLinearClassifier().fit(X, y, sample_noise=np.full(300, 0.2))
     two = NoiseAwareLinearClassifier().fit(X, y, sample_noise=np.full((300, 2), 0.2))
     assert_same_model(one, two)
-    np.testing.assert_allclose(one.noise_rates_std_, 0.0)
+    np.testing.assert_allclose(one.noise_rates_std_, 0.0, atol=1e-15)
 
 
 def test_label_distribution_that_is_one_hot_is_clean_labels(binary):
@@ -364,11 +361,12 @@ def test_label_distribution_replaces_the_labels(binary):
 def test_sample_noise_of_any_size(binary, rate):
     """Labels that are wrong in 90 % of the rows say as much as those wrong in 10 %."""
     X, y, _ = binary
-    model = NoiseAwareLinearClassifier(1.0).fit(X, y, sample_noise=np.full(300, rate))
+    rates = np.clip(rate + np.linspace(-0.02, 0.02, 300), 0.0, 1.0)
+    model = NoiseAwareLinearClassifier(1.0).fit(X, y, sample_noise=rates)
     assert np.isfinite(model.coef_).all()
     assert 0.0 <= model.forecast(n_samples=1000).score <= 1.0
     if rate > 0.5:
-        other = NoiseAwareLinearClassifier(1.0).fit(X, 1 - y, sample_noise=np.full(300, 1 - rate))
+        other = NoiseAwareLinearClassifier(1.0).fit(X, 1 - y, sample_noise=1 - rates)
         for name in ("coef_", "theoretical_accuracy_", "model_accuracy_", "label_posterior_"):
             np.testing.assert_allclose(
                 getattr(model, name), getattr(other, name), rtol=1e-9, atol=1e-9, err_msg=name
@@ -382,11 +380,12 @@ def test_ten_classes():
     model = NoiseAwareLinearClassifier().fit(X, y)
     assert model.coef_.shape == (10, 40)
     assert model.score(X, clean) > 0.93
-    assert abs(model.theoretical_accuracy_ - model.score(X, clean)) < 0.06
+    low, high = model.theoretical_accuracy_interval_
+    assert low <= model.score(X, clean) <= high
     np.testing.assert_allclose(model.noise_rates_.mean(), 0.3, atol=4 * np.sqrt(0.21 / 800) + 0.02)
 
 
-@pytest.mark.parametrize("method", ["soft", "lpc"])
+@pytest.mark.parametrize("method", ["threshold", "lpc"])
 def test_more_features_than_rows(method, exact_accuracy):
     X, y, _, means = make_noisy_mixture(150, 900, mean_norm=3.5, random_state=0)
     model = NoiseAwareLinearClassifier(method=method).fit(X, y)
