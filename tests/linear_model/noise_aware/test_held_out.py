@@ -1,0 +1,169 @@
+"""Held-out scores against refits, and folds that follow from the rows' content."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.linear_model import Ridge
+
+from skrmt.linalg import ridge_basis
+from skrmt.linear_model import NoiseAwareLinearClassifier
+from skrmt.linear_model.noise_aware._held_out import content_folds, held_out, row_trust
+from skrmt.utils._rows import content_keys
+
+pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+
+
+def problem(rng, n=60, p=12, n_classes=2):
+    """Return data, targets of -1 and +1 or one-hot ones, and codes."""
+    y = np.arange(n) % n_classes
+    X = rng.standard_normal((n, p)) + rng.standard_normal((n_classes, p))[y] + 0.5
+    return X, (2.0 * y - 1.0 if n_classes == 2 else np.eye(n_classes)[y]), y
+
+
+def refit(X, targets, weights, alpha, rows):
+    """Return the scores of rows by a ridge fit without them, from the intercept of all rows."""
+    kept = np.ones(len(X), dtype=bool)
+    kept[rows] = False
+    ridge = Ridge(alpha=weights.sum() * alpha, tol=1e-12)
+    ridge.fit(X[kept], targets[kept], sample_weight=weights[kept])
+    mean = np.average(targets, axis=0, weights=weights)
+    part = np.average(targets[kept], axis=0, weights=weights[kept])
+    return ridge.predict(X[rows]) + mean - part
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("alphas", [[1e-6], [0.3], [1e-6, 1e-2, 0.3, 3.0]])
+def test_scores_are_those_of_refits_at_the_penalty_of_the_fold(rng, n_classes, alphas):
+    X, targets, y = problem(rng, n_classes=n_classes)
+    weights = rng.uniform(0.5, 2.0, len(y))
+    folds = content_folds(content_keys(X, np.ones(12, dtype=bool)), y)
+    fit = held_out(ridge_basis(X, weights), targets, np.array(alphas), folds)
+    bound = targets.min() - 1.0, targets.max() + 1.0
+    each = np.array(
+        [[refit(X, targets, weights, alpha, [i])[0] for alpha in alphas] for i in range(len(y))]
+    )
+    shift = np.average(targets, axis=0, weights=weights)
+    loo = np.array(
+        [
+            each[i]
+            - shift
+            + np.average(np.delete(targets, i, 0), axis=0, weights=np.delete(weights, i))
+            for i in range(len(y))
+        ]
+    )
+    error = (np.clip(loo, *bound) - np.expand_dims(targets, 1)) ** 2
+    error = weights[:, None] * error.reshape(len(y), len(alphas), -1).sum(2)
+    for i in range(len(y)):
+        chosen = np.argmin(error[folds != folds[i]].sum(0))
+        np.testing.assert_allclose(fit.scores[i], each[i, chosen], rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(fit.errors, error.sum(0), rtol=1e-8)
+    assert fit.alpha_index == np.argmin(error.sum(0))
+
+
+def test_scores_of_groups_are_those_of_refits_without_the_group(rng):
+    X, targets, y = problem(rng)
+    group = np.arange(60) // 4
+    folds = content_folds(content_keys(X, np.ones(12, dtype=bool)), y, group)
+    fit = held_out(ridge_basis(X), targets, np.array([0.05]), folds, group)
+    for g in range(15):
+        rows = np.flatnonzero(group == g)
+        expected = refit(X, targets, np.ones(60), 0.05, rows)
+        np.testing.assert_allclose(fit.scores[rows], expected, rtol=1e-8, atol=1e-9)
+        assert len(set(folds[rows])) == 1
+
+
+def test_choosing_without_the_fold_is_worth_nested_folds(rng):
+    """Mean over draws of the accuracy of held-out signs: within .003 of nested 10-fold refits."""
+    gaps, alphas = [], np.logspace(-4, 3, 15)
+    for _ in range(60):
+        X = rng.standard_normal((100, 30))
+        y = (X[:, 0] + 1.5 * rng.standard_normal(100) > 0).astype(int)
+        targets = 2.0 * y - 1.0
+        folds = content_folds(content_keys(X, np.ones(30, dtype=bool)), y)
+        ours = held_out(ridge_basis(X), targets, alphas, folds).scores
+        nested = np.empty(100)
+        for k in range(10):
+            kept = folds != k
+            basis = ridge_basis(X[kept])
+            inner = held_out(basis, targets[kept], alphas, folds[kept])
+            ridge = Ridge(alpha=kept.sum() * alphas[inner.alpha_index])
+            nested[~kept] = ridge.fit(X[kept], targets[kept]).predict(X[~kept])
+        gaps.append(np.mean((ours > 0) == y) - np.mean((nested > 0) == y))
+    assert abs(np.mean(gaps)) <= 0.003 + 4.0 * np.std(gaps, ddof=1) / np.sqrt(60)
+
+
+def test_a_penalty_chosen_with_the_row_claims_more(rng):
+    """What the folds are for: on noise the best of many penalties looks better than chance."""
+    plain, ours, alphas = [], [], np.logspace(-4, 3, 15)
+    for _ in range(60):
+        X, y = rng.standard_normal((40, 60)), rng.permutation(np.arange(40) % 2)
+        folds = content_folds(content_keys(X, np.ones(60, dtype=bool)), y)
+        targets, basis = 2.0 * y - 1.0, ridge_basis(X)
+        hits = [
+            np.mean((held_out(basis, targets, alphas[[k]], folds).scores > 0) == y)
+            for k in range(15)
+        ]
+        plain.append(max(hits))
+        ours.append(np.mean((held_out(basis, targets, alphas, folds).scores > 0) == y))
+    assert np.mean(ours) <= 0.5 + 4.0 * np.std(ours, ddof=1) / np.sqrt(60)
+    assert np.mean(plain) > np.mean(ours)
+
+
+@pytest.mark.parametrize("kind", ["order", "twice", "zeros", "sparse", "single", "weights"])
+def test_what_rows_hold_decides_the_folds(rng, kind):
+    X, _, y = problem(rng, 120, 8)
+    model = NoiseAwareLinearClassifier().fit(X, y)
+    rows, options = np.arange(120), {}
+    if kind == "order":
+        rows = rng.permutation(120)
+    elif kind == "twice":
+        rows = np.repeat(rows, 2)
+    data = X[rows]
+    if kind == "zeros":
+        data = np.column_stack([np.full((120, 3), 7.0), X, np.zeros((120, 50))])
+    elif kind == "sparse":
+        data = sparse.csr_matrix(X)
+    elif kind == "single":
+        options = {"groups": np.arange(120)}
+    elif kind == "weights":
+        options = {"sample_weight": np.full(120, 0.3)}
+    other = NoiseAwareLinearClassifier().fit(data, y[rows], **options)
+    for name in ("theoretical_accuracy_", "observed_accuracy_", "model_accuracy_", "alpha_"):
+        assert getattr(other, name) == pytest.approx(getattr(model, name), rel=1e-8), name
+    np.testing.assert_allclose(
+        other.held_out_scores_, model.held_out_scores_[rows], rtol=1e-6, atol=1e-8
+    )
+
+
+def test_groups_of_near_copies_claim_what_new_groups_show(rng):
+    """Labels of 30 groups say nothing: rows left out alone would be right by their copies."""
+    claims = []
+    for _ in range(20):
+        centres, labels = rng.standard_normal((30, 40)), np.arange(30) % 2
+        group = np.repeat(np.arange(30), 6)
+        X = centres[group] + 0.05 * rng.standard_normal((180, 40))
+        model = NoiseAwareLinearClassifier(noise_rates=None).fit(X, labels[group], groups=group)
+        assert model.n_effective_samples_ == pytest.approx(30.0)
+        low, high = model.observed_accuracy_interval_
+        claims.append([model.observed_accuracy_, low <= 0.5 <= high])
+    alone = NoiseAwareLinearClassifier(noise_rates=None).fit(X, labels[group])
+    claims = np.array(claims)
+    assert alone.observed_accuracy_ > 0.95
+    assert claims[:, 0].mean() <= 0.5 + 4.0 * claims[:, 0].std(ddof=1) / np.sqrt(20)
+    assert claims[:, 1].mean() >= 0.75
+
+
+def test_wrong_groups_are_refused(rng):
+    X, _, y = problem(rng)
+    with pytest.raises(ValueError, match="groups"):
+        NoiseAwareLinearClassifier().fit(X, y, groups=np.arange(59))
+    with pytest.raises(ValueError, match="one group only"):
+        NoiseAwareLinearClassifier().fit(X, y, groups=np.zeros(60))
+
+
+def test_rows_far_out_count_less_and_others_in_full(rng):
+    X = rng.standard_normal((200, 10))
+    assert (row_trust(X, np.ones(200)) == 1.0).all()
+    X[3] *= 100.0
+    trust = row_trust(X, np.ones(200))
+    assert (np.delete(trust, 3) == 1.0).all() and trust[3] < 0.01
