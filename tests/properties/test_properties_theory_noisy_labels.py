@@ -185,12 +185,15 @@ def test_no_other_penalty_is_better(scale, other):
 @settings(max_examples=6)
 @given(ASPECTS, NORMS, RATES)
 def test_relabelling_starts_at_the_ridge_and_stays_below_the_best(aspect, norm, rates):
-    path = noisy_labels.relabelling_path(aspect, 10.0, norm, 0.5, rates, n_relabel=2)
-    assert isinstance(path, noisy_labels.RelabellingPath)
+    alpha = np.array([10.0, np.inf])
+    paths = noisy_labels.relabelling_path(aspect, alpha, norm, 0.5, rates, n_relabel=2)
+    assert isinstance(paths, noisy_labels.RelabellingPath)
+    assert np.isnan(paths.accuracy[0, 1:]).all() and np.isnan(paths.overlap[0, 1:]).all()
     start = noisy_labels.intercept_ridge(aspect, 10.0, norm, noise_rates=rates)
-    assert np.isclose(path.accuracy[0], start.accuracy, atol=1e-8)
+    assert np.isclose(paths.accuracy[0, 0], start.accuracy, atol=1e-8)
     best = noisy_labels.bayes_accuracy(aspect, norm, 0.5, rates)
-    assert (path.accuracy <= best.accuracy + 1e-3).all()
+    known = ~np.isnan(paths.accuracy)
+    assert known.sum() == 4 and (paths.accuracy[known] <= best.accuracy + 1e-3).all()
 
 
 @pytest.mark.property_of("theory.noisy_labels.signal_from_eigenvalue")

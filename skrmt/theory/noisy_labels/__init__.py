@@ -12,7 +12,7 @@ come in pairs are in class order (negative, positive). Penalties `alpha` are per
 - `gaussian_mixture_ridge`: any means, covariances, number of classes and noise matrix.
 - `binary_accuracy`, `best_threshold`: from score moments to accuracy.
 - `bayes_accuracy`, `amp_path`: the best that any method can do, and the way there.
-- `relabelling_path`: ridge fits whose targets are the posterior means of earlier fits.
+- `relabelling_path`: a ridge fit, and at `alpha = inf` fits to posterior means of earlier fits.
 - `signal_from_eigenvalue`: the signal that the data reveal without labels.
 
 References
