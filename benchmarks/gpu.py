@@ -110,7 +110,7 @@ def ridge_kernels(scale, dtype, draw):
 
 def _scores_of_rows(X, y):
     """Return the scores of the rows after one pass over their labels."""
-    model = NoiseAwareLinearClassifier(alpha=0.5, noise_rates=0.1, n_relabel=0)
+    model = NoiseAwareLinearClassifier(alpha=0.5, noise_rates=0.1)
     return model.fit(X, y).decision_function(X)
 
 

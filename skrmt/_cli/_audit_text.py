@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ._fitting import REGIMES
 from ._synthetic import synthetic_advice, synthetic_rows
 from ._text import WIDTH, count, likelihood, one_line, paragraph, percent, span, table
@@ -75,6 +77,7 @@ def accuracy_sentences(audit):
         "A linear classifier that knows of the noise will be right on "
         f"{percent(model.theoretical_accuracy_)} of new rows "
         f"(95% interval: {span(model.theoretical_accuracy_interval_)}).",
+        *_stories(audit),
         REGIMES[model.regime_],
     ]
     if audit.prospects is not None:
@@ -84,6 +87,18 @@ def accuracy_sentences(audit):
             f"put right, {percent(clean)} (as far as the classes are Gaussian)."
         )
     return sentences
+
+
+def _stories(audit):
+    """Write the accuracy if every label is right and if some are not, where both are possible."""
+    model = audit.model
+    if not np.isfinite([model.accuracy_if_clean_, model.accuracy_if_noisy_]).all():
+        return []
+    wrong = audit.wrong_share / model.noise_probability_
+    return [
+        f"If every label is right: {percent(model.accuracy_if_clean_)}. If the {percent(wrong)} "
+        f"that seem wrong are mistakes: {percent(model.accuracy_if_noisy_)}."
+    ]
 
 
 def _accuracy(audit):

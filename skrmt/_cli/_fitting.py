@@ -8,20 +8,21 @@ import warnings
 from ..exceptions import TheoryWarning
 
 REGIMES = {
-    "detected": "The theory holds: within each class the scores follow the law it assumes.",
-    "misfit": "Within classes the scores are not Gaussian, as the theory assumes: the prediction "
-    "leans on the observed labels instead, and its interval is wider.",
-    "ambiguous": "Few and many wrong labels explain these data about as well: the rates are vague "
-    "and the interval is wide. More rows would help, or rates that you know.",
+    "detected": "The scores follow the labels, and one explanation of the labels is far more "
+    "probable than the other.",
+    "misfit": "The scores agree with the labels more or less often than expected: the prediction "
+    "is doubtful. Other columns may help, or rates that you know.",
+    "ambiguous": "Wrong labels and overlapping classes explain these data about as well, and the "
+    "interval contains both. More rows would help, or rates that you know.",
     "undetected": "The columns do not separate the classes: all these numbers are guesses. Give "
     "more rows or other columns.",
     "too_few_rows": "There are too few rows to predict an accuracy. Give more.",
 }
 
 BRIEFLY = {
-    "detected": "the theory holds",
-    "misfit": "not Gaussian: wider interval",
-    "ambiguous": "noise unclear: wide interval",
+    "detected": "one story left",
+    "misfit": "doubtful",
+    "ambiguous": "both possible",
     "undetected": "classes not separated",
     "too_few_rows": "too few rows: nothing predicted",
 }

@@ -16,7 +16,8 @@ def scores_of_groups(
     stages: list[StageSteps], X: np.ndarray, rows: StagedRows, centred: bool
 ) -> tuple[np.ndarray, float]:
     """Return the mean score of each row of the last stage without its group, and their number."""
-    last, group = stages[-1].moments, rows.group
+    last = stages[-1].moments
+    group = np.asarray(rows.group)
     labels = np.unique(rows.targets, axis=0, return_inverse=True)[1].ravel()
     folds = group_folds(group, labels, _FOLDS)
     scores = np.empty((len(rows.targets), rows.targets.shape[1]))

@@ -117,7 +117,8 @@ def staged_rows(X, targets, sample_weight, sample_source, groups=None) -> Staged
     if merged.origin is not None or weights is not merged.weights:
         X, targets = X[_index(X, rows)], targets[rows]
         source = None if source is None else source[rows]
-    group = None if groups is None or merged.group.max() + 1 == len(merged.first) else groups[rows]
+    alone = merged.group is None or merged.group.max() + 1 == len(merged.first)
+    group = None if groups is None or alone else groups[rows]
     equal = (weights == weights[0]).all()
     weights = np.full(len(weights), 1 / len(weights)) if equal else weights / weights.sum()
     copies = merged.kind == "copies"

@@ -296,8 +296,8 @@ def predict_curve(stages, fresh):
     deviations = np.sqrt(state.squares @ np.maximum(state.variance - known, 0))
     floor = _floor(state, stages[-1], fresh)
     size = state.moments.n_effective
-    risks, degrees = np.concatenate(risks), np.concatenate(degrees)
-    return Prediction(risks, degrees, scores, deviations, floor, size)
+    curve, freedom = np.concatenate(risks), np.concatenate(degrees)
+    return Prediction(curve, freedom, scores, deviations, floor, size)
 
 
 class _Node(NamedTuple):
