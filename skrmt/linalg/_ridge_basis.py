@@ -112,7 +112,7 @@ def ridge_basis(
     Returns
     -------
     RidgeBasis
-        What `loo_path`, `loo_scores`, `coefficients` and `onsager` need.
+        What `loo_path`, `loo_scores` and `coefficients` need.
 
     Raises
     ------

@@ -258,11 +258,11 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     >>> X, y, clean, _ = make_noisy_mixture(600, 50, noise_rates=(0.2, 0.3), random_state=0)
     >>> model = NoiseAwareLinearClassifier().fit(X, y)
     >>> round(model.theoretical_accuracy_, 2)
-    0.93
+    0.95
     >>> round(model.score(X, clean), 2)
-    0.98
+    0.96
     >>> round(model.observed_accuracy_, 2)
-    0.74
+    0.73
     """
 
     _parameter_constraints: dict = {
@@ -620,7 +620,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         ...     600, 50, mean_norm=1.5, noise_rates=(0.2, 0.3), random_state=0)
         >>> model = NoiseAwareLinearClassifier(noise_rates=(0.2, 0.3)).fit(X, y)
         >>> model.forecast(n_samples=[200, 600, 5000]).score.round(3)
-        array([0.888, 0.902, 0.908])
+        array([0.83 , 0.867, 0.887])
         """
         check_is_fitted(self)
         given = {
@@ -673,8 +673,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         >>> X, y, clean, _ = make_noisy_mixture(
         ...     600, 50, mean_norm=1.5, noise_rates=(0.2, 0.3), random_state=0)
         >>> model = NoiseAwareLinearClassifier(noise_rates=(0.2, 0.3)).fit(X, y)
-        >>> round(model.required(0.9))
-        480
+        >>> round(model.required(0.88))
+        1421
         """
         check_is_fitted(self)
         given = {
