@@ -112,11 +112,10 @@ def clean_accuracy(
     y : array-like of shape (n,) or (n, K)
         Observed labels, or the probabilities of the true classes of each row, such as shares of
         annotators; these replace `noise_rates`.
-    noise_rates : "estimate", None, float or array-like of shape (K,), (K, K), (n,) or (n, K), \
-default="estimate"
+    noise_rates : "estimate", None, float or array-like, default="estimate"
         How often labels are wrong: estimated, never (None), a rate for all classes, one per class
-        in sorted order, the noise matrix ``T[k, l] = P(observed l | true k)``, or the rates of each
-        row, one or one per true class.
+        in sorted order (K,), the noise matrix ``T[k, l] = P(observed l | true k)``, or the rates of
+        each row, one (n,) or one per true class (n, K).
     classes : array-like of shape (K,), optional
         Labels of the columns of `scores`; the sorted distinct labels by default.
     sample_weight : array-like of shape (n,), optional
