@@ -119,7 +119,6 @@ PARAMETERS: dict[str, dict[str, list[Any]]] = {
         "noise_rates": [0.5, -0.1, 1.5, NAN, "guess", [0.1, 0.2, 0.3], np.eye(3)],
         "method": ["hard", None],
         "perturbation": [3, "best"],
-        "n_relabel": [-1, 1.5, "x"],
         "fit_intercept": ["yes", 3],
         "class_prior": [[0.5, 0.6], [1.0, 0.0], [0.2, 0.3, 0.5]],
     },

@@ -9,10 +9,10 @@ from skrmt.model_selection import clean_accuracy
 from skrmt.model_selection._clean_labels import read_labels
 from skrmt.model_selection._clean_labels._class_stories import class_stories
 from skrmt.model_selection._clean_labels._two_classes import (
-    _axis,
-    _cells,
-    _derivatives,
-    _objective,
+    label_cells,
+    link_derivatives,
+    link_objective,
+    score_axis,
     two_class_stories,
 )
 
@@ -75,7 +75,7 @@ def test_noise_posterior_is_that_of_integration(draw, rng):
     y = observed.astype(int)
     labels = read_labels(y, np.ones(60), 2, "estimate", None, None, None)
     found = two_class_stories(scores, labels)
-    axis = _axis(scores, np.ones(60))
+    axis = score_axis(scores, np.ones(60))
     grid = np.arange(0.0, 0.46, 0.05)
     rates = np.stack([g.ravel() for g in np.meshgrid(grid, grid, indexing="ij")])
     rates = rates[:, rates.sum(0) <= 0.75]
@@ -107,15 +107,15 @@ def test_derivatives_of_the_link(draw, rng, by_row):
     rates = np.linspace(0.05, 0.4, 80) if by_row else None
     labels = read_labels(observed.astype(int), np.ones(80), 2, "estimate", None, rates, None)
     pairs = np.zeros((2, 1)) if by_row else np.array([[0.1, 0.2], [0.0, 0.3]])
-    cells = _cells(_axis(scores, np.ones(80)), labels, pairs)
+    cells = label_cells(score_axis(scores, np.ones(80)), labels, pairs)
     theta = np.tile(np.array([[0.8], [0.2]]), pairs.shape[1])
     centre, precision = np.zeros_like(theta), np.array([1.2, 1.0])
-    gradient, _ = _derivatives(cells, theta, centre, precision)
+    gradient, _ = link_derivatives(cells, theta, centre, precision)
     for axis in (0, 1):
         move = np.zeros_like(theta)
         move[axis] = 1e-5
         ends = [
-            _objective(cells, (theta + s * move)[:, :, None], centre, precision)[:, 0]
+            link_objective(cells, (theta + s * move)[:, :, None], centre, precision)[:, 0]
             for s in (1, -1)
         ]
         np.testing.assert_allclose((ends[0] - ends[1]) / 2e-5, gradient[axis], rtol=1e-6)

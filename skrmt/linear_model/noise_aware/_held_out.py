@@ -102,7 +102,7 @@ def _centred_blocks(X, centre):
         return
     xp = get_backend(X)
     centre = xp.asarray(centre, like=X, dtype="float64")
-    for rows in row_blocks(*X.shape):
+    for rows in row_blocks(X.shape[0], X.shape[1], pieces=16):
         yield xp.asarray(X[rows], dtype="float64") - centre
 
 

@@ -114,8 +114,8 @@ def clean_accuracy(
         annotators; these replace `noise_rates`.
     noise_rates : "estimate", None, float or array-like, default="estimate"
         How often labels are wrong: estimated, never (None), a rate for all classes, one per class
-        in sorted order (K,), the noise matrix ``T[k, l] = P(observed l | true k)``, or the rates of
-        each row, one (n,) or one per true class (n, K).
+        in sorted order (K,), the noise matrix ``T[k, l] = P(observed l | true k)`` (K, K), or the
+        rates of each row, one (n,) or one per true class (n, K).
     classes : array-like of shape (K,), optional
         Labels of the columns of `scores`; the sorted distinct labels by default.
     sample_weight : array-like of shape (n,), optional
@@ -185,6 +185,8 @@ def clean_accuracy(
     )
     group, size = _group_sizes(groups, weights, kept)
     labels = labels._replace(size=size)
+    if scores.ndim == 2:
+        scores[kept] = _as_regression(scores[kept], labels)
     stories = tell_stories(scores[kept], labels, group=group)
     return _result(stories, scores, labels, kept)
 
@@ -273,7 +275,7 @@ def _labels(y, classes):
 def _scores(scores, n, n_classes):
     """Return checked scores, (n,) for two classes and (n, K) for more."""
     refuse_masked(scores, "scores")
-    scores = np.asarray(scores, dtype=float)
+    scores = np.array(scores, dtype=float)
     if scores.ndim == 2 and scores.shape[1] == 1:
         scores = scores[:, 0]
     allowed = [(n,), (n, 2)] if n_classes == 2 else [(n, n_classes)]
@@ -288,6 +290,18 @@ def _scores(scores, n, n_classes):
     if not np.ptp(scores, axis=0).any():
         raise ValueError("scores are constant: they rank no row above another. Give other scores.")
     return scores
+
+
+def _as_regression(scores, labels):
+    """Return scores of K > 2 classes in the unit of a regression of one-hot labels."""
+    share = labels.shares_of_rows
+    wanted = np.eye(labels.n_classes)[labels.observed]
+    columns = scores - scores.mean(1, keepdims=True)
+    columns = columns - share @ columns
+    power = share @ (columns**2).sum(1)
+    slope = share @ (columns * (wanted - share @ wanted)).sum(1) / max(power, 1e-300)
+    # Scores that follow the labels the wrong way round stay as weak as they are.
+    return share @ wanted + max(slope, 1e-3 / np.sqrt(max(power, 1e-300))) * columns
 
 
 def _rates(noise_rates, n, n_classes):

@@ -56,8 +56,8 @@ Steps of 1.3 integrate a Gaussian to 1e-5.
 _STEPS = 25
 """Steps of Fisher scoring towards the likeliest link: ten suffice unless classes are separable."""
 
-_CONVERGED = 1e-4
-"""Gain of log-likelihood at which scoring stops: it changes no probability by more."""
+_CONVERGED = 1e-7
+"""Gain of log-likelihood at which scoring stops: the start must not show in the result."""
 
 _N_BINS = 33
 """Bins of scores, of equal weight: an odd number, so that no row lies on the edge of one."""
@@ -112,10 +112,10 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None):
     `evidence` are better scores, if there are any, which need not decide. `cut` fixes the score
     that decides.
     """
-    axis = _axis(scores if evidence is None else evidence, labels.weights)
+    axis = score_axis(scores if evidence is None else evidence, labels.weights)
     rates, links, joint = _posterior(axis, labels)
-    probabilities = joint.sum(1)
-    start = links.peaks.theta
+    probabilities, known = joint.sum(1), labels.likelihood is not None
+    start = None if known else links.peaks.theta
     slope, offset, own = _decision(scores, labels, rates, probabilities, start)
     if cut is not None:
         offset, own = -slope * cut, 0.0
@@ -126,7 +126,6 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None):
     accuracy = float((joint * accuracies).sum())
     posterior = _row_posterior(axis, labels, rates, links, joint)
     mean = rates @ probabilities
-    known = labels.likelihood is not None
     counted = _count_error(predicted, labels) if known else 0.0
     model = 0.0 if known else _MODEL_ERROR * mean.mean()
     interval = _interval(accuracy, accuracies, joint, labels.size, max(model, 0.5 * counted))
@@ -155,7 +154,7 @@ def _mean_over(part, joint, accuracies):
     return float((joint[part] * accuracies[part]).sum() / mass) if mass > 0 else np.nan
 
 
-def _axis(scores, weights):
+def score_axis(scores, weights):
     """Put scores on a robust scale, and gather them in bins."""
     order = np.argsort(scores, kind="stable")
     middle = (np.cumsum(weights[order]) - 0.5 * weights[order]) / weights.sum()
@@ -177,7 +176,7 @@ def _posterior(axis, labels):
         rates = np.zeros((2, 1))
         if not labels.known_by_row:
             rates = labels.noise_matrix[[0, 1], [1, 0]][:, None]
-        cells = _cells(axis, labels, rates)
+        cells = label_cells(axis, labels, rates)
         links = _around(cells, _likeliest(cells, np.zeros(1), 1.0))
         return rates, links, _normalised(links.log_weights)
     grid = np.stack([x.ravel() for x in np.meshgrid(_RATES, _RATES, indexing="ij")])
@@ -203,12 +202,12 @@ def _weighed(axis, labels, noisy, area):
     if labels.prior is not None:
         prior = prior * _prior_fit(labels, rates)
     prior = np.log(np.maximum(prior, 1e-300))
-    peaks = _likeliest(_cells(axis, labels, rates), np.zeros(len(prior)), 1.0)
+    peaks = _likeliest(label_cells(axis, labels, rates), np.zeros(len(prior)), 1.0)
     evidence = peaks.value + prior - 0.5 * np.log(peaks.determinant)
     kept = evidence > evidence.max() + np.log(_NEGLIGIBLE)
     kept[0] = True
     rates, peaks = rates[:, kept], peaks.some(kept)
-    links = _around(_cells(axis, labels, rates), peaks)
+    links = _around(label_cells(axis, labels, rates), peaks)
     return rates, links, _normalised(links.log_weights + prior[kept, None])
 
 
@@ -238,7 +237,7 @@ class _Cells(NamedTuple):
     rise: np.ndarray
 
 
-def _cells(axis, labels, rates):
+def label_cells(axis, labels, rates):
     """Gather rows by bin and label or, where each has its own noise, not at all."""
     weights = labels.size * labels.shares_of_rows
     if labels.known_by_row:
@@ -286,13 +285,13 @@ def _likeliest(cells, cuts, spread, start=None):
     precision = np.array([_SLOPE_SPREAD**-2.0, spread**-2.0])
     centre = np.stack([np.full(len(cuts), _SLOPE_CENTRE), cuts])
     theta = np.stack([centre[0], np.clip(cuts, -3.0, 3.0)]) if start is None else start
-    value = _objective(cells, theta[:, :, None], centre, precision)[:, 0]
+    value = link_objective(cells, theta[:, :, None], centre, precision)[:, 0]
     length = np.ones(len(value))
     for _ in range(_STEPS):
-        gradient, curvature = _derivatives(cells, theta, centre, precision)
+        gradient, curvature = link_derivatives(cells, theta, centre, precision)
         move = _solve(curvature, gradient)
         move = length * move / np.maximum(1.0, np.abs(move).max(0))
-        new = _objective(cells, (theta + move)[:, :, None], centre, precision)[:, 0]
+        new = link_objective(cells, (theta + move)[:, :, None], centre, precision)[:, 0]
         better = new >= value
         theta = np.where(better, theta + move, theta)
         length = np.where(better, 1.0, 0.3 * length)
@@ -300,18 +299,18 @@ def _likeliest(cells, cuts, spread, start=None):
         value = np.where(better, new, value)
         if done:
             break
-    curvature = _derivatives(cells, theta, centre, precision)[1]
+    curvature = link_derivatives(cells, theta, centre, precision)[1]
     return _Peaks(theta, curvature, value, centre, precision)
 
 
 def _around(cells, peaks):
     """Return the links around the likeliest ones, with their weights."""
     points, area = _lattice(peaks.theta, peaks.curvature)
-    logs = _objective(cells, points, peaks.centre, peaks.precision) + np.log(area)[:, None]
+    logs = link_objective(cells, points, peaks.centre, peaks.precision) + np.log(area)[:, None]
     return _Links(points[1], np.exp(points[0]), logs, peaks)
 
 
-def _objective(cells, theta, prior, precision):
+def link_objective(cells, theta, prior, precision):
     """Return the tempered log-likelihood plus log-prior of links (2, G, N) as (G, N)."""
     slopes, cuts = np.exp(theta[0])[..., None], theta[1][..., None]
     link = expit(slopes * (cells.x - cuts))
@@ -330,7 +329,7 @@ def _scores(cells, theta):
     return _TEMPER * cells.rise * link * (1.0 - link) / seen, odds
 
 
-def _derivatives(cells, theta, prior, precision):
+def link_derivatives(cells, theta, prior, precision):
     """Return gradient (2, G) and information (3, G): both diagonal terms, then the other."""
     slope = np.exp(theta[0])[:, None]
     score, odds = _scores(cells, theta)
@@ -385,12 +384,14 @@ def _decision(scores, labels, rates, probabilities, start):
 
     The last is what each row's own label pulls the cut towards its side, (n,).
     """
-    axis = _axis(scores, labels.weights)
+    axis = score_axis(scores, labels.weights)
     masses = np.where(rates.sum(0) > 0, 1.0, _DECISION_ODDS) * probabilities
     kept = masses > _NEGLIGIBLE * masses.sum()
     centres = _expected_cuts(axis, labels, rates[:, kept])
-    cells = _cells(axis, labels, rates[:, kept])
-    links = _around(cells, _likeliest(cells, centres, 1.0, start[:, kept]))
+    cells = label_cells(axis, labels, rates[:, kept])
+    links = _around(
+        cells, _likeliest(cells, centres, 1.0, None if start is None else start[:, kept])
+    )
     weights = np.exp(links.log_weights - links.log_weights.max(1, keepdims=True))
     weights *= (masses[kept] / weights.sum(1) / masses[kept].sum())[:, None]
 
