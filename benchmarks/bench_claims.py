@@ -410,7 +410,7 @@ def run(tables, rows, arguments):
 
 def column(rows, name):
     """Return the finite numbers of a column."""
-    return np.array([float(row[name]) for row in rows if row[name] != ""])
+    return np.array([float(row[name]) for row in rows if row.get(name, "") != ""])
 
 
 def mean_of(rows, name, digits=3):

@@ -73,7 +73,7 @@ def test_fit_is_that_in_memory(name, scheduler):
             assert isinstance(lazy, da.Array)
             values = lazy.compute()
             assert lazy.shape == values.shape
-            np.testing.assert_allclose(values, getattr(expected, method)(X), rtol=1e-7, atol=1e-9)
+            np.testing.assert_allclose(values, getattr(expected, method)(X), rtol=1e-7, atol=1e-8)
         assert model.score(blocks, y) == expected.score(X, y)
 
 
