@@ -117,7 +117,7 @@ plt.show()
 # from the rows, which the theory (:func:`~skrmt.theory.noisy_labels.intercept_ridge`,
 # :func:`~skrmt.theory.noisy_labels.lpc`) takes as known.
 
-alphas, curve = np.logspace(-2, 1, 4), np.logspace(-2.2, 1.2, 60)
+alphas, curve = np.logspace(-2, 2, 5), np.logspace(-2.2, 2.2, 60)
 shift = optimal_shift(prior, noise_rates)
 problem = {"prior": prior, "noise_rates": noise_rates}
 figure, ax = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
