@@ -123,7 +123,7 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None):
     link = links.at(axis.points) @ axis.mass(labels.shares_of_rows * (2 * predicted - 1))
     link = link + labels.shares_of_rows @ (1 - predicted)
     accuracies = 0.5 * (link + _counted(predicted, labels, rates)[:, None])
-    accuracy = float((joint * accuracies).sum())
+    accuracy = _mean_over(np.full(len(joint), True), joint, accuracies)
     posterior = _row_posterior(axis, labels, rates, links, joint)
     mean = rates @ probabilities
     counted = _count_error(predicted, labels) if known else 0.0
