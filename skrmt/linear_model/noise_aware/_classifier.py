@@ -392,9 +392,10 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         self.n_effective_samples_ = labels.size
         scores = stories.apply(fit.scores)
         self._assign_rows(X, observed, kept, rows, labels, stories, scores)
-        self._assign_regime(stories, labels, scores)
+        likelihood = _as_known(labels, stories).likelihood
+        self._assign_regime(stories, labels, likelihood, scores)
         self._assign_accuracy(stories, labels)
-        self._assign_theory(basis, targets, alphas, fit.alpha_index, stories, labels)
+        self._assign_theory(basis, targets, alphas, fit.alpha_index, stories, labels, likelihood)
         complaints = {
             _TOO_FEW: self.regime_ == "too_few_rows",
             _CONTRADICTION: frequencies_contradict(labels),
@@ -428,11 +429,11 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         quality = self.label_posterior_[np.arange(len(codes)), codes]
         self.label_quality_ = np.where(codes >= 0, quality, np.nan)
 
-    def _assign_regime(self, stories, labels, scores):
+    def _assign_regime(self, stories, labels, likelihood, scores):
         """Assign the laws of the scores, and whether what is predicted can be relied on."""
         self.score_means_, self.score_variances_ = score_moments(scores, stories, labels)
-        likelihood = _as_known(labels, stories).likelihood
-        self.model_fit_pvalue_ = gaussian_p_value(scores, stories, labels, likelihood)
+        moments = self.score_means_, self.score_variances_
+        self.model_fit_pvalue_ = gaussian_p_value(scores, *moments, stories, labels, likelihood)
         self.model_fit_ = self.model_fit_pvalue_ >= TEST_LEVEL
         self.regime_ = regime(
             too_few_rows=labels.size < FEWEST_ROWS,
@@ -457,9 +458,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         self.accuracy_if_clean_ = stories.accuracy_if_clean
         self.accuracy_if_noisy_ = stories.accuracy_if_noisy
 
-    def _assign_theory(self, basis, targets, alphas, index, stories, labels):
+    def _assign_theory(self, basis, targets, alphas, index, stories, labels, likelihood):
         """Assign what theory gives for Gaussian classes, and the accuracy at every penalty."""
-        likelihood = _as_known(labels, stories).likelihood
         classes = gaussian_classes(basis, labels, likelihood, self.class_prior_)
         self.snr_ = classes.norm
         self._setting = theory_setting(

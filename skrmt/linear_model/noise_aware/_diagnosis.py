@@ -57,9 +57,8 @@ def link_p_value(scores, stories, labels):
     return float(chi2.sf(statistic.sum(), _N_BINS))
 
 
-def gaussian_p_value(scores, stories, labels, likelihood):
+def gaussian_p_value(scores, means, variances, stories, labels, likelihood):
     """Return the p-value of the test that held-out scores are Gaussian within classes."""
-    means, variances = score_moments(scores, stories, labels)
     if labels.n_classes == 2:
         label = class_posterior(likelihood, stories.prior)
         odds = np.log(np.maximum(label[:, 1], 1e-12) / np.maximum(label[:, 0], 1e-12))

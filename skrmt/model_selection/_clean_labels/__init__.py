@@ -22,7 +22,8 @@ from ._noisy_labels import (
     read_labels,
     rows_of,
 )
-from ._stories import Stories, tell_stories
+from ._record import Stories
+from ._stories import tell_stories
 from ._unmixing import UnmixedAccuracy, unmixed_accuracy
 
 __all__ = [

@@ -9,6 +9,7 @@ import numpy as np
 from ...utils._checks import check_sample_weight
 from ...utils._intervals import wilson_interval
 from ...utils._labels import refuse_masked, refuse_missing_labels
+from ...utils._merging import group_codes
 from ...utils._regimes import regime
 from ...utils._warnings import warn_first
 from ._noisy_labels import frequencies_contradict, read_labels
@@ -169,15 +170,15 @@ def clean_accuracy(
     >>> round(found.observed_accuracy, 2), round(found.accuracy, 2)
     (0.76, 0.94)
     """
-    y, shares, classes, codes = _labels(y, classes)
-    scores = _scores(scores, len(codes), len(classes))
+    codes, n_classes, shares = _labels(y, classes)
+    scores = _scores(scores, len(codes), n_classes)
     weights = check_sample_weight(sample_weight, len(codes))
     kept = weights > 0
-    rates, by_row = _rates(noise_rates, len(codes), len(classes))
+    rates, by_row = _rates(noise_rates, len(codes), n_classes)
     labels = read_labels(
         codes[kept],
         weights[kept],
-        len(classes),
+        n_classes,
         rates,
         None,
         None if by_row is None else by_row[kept],
@@ -253,12 +254,12 @@ def is_detected(scores, labels):
 
 
 def _labels(y, classes):
-    """Return the labels, label distributions if y has them, the classes and the codes."""
+    """Return the codes of the labels, K, and the label distributions if y has them."""
     refuse_masked(y, "y")
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] > 1:
-        names = np.arange(y.shape[1]) if classes is None else np.asarray(classes)
-        return y, np.asarray(y, dtype=float), names, np.asarray(y).argmax(1)
+        n_classes = y.shape[1] if classes is None else len(classes)
+        return y.argmax(1), n_classes, y.astype(float)
     y = y.ravel()
     refuse_missing_labels(y)
     names = np.unique(y) if classes is None else np.asarray(classes)
@@ -269,7 +270,7 @@ def _labels(y, classes):
             f"{sorted(map(str, unknown))} are not among them."
         )
     order = np.argsort(names, kind="stable")
-    return y, None, names, order[np.searchsorted(names[order], y)]
+    return order[np.searchsorted(names[order], y)], len(names), None
 
 
 def _scores(scores, n, n_classes):
@@ -311,15 +312,8 @@ def _rates(noise_rates, n, n_classes):
             raise ValueError(f"noise_rates={noise_rates!r} must be 'estimate', None or rates.")
         return noise_rates, None
     rates = np.asarray(noise_rates, dtype=float)
-    if (
-        rates.ndim > 0
-        and rates.shape[0] == n
-        and rates.shape
-        not in (
-            (n_classes,),
-            (n_classes, n_classes),
-        )
-    ):
+    by_class = rates.shape in ((n_classes,), (n_classes, n_classes))
+    if rates.shape[:1] == (n,) and not by_class:
         return "estimate", rates
     return noise_rates, None
 
@@ -328,9 +322,6 @@ def _group_sizes(groups, weights, kept):
     """Return the groups of the rows as codes, and the effective number of observations."""
     if groups is None:
         return None, float(weights.sum() ** 2 / (weights**2).sum())
-    names = np.asarray(groups)
-    if names.shape != (len(weights),):
-        raise ValueError(f"groups has shape {names.shape}: give one per row, ({len(weights)},).")
-    codes = np.unique(names[kept], return_inverse=True)[1].ravel()
+    codes = np.unique(group_codes(groups, len(weights))[kept], return_inverse=True)[1].ravel()
     mass = np.bincount(codes, weights[kept])
     return codes, float(mass.sum() ** 2 / (mass**2).sum())

@@ -7,8 +7,6 @@ from ._noisy_labels import NoisyLabels
 from ._record import Stories
 from ._two_classes import two_class_stories
 
-__all__ = ["Stories", "tell_stories"]
-
 
 def tell_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, group=None) -> Stories:
     """Average over what may be wrong with labels, given held-out scores (n,) or (n, K).

@@ -122,13 +122,14 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None):
     predicted = (slope * scores + offset > own).astype(int)
     link = links.at(axis.points) @ axis.mass(labels.shares_of_rows * (2 * predicted - 1))
     link = link + labels.shares_of_rows @ (1 - predicted)
-    accuracies = 0.5 * (link + _counted(predicted, labels, rates)[:, None])
+    found = _unmixed(predicted, labels) if known else None
+    counts = _counted(predicted, labels, rates) if found is None else found.accuracy
+    accuracies = 0.5 * (link + np.reshape(counts, (-1, 1)))
     accuracy = _mean_over(np.full(len(joint), True), joint, accuracies)
     posterior = _row_posterior(axis, labels, rates, links, joint)
     mean = rates @ probabilities
-    counted = _count_error(predicted, labels) if known else 0.0
-    model = 0.0 if known else _MODEL_ERROR * mean.mean()
-    interval = _interval(accuracy, accuracies, joint, labels.size, max(model, 0.5 * counted))
+    model = _MODEL_ERROR * mean.mean() if found is None else 0.5 * _count_error(found, labels.size)
+    interval = _interval(accuracy, accuracies, joint, labels.size, model)
     clean = (rates.sum(0) == 0) & (not known or labels.is_clean)
     noisy = float(probabilities[~clean].sum())
     ends = [_mean_over(part, joint, accuracies) for part in (clean, ~clean)]
@@ -284,7 +285,7 @@ def _likeliest(cells, cuts, spread, start=None):
     """Return the likeliest links by Fisher scoring, for cuts that are expected with a spread."""
     precision = np.array([_SLOPE_SPREAD**-2.0, spread**-2.0])
     centre = np.stack([np.full(len(cuts), _SLOPE_CENTRE), cuts])
-    theta = np.stack([centre[0], np.clip(cuts, -3.0, 3.0)]) if start is None else start
+    theta = centre if start is None else start
     value = link_objective(cells, theta[:, :, None], centre, precision)[:, 0]
     length = np.ones(len(value))
     for _ in range(_STEPS):
@@ -439,10 +440,6 @@ def _own_pull(axis, labels, cells, peaks, shares):
 
 def _counted(predicted, labels, rates):
     """Return the accuracy that the counted agreement means under each pair of rates, (G,)."""
-    if labels.likelihood is not None:
-        label = class_posterior(labels.likelihood, labels.implied_prior())
-        found = unmixed_accuracy(predicted, label, labels.implied_prior(), labels.weights)
-        return np.array([found.accuracy if np.isfinite(found.accuracy) else 0.5])
     shares = labels.shares_of_rows
     counts = np.zeros((2, 2))
     np.add.at(counts, (predicted, labels.observed), shares)
@@ -477,14 +474,19 @@ def _noise_matrix(labels, mean, posterior):
     return labels.average_noise(posterior)
 
 
-def _count_error(predicted, labels):
-    """Return the standard error of the accuracy counted under known noise, beyond binomial."""
+def _unmixed(predicted, labels):
+    """Return the accuracy counted under known noise; one half, unsure, if labels say too little."""
     prior = labels.implied_prior()
     label = class_posterior(labels.likelihood, prior)
     found = unmixed_accuracy(predicted, label, prior, labels.weights, labels.part)
-    if not np.isfinite(found.accuracy):
+    return found if np.isfinite(found.accuracy) else found._replace(accuracy=0.5)
+
+
+def _count_error(found, size):
+    """Return the standard error of an accuracy counted under known noise, beyond binomial."""
+    if np.isnan(found.standard_error):
         return 1.0
-    binomial = found.accuracy * (1.0 - found.accuracy) / labels.size
+    binomial = found.accuracy * (1.0 - found.accuracy) / size
     return _INFLATION * np.sqrt(max(found.standard_error**2 - binomial, 0.0))
 
 
