@@ -43,7 +43,14 @@ from .._input import (
     penalty_grid,
 )
 from ._diagnosis import TEST_LEVEL, gaussian_p_value, link_p_value, score_moments
-from ._held_out import content_folds, held_out, kernel_evidence, on_device, row_trust
+from ._held_out import (
+    centred_norms,
+    content_folds,
+    held_out,
+    kernel_evidence,
+    on_device,
+    row_trust,
+)
 from ._perturbation import perturbed_targets
 from ._prediction import (
     accuracy_forecaster,
@@ -354,7 +361,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         data = seen if rows.origin is None else seen[rows.first]
         unit, auto = data_unit(data), self.fit_intercept == "auto"
         data = data if unit == 1.0 else data * (1.0 / unit)
-        trusted = labels.weights * row_trust(data, labels.weights)
+        centre, norms = centred_norms(data)
+        trusted = labels.weights * row_trust(norms, labels.weights)
         basis = ridge_basis(
             data,
             None if np.ptp(trusted) == 0 else trusted,
@@ -367,7 +375,16 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         targets = labels.first_targets()
         fit = held_out(basis, targets, alphas, folds, rows.group)
         evidence = kernel_evidence(
-            data, key, fit.scores, targets, trusted, labels, folds, rows.group
+            data,
+            centre,
+            norms,
+            key,
+            fit.scores,
+            targets,
+            trusted,
+            labels,
+            folds,
+            rows.group,
         )
         stories = tell_stories(fit.scores, labels, evidence=evidence, group=rows.group)
         self.perturbation_ = np.full(2, np.nan)

@@ -74,9 +74,15 @@ def content_folds(key, observed, group=None):
     return fold[member]
 
 
-def row_trust(X, weights):
+def centred_norms(X):
+    """Return the centre of the rows and their distances from it."""
+    centre = _centre(X)
+    return centre, row_values(_norms, X, shared=(centre,))
+
+
+def row_trust(norms, weights):
     """Return the factors of the weights of rows: below 1 for those far out, else 1."""
-    size = np.log(np.maximum(row_values(_norms, X, shared=(_centre(X),)), 1e-300))
+    size = np.log(np.maximum(norms, 1e-300))
     order = np.argsort(size, kind="stable")
     level = np.cumsum(weights[order]) / weights.sum()
     low, high = size[order[np.minimum(np.searchsorted(level, [0.25, 0.75]), len(size) - 1)]]
@@ -108,15 +114,13 @@ def _centred_blocks(X, centre):
 
 def _norms(X, centre):
     """Return the distances of rows from a centre."""
-    parts = [
-        np.sqrt(np.asarray(to_numpy((part * part).sum(1)) if is_torch(part) else _squares(part)))
-        for part in _centred_blocks(X, centre)
-    ]
-    return np.concatenate(parts)
+    return np.sqrt(np.concatenate([_squares(part) for part in _centred_blocks(X, centre)]))
 
 
 def _squares(part):
-    """Return the sums of squares of rows, dense or sparse."""
+    """Return the sums of squares of rows, of any kind of array."""
+    if is_torch(part):
+        return to_numpy((part * part).sum(1))
     if hasattr(part, "tocsr"):
         return np.asarray(part.multiply(part).sum(1), dtype=float).ravel()
     return np.einsum("ij,ij->i", part, part)
@@ -192,11 +196,11 @@ def _of_groups(basis, targets, alphas, folds, group):
     return _measured(basis, targets, scores, errors, group)
 
 
-def kernel_evidence(X, key, linear, targets, weights, labels, folds, group=None):
+def kernel_evidence(X, centre, norms, key, linear, targets, weights, labels, folds, group=None):
     """Return held-out scores that a kernel has improved, where it can, to judge labels by."""
     if X.shape[0] > _MOST_ROWS:
         return linear
-    features = _kernel_features(X, key)
+    features = _kernel_features(X, centre, norms, key)
     found = [
         held_out(
             ridge_basis(columns, weights, part=labels.part),
@@ -211,14 +215,13 @@ def kernel_evidence(X, key, linear, targets, weights, labels, folds, group=None)
     return linear if best is None else _stacked(linear, best.scores, targets, weights)
 
 
-def _kernel_features(X, key):
+def _kernel_features(X, centre, norms, key):
     """Yield the features of radial kernels: their values at some rows, whitened."""
     n = X.shape[0]
     count = min(_LANDMARKS, n)
     landmarks = np.sort(np.argsort(key, kind="stable")[np.linspace(0, n - 1, count).astype(int)])
-    centre = _centre(X)
     points = _host(to_local(take_rows(X, np.isin(np.arange(n), landmarks)))) - centre
-    square = row_values(_norms, X, shared=(centre,)) ** 2
+    square = norms**2
     cross = row_values(_products, X, shared=(centre, points.T))
     distances = np.maximum(square[:, None] + square[landmarks] - 2.0 * cross, 0.0)
     middle = np.median(pdist(points, "sqeuclidean")) if count > 1 else 0.0
