@@ -88,7 +88,7 @@ def _prediction(first):
     ]
     text = """The share of new rows whose true class is predicted. Again the prediction uses the
         noisy training rows alone; "actual" is what the clean test rows show. Overlapping classes
-        and wrong labels look alike: the prediction is a mean over both stories."""
+        and wrong labels look the same: the prediction is a mean over both stories."""
     header = ["data set", "predicted", "95% interval", "actual", "", "if all\nright"]
     header += ["if some\nwrong", ""]
     title = "How accurate is the classifier on clean labels?"

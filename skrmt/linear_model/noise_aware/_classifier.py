@@ -83,7 +83,7 @@ _MISFIT = (
     "theoretical accuracy is doubtful. Give other features, or noise_rates if they are known."
 )
 _AMBIGUOUS = (
-    "Wrong labels and overlapping classes explain the labels alike (`noise_probability_`): the "
+    "Wrong labels and overlapping classes explain the labels equally (`noise_probability_`): the "
     "interval of the theoretical accuracy contains both. Give noise_rates if they are known, or "
     "more rows."
 )

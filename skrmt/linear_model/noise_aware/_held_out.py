@@ -30,7 +30,7 @@ _MOST_ROWS = 20_000
 """Rows up to which a kernel looks for structure that no linear score has: 16 MB of features."""
 
 _LANDMARKS = 100
-"""Rows that span the features of the kernel: enough to see that classes can be told apart."""
+"""Rows that span the features of the kernel: enough to see that classes can be separated."""
 
 _WIDTHS = (0.25, 1.0)
 """Inverse widths of the kernel, over the median squared distance of rows."""
@@ -151,7 +151,7 @@ def _measured(basis, targets, scores, errors, group=None):
     """Return scores measured from the intercept of the fit to all rows.
 
     The mean of the other targets is lower for rows of the upper class: where little else is
-    learned, that alone would tell the classes apart.
+    learned, that alone would separate the classes.
     """
     share = to_numpy(basis.share) * to_numpy(basis.part)
     group = np.arange(len(share)) if group is None else group

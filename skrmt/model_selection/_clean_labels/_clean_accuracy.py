@@ -27,7 +27,7 @@ _UNDETECTED = (
     "The scores do not follow the labels: the accuracies are those of a guess. Give other scores."
 )
 _AMBIGUOUS = (
-    "Wrong labels and overlapping classes explain the scores alike (`noise_probability`): the "
+    "Wrong labels and overlapping classes explain the scores equally (`noise_probability`): the "
     "interval of the accuracy contains both. Give noise_rates if they are known."
 )
 _CONTRADICTION = (

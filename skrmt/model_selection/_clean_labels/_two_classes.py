@@ -15,7 +15,7 @@ from ._record import Stories, both_ends
 from ._unmixing import unmixed_accuracy
 
 _RATES = np.arange(0.0, 0.46, 0.05)
-"""Rates of wrong labels tried first: neighbours differ by less than 300 rows can tell apart."""
+"""Rates of wrong labels tried first: neighbours differ by less than 300 rows can show."""
 
 _LARGEST_SUM = 0.75
 """Largest sum of both rates: beyond it labels are worth less than a sixteenth of right ones."""
