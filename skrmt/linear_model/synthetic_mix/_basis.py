@@ -13,7 +13,7 @@ from ...linalg._gram import row_blocks
 from ...linalg._ridge_basis import check_data, check_part, check_weights
 from ...utils._dask import is_dask, to_local
 from ...utils._memory import explains_memory
-from ...utils._rows import RowJob, block_sums
+from ...utils._rows import RowJob, block_sums, take_rows
 
 _WEIGHTS, _SYSTEMS, _EIGH = 8, 37, 15.0
 """Weights and n x n systems of the default grid, and operations of `eigh` in units of p^3."""
@@ -93,6 +93,13 @@ class MixBasis(NamedTuple):
         Precision of what the kernels return.
     part : array of shape (n,)
         Part of the weight of each real row that leave-one-out leaves out: 1 for the row whole.
+    group : ndarray of int of shape (n,) or None
+        Which real rows are left out together, from 0; None for each alone.
+    joined : list of ndarray of int of shape (m,) or None
+        With which of these groups each synthetic row of a source is left out, -1 for none; None if
+        all stay.
+    members : list of Rows
+        The rows of each source that are, in memory, in the primal form.
     """
 
     real: Rows
@@ -102,6 +109,9 @@ class MixBasis(NamedTuple):
     fit_intercept: bool
     dtype: str
     part: Array
+    group: np.ndarray | None = None
+    joined: list[np.ndarray] | None = None
+    members: Sequence[Rows] = ()
 
 
 @explains_memory("fewer rows", "a Dask array of synthetic rows")
@@ -115,8 +125,11 @@ def mix_basis(
     total_weight: float | None = None,
     part: Array | None = None,
     form: str | None = None,
+    groups: tuple[np.ndarray, Sequence[np.ndarray | None]] | None = None,
 ) -> MixBasis:
     """Prepare ridge regression on real rows and sources (X, targets, weights) of synthetic ones."""
+    group, made = (None, []) if groups is None else groups
+    joined = [codes for codes in made if codes is not None] or None
     real = _rows(MixSource(X, targets, sample_weight), fit_intercept)
     (n, p), q = real.X.shape, real.targets.shape[1]
     given = _in_memory_if_few([MixSource(*source) for source in sources], p, form)
@@ -128,18 +141,34 @@ def mix_basis(
                 f"a source has {source.X.shape[1]} features and {source.targets.shape[1]} targets, "
                 f"the real rows have {p} and {q}: give the same."
             )
-    chosen = form or _cheapest(n, sum(source.X.shape[0] for source in synthetic), p)
+    m = sum(source.X.shape[0] for source in synthetic)
+    # Groups of real and synthetic rows go out of moments, or of all rows stacked.
+    mixed = "primal" if p <= n + m else "kernel"
+    chosen = form or (_cheapest(n, m, p) if joined is None else mixed)
     if chosen != "kernel":
         synthetic = _with_grams(synthetic)
     if chosen == "primal":
         real = with_gram(real)
-    groups = [real, *synthetic]
-    total = sum(rows.weight for rows in groups) if total_weight is None else float(total_weight)
-    narrow = all(str(rows.X.dtype).endswith("float32") for rows in groups)
+    parts = [real, *synthetic]
+    total = sum(rows.weight for rows in parts) if total_weight is None else float(total_weight)
+    narrow = all(str(rows.X.dtype).endswith("float32") for rows in parts)
     dtype = "float32" if narrow else "float64"
     left_out = np.ones(n) if part is None else part
     left_out = check_part(as_like(left_out, real.roots), n)
-    return MixBasis(real, synthetic, chosen, total, fit_intercept, dtype, left_out)
+    members = _joined_rows(synthetic, joined) if joined and chosen == "primal" else ()
+    return MixBasis(
+        real, synthetic, chosen, total, fit_intercept, dtype, left_out, group, joined, members
+    )
+
+
+def _joined_rows(sources: Sequence[Rows], joined: Sequence[np.ndarray]) -> list[Rows]:
+    """Return the synthetic rows that go out with real ones, in memory."""
+    members = []
+    for source, group in zip(sources, joined, strict=True):
+        some = np.flatnonzero(group >= 0)
+        X = to_local(source.X if len(some) == len(group) else take_rows(source.X, group >= 0))
+        members.append(source._replace(X=X, targets=source.targets[some], roots=source.roots[some]))
+    return members
 
 
 def _cheapest(n: int, m: int, p: int) -> str:

@@ -80,7 +80,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         Whether an intercept is fitted, without penalty.
     cv : int, cross-validation generator or iterable, default=5
         Folds for "same", of the distinct real rows: a number of stratified, shuffled ones, or a
-        splitter.
+        splitter. With `groups` a number deals out whole groups, and a splitter must keep them.
     device : str, optional
         Torch device ("cpu", "cuda", "cuda:1") on which NumPy input is computed.
     random_state : int, RandomState instance or None, default=None
@@ -129,12 +129,14 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
     gain_std_ : float
         Standard error of it.
     held_out_scores_ : ndarray of shape (n_real,) or (n_real, K)
-        Decision function of each real row by the fit without it, in the order given; nan for rows
-        of weight zero.
+        Decision function of each real row by the fit without it, or without its group, in the
+        order given; nan for rows of weight zero.
     scores_kind_ : {"exact", "folds"}
-        Whether these are by exact leave-one-out, or by folds, for "same".
+        Whether these are by exact leave-one-out, or by folds, for "same"; of whole groups, where
+        there are `groups`.
     n_effective_samples_ : float
         Effective number of real rows: identical ones count once, unless columns have few values.
+        With `groups` that of groups, ``(sum w)^2 / sum w^2`` over the weights of groups.
     equivalent_real_samples_ : float
         Number of real rows that alone would be as good as the mix, by the theory.
     noise_rate_ : float
@@ -197,7 +199,8 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
 
     Identical rows, label included, count as one with the sum of their weights. Real ones are left
     out together, unless the columns have few values, as one-hot columns do: then one unit of
-    weight is left out at a time.
+    weight is left out at a time. With `groups` the rows of a group are left out together, whatever
+    they are, and synthetic rows of the group of a real one with it.
 
     Synthetic rows may be Dask arrays with blocks of rows, apart or stacked with the real ones,
     which are then read into memory: means, Gram matrices and scores of synthetic rows are computed
@@ -281,6 +284,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         y_synthetic=None,
         keep=None,
         verifier_score=None,
+        groups=None,
     ):
         """Fit the classifier to real and synthetic rows.
 
@@ -310,6 +314,10 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         verifier_score : array-like of shape (n,) or (m,), optional
             For `pruning="score"`: how plausible each label is, larger for better; minus infinity is
             allowed. One entry for each row of X (not read for real ones) or of `X_synthetic`.
+        groups : array-like of shape (n,) or (n + m,), optional
+            Rows of one group, such as a person or a document, are left out together, real or
+            synthetic: what is predicted is of rows of new groups. One entry for each row of X,
+            then for each of `X_synthetic`.
 
         Returns
         -------
@@ -326,6 +334,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
             y_synthetic,
             keep,
             verifier_score,
+            groups,
         )
         weights = given_weights(self.synthetic_weight, len(rows.sources))
         folds = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 
 from ...linalg import as_device, is_torch, ridge_basis, to_numpy
+from ...utils._merging import group_folds
 from ...utils._random import fresh_random_state
 from ._input import LabelledRows, MixRows, SourceRows
 from ._predict_path import predict_path
@@ -39,9 +41,8 @@ def generate_folds(
     real: Any = rows.real
     _check_generator(generator, len(real.codes))
     random_state = fresh_random_state(random_state)
-    n = len(real.codes)
     folds = []
-    for train, test in _splitter(cv, real.codes, random_state).split(np.zeros((n, 1)), real.codes):
+    for train, test in _splits(cv, real.codes, real.group, random_state):
         y_train = rows.classes[real.codes[train]]
         sources = []
         for source in rows.sources:
@@ -65,6 +66,30 @@ def _check_generator(generator, n_rows):
             f"generator_source='same' cross-fits, but there are {n_rows} distinct real rows: give "
             "two or more."
         )
+
+
+def _splits(cv, codes, group, random_state):
+    """Return the folds of the real rows, of whole groups where there are groups."""
+    splitter = _splitter(cv, codes, random_state)
+    rows = np.zeros((len(codes), 1))
+    alone = group is None or group.max() + 1 == len(group)
+    if isinstance(cv, numbers.Integral):
+        if alone:
+            return splitter.split(rows, codes)
+        fold = group_folds(group, codes, min(int(cv), group.max() + 1))
+        return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in np.unique(fold)]
+    if group is None:
+        return splitter.split(rows, codes)
+    with warnings.catch_warnings():
+        # Whether a splitter that does not read groups keeps them is seen from what it returns.
+        warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
+        splits = list(splitter.split(rows, codes, group))
+    if any(np.isin(group[test], group[train]).any() for train, test in splits):
+        raise ValueError(
+            f"cv={cv!r} splits rows of one group: give a number of folds, or a splitter that keeps "
+            "groups whole, such as GroupKFold()."
+        )
+    return splits
 
 
 def _splitter(cv, codes, random_state):
@@ -128,7 +153,7 @@ def crossfitted_scores(problem: MixProblem, folds: list, alphas: np.ndarray) -> 
 def _fold_scores(problem, fold, weights, cut, alphas):
     """Return the scores (n_test, q, k) of the rows of a fold at every penalty."""
     lowest = problem.thresholds[cut]
-    used = [LabelledRows(*(values[fold.train] for values in problem.real))]
+    used = [LabelledRows(*(values[fold.train] for values in problem.real[:4]))]
     factors, total = [1.0], used[0].weights.sum()
     for weight, source in zip(weights, fold.sources, strict=True):
         total += source.weights.sum()

@@ -235,7 +235,11 @@ def claimed_accuracy(search: Search) -> Claim:
         float(loo_accuracy(margins, *rows).accuracy) for margins in (chosen, alone, mixed)
     )
     difference = accuracy_influence(chosen, *rows) - accuracy_influence(alone, *rows)
-    spread = (w**2 * real.part) @ (difference - w @ difference) ** 2
+    difference = difference - w @ difference
+    if real.group is None or real.group.max() + 1 == len(w):
+        spread = (w**2 * real.part) @ difference**2
+    else:
+        spread = (np.bincount(real.group, w * difference) ** 2).sum()
     chance = float((np.bincount(real.codes, real.weights) / real.weights.sum()).max())
     interval = wilson_interval(accuracy, real.size)
     return Claim(accuracy, interval, real_only, mix_all, float(np.sqrt(spread)), chance)

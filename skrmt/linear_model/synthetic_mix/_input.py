@@ -13,7 +13,7 @@ from ...linalg import as_device, is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device, check_sample_weight, refuse_masked
 from ...utils._dask import check_dask, is_dask, to_local
 from ...utils._labels import refuse_missing_labels
-from ...utils._merging import merge_rows
+from ...utils._merging import group_codes, merge_rows
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import _check_n_features, validate_data
 from .._input import check_training_data, encode_labels
@@ -31,13 +31,18 @@ class LabelledRows(NamedTuple):
     weights : ndarray of shape (n,)
         Their weights.
     part : ndarray of shape (n,)
-        Part of each weight that is one observation, see `MergedRows`.
+        Part of each weight that is one observation, see `MergedRows`; with groups the weight of
+        the group in units of that of the row.
+    group : ndarray of int of shape (n,) or None
+        Which real rows are left out together, if groups are given, and with which of them
+        synthetic ones are: -1 for none.
     """
 
     X: Any
     codes: np.ndarray
     weights: np.ndarray
     part: np.ndarray
+    group: np.ndarray | None = None
 
     @property
     def size(self) -> float:
@@ -50,8 +55,8 @@ class SourceRows(NamedTuple):
 
     Attributes
     ----------
-    X, codes, weights, part
-        As in `LabelledRows`.
+    X, codes, weights, part, group
+        As in `LabelledRows`; `group` is None where no synthetic row has the group of a real one.
     kept : ndarray of bool of shape (m,)
         Whether pruning leaves them.
     score : ndarray of shape (m,) or None
@@ -64,6 +69,7 @@ class SourceRows(NamedTuple):
     part: np.ndarray
     kept: np.ndarray
     score: np.ndarray | None
+    group: np.ndarray | None = None
 
     @property
     def size(self) -> float:
@@ -79,7 +85,8 @@ class SourceRows(NamedTuple):
     def select(self, rows: np.ndarray) -> LabelledRows:
         """Return some of the rows."""
         X = self.X if rows.all() else take_rows(self.X, rows)
-        return LabelledRows(X, self.codes[rows], self.weights[rows], self.part[rows])
+        group = None if self.group is None else self.group[rows]
+        return LabelledRows(X, self.codes[rows], self.weights[rows], self.part[rows], group)
 
 
 class MixRows(NamedTuple):
@@ -119,6 +126,7 @@ class _Part(NamedTuple):
     y: np.ndarray
     weights: np.ndarray
     rows: np.ndarray
+    group: np.ndarray | None
 
 
 def effective_size(weights: np.ndarray, part: np.ndarray) -> float:
@@ -127,7 +135,16 @@ def effective_size(weights: np.ndarray, part: np.ndarray) -> float:
 
 
 def mix_rows(
-    estimator, X, y, sample_weight, sample_source, X_synthetic, y_synthetic, keep, verifier_score
+    estimator,
+    X,
+    y,
+    sample_weight,
+    sample_source,
+    X_synthetic,
+    y_synthetic,
+    keep,
+    verifier_score,
+    groups=None,
 ) -> MixRows:
     """Check the arguments of a fit and separate real rows from synthetic ones."""
     stacked, separate = sample_source is not None, X_synthetic is not None
@@ -141,31 +158,72 @@ def mix_rows(
         Xs, ys = _synthetic_input(estimator, X, X_synthetic, y_synthetic)
         X = _in_container(X, Xs)
         real, n_rows = np.ones(len(y), dtype=bool), len(ys)
-        given = [_Part(Xs, ys, np.ones(n_rows), np.arange(n_rows))]
+        names = _group_codes(groups, len(y), n_rows)
+        made = None if names is None else names[len(y) :]
+        given = [_Part(Xs, ys, np.ones(n_rows), np.arange(n_rows), made)]
         total += n_rows
     else:
         origin = _check_source(sample_source, len(y)) if stacked else np.zeros(len(y), int)
         real, n_rows = origin == 0, len(y)
-        marks = [origin == k for k in np.unique(origin[~real])]
-        given = [_Part(take_rows(X, k), y[k], weights[k], np.flatnonzero(k)) for k in marks]
+        names = _group_codes(groups, len(y))
+        given = [
+            _Part(take_rows(X, k), y[k], weights[k], np.flatnonzero(k), _some(names, k))
+            for k in (origin == source for source in np.unique(origin[~real]))
+        ]
     kept, score = _pruning(estimator, keep, verifier_score, n_rows, bool(given))
     used = real & (weights > 0)
     classes, codes = _classes(y[used], weights[used], given)
+    own = None if names is None else names[: len(y)][used]
+    given = _with_real_groups(given, own)
     sources = [_source(part, classes, kept, score, estimator.prune_threshold) for part in given]
     n_synthetic = sum(len(part.y) for part in given)
     place = np.full(int(real.sum()), -1)
     rows, copies = None, False
     if used.any():
         data = to_local(X if used.all() else take_rows(X, used))
-        merged = merge_rows(data, codes, weights[used])
+        merged = merge_rows(data, codes, weights[used], own)
         together = estimator.generator_source == "same"
         # Folds leave a merged row out whole, even where it stands for several observations.
         part = np.ones_like(merged.part) if together else merged.part
+        if merged.group is not None:
+            part = np.bincount(merged.group, merged.weights)[merged.group] / merged.weights
         data = data if merged.origin is None else data[merged.first]
-        rows = LabelledRows(data, codes[merged.first], merged.weights, part)
+        rows = LabelledRows(data, codes[merged.first], merged.weights, part, merged.group)
         place[used[real]] = merged.spread(np.arange(len(merged.first)))
         copies = merged.kind == "copies" or (together and merged.kind == "discrete")
     return MixRows(classes, rows, place, copies, sources, total, n_synthetic)
+
+
+def _group_codes(groups, n, n_synthetic=0):
+    """Return the groups of all rows as integers, those of synthetic rows given apart last."""
+    if groups is None:
+        return None
+    total = n + n_synthetic
+    shape = np.shape(_as_array(groups))
+    if n_synthetic and shape != (total,):
+        raise ValueError(
+            f"groups has shape {shape}: give one group for each of the {n} rows of X, then one for "
+            f"each of the {n_synthetic} rows of X_synthetic, ({total},)."
+        )
+    return group_codes(groups, total)
+
+
+def _some(values, rows):
+    """Return some of the values, where there are any."""
+    return None if values is None else values[rows]
+
+
+def _with_real_groups(given, own):
+    """Give synthetic rows the positions of their groups among those of the real rows, or none."""
+    if own is None:
+        return given
+    names = np.unique(own)
+    shared = any(np.isin(part.group[part.weights > 0], names).any() for part in given)
+    if not shared:
+        return [part._replace(group=None) for part in given]
+    place = np.full(max(names.max(), *(part.group.max(initial=0) for part in given)) + 1, -1)
+    place[names] = np.arange(len(names))
+    return [part._replace(group=place[part.group]) for part in given]
 
 
 def _real_input(estimator, X, y, stacked):
@@ -363,9 +421,10 @@ def _source(given, classes, kept, score, threshold):
     score = None if score is None else score[rows]
     if score is not None and not isinstance(threshold, str):
         keep, score = score >= threshold, None
+    group = _some(given.group, used)
     if len(rows) == 0:
-        return SourceRows(X, codes, weights, np.ones(0), keep, score)
-    marks = [codes, keep] if score is None else [codes, keep, score]
+        return SourceRows(X, codes, weights, np.ones(0), keep, score, group)
+    marks = [codes, keep, *(mark for mark in (score, group) if mark is not None)]
     merged = merge_rows(X, np.column_stack(marks).astype(float), weights)
     first = merged.first
     return SourceRows(
@@ -374,7 +433,8 @@ def _source(given, classes, kept, score, threshold):
         merged.weights,
         merged.part,
         keep[first],
-        None if score is None else score[first],
+        _some(score, first),
+        _some(group, first),
     )
 
 

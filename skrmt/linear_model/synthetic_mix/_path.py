@@ -11,13 +11,16 @@ from scipy.linalg import eigh, lapack
 
 from ...linalg._backend import Array, get_backend, is_torch
 from ...linalg._gram import eigh_descending, row_blocks
+from ...linalg._group_path import group_path
 from ...linalg._ridge_basis import RidgeBasis, check_alphas, ridge_basis
 from ...linalg._ridge_path import LEVERAGE_ROOM, coefficients, loo_path
 from ...utils._dask import to_local
 from ...utils._memory import explains_memory
+from ...utils._merging import rows_together
 from ._basis import MixBasis, Rows, as_like, centred_rows, is_dense, with_gram
 
 _SAME = 1e-10
+_CELLS = 1 << 22
 
 
 class _Pooled(NamedTuple):
@@ -59,6 +62,10 @@ def mix_loo(
         for index in alone:
             yield np.array([index]), scores
     mixed = np.flatnonzero(size > 0)
+    if basis.joined is not None and basis.form != "primal":
+        for index in mixed:
+            yield np.array([index]), _cast(basis, _stacked(basis, weights[index], alphas))
+        return
     if basis.form == "primal" or (alphas == 0).any():
         for index in mixed:
             yield np.array([index]), _cast(basis, _primal(basis, weights[index], alphas))
@@ -100,7 +107,21 @@ def _real_basis(basis: MixBasis) -> RidgeBasis:
 
 def _real_only(basis: MixBasis, alphas: np.ndarray) -> Array:
     """Return leave-one-out scores without synthetic rows, (n, q, 1, k)."""
+    if basis.group is not None:
+        return group_path(_real_basis(basis), basis.real.targets, alphas, basis.group)[:, :, None]
     return loo_path(_real_basis(basis), basis.real.targets, alphas)[0][:, :, None]
+
+
+def _stacked(basis: MixBasis, weights: np.ndarray, alphas: np.ndarray) -> Array:
+    """Return scores without groups of real and synthetic rows, (n, q, 1, k), from all rows."""
+    assert basis.group is not None and basis.joined is not None
+    stacked, targets = _stacked_basis(basis, weights)
+    codes = [basis.group, *(g for w, g in zip(weights, basis.joined, strict=True) if w > 0)]
+    group = np.concatenate(codes)
+    # Synthetic rows of no real group are groups of their own.
+    group[group < 0] = group.max() + 1 + np.arange((group < 0).sum())
+    scores = group_path(stacked, targets, alphas, group)
+    return scores[: len(basis.group), :, None]
 
 
 def _directions(weights: np.ndarray, size: np.ndarray, mixed: np.ndarray) -> Iterator[np.ndarray]:
@@ -157,10 +178,66 @@ def _primal(basis: MixBasis, weights: np.ndarray, alphas: np.ndarray) -> Array:
         room = xp.clip(room, LEVERAGE_ROOM, None)[:, None, :]
         targets = real.targets[rows][:, :, None]
         scores[rows] = targets - (targets - fit) / room
+    if basis.group is not None:
+        shares = _Shares(vectors, offset, filters, inverse, target_mean, intercept)
+        _leave_groups_out(basis, weights, shares, scores)
     return scores[:, :, None]
 
 
-def _product(rows: Rows, block: slice, vectors: Array) -> Array:
+class _Shares(NamedTuple):
+    """What fits at every penalty are made of, in the eigenbasis of all rows."""
+
+    vectors: Array
+    offset: Array
+    filters: Array
+    inverse: Array
+    target_mean: Array
+    intercept: float
+
+
+def _leave_groups_out(basis: MixBasis, weights: np.ndarray, shares: _Shares, scores: Array) -> None:
+    """Replace the scores (n, q, k) of rows in groups of several, synthetic ones included."""
+    assert basis.group is not None
+    xp = get_backend(scores)
+    n, q, k = scores.shape
+    parts, codes = [(1.0, basis.real)], [basis.group]
+    for weight, source, group in zip(weights, basis.members, basis.joined or (), strict=False):
+        if weight > 0:
+            parts.append((float(weight), source))
+            codes.append(group[group >= 0])
+    starts = np.cumsum([0, *map(len, codes)])
+    for together in rows_together(np.concatenate(codes)):
+        own = together[together < n]
+        inside = np.split(together, np.searchsorted(together, starts[1:-1]))
+        places = zip(parts, inside, starts, strict=False)
+        picked = [(f, rows, some - start) for (f, rows), some, start in places if len(some)]
+        left = [_product(rows, some, shares.vectors) for _, rows, some in picked]
+        left = xp.concatenate(left, axis=0) - shares.offset
+        roots = xp.concatenate([rows.roots[some] * f**0.5 for f, rows, some in picked], axis=0)
+        targets = xp.concatenate([rows.targets[some] for _, rows, some in picked], axis=0)
+        fit = (left @ shares.filters).reshape(-1, q, k) + shares.target_mean[:, None]
+        outer = roots[:, None] * roots
+        whole = as_like(np.eye(len(together)), roots)
+        step = max(1, _CELLS // (left.shape[0] * left.shape[1]))
+        for some in (slice(first, first + step) for first in range(0, k, step)):
+            scaled = left * shares.inverse[:, some].T[:, None, :]
+            leverage = scaled @ left.T + shares.intercept
+            residual = (targets[:, :, None] - fit[:, :, some]) * roots[:, None, None]
+            missed = _missed(whole - leverage * outer, residual.swapaxes(1, 2).swapaxes(0, 1))
+            unseen = (targets - missed / roots[:, None])[:, : len(own)]
+            scores[own, :, some] = unseen.swapaxes(0, 1).swapaxes(1, 2)
+
+
+def _missed(room: Array, residual: Array) -> Array:
+    """Return ``(I - H)^{-1} r`` of the rows of a group, for one fit or several."""
+    xp = get_backend(residual)
+    values, vectors = xp.eigh(room)
+    # Groups that the fit passes through leave no room: bounded as in `loo_path`.
+    room = xp.clip(values, LEVERAGE_ROOM, None)[..., None]
+    return vectors @ ((vectors.swapaxes(-1, -2) @ residual) / room)
+
+
+def _product(rows: Rows, block: Any, vectors: Array) -> Array:
     """Return ``X[block] @ vectors`` in double precision."""
     if not is_dense(rows):
         return np.asarray(rows.X[block].astype(np.float64) @ vectors)
@@ -291,6 +368,13 @@ class _System:
             self.values, self.vectors = _eigh(kernel)
             self.squares = self.vectors * self.vectors
 
+    def block(self, size: float, rows: np.ndarray) -> Array:
+        """Return some rows and columns of M."""
+        if self.inverse is not None:
+            return self.inverse[np.ix_(rows, rows)]
+        own = self.vectors[rows]
+        return (own / (1.0 + self.values / size)) @ own.T
+
     def residual_maker(self, size: float, columns: Array) -> tuple[Array, Array]:
         """Return the diagonal of ``M = (1 + K / c)^{-1}`` and M times columns."""
         if self.inverse is not None:
@@ -338,7 +422,15 @@ def _left_out(basis: MixBasis, pooled: _Pooled, system: _System, size: float) ->
     room = room - real.roots**2 * own
     # The leverage of the part that is left out is that share of the leverage of the row.
     room = xp.clip(room + (1.0 - basis.part) * (1.0 - room), LEVERAGE_ROOM, None)
-    return real.targets - residual / roots / room[:, None]
+    scores = real.targets - residual / roots / room[:, None]
+    for rows in rows_together(basis.group):
+        near, root = reach[rows], real.roots[rows]
+        outer = near[:, None] * root
+        left = system.block(size, rows) + e * inflation * near[:, None] * near
+        left = left - s * inflation * (outer + outer.T) - own * root[:, None] * root
+        missed = _missed(left, residual[rows])
+        scores[rows] = real.targets[rows] - missed / root[:, None]
+    return scores
 
 
 def mix_coefficients(basis: MixBasis, source_weights: Any, alpha: float) -> tuple[Array, Array]:
@@ -384,6 +476,13 @@ def _stacked_coefficients(
 ) -> tuple[Array, Array]:
     """Return the coefficients from the decomposition of the stacked rows."""
     xp = get_backend(basis.real.roots)
+    coef, intercept = coefficients(*_stacked_basis(basis, weights), alpha)
+    return xp.asarray(coef, dtype=basis.dtype), xp.asarray(intercept, dtype=basis.dtype)
+
+
+def _stacked_basis(basis: MixBasis, weights: np.ndarray) -> tuple[RidgeBasis, Array]:
+    """Return the decomposition of all rows of positive weight, and their targets."""
+    xp = get_backend(basis.real.roots)
     parts = [(1.0, basis.real)]
     parts += [(float(w), s) for w, s in zip(weights, basis.sources, strict=True) if w > 0]
     data = [to_local(part.X) for _, part in parts]
@@ -397,6 +496,4 @@ def _stacked_coefficients(
         fit_intercept=basis.fit_intercept,
         total_weight=basis.total_weight,
     )
-    targets = xp.concatenate([part.targets for _, part in parts], axis=0)
-    coef, intercept = coefficients(stacked, targets, alpha)
-    return xp.asarray(coef, dtype=basis.dtype), xp.asarray(intercept, dtype=basis.dtype)
+    return stacked, xp.concatenate([part.targets for _, part in parts], axis=0)

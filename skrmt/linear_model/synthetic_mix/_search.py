@@ -12,6 +12,7 @@ from ...linalg import (
     RidgeBasis,
     coefficients,
     get_backend,
+    group_path,
     is_torch,
     loo_path,
     ridge_basis,
@@ -90,11 +91,13 @@ def mix_problem(rows: MixRows, fit_intercept: bool) -> MixProblem:
     options: dict[str, Any] = {
         "fit_intercept": fit_intercept,
         "total_weight": rows.total_weight,
-        "part": real.part,
+        "part": np.minimum(real.part, 1.0),
     }
     basis: Any
     if sources:
-        basis = mix_basis(real.X, targets, sources, real.weights, **options)
+        made = [stratum.group for source in strata for stratum in source if len(stratum.codes)]
+        groups = None if real.group is None else (real.group, made)
+        basis = mix_basis(real.X, targets, sources, real.weights, groups=groups, **options)
     else:
         weights = None if (real.weights == 1).all() else real.weights
         basis = ridge_basis(real.X, weights, **options)
@@ -149,7 +152,10 @@ def exact_scores(problem: MixProblem, alphas: np.ndarray) -> Callable:
 
     def plain(weights, cuts):
         targets = signed_targets(problem.real.codes, problem.n_classes, problem.real.X)
-        loo = loo_path(problem.basis, targets, alphas)[0]
+        if problem.real.group is None:
+            loo = loo_path(problem.basis, targets, alphas)[0]
+        else:
+            loo = group_path(problem.basis, targets, alphas, problem.real.group)
         for index in range(len(weights)):
             yield [index], loo[:, :, None]
 
