@@ -360,6 +360,8 @@ def _information(rows, x, values, clean, labelled, precision):
     """Return the information: of the classes, less what the labels do not show of them."""
     full = _class_information(rows, x, values, clean) + np.diag(precision)
     observed = full - _class_information(rows, x, values, labelled)
+    # The slope is an exponential: its second derivative is that of the logits once more.
+    observed[0, 0] -= _gradients(rows, x, values, labelled - clean)[:, 0].sum()
     try:
         np.linalg.cholesky(observed - 0.5 * precision.min() * np.eye(len(x)))
     except np.linalg.LinAlgError:

@@ -77,6 +77,39 @@ def test_scores_of_groups_are_those_of_refits_without_the_group(rng):
         assert len(set(folds[rows])) == 1
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_scores_at_an_infinite_penalty_are_those_of_means(rng, n_classes):
+    """The limit of `alpha` times the slopes: the mean of targets times data, without the row."""
+    X, targets, y = problem(rng, n_classes=n_classes)
+    weights = rng.uniform(0.5, 2.0, len(y))
+    folds = content_folds(content_keys(X, np.ones(12, dtype=bool)), y)
+    fit = held_out(ridge_basis(X, weights), targets, np.array([np.inf]), folds)
+    mean = np.average(targets, axis=0, weights=weights)
+    total = weights.sum()
+    for i in range(len(y)):
+        kept = np.arange(len(y)) != i
+        share = weights[kept] / weights[kept].sum()
+        centre, level = share @ X[kept], share @ targets[kept]
+        slopes = (weights[kept, None] / total * (X[kept] - centre)).T @ (targets[kept] - level)
+        np.testing.assert_allclose(
+            fit.scores[i] - mean, (X[i] - centre) @ slopes, rtol=1e-8, atol=1e-9
+        )
+
+
+def test_one_unit_of_a_counted_row_goes_out(rng):
+    """Parts: rows stand for several people each, of whom one is left out."""
+    X, targets, y = problem(rng)
+    counts = rng.integers(1, 5, len(y)).astype(float)
+    folds = content_folds(content_keys(X, np.ones(12, dtype=bool)), y)
+    fit = held_out(ridge_basis(X, counts, part=1.0 / counts), targets, np.array([0.05]), folds)
+    people = np.repeat(np.arange(len(y)), counts.astype(int))
+    ones = np.ones(len(people))
+    for i in range(len(y)):
+        one = [np.flatnonzero(people == i)[0]]
+        expected = refit(X[people], targets[people], ones, 0.05, one)
+        np.testing.assert_allclose(fit.scores[[i]], expected, rtol=1e-8, atol=1e-9)
+
+
 def test_choosing_without_the_fold_is_worth_nested_folds(rng):
     """Mean over draws of the accuracy of held-out signs: within .003 of nested 10-fold refits."""
     gaps, alphas = [], np.logspace(-4, 3, 15)

@@ -41,11 +41,10 @@ def fits(n, p, draws, exact_accuracy, seed=0, shift=1.0, **parameters):
     [
         {},
         {"noise_rates": RATES},
-        {"noise_rates": RATES, "method": "threshold"},
         {"noise_rates": RATES, "method": "lpc", "alpha": 1.0, "shift": 0.0},
         {"noise_rates": RATES, "method": "lpc", "alpha": 1.0, "fit_intercept": True},
     ],
-    ids=["default", "known", "threshold", "lpc", "lpc-intercept"],
+    ids=["default", "known", "lpc", "lpc-intercept"],
 )
 @pytest.mark.parametrize(("n", "draws"), [(200, 50), (800, 15)])
 def test_claims_are_what_is_reached(parameters, n, draws, exact_accuracy):

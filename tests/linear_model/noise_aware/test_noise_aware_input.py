@@ -24,7 +24,6 @@ PER_ROW = {"held_out_scores_", "label_posterior_", "label_quality_"}
 PARAMETERS = [
     {},
     {"noise_rates": 0.2},
-    {"method": "threshold"},
     {"method": "lpc"},
     {"noise_rates": None, "alpha": np.inf},
 ]
