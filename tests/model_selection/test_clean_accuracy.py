@@ -5,7 +5,6 @@ import pytest
 from scipy.special import expit, softmax
 
 from skrmt.exceptions import TheoryWarning
-from skrmt.linear_model.noise_aware import _classifier
 from skrmt.model_selection import clean_accuracy
 from skrmt.model_selection._clean_labels import _class_stories, read_labels
 from skrmt.model_selection._clean_labels._two_classes import (
@@ -66,28 +65,6 @@ def test_names_of_three_classes_change_nothing(rng, rates):
     np.testing.assert_allclose(other.label_quality, one.label_quality, rtol=1e-7, atol=1e-9)
     by_name = clean_accuracy(scores, names[y], noise_rates=rates, classes=names)
     assert by_name.accuracy == pytest.approx(one.accuracy, rel=1e-8)
-
-
-@quiet
-@pytest.mark.parametrize("rates", ["estimate", (0.1, 0.3)])
-def test_scores_of_the_classifier_claim_what_it_claims(rng, rates, monkeypatch):
-    """Where no kernel adds evidence, and all rows count in full."""
-    monkeypatch.setattr(_classifier, "kernel_evidence", lambda _, __, linear, *___: linear)
-    y = np.arange(200) % 2
-    X = rng.standard_normal((200, 6)) + 0.8 * y[:, None]
-    y = np.where(rng.random(200) < np.where(y == 1, 0.3, 0.1), 1 - y, y)
-    model = _classifier.NoiseAwareLinearClassifier(noise_rates=rates).fit(X, y)
-    found = clean_accuracy(model.held_out_scores_, y, noise_rates=rates)
-    for ours, theirs in [
-        (found.accuracy, model.theoretical_accuracy_),
-        (found.accuracy_interval, model.theoretical_accuracy_interval_),
-        (found.observed_accuracy, model.observed_accuracy_),
-        (found.accuracy_if_noisy, model.accuracy_if_noisy_),
-        (found.noise_probability, model.noise_probability_),
-        (found.noise_rates, model.noise_rates_),
-        (found.label_quality, model.label_quality_),
-    ]:
-        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)
 
 
 @quiet

@@ -7,12 +7,14 @@ from sklearn.linear_model import Ridge
 
 from skrmt.linalg import ridge_basis
 from skrmt.linear_model import NoiseAwareLinearClassifier
+from skrmt.linear_model.noise_aware import _classifier
 from skrmt.linear_model.noise_aware._held_out import (
     centred_norms,
     content_folds,
     held_out,
     row_trust,
 )
+from skrmt.model_selection import clean_accuracy
 from skrmt.utils._rows import content_keys
 
 pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
@@ -205,3 +207,24 @@ def test_rows_far_out_count_less_and_others_in_full(rng):
     X[3] *= 100.0
     trust = row_trust(centred_norms(X)[1], np.ones(200))
     assert (np.delete(trust, 3) == 1.0).all() and trust[3] < 0.01
+
+
+@pytest.mark.parametrize("rates", ["estimate", (0.1, 0.3)])
+def test_scores_of_the_classifier_claim_what_it_claims(rng, rates, monkeypatch):
+    """Where no kernel adds evidence, and all rows count in full."""
+    monkeypatch.setattr(_classifier, "kernel_evidence", lambda _, __, linear, *___: linear)
+    y = np.arange(200) % 2
+    X = rng.standard_normal((200, 6)) + 0.8 * y[:, None]
+    y = np.where(rng.random(200) < np.where(y == 1, 0.3, 0.1), 1 - y, y)
+    model = NoiseAwareLinearClassifier(noise_rates=rates).fit(X, y)
+    found = clean_accuracy(model.held_out_scores_, y, noise_rates=rates)
+    for ours, theirs in [
+        (found.accuracy, model.theoretical_accuracy_),
+        (found.accuracy_interval, model.theoretical_accuracy_interval_),
+        (found.observed_accuracy, model.observed_accuracy_),
+        (found.accuracy_if_noisy, model.accuracy_if_noisy_),
+        (found.noise_probability, model.noise_probability_),
+        (found.noise_rates, model.noise_rates_),
+        (found.label_quality, model.label_quality_),
+    ]:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)
