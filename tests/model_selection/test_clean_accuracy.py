@@ -195,10 +195,7 @@ def test_derivatives_of_the_links_of_classes(noise):
     np.testing.assert_allclose(gradients.sum(0), precision * x, atol=1e-3)
     step = 1e-4 * np.eye(4)
     second = [
-        [
-            value(x + a + b) - value(x + a - b) - value(x - a + b) + value(x - a - b)
-            for b in step
-        ]
+        [value(x + a + b) - value(x + a - b) - value(x - a + b) + value(x - a - b) for b in step]
         for a in step
     ]
     np.testing.assert_allclose(-np.array(second) / 4e-8, information, rtol=1e-4, atol=1e-4)

@@ -1,5 +1,7 @@
 """What is claimed where classes overlap, labels are right, or rows are not like the others."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -46,54 +48,146 @@ def ordered(rng, n):
     return X, np.digitize(score, [-0.8, 0.0, 0.8])
 
 
+def lognormal(rng, n):
+    """Lognormal features, higher in one class."""
+    y = rng.integers(0, 2, n)
+    return np.exp(rng.standard_normal((n, 8)) + 0.4 * y[:, None]), y
+
+
+def clouds(rng, n):
+    """One strong binary column makes two clouds, which say little of the classes."""
+    one, two = rng.integers(0, 2, (2, n))
+    X = np.column_stack([4.0 * one, two, rng.standard_normal((n, 4))])
+    odds = -1.0 + 1.3 * one + 0.7 * two + 0.6 * X[:, 2]
+    return X, (rng.random(n) < 1 / (1 + np.exp(-odds))).astype(int)
+
+
+class Found(NamedTuple):
+    """One value per draw."""
+
+    bias: np.ndarray
+    covered: np.ndarray
+    rate: np.ndarray
+    width: np.ndarray
+    observed_bias: np.ndarray
+    observed_covered: np.ndarray
+
+    def assert_observed_claim(self):
+        """Bias .01 plus 4 standard errors; covered in 93 %, less 2 standard errors."""
+        draws = len(self.bias)
+        error = self.observed_bias.std(ddof=1) / np.sqrt(draws)
+        assert abs(self.observed_bias.mean()) <= 0.01 + 4.0 * error
+        assert self.observed_covered.mean() >= 0.93 - 2.0 * np.sqrt(0.93 * 0.07 / draws)
+
+
 def judged(make, draws, flips=(0.0, 0.0), **parameters):
-    """Return bias, coverage, rate of wrong labels and width of some fits to 300 rows."""
+    """Return what is claimed by some fits to 300 rows, less what fresh rows show."""
+
+    def label(rng, y):
+        wrong = rng.random(len(y)) < np.choose(np.minimum(y, 1), flips)
+        return np.where(wrong, 1 - y, y)
+
     found = []
     for k in range(draws):
         rng = np.random.default_rng(k)
         (X, y), (X_test, y_test) = make(rng, 300), make(rng, 6000)
-        wrong = rng.random(300) < np.where(y == 1, flips[1], flips[0])
-        noisy = np.where(wrong, 1 - y, y)
-        model = NoiseAwareLinearClassifier(**parameters).fit(X, noisy)
+        model = NoiseAwareLinearClassifier(**parameters).fit(X, label(rng, y))
         truth, (low, high) = model.score(X_test, y_test), model.theoretical_accuracy_interval_
-        rate = model.noise_rates_ @ model.class_prior_
-        found.append([model.theoretical_accuracy_ - truth, low <= truth <= high, rate, high - low])
+        seen, (least, most) = (
+            model.score(X_test, label(rng, y_test)),
+            model.observed_accuracy_interval_,
+        )
+        found.append(
+            [
+                model.theoretical_accuracy_ - truth,
+                low <= truth <= high,
+                model.noise_rates_ @ model.class_prior_,
+                high - low,
+                model.observed_accuracy_ - seen,
+                least <= seen <= most,
+            ]
+        )
         if not parameters:
             ends = model.accuracy_if_clean_, model.accuracy_if_noisy_
             masses = 1 - model.noise_probability_, model.noise_probability_
             for end, mass in zip(ends, masses, strict=True):
                 assert mass <= 0.05 or low <= end <= high
-    return np.array(found).T
+    return Found(*np.array(found).T)
 
 
 @pytest.mark.parametrize(
-    ("make", "draws"), [(gaussian, 20), (logistic, 20), (survival, 20), (heavy, 16), (ordered, 12)]
+    ("make", "draws"),
+    [
+        (gaussian, 20),
+        (logistic, 20),
+        (survival, 20),
+        (heavy, 16),
+        (ordered, 12),
+        (lognormal, 12),
+        (clouds, 12),
+    ],
 )
 def test_right_labels_of_overlapping_classes(make, draws):
-    """Mean error .03 (.06 where binary columns make clouds) plus 4 standard errors; covered."""
-    bias, covered, rate, width = judged(make, draws)
+    """Mean error .03 (.06 where binary columns make clouds) plus 4 standard errors; covered.
+
+    Where classes overlap most, wrong labels explain the scores as well: the interval says so.
+    """
+    found = judged(make, draws)
+    assert found.covered.mean() >= 0.93 - 2.0 * np.sqrt(0.93 * 0.07 / draws)
+    found.assert_observed_claim()
+    if make in (lognormal, clouds):
+        return
+    assert found.width.mean() <= 0.3
     allowed = 0.06 if make is survival else 0.03
-    assert abs(bias.mean()) <= allowed + 4.0 * bias.std(ddof=1) / np.sqrt(draws)
-    assert covered.mean() >= 0.93 - 2.0 * np.sqrt(0.93 * 0.07 / draws)
+    assert abs(found.bias.mean()) <= allowed + 4.0 * found.bias.std(ddof=1) / np.sqrt(draws)
     if make is not survival:
-        assert rate.mean() <= 0.03 + 4.0 * rate.std(ddof=1) / np.sqrt(draws)
-    assert width.mean() <= 0.3
+        assert found.rate.mean() <= 0.03 + 4.0 * found.rate.std(ddof=1) / np.sqrt(draws)
+
+
+def separated(rng, n):
+    """Gaussian classes of which 93 % can be told apart."""
+    return gaussian(rng, n, 3.0)
 
 
 @pytest.mark.parametrize("flips", [(0.1, 0.1), (0.1, 0.4), (0.3, 0.3)])
 def test_wrong_labels(flips):
-    def separated(rng, n):
-        return gaussian(rng, n, 3.0)
+    found = judged(separated, 20, flips)
+    assert found.covered.mean() >= 0.93 - 2.0 * np.sqrt(0.93 * 0.07 / 20)
+    found.assert_observed_claim()
+    known = judged(separated, 20, flips, noise_rates=flips)
+    assert abs(known.bias.mean()) <= 0.015 + 4.0 * known.bias.std(ddof=1) / np.sqrt(20)
+    assert known.covered.mean() >= 0.93 - 2.0 * np.sqrt(0.93 * 0.07 / 20)
+    known.assert_observed_claim()
 
-    _, covered, _, _ = judged(separated, 20, flips)
-    assert covered.mean() >= 0.93 - 2.0 * np.sqrt(0.93 * 0.07 / 20)
-    known, covered, _, _ = judged(separated, 20, flips, noise_rates=flips)
-    assert abs(known.mean()) <= 0.015 + 4.0 * known.std(ddof=1) / np.sqrt(20)
-    assert covered.mean() >= 0.92 - 2.0 * np.sqrt(0.92 * 0.08 / 20)
+
+WEAK = [logistic, survival, heavy, lognormal, clouds]
 
 
-@pytest.mark.parametrize("factor", [30.0, 1000.0])
-@pytest.mark.parametrize("what", ["row", "cell"])
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="only .90 of 1000 intervals cover")
+@pytest.mark.parametrize("claim", ["covered", "observed_covered"])
+def test_known_rates_of_many_wrong_labels_and_weak_signals(weak_and_noisy, claim):
+    covered = np.concatenate([getattr(found, claim) for found in weak_and_noisy])
+    assert covered.mean() >= 0.93 - 2.0 * np.sqrt(0.93 * 0.07 / len(covered))
+
+
+@pytest.fixture(scope="module")
+def weak_and_noisy():
+    """What is claimed on five kinds of data, 200 draws each."""
+    return [judged(make, 200, (0.3, 0.3), noise_rates=(0.3, 0.3)) for make in WEAK]
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="overlap this strong looks like noise")
+def test_no_wrong_labels_are_invented_where_classes_overlap_most():
+    rates = np.concatenate([judged(make, 40).rate for make in (lognormal, clouds)])
+    assert rates.mean() <= 0.03 + 4.0 * rates.std(ddof=1) / np.sqrt(len(rates))
+
+
+@pytest.mark.parametrize(
+    ("what", "factor"),
+    [("row", 30.0), ("row", 100.0), ("row", 1000.0), ("cell", 30.0), ("cell", 1000.0)],
+)
 def test_one_row_or_cell_far_out(what, factor):
     """Truth covered in all of 12 draws, .02 of accuracy lost at most, few right labels listed."""
     gaps, listed = [], []
@@ -159,8 +253,21 @@ def test_many_classes_warn_what_to_use_instead(rng):
     with pytest.warns(UserWarning, match="RidgeCV"):
         model = NoiseAwareLinearClassifier().fit(X, y)
     assert np.isfinite(model.theoretical_accuracy_)
-    with pytest.warns(UserWarning, match="RidgeCV"):
+    with pytest.warns(UserWarning, match="RidgeCV") as record:
         NoiseAwareLinearClassifier().fit(X[:30], np.arange(30))
+    assert len([one for one in record if "RidgeCV" in str(one.message)]) == 1
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes")
+def test_hundred_and_twenty_classes(rng):
+    y = np.arange(600) % 120
+    X = rng.standard_normal((600, 20)) + 3.0 * rng.standard_normal((120, 20))[y]
+    with pytest.warns(UserWarning, match="RidgeCV"):
+        model = NoiseAwareLinearClassifier(alpha=0.1, noise_rates=None).fit(X, y)
+    low, high = model.theoretical_accuracy_interval_
+    assert low <= model.theoretical_accuracy_ <= high
+    assert model.predict_proba(X[:2]).shape == (2, 120)
+    np.testing.assert_allclose(model.label_posterior_.sum(1), 1.0)
 
 
 def test_constant_columns_change_no_number(rng):
