@@ -346,8 +346,8 @@ def _maximise(rows, story, values, base, likelihood, *, n_iter=20):
         if gain < 0.01:
             break
     information = _information(rows, x, values, clean, labelled, precision)
-    gradients = rows.part[:, None] * _gradients(rows, x, values, labelled - clean)
-    return x, _together(gradients, rows.folds), information
+    gradients = _gradients(rows, x, values, labelled - clean)
+    return x, _left_out(rows, gradients), information
 
 
 def _gradients(rows, x, values, excess):
@@ -381,10 +381,26 @@ def _class_information(rows, x, values, shares):
     return information
 
 
-def _together(gradients, folds):
-    """Return for each row the gradient of all rows that go out with it."""
-    if folds is None:
-        return gradients
-    sums = np.zeros((folds.max() + 1, gradients.shape[1]))
-    np.add.at(sums, folds, gradients)
-    return sums[folds]
+def _left_out(rows, gradients):
+    """Return what goes with each row, or its group: others of its classes then count for more.
+
+    Frequencies stay the same: where classes are equally frequent, and little else is learned, a
+    row's class would otherwise be the rarest, and the row always judged wrongly.
+    """
+    mass = rows.weights[:, None] * np.eye(len(gradients[0]) - 1)[rows.observed]
+    total = mass.sum(0)
+    whole = np.eye(len(total))[rows.observed].T @ gradients
+    if rows.folds is None:
+        own = (rows.part * rows.weights / total[rows.observed])[:, None]
+        gone = rows.part[:, None] * gradients
+        rest = whole[rows.observed] - gone
+        return np.where(own < 1.0, gone - own / np.maximum(1.0 - own, _TINY) * rest, gone)
+    groups = np.eye(rows.folds.max() + 1)[rows.folds].T
+    result = np.zeros((len(groups), gradients.shape[1]))
+    for k, all_rows in enumerate(whole):
+        member = groups * (rows.observed == k)
+        own = (member @ rows.weights / max(total[k], _TINY))[:, None]
+        gone = member @ gradients
+        lost = own / np.maximum(1.0 - own, _TINY) * (all_rows - gone)
+        result += np.where(own < 1.0, gone - lost, gone)
+    return result[rows.folds]
