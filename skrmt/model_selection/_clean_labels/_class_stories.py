@@ -9,6 +9,7 @@ from scipy.special import logsumexp, ndtr, softmax
 
 from ...utils._intervals import Z95
 from ._label_evidence import class_posterior, estimate_prior, label_likelihood
+from ._left_out import gone_with
 from ._noisy_labels import NoisyLabels
 from ._record import Stories, both_ends
 from ._unmixing import unmixed_accuracy
@@ -347,7 +348,7 @@ def _maximise(rows, story, values, base, likelihood, *, n_iter=20):
             break
     information = _information(rows, x, values, clean, labelled, precision)
     gradients = _gradients(rows, x, values, labelled - clean)
-    return x, _left_out(rows, gradients), information
+    return x, gone_with(gradients, rows.observed, rows.weights, rows.part, rows.folds), information
 
 
 def _gradients(rows, x, values, excess):
@@ -379,28 +380,3 @@ def _class_information(rows, x, values, shares):
     information[0, 1:] = information[1:, 0] = slope * ((mass * values).sum(0) - mean @ mass)
     information[0, 0] = slope**2 * ((mass * values**2).sum() - rows.weights @ mean**2)
     return information
-
-
-def _left_out(rows, gradients):
-    """Return what goes with each row, or its group: others of its classes then count for more.
-
-    Frequencies stay the same: where classes are equally frequent, and little else is learned, a
-    row's class would otherwise be the rarest, and the row always judged wrongly.
-    """
-    mass = rows.weights[:, None] * np.eye(len(gradients[0]) - 1)[rows.observed]
-    total = mass.sum(0)
-    whole = np.eye(len(total))[rows.observed].T @ gradients
-    if rows.folds is None:
-        own = (rows.part * rows.weights / total[rows.observed])[:, None]
-        gone = rows.part[:, None] * gradients
-        rest = whole[rows.observed] - gone
-        return np.where(own < 1.0, gone - own / np.maximum(1.0 - own, _TINY) * rest, gone)
-    groups = np.eye(rows.folds.max() + 1)[rows.folds].T
-    result = np.zeros((len(groups), gradients.shape[1]))
-    for k, all_rows in enumerate(whole):
-        member = groups * (rows.observed == k)
-        own = (member @ rows.weights / max(total[k], _TINY))[:, None]
-        gone = member @ gradients
-        lost = own / np.maximum(1.0 - own, _TINY) * (all_rows - gone)
-        result += np.where(own < 1.0, gone - lost, gone)
-    return result[rows.folds]

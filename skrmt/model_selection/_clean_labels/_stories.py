@@ -16,5 +16,5 @@ def tell_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, gro
     """
     if scores.ndim == 1:
         cut = 0.0 if fixed else None
-        return two_class_stories(scores, labels, evidence=evidence, cut=cut)
+        return two_class_stories(scores, labels, evidence=evidence, cut=cut, group=group)
     return class_stories(scores, labels, evidence=evidence, fixed=fixed, group=group)

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from ...utils._intervals import Z95
 from ._label_evidence import class_posterior
+from ._left_out import gone_with
 from ._noisy_labels import NoisyLabels
 from ._record import Stories, both_ends
 from ._unmixing import unmixed_accuracy
@@ -106,7 +107,7 @@ class _Links(NamedTuple):
         return expit(self.slopes[..., None] * (x - self.cuts[..., None]))
 
 
-def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None):
+def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None, group=None):
     """Average over the rates of wrong labels and over logistic links of scores and true class.
 
     `evidence` are better scores, if there are any, which need not decide. `cut` fixes the score
@@ -116,7 +117,7 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None):
     rates, links, joint = _posterior(axis, labels)
     probabilities, known = joint.sum(1), labels.likelihood is not None
     start = None if known else links.peaks.theta
-    slope, offset, own = _decision(scores, labels, rates, probabilities, start)
+    slope, offset, own = _decision(scores, labels, rates, probabilities, start, group)
     if cut is not None:
         offset, own = -slope * cut, 0.0
     predicted = (slope * scores + offset > own).astype(int)
@@ -380,10 +381,10 @@ def _normalised(logs):
     return weights / weights.sum()
 
 
-def _decision(scores, labels, rates, probabilities, start):
+def _decision(scores, labels, rates, probabilities, start, group):
     """Return slope and offset of the log-odds of the positive class, and what rows added to them.
 
-    The last is what each row's own label pulls the cut towards its side, (n,).
+    The last is what each row's own label, or its group's, pulls the cut towards its side, (n,).
     """
     axis = score_axis(scores, labels.weights)
     masses = np.where(rates.sum(0) > 0, 1.0, _DECISION_ODDS) * probabilities
@@ -404,7 +405,8 @@ def _decision(scores, labels, rates, probabilities, start):
     odds = links.slopes * (cut - links.cuts)
     rises = (weights * links.slopes * expit(odds) * expit(-odds)).sum(1)
     slope = max(4.0 * float(rises.sum()), 1e-3) / axis.spread
-    pull = _own_pull(axis, labels, cells, links.peaks, rises / max(rises.sum(), 1e-300))
+    shares = rises / max(rises.sum(), 1e-300)
+    pull = _own_pull(axis, labels, cells, links.peaks, shares, group)
     offset = -slope * (axis.centre + axis.spread * cut)
     return slope, offset, -slope * axis.spread * pull
 
@@ -426,16 +428,18 @@ def _expected_cuts(axis, labels, rates):
     return np.clip(cuts, -_FARTHEST_CUT, _FARTHEST_CUT)
 
 
-def _own_pull(axis, labels, cells, peaks, shares):
-    """Return how far the cut moved for each row's own label, to first order, (n,)."""
+def _own_pull(axis, labels, cells, peaks, shares, group):
+    """Return how far the cut moved for the labels left out with each row, to first order, (n,)."""
     slope = np.exp(peaks.theta[0])[:, None]
     score, odds = _scores(cells, peaks.theta)
     gradient = np.stack([score * odds, -slope * score])
     moved = shares @ _solve(peaks.curvature[:, :, None], gradient)[1]
-    own = labels.size * labels.shares_of_rows * labels.part
     if not labels.known_by_row:
         moved = moved.reshape(2, -1)[labels.observed, axis.bins]
-    return np.clip(own * moved, -1.0, 1.0)
+    weights = labels.size * labels.shares_of_rows
+    pulls = (weights * moved)[:, None]
+    gone = gone_with(pulls, labels.observed, weights, labels.part, group)[:, 0]
+    return np.clip(gone, -1.0, 1.0)
 
 
 def _counted(predicted, labels, rates):
