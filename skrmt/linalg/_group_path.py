@@ -10,7 +10,7 @@ from ..utils._memory import explains_memory
 from ..utils._merging import rows_together
 from ._backend import Array, get_backend
 from ._ridge_basis import RidgeBasis, check_alphas, gains, left_blocks
-from ._ridge_path import LEVERAGE_ROOM, loo_path
+from ._ridge_path import LEVERAGE_ROOM, _targets, loo_path
 
 
 @explains_memory("fewer penalties", "smaller groups")
@@ -24,7 +24,8 @@ def group_path(basis: RidgeBasis, targets: Array, alphas: Any, groups: Any) -> A
     targets : array of shape (n,) or (n, q)
         One or several targets.
     alphas : array-like of shape (k,)
-        Finite penalties per unit weight (penalty ``W alpha``).
+        Penalties per unit weight (penalty ``W alpha``). At ``np.inf`` the scores are those of
+        the limit of ``alpha w``.
     groups : array-like of shape (n,)
         Group of each row. Groups of one row cost what `loo_path` costs.
 
@@ -37,7 +38,7 @@ def group_path(basis: RidgeBasis, targets: Array, alphas: Any, groups: Any) -> A
     Raises
     ------
     ValueError
-        If there is one group only, a penalty is infinite, or `groups` has another length.
+        If there is one group only, or `groups` has another length.
 
     Notes
     -----
@@ -46,6 +47,8 @@ def group_path(basis: RidgeBasis, targets: Array, alphas: Any, groups: Any) -> A
     group left out are
 
     .. math:: (I - H_{gg})^{-1} r_g.
+
+    At ``alpha = inf`` the coefficients are sums over rows, from which those of the group are taken.
 
     The cost is ``O(r n_g^2 + n_g^3)`` per group and penalty, beyond that of `loo_path`.
 
@@ -63,21 +66,37 @@ def group_path(basis: RidgeBasis, targets: Array, alphas: Any, groups: Any) -> A
         raise ValueError(f"groups has length {len(codes)}: give {basis.n_samples}, one per row.")
     if codes.max() == 0:
         raise ValueError("groups has one group only: leaving it out leaves nothing to fit.")
-    if not np.isfinite(alphas).all():
-        raise ValueError("alphas has an infinite penalty: leave-one-group-out needs finite ones.")
     scores, fitted, _ = loo_path(basis, targets, alphas)
     xp = get_backend(basis.scale)
-    columns = xp.asarray(targets, like=basis.scale, dtype="float64").reshape(basis.n_samples, -1)
+    columns, means = _targets(basis, targets)
     left = xp.concatenate([block for _, block in left_blocks(basis)], axis=0)
     gain, intercept = gains(basis, alphas), xp.sqrt(basis.share)
     for rows in rows_together(codes):
         own, roots, ones = left[rows], basis.sqrt_weights[rows][:, None], intercept[rows]
         for k in range(len(alphas)):
-            hat = (own * gain[:, k]) @ own.T + ones[:, None] * ones[None, :]
-            # Groups that the fit passes through leave no room: bounded as in `loo_path`.
-            values, vectors = xp.eigh(hat)
-            room = xp.clip(1.0 - values, LEVERAGE_ROOM, None)[:, None]
-            residual = (columns[rows] - xp.asarray(fitted[rows, :, k], dtype="float64")) * roots
-            missed = vectors @ ((vectors.T @ residual) / room) / roots
-            scores[rows, :, k] = xp.asarray(columns[rows] - missed, dtype=basis.dtype)
+            kept = (own * gain[:, k]) @ own.T
+            fit = xp.asarray(fitted[rows, :, k], dtype="float64")
+            if np.isfinite(alphas[k]):
+                found = _ridge_scores(xp, kept, columns[rows], fit, roots, ones)
+            else:
+                found = _limit_scores(kept, columns[rows], fit, roots, ones, means)
+            scores[rows, :, k] = xp.asarray(found, dtype=basis.dtype)
     return scores
+
+
+def _ridge_scores(xp, kept, targets, fit, roots, ones):
+    """Return the scores of a group by the ridge fit without it."""
+    # Groups that the fit passes through leave no room: bounded as in `loo_path`.
+    values, vectors = xp.eigh(kept + ones[:, None] * ones[None, :])
+    room = xp.clip(1.0 - values, LEVERAGE_ROOM, None)[:, None]
+    return targets - vectors @ ((vectors.T @ ((targets - fit) * roots)) / room) / roots
+
+
+def _limit_scores(kept, targets, fit, roots, ones, means):
+    """Return the scores of a group at an infinite penalty, from the means of the other rows."""
+    share = ones * ones
+    room = max(float(1.0 - share.sum()), LEVERAGE_ROOM)
+    shift = -(share @ (targets - means)) / room
+    own = kept @ (roots * (targets - means - shift)) / roots
+    score = fit - means - own
+    return means + shift + score + share @ score / room

@@ -67,14 +67,16 @@ def test_scores_are_those_of_refits_at_the_penalty_of_the_fold(rng, n_classes, a
     assert fit.alpha_index == np.argmin(error.sum(0))
 
 
-def test_scores_of_groups_are_those_of_refits_without_the_group(rng):
-    X, targets, y = problem(rng)
-    group = np.arange(60) // 4
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("alpha", [1e-6, 0.05])
+def test_scores_of_groups_are_those_of_refits_without_the_group(rng, n_classes, alpha):
+    X, targets, y = problem(rng, n_classes=n_classes)
+    group, weights = np.arange(60) // 4, rng.uniform(0.5, 2.0, 60)
     folds = content_folds(content_keys(X, np.ones(12, dtype=bool)), y, group)
-    fit = held_out(ridge_basis(X), targets, np.array([0.05]), folds, group)
+    fit = held_out(ridge_basis(X, weights), targets, np.array([alpha]), folds, group)
     for g in range(15):
         rows = np.flatnonzero(group == g)
-        expected = refit(X, targets, np.ones(60), 0.05, rows)
+        expected = refit(X, targets, weights, alpha, rows)
         np.testing.assert_allclose(fit.scores[rows], expected, rtol=1e-8, atol=1e-9)
         assert len(set(folds[rows])) == 1
 
@@ -110,6 +112,20 @@ def test_one_unit_of_a_counted_row_goes_out(rng):
         one = [np.flatnonzero(people == i)[0]]
         expected = refit(X[people], targets[people], ones, 0.05, one)
         np.testing.assert_allclose(fit.scores[[i]], expected, rtol=1e-8, atol=1e-9)
+
+
+def test_scores_of_groups_at_an_infinite_penalty_are_those_of_means(rng):
+    """``(x - centre) . sum_j w_j (x_j - centre) t_j`` over the rows that stay, of share w."""
+    X, targets, y = problem(rng)
+    group = np.arange(60) // 4
+    folds = content_folds(content_keys(X, np.ones(12, dtype=bool)), y, group)
+    fit = held_out(ridge_basis(X), targets, np.array([np.inf]), folds, group)
+    for i in range(60):
+        kept = group != group[i]
+        centre = X[kept].mean(0)
+        slopes = (X[kept] - centre).T @ targets[kept] / 60
+        expected = (X[i] - centre) @ slopes + targets.mean()
+        np.testing.assert_allclose(fit.scores[i], expected, rtol=1e-8, atol=1e-9)
 
 
 def test_choosing_without_the_fold_is_worth_nested_folds(rng):
