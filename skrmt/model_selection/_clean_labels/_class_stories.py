@@ -307,14 +307,23 @@ def _fit(rows, story):
     values, likelihood = rows.scores @ directions.T + offsets, _likelihood(rows, story)
     base = np.log(story.prior)
     x, gradients, information = _maximise(rows, story, values, base, likelihood)
-    steps = -np.linalg.solve(information, gradients.T).T
-    steps *= np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(steps).max(1), _TINY))[:, None]
-    logits = base + x[1:] + steps[:, 1:] + np.exp(x[0] + steps[:, :1]) * values
-    judged = _judged(rows, story, likelihood)
-    seen = logsumexp(logits + np.log(judged), axis=1) - logsumexp(logits, axis=1)
+    # Stories are judged by rows left out plainly: kept frequencies would spare the richer ones.
+    plain = _together(rows.part[:, None] * gradients, rows.folds)
+    judged = np.log(_judged(rows, story, likelihood))
+    logits = _moved(x, information, plain, base, values)
+    seen = logsumexp(logits + judged, axis=1) - logsumexp(logits, axis=1)
+    gone = gone_with(gradients, rows.observed, rows.weights, rows.part, rows.folds)
+    logits = _moved(x, information, gone, base, values)
     slope = np.exp(x[0])
     link = _Link(slope * directions, slope * offsets + base + x[1:], logits)
     return story._replace(parameters=x, evidence=float(rows.weights @ seen)), link
+
+
+def _moved(x, information, gone, base, values):
+    """Return the log-posterior of each row by the link without what goes with it."""
+    steps = -np.linalg.solve(information, gone.T).T
+    steps *= np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(steps).max(1), _TINY))[:, None]
+    return base + x[1:] + steps[:, 1:] + np.exp(x[0] + steps[:, :1]) * values
 
 
 def _maximise(rows, story, values, base, likelihood, *, n_iter=20):
@@ -347,8 +356,7 @@ def _maximise(rows, story, values, base, likelihood, *, n_iter=20):
         if gain < 0.01:
             break
     information = _information(rows, x, values, clean, labelled, precision)
-    gradients = _gradients(rows, x, values, labelled - clean)
-    return x, gone_with(gradients, rows.observed, rows.weights, rows.part, rows.folds), information
+    return x, _gradients(rows, x, values, labelled - clean), information
 
 
 def _gradients(rows, x, values, excess):
@@ -380,3 +388,12 @@ def _class_information(rows, x, values, shares):
     information[0, 1:] = information[1:, 0] = slope * ((mass * values).sum(0) - mean @ mass)
     information[0, 0] = slope**2 * ((mass * values**2).sum() - rows.weights @ mean**2)
     return information
+
+
+def _together(gradients, folds):
+    """Return for each row the gradient of all rows that go out with it."""
+    if folds is None:
+        return gradients
+    sums = np.zeros((folds.max() + 1, gradients.shape[1]))
+    np.add.at(sums, folds, gradients)
+    return sums[folds]
