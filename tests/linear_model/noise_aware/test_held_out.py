@@ -191,22 +191,24 @@ def test_what_rows_hold_decides_the_folds(rng, kind):
     )
 
 
-def test_groups_of_near_copies_claim_what_new_groups_show(rng):
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_groups_of_near_copies_claim_what_new_groups_show(n_classes):
     """Labels of 30 groups say nothing: rows left out alone would be right by their copies."""
-    claims = []
-    for _ in range(20):
-        centres, labels = rng.standard_normal((30, 40)), np.arange(30) % 2
-        group = np.repeat(np.arange(30), 6)
-        X = centres[group] + 0.05 * rng.standard_normal((180, 40))
-        model = NoiseAwareLinearClassifier(noise_rates=None).fit(X, labels[group], groups=group)
+    claims, group = [], np.repeat(np.arange(30), 6)
+    labels = (np.arange(30) % n_classes)[group]
+    for k in range(20):
+        rng = np.random.default_rng(k)
+        X = rng.standard_normal((30, 40))[group] + 0.05 * rng.standard_normal((180, 40))
+        model = NoiseAwareLinearClassifier(noise_rates=None).fit(X, labels, groups=group)
         assert model.n_effective_samples_ == pytest.approx(30.0)
         low, high = model.observed_accuracy_interval_
-        claims.append([model.observed_accuracy_, low <= 0.5 <= high])
-    alone = NoiseAwareLinearClassifier(noise_rates=None).fit(X, labels[group])
+        claims.append([model.observed_accuracy_, low <= 1.0 / n_classes <= high])
+    alone = NoiseAwareLinearClassifier(noise_rates=None).fit(X, labels)
     claims = np.array(claims)
+    error = claims[:, 0].std(ddof=1) / np.sqrt(20)
     assert alone.observed_accuracy_ > 0.95
-    assert claims[:, 0].mean() <= 0.5 + 4.0 * claims[:, 0].std(ddof=1) / np.sqrt(20)
-    assert claims[:, 1].mean() >= 0.75
+    assert abs(claims[:, 0].mean() - 1.0 / n_classes) <= 0.02 + 4.0 * error
+    assert error <= 0.03 and claims[:, 1].mean() >= 0.7
 
 
 def test_wrong_groups_are_refused(rng):

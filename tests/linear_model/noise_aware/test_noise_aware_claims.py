@@ -278,3 +278,21 @@ def test_constant_columns_change_no_number(rng):
         assert getattr(two, name) == pytest.approx(getattr(one, name), rel=1e-9), name
     expected = one.forecast(n_samples=500).score
     np.testing.assert_allclose(two.forecast(n_samples=500).score, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+def test_little_signal_of_equally_frequent_classes(n_classes):
+    """Rows left out do not make their class the rarest: observed claims within .02 + 4 s.e."""
+    gaps = []
+    for k in range(30):
+        rng = np.random.default_rng(k)
+        means = 0.07 * rng.standard_normal((n_classes, 20))
+        y = rng.permutation(np.arange(150) % n_classes)
+        fresh = rng.integers(0, n_classes, 5000)
+        X = rng.standard_normal((150, 20)) + means[y]
+        model = NoiseAwareLinearClassifier(noise_rates=None).fit(X, y)
+        truth = model.score(rng.standard_normal((5000, 20)) + means[fresh], fresh)
+        gaps.append(model.observed_accuracy_ - truth)
+    assert abs(np.mean(gaps)) <= 0.02 + 4.0 * np.std(gaps, ddof=1) / np.sqrt(30)
+    # 1.25 binomial standard deviations, and two standard errors of one from 30 draws.
+    assert np.std(gaps, ddof=1) <= 1.25 * 0.5 / np.sqrt(150) * (1.0 + 2.0 / np.sqrt(58))
