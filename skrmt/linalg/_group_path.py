@@ -84,7 +84,9 @@ def group_path(basis: RidgeBasis, targets: Array, alphas: Any, groups: Any) -> A
     return scores
 
 
-def _ridge_scores(xp, kept, targets, fit, roots, ones):
+def _ridge_scores(
+    xp: Any, kept: Array, targets: Array, fit: Array, roots: Array, ones: Array
+) -> Array:
     """Return the scores of a group by the ridge fit without it."""
     # Groups that the fit passes through leave no room: bounded as in `loo_path`.
     values, vectors = xp.eigh(kept + ones[:, None] * ones[None, :])
@@ -92,7 +94,9 @@ def _ridge_scores(xp, kept, targets, fit, roots, ones):
     return targets - vectors @ ((vectors.T @ ((targets - fit) * roots)) / room) / roots
 
 
-def _limit_scores(kept, targets, fit, roots, ones, means):
+def _limit_scores(
+    kept: Array, targets: Array, fit: Array, roots: Array, ones: Array, means: Array
+) -> Array:
     """Return the scores of a group at an infinite penalty, from the means of the other rows."""
     share = ones * ones
     room = max(float(1.0 - share.sum()), LEVERAGE_ROOM)

@@ -179,7 +179,7 @@ def _posterior(axis, labels):
         if not labels.known_by_row:
             rates = labels.noise_matrix[[0, 1], [1, 0]][:, None]
         cells = label_cells(axis, labels, rates)
-        links = _around(cells, _likeliest(cells, np.zeros(1), 1.0))
+        links = _around(cells, likeliest_links(cells, np.zeros(1), 1.0))
         return rates, links, _normalised(links.log_weights)
     grid = np.stack([x.ravel() for x in np.meshgrid(_RATES, _RATES, indexing="ij")])
     rates, links, joint = _weighed(axis, labels, grid[:, grid.sum(0) > 0], 0.05**2)
@@ -204,7 +204,7 @@ def _weighed(axis, labels, noisy, area):
     if labels.prior is not None:
         prior = prior * _prior_fit(labels, rates)
     prior = np.log(np.maximum(prior, 1e-300))
-    peaks = _likeliest(label_cells(axis, labels, rates), np.zeros(len(prior)), 1.0)
+    peaks = likeliest_links(label_cells(axis, labels, rates), np.zeros(len(prior)), 1.0)
     evidence = peaks.value + prior - 0.5 * np.log(peaks.determinant)
     kept = evidence > evidence.max() + np.log(_NEGLIGIBLE)
     kept[0] = True
@@ -282,7 +282,7 @@ class _Peaks(NamedTuple):
         )
 
 
-def _likeliest(cells, cuts, spread, start=None):
+def likeliest_links(cells, cuts, spread, start=None):
     """Return the likeliest links by Fisher scoring, for cuts that are expected with a spread."""
     precision = np.array([_SLOPE_SPREAD**-2.0, spread**-2.0])
     centre = np.stack([np.full(len(cuts), _SLOPE_CENTRE), cuts])
@@ -392,7 +392,7 @@ def _decision(scores, labels, rates, probabilities, start, group):
     centres = _expected_cuts(axis, labels, rates[:, kept])
     cells = label_cells(axis, labels, rates[:, kept])
     links = _around(
-        cells, _likeliest(cells, centres, 1.0, None if start is None else start[:, kept])
+        cells, likeliest_links(cells, centres, 1.0, None if start is None else start[:, kept])
     )
     weights = np.exp(links.log_weights - links.log_weights.max(1, keepdims=True))
     weights *= (masses[kept] / weights.sum(1) / masses[kept].sum())[:, None]
@@ -406,7 +406,7 @@ def _decision(scores, labels, rates, probabilities, start, group):
     rises = (weights * links.slopes * expit(odds) * expit(-odds)).sum(1)
     slope = max(4.0 * float(rises.sum()), 1e-3) / axis.spread
     shares = rises / max(rises.sum(), 1e-300)
-    pull = _own_pull(axis, labels, cells, links.peaks, shares, group)
+    pull = own_pull(axis, labels, cells, links.peaks, shares, group)
     offset = -slope * (axis.centre + axis.spread * cut)
     return slope, offset, -slope * axis.spread * pull
 
@@ -428,7 +428,7 @@ def _expected_cuts(axis, labels, rates):
     return np.clip(cuts, -_FARTHEST_CUT, _FARTHEST_CUT)
 
 
-def _own_pull(axis, labels, cells, peaks, shares, group):
+def own_pull(axis, labels, cells, peaks, shares, group):
     """Return how far the cut moved for the labels left out with each row, to first order, (n,)."""
     slope = np.exp(peaks.theta[0])[:, None]
     score, odds = _scores(cells, peaks.theta)
