@@ -351,16 +351,9 @@ def link_derivatives(cells, theta, prior, precision):
 def _solve(curvature, gradient):
     """Solve G symmetric 2 x 2 systems."""
     first, second, cross = curvature
-    determinant = first * second - cross**2
-    return (
-        np.stack(
-            [
-                second * gradient[0] - cross * gradient[1],
-                first * gradient[1] - cross * gradient[0],
-            ]
-        )
-        / determinant
-    )
+    down = second * gradient[0] - cross * gradient[1]
+    across = first * gradient[1] - cross * gradient[0]
+    return np.stack([down, across]) / (first * second - cross**2)
 
 
 def _lattice(theta, curvature):
