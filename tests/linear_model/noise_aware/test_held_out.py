@@ -196,7 +196,7 @@ def test_groups_of_near_copies_claim_what_new_groups_show(n_classes):
     """Labels of 30 groups say nothing: rows left out alone would be right by their copies."""
     claims, group = [], np.repeat(np.arange(30), 6)
     labels = (np.arange(30) % n_classes)[group]
-    for k in range(20):
+    for k in range(12):
         rng = np.random.default_rng(k)
         X = rng.standard_normal((30, 40))[group] + 0.05 * rng.standard_normal((180, 40))
         model = NoiseAwareLinearClassifier(noise_rates=None).fit(X, labels, groups=group)
@@ -205,10 +205,10 @@ def test_groups_of_near_copies_claim_what_new_groups_show(n_classes):
         claims.append([model.observed_accuracy_, low <= 1.0 / n_classes <= high])
     alone = NoiseAwareLinearClassifier(noise_rates=None).fit(X, labels)
     claims = np.array(claims)
-    error = claims[:, 0].std(ddof=1) / np.sqrt(20)
+    error = claims[:, 0].std(ddof=1) / np.sqrt(12)
     assert alone.observed_accuracy_ > 0.95
     assert abs(claims[:, 0].mean() - 1.0 / n_classes) <= 0.02 + 4.0 * error
-    assert error <= 0.03 and claims[:, 1].mean() >= 0.7
+    assert error <= 0.04 and claims[:, 1].mean() >= 0.7
 
 
 def test_wrong_groups_are_refused(rng):

@@ -46,7 +46,7 @@ def fits(n, p, draws, exact_accuracy, seed=0, shift=1.0, **parameters):
     ],
     ids=["default", "known", "lpc", "lpc-intercept"],
 )
-@pytest.mark.parametrize(("n", "draws"), [(200, 50), (800, 15)])
+@pytest.mark.parametrize(("n", "draws"), [(200, 30), (800, 10)])
 def test_claims_are_what_is_reached(parameters, n, draws, exact_accuracy):
     models, actual, _ = fits(n, n // 5, draws, exact_accuracy, seed=n, **parameters)
     for name in ("theoretical_accuracy_", "model_accuracy_"):
@@ -77,7 +77,7 @@ def test_estimated_rates_and_signal_are_the_truth(exact_accuracy):
 
 
 @pytest.mark.parametrize("alpha", [0.3, np.inf])
-@pytest.mark.parametrize(("n", "draws"), [(200, 60), (800, 20)])
+@pytest.mark.parametrize(("n", "draws"), [(200, 30), (800, 10)])
 def test_perturbed_classifier_has_the_accuracy_of_theory(alpha, n, draws):
     """Centre 0, no intercept: `lpc` at the true parameters within 4 standard errors + 8/n."""
     p = n // 4
