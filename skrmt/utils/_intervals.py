@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike
 Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 
+SHARED_FITS = 1.25
+"""Rows held out share their fits: their count has 1.15 to 1.3 binomial standard deviations."""
+
 
 def normal_interval(
     centre: float, std: ArrayLike, low: float = 0.0, high: float = 1.0
@@ -24,3 +27,8 @@ def wilson_interval(share: float, size: float, z: float = Z95) -> np.ndarray:
     half = z * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2)) / scale
     high = 1.0 if size * (1.0 - share) < 1.0 else max(centre + half, share)
     return np.clip([min(centre - half, share), high], 0.0, 1.0)
+
+
+def held_out_interval(share: float, size: float) -> np.ndarray:
+    """Return Wilson's interval of a share of rows that were held out of fits, shape (2,)."""
+    return wilson_interval(share, size / SHARED_FITS**2)

@@ -7,6 +7,7 @@ from scipy.special import expit, softmax
 from skrmt.exceptions import TheoryWarning
 from skrmt.model_selection import clean_accuracy
 from skrmt.model_selection._clean_labels import _class_stories, read_labels
+from skrmt.model_selection._clean_labels._score_shape import shape_evidence
 from skrmt.model_selection._clean_labels._two_classes import (
     label_cells,
     link_derivatives,
@@ -98,10 +99,8 @@ def test_noise_posterior_is_that_of_integration(draw, rng):
     rates = rates[:, rates.sum(0) <= 0.75]
     slopes, cuts = np.linspace(-3.5, 5.5, 91), np.linspace(-5, 5, 101)
     link = expit(np.exp(slopes)[:, None, None] * (axis.points - cuts[:, None]))
-    prior = np.exp(-0.5 * ((slopes - np.log(3.0)) / 0.9) ** 2 - 0.5 * cuts[:, None] ** 2).T / (
-        2 * np.pi * 0.9
-    )
-    positive, negative = axis.mass(y * 1.0), axis.mass(1.0 - y)
+    prior = np.exp(-0.5 * (slopes - np.log(2.5)) ** 2 - 0.5 * cuts[:, None] ** 2).T / (2 * np.pi)
+    negative, positive = masses = np.stack([axis.mass(1.0 - y), axis.mass(y * 1.0)])
     evidence = []
     for low, high in rates.T:
         seen = np.clip(low + (1 - low - high) * link, 1e-9, 1 - 1e-9)
@@ -110,7 +109,11 @@ def test_noise_posterior_is_that_of_integration(draw, rng):
     density = np.exp(-rates.sum(0) / 0.5)
     equal_rates = np.exp(-0.5 * ((rates[0] - rates[1]) / 0.05) ** 2)
     mass = 0.5 * 0.05**2 * density * (0.6 / 0.094 + 0.4 * equal_rates / 0.022)
-    mass = np.where(rates.sum(0) > 0, mass, 0.5) * evidence
+    shape = shape_evidence(axis.points, masses, rates)[1:]
+    fits = np.exp(np.maximum(shape - shape.max(), -4.0))
+    mass[1:] = 0.5 * mass[1:] + 0.5 * mass[1:] * fits * mass[1:].sum() / (mass[1:] @ fits)
+    mass[0] = 0.5
+    mass *= evidence
     mass /= mass.sum()
     assert found.noise_probability == pytest.approx(1 - mass[0], abs=0.01)
     mean = 1.0 - np.diag(found.noise_matrix)

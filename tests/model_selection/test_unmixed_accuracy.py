@@ -141,3 +141,16 @@ def test_normality_test_is_that_of_jarque_and_bera(rng):
     assert normality_test(5.0 - 3.0 * deviates, np.full(60, 2.0)) == pytest.approx(
         normality_test(deviates, np.ones(60)), rel=1e-9
     )
+
+
+def test_rows_of_a_group_err_together(rng):
+    prior, observed = np.full(2, 0.5), rng.integers(0, 2, 200)
+    predicted = np.where(rng.random(200) < 0.7, observed, 1 - observed)
+    label = class_posterior(label_likelihood(observed, symmetric_noise(2, (0.2, 0.3))), prior)
+    one = unmixed_accuracy(predicted, label, prior, np.ones(200))
+    group = np.repeat(rng.permutation(200), 3)
+    thrice = (x[group] for x in (predicted, label))
+    other = unmixed_accuracy(*thrice, prior, np.ones(600), 3.0, group)
+    np.testing.assert_allclose(other[:3], one[:3], rtol=1e-12)
+    alone = unmixed_accuracy(predicted, label, prior, np.ones(200), group=np.arange(200))
+    np.testing.assert_allclose(alone[:3], one[:3], rtol=1e-12)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp, ndtr, softmax
 
-from ...utils._intervals import Z95
+from ...utils._intervals import SHARED_FITS, Z95
 from ._label_evidence import class_posterior, estimate_prior, label_likelihood
 from ._left_out import gone_with
 from ._noisy_labels import NoisyLabels
@@ -58,9 +58,6 @@ _HOPELESS = 10.0
 
 _NEGLIGIBLE = 1e-3
 """Posterior below which a story is left out of the averages."""
-
-_INFLATION = 1.25
-"""Standard errors are multiplied by it: penalty, link and decision saw the same rows."""
 
 _MODEL_ERROR = 0.25
 """Standard error of the accuracy per rate of wrong labels: real noise has no story's shape."""
@@ -198,7 +195,7 @@ def _accuracy(rows, predicted, clean, likelihood, prior):
 def _variance(accuracy, rate, size):
     """Return the variance of an accuracy: of the rows with right labels, and of the story."""
     spread = max(accuracy * (1.0 - accuracy), 1.0 / size) / (size * max(1.0 - rate, 0.1))
-    return _INFLATION**2 * spread + (_MODEL_ERROR * rate) ** 2
+    return SHARED_FITS**2 * spread + (_MODEL_ERROR * rate) ** 2
 
 
 def _interval(centres, errors, masses):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...utils._checks import check_sample_weight
-from ...utils._intervals import wilson_interval
+from ...utils._intervals import held_out_interval
 from ...utils._labels import refuse_masked, refuse_missing_labels
 from ...utils._merging import group_codes
 from ...utils._regimes import regime
@@ -235,7 +235,7 @@ def observed_accuracy(stories, labels):
     """Return the share of rows that agree with the decision, and its 95 % interval."""
     hits = stories.predicted == labels.observed
     share = float(labels.shares_of_rows @ hits)
-    return share, wilson_interval(share, labels.size)
+    return share, held_out_interval(share, labels.size)
 
 
 def is_detected(scores, labels):

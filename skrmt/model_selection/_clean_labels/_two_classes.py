@@ -8,11 +8,12 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from ...utils._intervals import Z95
+from ...utils._intervals import SHARED_FITS, Z95
 from ._label_evidence import class_posterior
 from ._left_out import gone_with
 from ._noisy_labels import NoisyLabels
 from ._record import Stories, both_ends
+from ._score_shape import shape_evidence
 from ._unmixing import unmixed_accuracy
 
 _RATES = np.arange(0.0, 0.46, 0.05)
@@ -36,8 +37,18 @@ _DECAY = 0.5
 _TEMPER = 0.7
 """Power of the likelihood: the link is only nearly logistic."""
 
-_SLOPE_CENTRE, _SLOPE_SPREAD = np.log(3.0), 0.9
-"""Prior of the log-slope: 95 % of it between 0.5 and 18, accuracies of about 0.6 to 0.98."""
+_SLOPE_CENTRE, _SLOPE_SPREAD = np.log(2.5), 1.0
+"""Prior of the log-slope: 95 % of it between 0.35 and 18, accuracies of about 0.57 to 0.98.
+
+A larger centre takes weak signals for strong ones that wrong labels hide, a smaller one the
+opposite: labels and scores alone cannot tell.
+"""
+
+_SHAPED, _SHAPE_NATS = 0.5, 4.0
+"""Prior probability that scores of a class are Gaussian, and the most evidence of that.
+
+It weighs rates against each other and moves no cut: two clouds need not be the classes.
+"""
 
 _FARTHEST_CUT = 3.0
 """Standard deviations from the median within which the cut is expected."""
@@ -62,9 +73,6 @@ _CONVERGED = 1e-7
 
 _N_BINS = 33
 """Bins of scores, of equal weight: an odd number, so that no row lies on the edge of one."""
-
-_INFLATION = 1.25
-"""Held-out rows share their fits: a count's standard deviation is 1.25 binomial ones."""
 
 _MODEL_ERROR = 0.3
 """Error of the accuracy per unit of the mean rate: rates that depend on more than the class."""
@@ -114,16 +122,18 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None, g
     that decides.
     """
     axis = score_axis(scores if evidence is None else evidence, labels.weights)
-    rates, links, joint = _posterior(axis, labels)
+    rates, links, joint, odds = _posterior(axis, labels)
     probabilities, known = joint.sum(1), labels.likelihood is not None
     start = None if known else links.peaks.theta
     slope, offset, own = _decision(scores, labels, rates, probabilities, start, group)
     if cut is not None:
         offset, own = -slope * cut, 0.0
+    joint = joint * (odds / (odds @ probabilities))[:, None]
+    probabilities = joint.sum(1)
     predicted = (slope * scores + offset > own).astype(int)
     link = links.at(axis.points) @ axis.mass(labels.shares_of_rows * (2 * predicted - 1))
     link = link + labels.shares_of_rows @ (1 - predicted)
-    found = _unmixed(predicted, labels) if known else None
+    found = _unmixed(predicted, labels, group) if known else None
     counts = _counted(predicted, labels, rates) if found is None else found.accuracy
     accuracies = 0.5 * (link + np.reshape(counts, (-1, 1)))
     accuracy = _mean_over(np.full(len(joint), True), joint, accuracies)
@@ -173,21 +183,22 @@ def score_axis(scores, weights):
 
 
 def _posterior(axis, labels):
-    """Return pairs of rates (2, G), links, and the probabilities of both (G, N)."""
+    """Return pairs of rates (2, G), links, probabilities (G, N), and odds by shape (G,)."""
     if labels.likelihood is not None:
         rates = np.zeros((2, 1))
         if not labels.known_by_row:
             rates = labels.noise_matrix[[0, 1], [1, 0]][:, None]
         cells = label_cells(axis, labels, rates)
         links = _around(cells, likeliest_links(cells, np.zeros(1), 1.0))
-        return rates, links, _normalised(links.log_weights)
+        return rates, links, _normalised(links.log_weights), np.ones(1)
     grid = np.stack([x.ravel() for x in np.meshgrid(_RATES, _RATES, indexing="ij")])
-    rates, links, joint = _weighed(axis, labels, grid[:, grid.sum(0) > 0], 0.05**2)
+    found = _weighed(axis, labels, grid[:, grid.sum(0) > 0], 0.05**2)
+    rates, _, joint, _ = found
     noisy = joint[1:].sum(1) / max(joint[1:].sum(), 1e-300)
     mean = rates[:, 1:] @ noisy
     spread = np.sqrt((rates[:, 1:] - mean[:, None]) ** 2 @ noisy)
     if spread.min() > 0.05 or joint[1:].sum() < _NEGLIGIBLE:
-        return rates, links, joint
+        return found
     # Many rows: the grid is too coarse for the rates, one around their mean is not.
     spread = np.maximum(spread, 0.004)
     axes = mean[:, None] + spread[:, None] * _FINE
@@ -197,12 +208,13 @@ def _posterior(axis, labels):
 
 
 def _weighed(axis, labels, noisy, area):
-    """Return no noise before likely noisy pairs of rates, their links, and all probabilities."""
+    """Return what `_posterior` does: no noise, then likely noisy pairs of a grid."""
     noisy = noisy[:, noisy.sum(0) <= _LARGEST_SUM]
     rates = np.column_stack([np.zeros(2), noisy])
     prior = np.append(_CLEAN, (1.0 - _CLEAN) * area * _rate_density(noisy))
     if labels.prior is not None:
         prior = prior * _prior_fit(labels, rates)
+    odds = np.append(1.0, _shape_odds(axis, labels, noisy, prior[1:]))
     prior = np.log(np.maximum(prior, 1e-300))
     peaks = likeliest_links(label_cells(axis, labels, rates), np.zeros(len(prior)), 1.0)
     evidence = peaks.value + prior - 0.5 * np.log(peaks.determinant)
@@ -210,7 +222,16 @@ def _weighed(axis, labels, noisy, area):
     kept[0] = True
     rates, peaks = rates[:, kept], peaks.some(kept)
     links = _around(label_cells(axis, labels, rates), peaks)
-    return rates, links, _normalised(links.log_weights + prior[kept, None])
+    return rates, links, _normalised(links.log_weights + prior[kept, None]), odds[kept]
+
+
+def _shape_odds(axis, labels, rates, prior):
+    """Return the factors (G,) that the shape of the scores adds to the prior of pairs of rates."""
+    weights = labels.size * labels.shares_of_rows
+    mass = np.stack([axis.mass(weights * (labels.observed == k)) for k in (0, 1)])
+    evidence = shape_evidence(axis.points, mass, rates)
+    fits = np.exp(np.maximum(evidence - evidence.max(), -_SHAPE_NATS))
+    return 1.0 - _SHAPED + _SHAPED * fits * prior.sum() / (prior @ fits)
 
 
 def _rate_density(rates):
@@ -471,11 +492,11 @@ def _noise_matrix(labels, mean, posterior):
     return labels.average_noise(posterior)
 
 
-def _unmixed(predicted, labels):
+def _unmixed(predicted, labels, group):
     """Return the accuracy counted under known noise; one half, unsure, if labels say too little."""
     prior = labels.implied_prior()
     label = class_posterior(labels.likelihood, prior)
-    found = unmixed_accuracy(predicted, label, prior, labels.weights, labels.part)
+    found = unmixed_accuracy(predicted, label, prior, labels.weights, labels.part, group)
     return found if np.isfinite(found.accuracy) else found._replace(accuracy=0.5)
 
 
@@ -484,7 +505,7 @@ def _count_error(found, size):
     if np.isnan(found.standard_error):
         return 1.0
     binomial = found.accuracy * (1.0 - found.accuracy) / size
-    return _INFLATION * np.sqrt(max(found.standard_error**2 - binomial, 0.0))
+    return SHARED_FITS * np.sqrt(max(found.standard_error**2 - binomial, 0.0))
 
 
 def _interval(accuracy, accuracies, joint, size, model):
@@ -493,7 +514,7 @@ def _interval(accuracy, accuracies, joint, size, model):
     level = np.cumsum(joint.ravel()[order])
     last = len(order) - 1
     low, high = accuracies.ravel()[order[np.minimum(np.searchsorted(level, [0.025, 0.975]), last)]]
-    counted = _INFLATION**2 * (accuracy * (1.0 - accuracy) * size + 1.0) / ((size + 2.0) * size)
+    counted = SHARED_FITS**2 * (accuracy * (1.0 - accuracy) * size + 1.0) / ((size + 2.0) * size)
     error = Z95**2 * (counted + model**2)
     ends = [
         accuracy - np.sqrt((accuracy - min(low, accuracy)) ** 2 + error),

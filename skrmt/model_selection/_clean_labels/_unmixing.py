@@ -29,8 +29,11 @@ class UnmixedAccuracy(NamedTuple):
     contrast: float
 
 
-def unmixed_accuracy(predicted, label_posterior, prior, sample_weight, part=1.0):
-    r"""Estimate the accuracy on clean labels of held-out predictions."""
+def unmixed_accuracy(predicted, label_posterior, prior, sample_weight, part=1.0, group=None):
+    """Estimate the accuracy on clean labels of held-out predictions.
+
+    Rows of one group are wrong together, as far as the standard error goes.
+    """
     n_classes = len(prior)
     weights = sample_weight / sample_weight.sum()
     gram = label_posterior.T @ (weights[:, None] * label_posterior)
@@ -42,5 +45,12 @@ def unmixed_accuracy(predicted, label_posterior, prior, sample_weight, part=1.0)
     unmixing = label_posterior @ np.linalg.solve(gram, np.diag(prior))
     credit = unmixing[np.arange(len(predicted)), predicted]
     estimate = float(weights @ (unmixing * hits).sum(1))
-    error = float(np.sqrt((weights**2 * part) @ (credit - estimate) ** 2))
+    error = float(np.sqrt(_variance(weights * (credit - estimate), part, group)))
     return UnmixedAccuracy(float(np.clip(estimate, 0.0, 1.0)), error, contrast)
+
+
+def _variance(errors, part, group):
+    """Return the variance of a sum of errors, of which those of a group are one."""
+    if group is None:
+        return (part * errors**2).sum()
+    return (np.bincount(group, errors) ** 2).sum()
