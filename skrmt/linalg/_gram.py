@@ -48,6 +48,9 @@ class Factors(NamedTuple):
         False for the columns that are constant up to rounding: they have no coefficient.
     unit : float
         Power of two by which the data were divided.
+    projected : array of shape (r, q) or None
+        ``left^T diag(roots) (targets - mean(targets))`` of targets that were given beforehand, of
+        data read by blocks.
     """
 
     left: Array | None
@@ -56,6 +59,7 @@ class Factors(NamedTuple):
     mean: Array
     varying: Array
     unit: float
+    projected: Array | None = None
 
 
 def row_blocks(n: int, width: int, pieces: int = 1) -> Iterator[slice]:
@@ -65,12 +69,23 @@ def row_blocks(n: int, width: int, pieces: int = 1) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
-def factorise(X: Array, roots: Array, weighted: bool, centre: bool) -> Factors:
-    """Factorise ``diag(roots) (X - mean)`` through the Gram matrix of its smaller side."""
+def factorise(
+    X: Array,
+    roots: Array,
+    weighted: bool,
+    centre: bool,
+    near: np.ndarray | None = None,
+    targets: np.ndarray | None = None,
+) -> Factors:
+    """Factorise ``diag(roots) (X - mean)`` through the Gram matrix of its smaller side.
+
+    `near` are rough column means of data of moderate scale: with them, data that are read by
+    blocks are read once. `targets` are projected in the same reading.
+    """
     if sparse.issparse(X):
         return _factorise_sparse(X, roots, weighted, centre)
     if is_dask(X) or (is_mapped(X) and X.shape[0] > X.shape[1]):
-        return _factorise_blocks(X, roots, centre)
+        return _factorise_blocks(X, roots, centre, near, targets)
     return _factorise_dense(X, roots, weighted, centre)
 
 
@@ -84,21 +99,36 @@ def is_mapped(X: Any) -> bool:
 
 
 class _Moments(NamedTuple):
-    """Weighted sums over centred rows: first (p,), squares (p,) and products (p, p)."""
+    """Weighted sums over centred rows: first (p,), squares (p,), products (p, p), cross (p, q)."""
 
     first: np.ndarray
     squares: np.ndarray
     products: np.ndarray
+    cross: np.ndarray
 
 
-def _factorise_blocks(X: Array, roots: np.ndarray, centre: bool) -> Factors:
+def _factorise_blocks(
+    X: Array,
+    roots: np.ndarray,
+    centre: bool,
+    near: np.ndarray | None = None,
+    targets: np.ndarray | None = None,
+) -> Factors:
     """Factorise data with n > p that are read by blocks of rows."""
     weights = roots * roots
     total, p = float(weights.sum()), X.shape[1]
-    largest = float(_over_blocks(_block_largest, X, combine=max))
-    unit = moderate_unit(largest, _SAFE)
-    mean = _over_blocks(_block_mean, X, weights, shared=(unit,)) / total if centre else np.zeros(p)
-    first, squares, products = _over_blocks(_block_moments, X, weights, shared=(mean, unit))
+    unit, mean = 1.0, np.zeros(p)
+    if near is None:
+        unit = moderate_unit(float(_over_blocks(_block_largest, X, combine=max)), _SAFE)
+    if centre and near is None:
+        mean = _over_blocks(_block_mean, X, weights, shared=(unit,)) / total
+    elif centre:
+        mean = np.asarray(near)
+    fitted = np.zeros((len(roots), 0)) if targets is None else targets
+    sums = _over_blocks(_block_moments, X, weights, fitted, shared=(mean, unit))
+    first, squares, products, cross = sums
+    if centre:
+        cross = cross - np.outer(first, weights @ fitted / total)
     varying = np.ones(p, dtype=bool)
     if centre:
         shift = first / total
@@ -110,7 +140,8 @@ def _factorise_blocks(X: Array, roots: np.ndarray, centre: bool) -> Factors:
     scale, vectors = eigh_descending(products / extra / extra)
     right = vectors / scale**0.5
     right[~varying] = 0.0
-    return Factors(None, right, scale, mean * unit, varying, unit * extra)
+    projected = None if targets is None else right.T @ (cross / extra)
+    return Factors(None, right, scale, mean * unit, varying, unit * extra, projected)
 
 
 def _over_blocks(
@@ -151,12 +182,13 @@ def _block_mean(block: np.ndarray, weights: np.ndarray, unit: float) -> np.ndarr
 
 
 def _block_moments(
-    block: np.ndarray, weights: np.ndarray, mean: np.ndarray, unit: float
+    block: np.ndarray, weights: np.ndarray, targets: np.ndarray, mean: np.ndarray, unit: float
 ) -> _Moments:
     """Return the weighted sums of the centred rows of a block."""
     centred = np.asarray(block, dtype=np.float64) / unit - mean
     heavy = centred * weights[:, None]
-    return _Moments(heavy.sum(0), (heavy * centred).sum(0), heavy.T @ centred)
+    squares = (heavy * centred).sum(0)
+    return _Moments(heavy.sum(0), squares, heavy.T @ centred, heavy.T @ targets)
 
 
 def eigh_descending(gram: Array, lean: bool = False) -> tuple[Array, Array]:

@@ -48,6 +48,10 @@ class RidgeBasis(NamedTuple):
         Precision of what the kernels return.
     part : array of shape (n,)
         Part of the weight of each row that leave-one-out leaves out: 1 for the row whole.
+    targets : array of shape (n, q) or None
+        Targets that were projected when the data were read by blocks.
+    projected : array of shape (r, q) or None
+        ``U^T D (targets - mean(targets))``.
     """
 
     left: Array | None
@@ -62,6 +66,8 @@ class RidgeBasis(NamedTuple):
     unit: float
     dtype: str
     part: Array
+    targets: Array | None = None
+    projected: Array | None = None
 
     @property
     def n_samples(self) -> int:
@@ -88,6 +94,8 @@ def ridge_basis(
     fit_intercept: bool = True,
     total_weight: float | None = None,
     part: Array | None = None,
+    near: Array | None = None,
+    targets: Array | None = None,
 ) -> RidgeBasis:
     r"""Decompose a design matrix for ridge regression at every penalty.
 
@@ -108,6 +116,10 @@ def ridge_basis(
         Part of the weight of each row that leave-one-out leaves out, in (0, 1]: a row of weight w
         that stands for w observations leaves one out at a time with ``1 / w``. By default a row
         is left out whole.
+    near : array of shape (p,), optional
+        Rough column means of data whose squares are finite: a Dask array is read once then.
+    targets : array of shape (n, q), optional
+        Targets to project in that reading: combinations of them are fitted without another.
 
     Returns
     -------
@@ -149,7 +161,8 @@ def ridge_basis(
     else:
         roots = xp.sqrt(check_weights(xp.asarray(sample_weight, like=like, dtype="float64"), n))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        factors = factorise(data, roots, sample_weight is not None, fit_intercept)
+        weighted = sample_weight is not None
+        factors = factorise(data, roots, weighted, fit_intercept, near, targets)
     total = float((roots * roots).sum()) if total_weight is None else float(total_weight)
     if not (total > 0.0 and np.isfinite(total)):
         raise ValueError(f"total_weight={total_weight!r} must be a positive number.")
@@ -167,6 +180,8 @@ def ridge_basis(
         unit=factors.unit,
         dtype=dtype,
         part=check_part(xp.asarray(np.ones(n) if part is None else part, like=roots), n),
+        targets=None if factors.projected is None else targets,
+        projected=factors.projected,
     )
 
 

@@ -34,7 +34,28 @@ def _project(basis: RidgeBasis, targets: Array, means: Array) -> Array:
     weighted = (targets - means) * basis.sqrt_weights[:, None]
     if basis.left is not None and basis.dtype == "float64":
         return basis.left.T @ weighted
+    mixing = None if basis.targets is None else _combination(basis.targets, targets)
+    if mixing is not None:
+        return basis.projected @ mixing
     return sum_left(basis, _cross_product, weighted)
+
+
+def _combination(known: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
+    """Return the combination of known columns that others are, None if they are none."""
+    mixing = np.linalg.lstsq(known, wanted, rcond=None)[0]
+    gap = abs(known @ mixing - wanted).max(initial=0.0)
+    return mixing if gap <= 1e-10 * abs(wanted).max(initial=0.0) else None
+
+
+def left_rows(basis: RidgeBasis, rows: np.ndarray) -> Array:
+    """Return some rows of the left singular vectors, in double precision."""
+    xp = get_backend(basis.scale)
+    if basis.left is not None:
+        return xp.asarray(basis.left[rows], dtype="float64")
+    units = np.zeros((basis.n_samples, len(rows)))
+    units[rows, np.arange(len(rows))] = 1.0
+    projected = _project(basis, units, basis.share @ units)
+    return xp.transpose(projected) / basis.sqrt_weights[rows][:, None]
 
 
 def _cross_product(block: Array, columns: Array) -> Array:

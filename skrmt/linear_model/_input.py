@@ -21,8 +21,8 @@ _SMALLEST_ALPHA = 1e-8
 """Least penalty over the largest eigenvalue: below it rounding decides the fit."""
 
 
-def check_training_data(estimator, X, y):
-    """Check the data of a fit."""
+def check_training_data(estimator, X, y, *, ensure_finite=True):
+    """Check the data of a fit; whether the values of a Dask array are finite only if asked for."""
     if is_torch(y):
         y = to_numpy(y)
     y = to_local(y)
@@ -37,7 +37,7 @@ def check_training_data(estimator, X, y):
     if is_torch(X):
         X = check_array_like_on_device(X, "X", 2)
     else:
-        X = _dask_input(estimator, X)
+        X = _dask_input(estimator, X, ensure_finite)
     if y is None:
         raise ValueError("y is None: this classifier requires y to be passed, one label per row.")
     refuse_missing_labels(y)
@@ -49,14 +49,14 @@ def check_training_data(estimator, X, y):
     return X, y
 
 
-def _dask_input(estimator, X):
+def _dask_input(estimator, X, ensure_finite):
     """Check a Dask array; one with as many features as rows is read into memory."""
     if estimator.device is not None:
         raise ValueError(
             f"device={estimator.device!r} needs data in memory, but X is a Dask array: pass "
             "X.compute(), or device=None."
         )
-    X = check_dask(X)
+    X = check_dask(X, ensure_finite=ensure_finite)
     return X if X.shape[0] > X.shape[1] else X.compute()
 
 

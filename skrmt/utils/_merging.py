@@ -61,8 +61,13 @@ class MergedRows(NamedTuple):
         return values if self.origin is None else values[self.origin]
 
 
-def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray, groups: Any = None) -> MergedRows:
-    """Merge rows that are identical in X and in `labels`, adding their positive weights."""
+def merge_rows(
+    X: Any, labels: np.ndarray, weights: np.ndarray, groups: Any = None, keys: Any = None
+) -> MergedRows:
+    """Merge rows that are identical in X and in `labels`, adding their positive weights.
+
+    `keys` (n,) are those of `block_keys` where the blocks of a Dask array have been read before.
+    """
     n = X.shape[0]
     labels = np.ascontiguousarray(np.reshape(labels, (n, -1)))
     codes = None if groups is None else group_codes(groups, n)
@@ -70,7 +75,7 @@ def merge_rows(X: Any, labels: np.ndarray, weights: np.ndarray, groups: Any = No
         if codes.max(initial=0) == 0:
             raise ValueError("groups has one group only: leaving it out leaves nothing to fit.")
         labels = np.column_stack([labels, codes])
-    twins = _twins(X)
+    twins = _twins(X, keys)
     same = np.arange(n)
     contents: dict = {}
     for row, content in zip(*twins, strict=True):
@@ -162,10 +167,10 @@ def _columns(X: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
         yield _host(X[:, j])[rows]
 
 
-def _twins(X: Any) -> tuple[np.ndarray, list]:
+def _twins(X: Any, keys: Any = None) -> tuple[np.ndarray, list]:
     """Return the rows that may have a twin, and for each what is equal where rows are."""
     if is_dask(X):
-        codes = identical_block_rows(X)
+        codes = identical_block_rows(X, keys=keys)
         suspects = np.flatnonzero(np.bincount(codes)[codes] > 1)
         return suspects, codes[suspects].tolist()
     key = row_key(X)

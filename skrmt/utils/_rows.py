@@ -107,21 +107,29 @@ def take_rows(X: Any, rows: np.ndarray) -> Any:
 def content_keys(X: Any, varying: np.ndarray) -> np.ndarray:
     """Return one number per row, which follows from what varies in it, in any kind of array."""
     weights = np.where(varying, np.sqrt(1.0 + np.cumsum(varying)), 0.0)
-    return row_values(_weighted_sums, X, shared=(weights,))
-
-
-def _weighted_sums(X: Any, weights: np.ndarray) -> np.ndarray:
-    """Return weighted sums of columns."""
     if is_torch(X):
         return (X.double() @ X.new_tensor(weights).double()).cpu().numpy()
     return np.asarray(X @ weights, dtype=float)
 
 
-def identical_block_rows(*parts: Any, signs: np.ndarray | None = None) -> np.ndarray:
+def several_row_values(X: Any, *calls: tuple[Callable[..., np.ndarray], tuple]) -> list[np.ndarray]:
+    """Return what functions give for every row, from one reading of a Dask array.
+
+    Each call is a function and what it takes beside the rows.
+    """
+    if not is_dask(X):
+        return [function(X, *shared) for function, shared in calls]
+    found = block_values([RowJob(function, X, (), shared) for function, shared in calls])
+    return [np.concatenate(parts) for parts in found]
+
+
+def identical_block_rows(
+    *parts: Any, signs: np.ndarray | None = None, keys: np.ndarray | None = None
+) -> np.ndarray:
     """Number the distinct rows of Dask arrays in the order of their first appearance."""
-    weights = np.sqrt(np.arange(2.0, parts[0].shape[1] + 2.0))
     signs = np.ones(len(parts[0])) if signs is None else signs
-    keys = np.concatenate([row_values(_keys, part, signs, shared=(weights,)) for part in parts])
+    if keys is None:
+        keys = np.concatenate([row_values(block_keys, part, signs) for part in parts])
     _, codes, counts = np.unique(keys, return_inverse=True, return_counts=True)
     suspect = counts[codes.ravel()] > 1
     groups = np.arange(len(keys))
@@ -139,9 +147,10 @@ def identical_block_rows(*parts: Any, signs: np.ndarray | None = None) -> np.nda
     return np.unique(groups, return_inverse=True)[1].ravel()
 
 
-def _keys(rows: np.ndarray, signs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return a number a row, the same for equal rows wherever they are."""
-    return (np.ascontiguousarray(rows) * signs[:, None] * weights).sum(axis=1)
+def block_keys(rows: np.ndarray, signs: np.ndarray | float = 1.0) -> np.ndarray:
+    """Return a number a row of a block, the same for equal rows wherever they are."""
+    weights = np.sqrt(np.arange(2.0, rows.shape[1] + 2.0))
+    return (np.ascontiguousarray(rows) * np.reshape(signs, (-1, 1)) * weights).sum(axis=1)
 
 
 def _digests(rows: np.ndarray, signs: np.ndarray, wanted: np.ndarray) -> np.ndarray:

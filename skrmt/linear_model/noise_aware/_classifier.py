@@ -23,20 +23,19 @@ from ...model_selection._clean_labels import (
     tell_stories,
 )
 from ...utils._checks import check_sample_weight
-from ...utils._dask import to_local
+from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
 from ...utils._forecast import first_reaching, unbanded
 from ...utils._merging import COPIES, merge_rows
 from ...utils._regimes import regime
-from ...utils._rows import content_keys, take_rows
+from ...utils._rows import take_rows
 from ...utils._sklearn_compat import StrOptions, _fit_context
 from ...utils._warnings import warn, warn_first
 from .._input import (
     check_new_data,
     check_training_data,
     class_probabilities,
-    data_unit,
     decode_labels,
     encode_labels,
     linear_scores,
@@ -44,12 +43,12 @@ from .._input import (
 )
 from ._diagnosis import TEST_LEVEL, gaussian_p_value, link_p_value, score_moments
 from ._held_out import (
-    centred_norms,
+    choose_landmarks,
     content_folds,
     held_out,
     kernel_evidence,
+    known_targets,
     on_device,
-    row_trust,
 )
 from ._perturbation import perturbed_targets
 from ._prediction import (
@@ -61,6 +60,7 @@ from ._prediction import (
     noise_matrices,
     theory_setting,
 )
+from ._reading import read_columns, read_rows, row_trust
 
 _MANY_CLASSES = 50
 """Classes from which labels are likely to be numbers or names rather than kinds."""
@@ -340,7 +340,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         NoiseAwareLinearClassifier
             The fitted estimator.
         """
-        X, y = check_training_data(self, X, y)
+        X, y = check_training_data(self, X, y, ensure_finite=False)
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, observed = encode_labels(y, weights)
         check_classification_targets(y)
@@ -356,36 +356,27 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         )
         seen = X if kept.all() else take_rows(X, kept)
         groups = rows_of("groups", groups, kept)
-        rows = merge_rows(seen, labels.contents(), labels.weights, groups)
+        columns = read_columns(seen)
+        rows = merge_rows(seen, labels.contents(), labels.weights, groups, columns.keys)
         labels = labels.merged(rows)
         data = seen if rows.origin is None else seen[rows.first]
-        unit, auto = data_unit(data), self.fit_intercept == "auto"
+        unit, auto = columns.unit, self.fit_intercept == "auto"
         data = data if unit == 1.0 else data * (1.0 / unit)
-        centre, norms = centred_norms(data)
-        trusted = labels.weights * row_trust(norms, labels.weights)
+        read = read_rows(data, columns, rows.origin is None)
+        trusted = labels.weights * row_trust(read.norms, labels.weights)
+        landmarks, targets = choose_landmarks(read.key), labels.first_targets()
         basis = ridge_basis(
             data,
             None if np.ptp(trusted) == 0 else trusted,
             fit_intercept=self.method != "lpc" if auto else bool(self.fit_intercept),
             part=labels.part,
+            near=read.centre,
+            targets=known_targets(labels, targets, landmarks) if is_dask(data) else None,
         )
         alphas = penalty_grid(self.alpha, basis, unit)
-        key = content_keys(data, to_numpy(basis.varying))
-        folds = content_folds(key, labels.observed, rows.group)
-        targets = labels.first_targets()
-        fit = held_out(basis, targets, alphas, folds, rows.group)
-        evidence = kernel_evidence(
-            data,
-            centre,
-            norms,
-            key,
-            fit.scores,
-            targets,
-            trusted,
-            labels,
-            folds,
-            rows.group,
-        )
+        folds = content_folds(read.key, labels.observed, rows.group)
+        fit = held_out(basis, targets, alphas, folds, rows.group, landmarks)
+        evidence = kernel_evidence(fit, landmarks, targets, trusted, labels, folds, rows.group)
         stories = tell_stories(fit.scores, labels, evidence=evidence, group=rows.group)
         self.perturbation_ = np.full(2, np.nan)
         if self.method == "lpc":
@@ -412,7 +403,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         likelihood = _as_known(labels, stories).likelihood
         self._assign_regime(stories, labels, likelihood, scores)
         self._assign_accuracy(stories, labels)
-        self._assign_theory(basis, targets, alphas, fit.alpha_index, stories, labels, likelihood)
+        self._assign_theory(basis, fit, targets, alphas, stories, labels, likelihood)
         complaints = {
             _TOO_FEW: self.regime_ == "too_few_rows",
             _CONTRADICTION: frequencies_contradict(labels),
@@ -475,7 +466,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         self.accuracy_if_clean_ = stories.accuracy_if_clean
         self.accuracy_if_noisy_ = stories.accuracy_if_noisy
 
-    def _assign_theory(self, basis, targets, alphas, index, stories, labels, likelihood):
+    def _assign_theory(self, basis, fit, targets, alphas, stories, labels, likelihood):
         """Assign what theory gives for Gaussian classes, and the accuracy at every penalty."""
         classes = gaussian_classes(basis, labels, likelihood, self.class_prior_)
         self.snr_ = classes.norm
@@ -484,7 +475,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             labels,
             self.class_prior_,
             self.noise_matrix_,
-            alphas[index],
+            alphas[fit.alpha_index],
             self.perturbation_ if self.method == "lpc" else None,
             basis.fit_intercept,
         )
@@ -494,7 +485,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             self.theoretical_accuracy_path_ = np.full(len(alphas), np.nan)
             return
         self.theoretical_accuracy_path_ = accuracy_path(
-            basis, targets, alphas, stories, labels, self.theoretical_accuracy_, index
+            basis, fit, targets, alphas, stories, labels, self.theoretical_accuracy_
         )
 
     @property

@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import pdist
 
-from ...linalg import RidgeBasis, get_backend, group_path, is_torch, ridge_basis, to_numpy
-from ...linalg._gram import row_blocks
+from ...linalg import RidgeBasis, get_backend, group_path, ridge_basis, to_numpy
 from ...linalg._ridge_basis import map_left, sum_left
-from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets
-from ...utils._dask import to_local
-from ...utils._rows import row_sums, row_values, take_rows
+from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets, left_rows
 
 _N_FOLDS = 10
 """Folds of the choice of the penalty: each row is scored at the penalty that the others choose."""
@@ -22,9 +18,6 @@ _BOUND = 1.0
 
 One row far from all others would choose the penalty otherwise.
 """
-
-_FENCE = 3.0
-"""Interquartile ranges above the quartile at which a row's log-norm is far out (Tukey)."""
 
 _MOST_ROWS = 20_000
 """Rows up to which a kernel looks for structure that no linear score has: 16 MB of features."""
@@ -54,11 +47,20 @@ class HeldOut(NamedTuple):
         Mean bounded squared error at every penalty.
     alpha_index : int
         Penalty chosen by all rows.
+    centres : ndarray of shape (q, k)
+        Means of the scores of each target at every penalty.
+    spreads : ndarray of shape (k,)
+        Their standard deviation, over all targets.
+    distances : ndarray of shape (n, m) or None
+        Squared distances from the rows that are landmarks, in some unit.
     """
 
     scores: np.ndarray
     errors: np.ndarray
     alpha_index: int
+    centres: np.ndarray
+    spreads: np.ndarray
+    distances: np.ndarray | None = None
 
 
 def content_folds(key, observed, group=None):
@@ -74,81 +76,78 @@ def content_folds(key, observed, group=None):
     return fold[member]
 
 
-def centred_norms(X):
-    """Return the centre of the rows and their distances from it."""
-    centre = _centre(X)
-    return centre, row_values(_norms, X, shared=(centre,))
+def choose_landmarks(key):
+    """Return the rows that span the features of a kernel; none for too many rows."""
+    n = len(key)
+    if n > _MOST_ROWS:
+        return np.zeros(0, dtype=int)
+    places = np.linspace(0, n - 1, min(_LANDMARKS, n)).astype(int)
+    return np.sort(np.argsort(key, kind="stable")[places])
 
 
-def row_trust(norms, weights):
-    """Return the factors of the weights of rows: below 1 for those far out, else 1."""
-    size = np.log(np.maximum(norms, 1e-300))
-    order = np.argsort(size, kind="stable")
-    level = np.cumsum(weights[order]) / weights.sum()
-    low, high = size[order[np.minimum(np.searchsorted(level, [0.25, 0.75]), len(size) - 1)]]
-    return np.exp(2.0 * np.minimum(high + _FENCE * (high - low) - size, 0.0))
+def known_targets(labels, targets, landmarks):
+    """Return columns (n, q) of which all targets to come are combinations, for most labels."""
+    one_hot = np.eye(labels.n_classes)[labels.observed]
+    units = np.zeros((len(one_hot), len(landmarks)))
+    units[landmarks, np.arange(len(landmarks))] = 1.0
+    return np.column_stack([one_hot, targets, units] if labels.known_by_row else [one_hot, units])
 
 
-def _centre(X):
-    """Return the column means, or zeros for sparse data, which stay sparse."""
-    if hasattr(X, "tocsr"):
-        return np.zeros(X.shape[1])
-    return row_sums(_column_sums, X) / X.shape[0]
-
-
-def _column_sums(X):
-    """Return the sums of columns."""
-    return to_numpy(X.double().sum(0)) if is_torch(X) else np.sum(X, axis=0, dtype=float)
-
-
-def _centred_blocks(X, centre):
-    """Yield blocks of rows less the centre, in double precision; sparse data as they are."""
-    if hasattr(X, "tocsr"):
-        yield X.astype(float)
-        return
-    xp = get_backend(X)
-    centre = xp.asarray(centre, like=X, dtype="float64")
-    for rows in row_blocks(X.shape[0], X.shape[1], pieces=16):
-        yield xp.asarray(X[rows], dtype="float64") - centre
-
-
-def _norms(X, centre):
-    """Return the distances of rows from a centre."""
-    return np.sqrt(np.concatenate([_squares(part) for part in _centred_blocks(X, centre)]))
-
-
-def _squares(part):
-    """Return the sums of squares of rows, of any kind of array."""
-    if is_torch(part):
-        return to_numpy((part * part).sum(1))
-    if hasattr(part, "tocsr"):
-        return np.asarray(part.multiply(part).sum(1), dtype=float).ravel()
-    return np.einsum("ij,ij->i", part, part)
-
-
-def held_out(basis: RidgeBasis, targets, alphas, folds, group=None) -> HeldOut:
+def held_out(basis: RidgeBasis, targets, alphas, folds, group=None, landmarks=()) -> HeldOut:
     """Score each row by a fit without it, at a penalty chosen without its fold."""
+    landmarks = np.asarray(landmarks, dtype=int)
+    near = _landmark_arguments(basis, landmarks)
     if group is not None:
-        return _of_groups(basis, targets, alphas, folds, group)
-    xp = get_backend(basis.scale)
+        sums = _joined(basis, map_left(basis, _landmark_sums, basis.sqrt_weights, shared=near))
+        return _of_groups(basis, targets, alphas, folds, group, _distances(sums, landmarks))
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
     range_ = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
     member = on_device(basis, np.eye(_N_FOLDS)[folds])
-    errors = to_numpy(sum_left(basis, _fold_errors, *rows, member, shared=(*shared, *range_)))
+    pull = pull_of_own(basis, targets)
+    extra = member, on_device(basis, pull)
+    sums = sum_left(basis, _fold_errors, *rows, *extra, shared=(*shared, *range_))
+    errors, first, second = map(to_numpy, sums)
     own = _choice_without(errors)[folds]
     wanted = np.unique(own)
     kept = [shared[0], shared[1][:, wanted], None, shared[3][wanted]]
     shape = (basis.rank, columns.shape[1], len(alphas))
     kept[2] = shared[2].reshape(shape)[:, :, wanted].reshape(basis.rank, shape[1] * len(wanted))
     chosen = on_device(basis, np.searchsorted(wanted, own)[:, None] == np.arange(len(wanted)))
-    parts = map_left(basis, _chosen_scores, *rows, chosen, shared=tuple(kept))
-    scores = to_numpy(xp.concatenate(list(parts), axis=0)).astype(float)
-    return _measured(basis, targets, scores, errors)
+    parts = map_left(basis, _chosen_scores, *rows, chosen, shared=(*near, *kept))
+    found = _joined(basis, parts)
+    scores, sums = found[:, : shape[1]] + pull, found[:, shape[1] :]
+    fit = _gathered(basis, targets, scores, errors, first, second)
+    return fit._replace(distances=_distances(sums, landmarks))
 
 
-def _measured(basis, targets, scores, errors, group=None):
-    """Return scores measured from the intercept of the fit to all rows.
+def _joined(basis, parts):
+    """Join what blocks of rows give, in double precision in memory."""
+    return to_numpy(get_backend(basis.scale).concatenate(list(parts), axis=0)).astype(float)
+
+
+def _landmark_arguments(basis, landmarks):
+    """Return what the blocks of U need for products of centred rows with landmarks."""
+    left = left_rows(basis, landmarks) / basis.sqrt_weights[landmarks][:, None]
+    return basis.scale[:, None] * get_backend(left).transpose(left), basis.scale[:, None]
+
+
+def _landmark_sums(block, roots, landmarks, scale):
+    """Return the squared norms of centred rows, and their products with landmarks."""
+    squares = ((block * block) @ scale) / (roots * roots)[:, None]
+    return get_backend(block).concatenate([squares, (block @ landmarks) / roots[:, None]], axis=1)
+
+
+def _distances(sums, landmarks):
+    """Return squared distances from landmarks, None if there are none."""
+    square, products = sums[:, :1], sums[:, 1:]
+    if len(landmarks) == 0:
+        return None
+    return np.maximum(square + square[landmarks, 0] - 2.0 * products, 0.0)
+
+
+def pull_of_own(basis, targets, group=None):
+    """Return what makes scores those measured from the intercept of the fit to all rows, (n, q).
 
     The mean of the other targets is lower for rows of the upper class: where little else is
     learned, that alone would separate the classes.
@@ -159,9 +158,16 @@ def _measured(basis, targets, scores, errors, group=None):
     centred = columns - to_numpy(basis.share) @ columns
     own = np.stack([np.bincount(group, share * column) for column in centred.T], axis=1)
     room = np.maximum(1.0 - np.bincount(group, share), 1e-10)
-    scores = scores + (own / room[:, None])[group]
-    total = errors.sum(0)
-    return HeldOut(scores.reshape(targets.shape), total, int(np.argmin(total)))
+    return (own / room[:, None])[group]
+
+
+def _gathered(basis, targets, scores, errors, first, second):
+    """Gather scores, errors of folds, and the sums of scores and of their squares."""
+    total, size = errors.sum(0), to_numpy(basis.sqrt_weights**2).sum()
+    centres = first / size
+    spreads = np.sqrt(np.maximum((second / size - centres**2).sum(0), 0.0))
+    chosen = int(np.argmin(total))
+    return HeldOut(scores.reshape(targets.shape), total, chosen, centres, spreads)
 
 
 def _choice_without(errors):
@@ -169,21 +175,26 @@ def _choice_without(errors):
     return np.argmin(errors.sum(0) - errors, axis=1)
 
 
-def _fold_errors(block, targets, roots, share, part, member, *arguments):
-    """Add up bounded squared errors of a block of rows by fold and penalty."""
+def _fold_errors(block, targets, roots, share, part, member, pull, *arguments):
+    """Add up bounded squared errors of a block of rows by fold and penalty, scores, and squares."""
     *others, low, high = arguments
     scores = _loo_block(block, targets, roots, share, part, *others).scores
     error = (targets[:, :, None] - get_backend(block).clip(scores, low, high)) ** 2
-    return member.T @ (error.sum(1) * (roots * roots)[:, None])
+    weights = (roots * roots)[:, None]
+    scores = scores + pull[:, :, None]
+    heavy = scores * weights[:, None]
+    return member.T @ (error.sum(1) * weights), heavy.sum(0), (heavy * scores).sum(0)
 
 
-def _chosen_scores(block, targets, roots, share, part, chosen, *arguments):
-    """Return the scores of a block of rows, each at its own penalty."""
+def _chosen_scores(block, targets, roots, share, part, chosen, landmarks, scale, *arguments):
+    """Return the scores of a block of rows, each at its own penalty, and sums of landmarks."""
     scores = _loo_block(block, targets, roots, share, part, *arguments).scores
-    return (scores * chosen[:, None, :]).sum(2)
+    own = (scores * chosen[:, None, :]).sum(2)
+    near = _landmark_sums(block, roots, landmarks, scale)
+    return get_backend(block).concatenate([own, near], axis=1)
 
 
-def _of_groups(basis, targets, alphas, folds, group):
+def _of_groups(basis, targets, alphas, folds, group, distances):
     """Score each row by a fit without its group."""
     paths = to_numpy(group_path(basis, on_device(basis, targets), alphas, group)).astype(float)
     columns = targets.reshape(len(targets), -1)[:, :, None]
@@ -192,15 +203,17 @@ def _of_groups(basis, targets, alphas, folds, group):
     error = ((columns - bounded) ** 2).sum(1) * weights[:, None]
     errors = np.eye(_N_FOLDS)[folds].T @ error
     own = _choice_without(errors)[folds]
+    paths = paths + pull_of_own(basis, targets, group)[:, :, None]
     scores = np.take_along_axis(paths, own[:, None, None], axis=2)[:, :, 0]
-    return _measured(basis, targets, scores, errors, group)
+    first, second = (weights @ paths.swapaxes(0, 1) for paths in (paths, paths**2))
+    fit = _gathered(basis, targets, scores, errors, first, second)
+    return fit._replace(distances=distances)
 
 
-def kernel_evidence(X, centre, norms, key, linear, targets, weights, labels, folds, group=None):
+def kernel_evidence(linear: HeldOut, landmarks, targets, weights, labels, folds, group=None):
     """Return held-out scores that a kernel has improved, where it can, to judge labels by."""
-    if X.shape[0] > _MOST_ROWS:
-        return linear
-    features = _kernel_features(X, centre, norms, key)
+    if linear.distances is None:
+        return linear.scores
     found = [
         held_out(
             ridge_basis(columns, weights, part=labels.part),
@@ -209,22 +222,16 @@ def kernel_evidence(X, centre, norms, key, linear, targets, weights, labels, fol
             folds,
             group,
         )
-        for columns in features
+        for columns in _kernel_features(linear.distances, landmarks)
     ]
     best = min(found, key=lambda fit: fit.errors.min(), default=None)
-    return linear if best is None else _stacked(linear, best.scores, targets, weights)
+    return linear.scores if best is None else _stacked(linear.scores, best.scores, targets, weights)
 
 
-def _kernel_features(X, centre, norms, key):
+def _kernel_features(distances, landmarks):
     """Yield the features of radial kernels: their values at some rows, whitened."""
-    n = X.shape[0]
-    count = min(_LANDMARKS, n)
-    landmarks = np.sort(np.argsort(key, kind="stable")[np.linspace(0, n - 1, count).astype(int)])
-    points = _host(to_local(take_rows(X, np.isin(np.arange(n), landmarks)))) - centre
-    square = norms**2
-    cross = row_values(_products, X, shared=(centre, points.T))
-    distances = np.maximum(square[:, None] + square[landmarks] - 2.0 * cross, 0.0)
-    middle = np.median(pdist(points, "sqeuclidean")) if count > 1 else 0.0
+    between = distances[landmarks][np.triu_indices(len(landmarks), 1)]
+    middle = np.median(between) if len(between) else 0.0
     if not (middle > 0 and np.isfinite(middle)):
         return
     for width in _WIDTHS:
@@ -250,20 +257,6 @@ def _stacked(first, second, targets, weights):
 def _row_sums(values):
     """Return sums over columns, if there are any."""
     return values if values.ndim == 1 else values.sum(1)
-
-
-def _host(x):
-    """Return an array, sparse matrix or tensor as a dense NumPy array."""
-    return x.toarray() if hasattr(x, "toarray") else to_numpy(x).astype(float)
-
-
-def _products(X, centre, vectors):
-    """Return the products of centred rows with vectors."""
-    parts = []
-    for part in _centred_blocks(X, centre):
-        like = get_backend(part).asarray(vectors, like=part) if is_torch(part) else vectors
-        parts.append(_host(part @ like))
-    return np.concatenate(parts)
 
 
 def on_device(basis, targets):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from ...theory.noisy_labels import (
     optimal_shift,
     relabelling_path,
 )
-from ._held_out import on_device
+from ._held_out import on_device, pull_of_own
 
 _SMALLEST_SHARE = 0.01
 """Least share of the variance that is left within classes: the signal stays finite."""
@@ -199,20 +200,23 @@ def _perturbed_accuracy(ratio, penalty, norm, prior, rates, weights, fit_interce
     return float(binary_accuracy(means, (scores.variance, scores.variance), prior, 0.0))
 
 
-def accuracy_path(basis, targets, alphas, stories, labels, accuracy, index):
+def accuracy_path(basis, fit, targets, alphas, stories, labels, accuracy):
     """Predict the accuracy at every penalty, and its own at the one chosen, for given targets.
 
     Leave-one-out decisions are counted against the labels, and the noise taken out of the counts.
+    Scores of every penalty are shifted and stretched to those of the one chosen before they decide.
     """
     if len(alphas) == 1:
         return np.array([accuracy])
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
-    centred = targets.reshape(len(targets), -1) - to_numpy(means)
-    pull = to_numpy(basis.share * basis.part)[:, None] * centred
+    pull = pull_of_own(basis, targets)
     label = labels.shares_of_rows[:, None] * np.eye(labels.n_classes)[labels.observed]
     extra = (on_device(basis, pull), on_device(basis, label))
-    decision = (on_device(basis, stories.directions), on_device(basis, stories.offsets))
+    index = fit.alpha_index
+    stretch = fit.spreads[index] / np.maximum(fit.spreads, 1e-12 * fit.spreads.max() + 1e-300)
+    shift = fit.centres[:, [index]] - stretch * fit.centres
+    decision = map(partial(on_device, basis), (stretch, shift, stories.directions, stories.offsets))
     counts = to_numpy(sum_left(basis, _confusions, *rows, *extra, shared=(*shared, *decision)))
     unmixing = np.linalg.pinv(stories.noise_matrix)
     path = np.einsum("kal,la->k", counts, unmixing)
@@ -221,9 +225,9 @@ def accuracy_path(basis, targets, alphas, stories, labels, accuracy, index):
 
 def _confusions(block, targets, roots, share, part, pull, label, *arguments):
     """Count decisions by class and observed label at every penalty, (k, K, K)."""
-    *others, directions, offsets = arguments
+    *others, stretch, shift, directions, offsets = arguments
     scores = _loo_block(block, targets, roots, share, part, *others).scores
-    scores = scores + pull[:, :, None]
+    scores = (scores + pull[:, :, None]) * stretch + shift
     counts = []
     for column in range(scores.shape[2]):
         decision = scores[:, :, column] @ directions.T + offsets

@@ -14,6 +14,9 @@ from ._noisy_labels import NoisyLabels
 from ._record import Stories, both_ends
 from ._unmixing import unmixed_accuracy
 
+_SHRUNK = 2.0
+"""Slope of labels on scores from which scores are stretched: links are tried around slope 1."""
+
 _TINY = 1e-12
 """Smallest probability of which a logarithm is taken."""
 
@@ -119,7 +122,10 @@ def class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, gr
         # What was regressed is then the posterior of the class given the label.
         one_hot = class_posterior(labels.likelihood, labels.implied_prior())
     rows = _Rows(scores, labels.observed, one_hot, labels.size * shares, labels.part, group)
-    best = rows if evidence is None else rows._replace(scores=evidence)
+    known = evidence is None or evidence is scores
+    evidence = None if known else _stretched(rows._replace(scores=evidence))[0]
+    rows, stretch = _stretched(rows)
+    best = rows if evidence is None else evidence
     if labels.likelihood is None:
         stories = _possible_stories(best, labels.prior)
     else:
@@ -128,7 +134,17 @@ def class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, gr
     posterior = softmax([story.log_mass + _TEMPER * story.evidence for story in stories])
     kept = [k for k, mass in enumerate(posterior) if mass > _NEGLIGIBLE or k == 0]
     stories, posterior = [stories[k] for k in kept], posterior[kept] / posterior[kept].sum()
-    return _averaged(rows, best, stories, posterior, labels, fixed)
+    found = _averaged(rows, best, stories, posterior, labels, fixed)
+    return found._replace(directions=stretch * found.directions)
+
+
+def _stretched(rows):
+    """Return rows whose scores a large penalty has not shrunk to nothing, and the factor."""
+    centred = rows.scores - rows.shares @ rows.scores
+    power = rows.shares @ (centred**2).sum(1)
+    slope = rows.shares @ (centred * rows.labels).sum(1) / max(power, 1e-300)
+    factor = max(float(slope) / _SHRUNK, 1.0)
+    return rows._replace(scores=factor * rows.scores), factor
 
 
 def _averaged(rows, best, stories, posterior, labels, fixed):

@@ -8,12 +8,8 @@ from sklearn.linear_model import Ridge
 from skrmt.linalg import ridge_basis
 from skrmt.linear_model import NoiseAwareLinearClassifier
 from skrmt.linear_model.noise_aware import _classifier
-from skrmt.linear_model.noise_aware._held_out import (
-    centred_norms,
-    content_folds,
-    held_out,
-    row_trust,
-)
+from skrmt.linear_model.noise_aware._held_out import content_folds, held_out
+from skrmt.linear_model.noise_aware._reading import read_columns, read_rows, row_trust
 from skrmt.model_selection import clean_accuracy
 from skrmt.utils._rows import content_keys
 
@@ -221,16 +217,16 @@ def test_wrong_groups_are_refused(rng):
 
 def test_rows_far_out_count_less_and_others_in_full(rng):
     X = rng.standard_normal((200, 10))
-    assert (row_trust(centred_norms(X)[1], np.ones(200)) == 1.0).all()
+    assert (row_trust(read_rows(X, read_columns(X), True).norms, np.ones(200)) == 1.0).all()
     X[3] *= 100.0
-    trust = row_trust(centred_norms(X)[1], np.ones(200))
+    trust = row_trust(read_rows(X, read_columns(X), True).norms, np.ones(200))
     assert (np.delete(trust, 3) == 1.0).all() and trust[3] < 0.01
 
 
 @pytest.mark.parametrize("rates", ["estimate", (0.1, 0.3)])
 def test_scores_of_the_classifier_claim_what_it_claims(rng, rates, monkeypatch):
     """Where no kernel adds evidence, and all rows count in full."""
-    monkeypatch.setattr(_classifier, "kernel_evidence", lambda *given: given[4])
+    monkeypatch.setattr(_classifier, "kernel_evidence", lambda fit, *_: fit.scores)
     y = np.arange(200) % 2
     X = rng.standard_normal((200, 6)) + 0.8 * y[:, None]
     y = np.where(rng.random(200) < np.where(y == 1, 0.3, 0.1), 1 - y, y)

@@ -194,3 +194,18 @@ def test_labels_without_signal_claim_little():
     error = 0.5 / np.sqrt(200) / 0.8
     assert np.mean(claims) - 0.5 <= 0.8 * error + 4.0 * np.std(claims, ddof=1) / np.sqrt(40)
     assert "undetected" in regimes
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_path_holds_at_every_penalty(rng, n_classes):
+    """Fits at one penalty claim and reach what the path says, to 4 standard errors of a count."""
+    centres = 0.5 * rng.standard_normal((n_classes, 20))
+    y = (rng.random(4300) < 0.3).astype(int) if n_classes == 2 else rng.integers(0, 3, 4300)
+    X = rng.standard_normal((4300, 20)) + centres[y]
+    observed = np.where(rng.random(4300) < 0.15, rng.integers(0, n_classes, 4300), y)
+    model = NoiseAwareLinearClassifier().fit(X[:300], observed[:300])
+    bound = 4.0 * np.sqrt(0.25 / 300)
+    for alpha, claim in zip(model.alphas_[::4], model.theoretical_accuracy_path_[::4], strict=True):
+        alone = NoiseAwareLinearClassifier(alpha=alpha).fit(X[:300], observed[:300])
+        assert abs(alone.theoretical_accuracy_ - claim) < bound
+        assert abs(alone.score(X[300:], y[300:]) - claim) < bound

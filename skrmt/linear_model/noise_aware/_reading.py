@@ -1,0 +1,138 @@
+"""What a fit needs to know of its rows before it decomposes them, in two readings of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...linalg import get_backend, is_torch, to_numpy
+from ...linalg._gram import row_blocks
+from ...utils._dask import is_dask
+from ...utils._rows import (
+    RowJob,
+    block_keys,
+    block_values,
+    content_keys,
+    row_sums,
+    several_row_values,
+)
+from ...utils._scaling import moderate_unit
+
+_FENCE = 3.0
+"""Interquartile ranges above the quartile at which a row's log-norm is far out (Tukey)."""
+
+_ROUNDING = 8.0 * np.finfo(float).eps
+"""Range of a column over its largest value below which it is constant."""
+
+
+class Columns(NamedTuple):
+    """What a first reading shows.
+
+    Attributes
+    ----------
+    low, high : ndarray of shape (p,)
+        Smallest and largest value of each column.
+    sums : ndarray of shape (p,) or None
+        Sums of the columns of a Dask array.
+    keys : ndarray of shape (n,) or None
+        Numbers that are equal where rows of a Dask array are.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    sums: np.ndarray | None = None
+    keys: np.ndarray | None = None
+
+    @property
+    def varying(self):
+        """Which columns are not constant."""
+        largest = np.maximum(abs(self.low), abs(self.high))
+        return self.high - self.low > _ROUNDING * largest
+
+    @property
+    def unit(self):
+        """Power of two by which data of extreme scale are divided, 1 for others."""
+        return moderate_unit(float(max(-self.low.min(), self.high.max(), 0.0)))
+
+
+class ReadRows(NamedTuple):
+    """What a second reading shows: the centre (p,), distances from it, and keys of content (n,)."""
+
+    centre: np.ndarray
+    norms: np.ndarray
+    key: np.ndarray
+
+
+def read_columns(X) -> Columns:
+    """Read the rows once, and refuse values that are no numbers."""
+    if is_dask(X):
+        facts, keys = block_values([RowJob(_block_facts, X, ()), RowJob(block_keys, X, ())])
+        low, high, sums = (np.stack(values) for values in zip(*facts, strict=True))
+        found = Columns(low.min(0), high.max(0), sums.sum(0), np.concatenate(keys))
+    else:
+        found = Columns(*_ranges(X))
+    if not (np.isfinite(found.low).all() and np.isfinite(found.high).all()):
+        raise ValueError("X contains NaN or infinity: drop or impute these values.")
+    return found
+
+
+def read_rows(X, columns: Columns, all_differ: bool) -> ReadRows:
+    """Read distinct rows a second time, in their unit; sums of columns hold if all rows differ."""
+    known = all_differ and columns.sums is not None and np.isfinite(columns.sums).all()
+    centre = columns.sums / columns.unit / X.shape[0] if known else _centre(X)
+    calls = (_norms, (centre,)), (content_keys, (columns.varying,))
+    return ReadRows(centre, *several_row_values(X, *calls))
+
+
+def row_trust(norms, weights):
+    """Return the factors of the weights of rows: below 1 for those far out, else 1."""
+    size = np.log(np.maximum(norms, 1e-300))
+    order = np.argsort(size, kind="stable")
+    level = np.cumsum(weights[order]) / weights.sum()
+    low, high = size[order[np.minimum(np.searchsorted(level, [0.25, 0.75]), len(size) - 1)]]
+    return np.exp(2.0 * np.minimum(high + _FENCE * (high - low) - size, 0.0))
+
+
+def _block_facts(block):
+    """Return smallest and largest values and sums of the columns of a block of rows."""
+    if len(block) == 0:
+        edge = np.full(block.shape[1], np.inf)
+        return edge, -edge, np.zeros(block.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (*_ranges(block), _column_sums(block))
+
+
+def _ranges(X):
+    """Return the smallest and largest values of columns, in double precision."""
+    if is_torch(X):
+        return tuple(to_numpy(x).astype(float) for x in (X.amin(0), X.amax(0)))
+    if hasattr(X, "tocsr"):
+        return tuple(x.toarray().ravel().astype(float) for x in (X.min(axis=0), X.max(axis=0)))
+    return np.min(X, axis=0).astype(float), np.max(X, axis=0).astype(float)
+
+
+def _centre(X):
+    """Return the column means, or zeros for sparse data, which stay sparse."""
+    if hasattr(X, "tocsr"):
+        return np.zeros(X.shape[1])
+    return row_sums(_column_sums, X) / X.shape[0]
+
+
+def _column_sums(X):
+    """Return the sums of columns."""
+    return to_numpy(X.double().sum(0)) if is_torch(X) else np.sum(X, axis=0, dtype=float)
+
+
+def _norms(X, centre):
+    """Return the distances of rows from a centre."""
+    if hasattr(X, "tocsr"):
+        X = X.astype(float)
+        return np.sqrt(np.asarray(X.multiply(X).sum(1), dtype=float).ravel())
+    xp = get_backend(X)
+    centre, parts = xp.asarray(centre, like=X, dtype="float64"), []
+    for rows in row_blocks(X.shape[0], X.shape[1], pieces=16):
+        part = xp.asarray(X[rows], dtype="float64") - centre
+        squares = (part * part).sum(1) if is_torch(part) else np.einsum("ij,ij->i", part, part)
+        parts.append(to_numpy(squares))
+    return np.sqrt(np.concatenate(parts))
