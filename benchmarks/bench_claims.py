@@ -58,7 +58,7 @@ MANY_VALUES = 20
 Z = 1.96
 PENALTIES = np.logspace(-4, 3, 29)
 TWO_CLASSES = {"0.1, 0.1": (0.1, 0.1), "0.1, 0.4": (0.1, 0.4), "0.3, 0.3": (0.3, 0.3)}
-RIVALS = ("ridge_cv", "lda", "logistic")
+RIVALS = ("ridge_cv", "lda", "logistic", "cleanlab")
 MEASURED = ("claim", "accuracy", "bias", "mae", "coverage", "width")
 MEASURED += tuple(f"minus_{rival}" for rival in RIVALS) + ("inferred_rate",)
 KEYS = ("table", "size", "cell", "claimant")
@@ -207,6 +207,13 @@ def silent(model, task):
     return Claim(model.fit(task.X, task.y))
 
 
+def cleanlab(task):
+    """Prune the rows whose label cleanlab doubts, and fit the rest; it need not be installed."""
+    from _rivals import logistic, pruned
+
+    return Claim(pruned(logistic(), task.X, task.y))
+
+
 CLAIMANTS = {
     "noise_aware": ("clean", noise_aware),
     "noise_known": ("clean", noise_known),
@@ -219,6 +226,7 @@ CLAIMANTS = {
         lambda task: silent(LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), task),
     ),
     "logistic": ("rival", lambda task: silent(LogisticRegression(max_iter=1000), task)),
+    "cleanlab": ("rival", cleanlab),
 }
 
 
@@ -413,10 +421,16 @@ def column(rows, name):
     return np.array([float(row[name]) for row in rows if row.get(name, "") != ""])
 
 
-def mean_of(rows, name, digits=3):
-    """Format the mean of a column over tables, signed and with its standard error if asked."""
+def mean_of(rows, name):
+    """Format the mean of a column over tables."""
     values = column(rows, name)
-    return f"{values.mean():.{digits}f}" if len(values) else ""
+    return f"{values.mean():.3f}" if len(values) else ""
+
+
+def with_error(rows, name):
+    """Format the mean of a column over tables with its standard error."""
+    values = column(rows, name)
+    return pm(values).removeprefix("+") if len(values) else ""
 
 
 def signed(rows, name):
@@ -452,7 +466,8 @@ def _clean_first(classes, cell, claimant):
 
 def means_row(rows):
     """Return the printed numbers of a claimant."""
-    numbers = (mean_of(rows, field) for field in ("mae", "coverage", "width", "accuracy"))
+    numbers = [with_error(rows, field) for field in ("mae", "coverage", "width")]
+    numbers.append(mean_of(rows, "accuracy"))
     gains = (signed(rows, f"minus_{rival}") for rival in RIVALS)
     splits = "/".join(sorted({row["splits"] for row in rows}, key=int))
     return (
