@@ -628,7 +628,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         ...     600, 50, mean_norm=1.5, noise_rates=(0.2, 0.3), random_state=0)
         >>> model = NoiseAwareLinearClassifier(noise_rates=(0.2, 0.3)).fit(X, y)
         >>> model.forecast(n_samples=[200, 600, 5000]).score.round(3)
-        array([0.832, 0.869, 0.889])
+        array([0.831, 0.868, 0.888])
         """
         check_is_fitted(self)
         given = {
@@ -682,7 +682,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         ...     600, 50, mean_norm=1.5, noise_rates=(0.2, 0.3), random_state=0)
         >>> model = NoiseAwareLinearClassifier(noise_rates=(0.2, 0.3)).fit(X, y)
         >>> round(model.required(0.88))
-        1210
+        1302
         """
         check_is_fitted(self)
         given = {

@@ -28,6 +28,12 @@ _LANDMARKS = 100
 _WIDTHS = (0.25, 1.0)
 """Inverse widths of the kernel, over the median squared distance of rows."""
 
+_SPANNED = 1e-6
+"""Eigenvalue of the kernel over the largest down to which features are kept.
+
+Whitening multiplies rounding by its inverse root: less would show which container the rows had.
+"""
+
 _KERNEL_PENALTIES = np.logspace(-2.0, 2.5, 7)
 """Penalties of the kernel ridge, for a kernel of diagonal 1."""
 
@@ -237,7 +243,7 @@ def _kernel_features(distances, landmarks):
     for width in _WIDTHS:
         kernel = np.exp(-width / middle * distances)
         values, vectors = np.linalg.eigh(kernel[landmarks])
-        kept = values > 1e-8 * values[-1]
+        kept = values > _SPANNED * values[-1]
         yield kernel @ (vectors[:, kept] / np.sqrt(values[kept]))
 
 
