@@ -309,18 +309,19 @@ def likeliest_links(cells, cuts, spread, start=None):
     centre = np.stack([np.full(len(cuts), _SLOPE_CENTRE), cuts])
     theta = centre if start is None else start
     value = link_objective(cells, theta[:, :, None], centre, precision)[:, 0]
-    length = np.ones(len(value))
+    length, moving = np.ones(len(value)), np.full(len(value), True)
     for _ in range(_STEPS):
         gradient, curvature = link_derivatives(cells, theta, centre, precision)
         move = _solve(curvature, gradient)
         move = length * move / np.maximum(1.0, np.abs(move).max(0))
         new = link_objective(cells, (theta + move)[:, :, None], centre, precision)[:, 0]
-        better = new >= value
+        better = moving & (new >= value)
         theta = np.where(better, theta + move, theta)
         length = np.where(better, 1.0, 0.3 * length)
-        done = np.abs(new - value).max() < _CONVERGED
+        # Further steps of those that have arrived would follow rounding.
+        moving &= np.abs(new - value) >= _CONVERGED
         value = np.where(better, new, value)
-        if done:
+        if not moving.any():
             break
     curvature = link_derivatives(cells, theta, centre, precision)[1]
     return _Peaks(theta, curvature, value, centre, precision)
