@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ..utils._intervals import Z95, wilson_interval
+from ..utils._intervals import SHARED_FITS, Z95, held_out_interval, wilson_interval
 from ._clean_labels import normality_test, unmixed_accuracy
 from ._held_out import HeldOut, Rows
 
@@ -17,6 +17,8 @@ _NORMALITY_ROWS = 20
 """Rows of a class from which the Jarque-Bera test keeps its level well enough."""
 _SMALLEST_CONTRAST = 0.05
 """What noise must leave of a difference between classes: below, errors are 20 times larger."""
+_LEAST_R2 = 0.05
+"""R^2 whose sampling error, sqrt(4 R^2 / n) of ``1 - R^2``, is the least that is allowed for."""
 _ARTEFACT_DEVIATIONS = 3.0
 """Standard errors below the rarest class's share: chance does so in one report in a thousand."""
 
@@ -116,25 +118,30 @@ def unknown(guess: float) -> Prediction:
 
 def predict_accuracy(left: HeldOut, labels: Labels, rows: Rows) -> Prediction:
     """Predict the accuracy on fresh rows."""
-    codes, shares = _predicted(left.scores), rows.weights / rows.weights.sum()
-    observed = float(shares @ (codes == labels.codes))
+    shares, rounds = rows.weights / rows.weights.sum(), (left.scores, *left.rounds)
+    decided = [_predicted(scores) for scores in rounds]
+    observed = float(np.mean([shares @ (codes == labels.codes) for codes in decided]))
     guess = float(labels.prior.max())
     if _is_artefact(observed, labels.codes, shares, rows.size):
         return unknown(guess)
-    counted = unmixed_accuracy(codes, labels.posterior, labels.prior, rows.weights)
-    score, model, p_value = counted.accuracy, np.nan, np.nan
+    counts = [
+        unmixed_accuracy(codes, labels.posterior, labels.prior, rows.weights) for codes in decided
+    ]
+    counted = counts[0]
+    score, model, p_value = float(np.mean([x.accuracy for x in counts])), np.nan, np.nan
     if left.even is not None:
         # The error is for as many observations as there are rows: those that repeat are more.
         error = counted.standard_error * np.sqrt(1.0 / (shares**2).sum() / rows.size)
         score, model, p_value = _with_theory(
             left.scores, left.even, labels, rows, counted.accuracy, error
         )
-    interval = wilson_interval(score, rows.size * min(labels.contrast, 1.0) ** 2)
+    interval_of = held_out_interval if left.whole else wilson_interval
+    interval = interval_of(score, rows.size * min(labels.contrast, 1.0) ** 2)
     return Prediction(
         score,
         interval,
         observed,
-        wilson_interval(observed, rows.size),
+        interval_of(observed, rows.size),
         model,
         p_value,
         guess,
@@ -232,10 +239,12 @@ def predict_error(left: HeldOut, rows: Rows) -> ErrorPrediction:
     """Predict the mean squared error and R^2 on fresh rows."""
     y, w = rows.y, rows.weights / rows.weights.sum()
     own = w**2 * rows.part
-    squares = (y - left.scores) ** 2
+    rounds = (left.scores, *left.rounds)
+    squares = np.mean([(y - scores) ** 2 for scores in rounds], axis=0)
     spread = (y - w @ y) ** 2 * rows.size / max(rows.size - 1.0, 1.0)
     error, variance = float(w @ squares), max(float(w @ spread), 1e-300)
-    half = Z95 * np.sqrt(own @ (squares - error) ** 2)
+    inflation = SHARED_FITS if left.whole else 1.0
+    half = inflation * Z95 * np.sqrt(own @ (squares - error) ** 2)
     r2 = 1.0 - error / variance
     influence = (squares - (1 - r2) * spread) / variance
     half_r2 = Z95 * np.sqrt(own @ influence**2)
@@ -248,6 +257,13 @@ def predict_error(left: HeldOut, rows: Rows) -> ErrorPrediction:
         deviation = np.sqrt(own @ (gap - w @ gap) ** 2)
         p_value = 1.0 if shift <= 1e-9 * error else float(2 * ndtr(-shift / max(deviation, 1e-300)))
     interval = np.array([r2 - half_r2, min(1.0, r2 + half_r2)])
+    if left.whole:
+        unstable = float(w @ (left.scores - left.rounds[0]) ** 2) / max(error, 1e-300)
+        relative = max(
+            half_r2 / Z95 / max(1.0 - r2, 1e-300), np.sqrt(4.0 * max(r2, _LEAST_R2) / rows.size)
+        )
+        reach = Z95 * np.hypot(inflation * relative, unstable)
+        interval = 1.0 - (1.0 - r2) * np.exp([reach, -reach])
     prediction = Prediction(r2, interval, r2, interval.copy(), model, p_value, 0.0)
     return ErrorPrediction(error, np.array([max(0.0, error - half), error + half]), prediction)
 

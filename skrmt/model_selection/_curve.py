@@ -151,7 +151,7 @@ def extrapolation(model: Any, rows: Rows, left: HeldOut) -> Extrapolation:
         per_row=per_row,
         total=total,
         is_chosen=isinstance(model, CHOOSE_PENALTY),
-        is_noise=isinstance(model, RIDGES) and left.kind == "folds",
+        is_noise=isinstance(model, RIDGES) and left.kind == "folds" and not left.whole,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn import config_context
+from sklearn.base import is_classifier, is_regressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import (
     LogisticRegression,
@@ -23,7 +24,7 @@ from sklearn.utils.validation import check_array, has_fit_parameter
 
 RIDGES = (Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV)
 CHOOSE_PENALTY = (RidgeCV, RidgeClassifierCV, LogisticRegressionCV)
-_SUPPORTED = (*RIDGES, LinearDiscriminantAnalysis, LogisticRegression, LogisticRegressionCV)
+_LINEAR = (*RIDGES, LinearDiscriminantAnalysis, LogisticRegression, LogisticRegressionCV)
 
 
 def last_step(estimator: Any) -> Any:
@@ -32,21 +33,38 @@ def last_step(estimator: Any) -> Any:
         raise TypeError(f"Got the class {estimator.__name__} as estimator: give an instance of it.")
     if isinstance(estimator, Pipeline):
         return last_step(estimator.steps[-1][1])
-    if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
+    if is_search(estimator):
         return last_step(estimator.estimator)
     return estimator
 
 
-def check_supported(model: Any) -> None:
-    """Raise for an estimator that cannot be reported."""
-    if not isinstance(model, _SUPPORTED):
+def check_predicts(estimator: Any) -> None:
+    """Raise for what predicts neither one class nor one target."""
+    if not (is_classifier(estimator) or is_regressor(estimator)):
         raise TypeError(
-            f"estimator={model!r} cannot be reported: give Ridge, RidgeClassifier, "
-            "LinearDiscriminantAnalysis, LogisticRegression, one that chooses its penalty, or a "
-            "Pipeline that ends in one."
+            f"estimator={estimator!r} is neither a classifier nor a regressor: give one, or a "
+            "Pipeline or a search that ends in one."
         )
-    if getattr(model, "positive", False):
-        raise ValueError(f"estimator={model!r} has positive=True, for which there is no theory.")
+
+
+def has_theory(model: Any) -> bool:
+    """Return whether there is a theory of an estimator, and a decomposition that follows it."""
+    return isinstance(model, _LINEAR) and not getattr(model, "positive", False)
+
+
+def is_search(estimator: Any) -> bool:
+    """Return whether an estimator searches for parameters of another."""
+    return hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions")
+
+
+def chooses_by_folds(estimator: Any) -> bool:
+    """Return whether the estimator, or its last step, chooses parameters by cross-validation.
+
+    Held-out scores at the parameters chosen flatter such a fit, a `LogisticRegressionCV` by .02.
+    """
+    if isinstance(estimator, Pipeline):
+        return chooses_by_folds(estimator.steps[-1][1])
+    return is_search(estimator) or isinstance(estimator, LogisticRegressionCV)
 
 
 def takes_weights(estimator: Any) -> bool:

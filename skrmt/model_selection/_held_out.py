@@ -47,11 +47,20 @@ class HeldOut(NamedTuple):
         The same if every row had the mean leverage, as in theory; None where it is not known.
     kind : {"exact", "newton", "folds"}
         Closed form, one Newton step per row, or cross-validation.
+    rounds : tuple of ndarray
+        Scores of further rounds of folds, where rows were left out of the whole estimator and not
+        of its last step alone.
     """
 
     scores: np.ndarray
     even: np.ndarray | None
     kind: str
+    rounds: tuple = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether rows were left out of the whole estimator."""
+        return len(self.rounds) > 0
 
 
 def held_out(model: Any, rows: Rows) -> HeldOut:

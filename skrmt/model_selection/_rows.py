@@ -125,13 +125,13 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
 
 
 def distinct_rows(model: Any, features: Any, given: Given) -> Rows:
-    """Return the distinct rows as the fitted last step sees them."""
+    """Return the distinct rows as the fitted last step sees them; without features for none."""
     merged = given.merged
     weights = np.ones(len(given.y)) if given.fit_weights is None else given.fit_weights
     factors = class_factors(model, given.y, weights)
     whole = merged.origin is None
     return Rows(
-        X=features if whole else features[merged.first],
+        X=features if whole or features is None else features[merged.first],
         y=given.y[merged.first],
         weights=merged.weights,
         fit_weights=merged.weights * factors[merged.first],
