@@ -106,7 +106,7 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
         check_consistent_length(X, groups)
         groups = np.asarray(groups)[kept]
     if not kept.all():
-        X, y, weights = _take(X, kept), y[kept], weights[kept]
+        X, y, weights = some_rows(X, kept), y[kept], weights[kept]
     if len(y) and (y == y[0]).all():
         raise ValueError(
             f"y is {str(y[0])!r} in every row, one class or target alone: there is nothing to "
@@ -141,7 +141,7 @@ def distinct_rows(model: Any, features: Any, given: Given) -> Rows:
     )
 
 
-def _take(X: Any, kept: np.ndarray) -> Any:
+def some_rows(X: Any, kept: np.ndarray) -> Any:
     """Return some rows of an array, matrix or frame."""
     if hasattr(X, "iloc"):
         return X.iloc[np.flatnonzero(kept)]

@@ -12,12 +12,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils import _safe_indexing
 
 from ..utils._merging import group_folds
 from ._estimators import fit_weighted, has_theory, is_search
 from ._held_out import HeldOut
-from ._rows import Given
+from ._rows import Given, some_rows
 
 _FOLDS, _ROUNDS = 10, 2
 """Fits to nine tenths of the rows are nearly those to all; two rounds show how far folds differ."""
@@ -90,12 +89,12 @@ def _fold_scores(
     estimator: Any, given: Given, classes: np.ndarray | None, fold: np.ndarray, k: int
 ) -> np.ndarray:
     """Return the scores of the rows of a fold by the fit to the others."""
-    train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+    train = fold != k
     weights = None if given.fit_weights is None else given.fit_weights[train]
-    rows = _safe_indexing(given.X, train)
+    rows = some_rows(given.X, train)
     try:
         fitted = fit_weighted(clone(estimator), rows, given.y[train], weights)
-        return row_scores(fitted, _safe_indexing(given.X, test), classes)
+        return row_scores(fitted, some_rows(given.X, ~train), classes)
     except Exception as error:
         error.add_note(f"It was raised in fold {k + 1} of {fold.max() + 1} of the report.")
         raise
