@@ -65,7 +65,7 @@ _MISFIT = (
 _KINDS = {
     "exact": "Rows are held out in closed form, exactly.",
     "newton": "Rows are held out by one Newton step per row.",
-    "folds": "Rows are held out by folds, twenty at most: there is no closed form here.",
+    "folds": "Rows are held out by folds, twenty fits at most: there is no closed form here.",
 }
 
 
@@ -112,8 +112,8 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
 
     The estimator is fitted to all rows. Leave-one-out scores of linear ones come from the
     decomposition of that fit: exactly for ridge regression and linear discriminant analysis, after
-    one Newton step per row for logistic regression. Those of others come from twenty folds. They
-    predict the accuracy on fresh rows, with an interval. Of linear estimators random matrix theory
+    one Newton step per row for logistic regression. Those of others come from ten folds, twice.
+    They predict the accuracy on fresh rows, with an interval. Of linear ones random matrix theory
     predicts the same from the mean leverage alone, and where the two disagree the data are not what
     theory assumes; from the same decomposition the accuracy at other numbers of rows and with other
     label noise is extrapolated.
@@ -158,7 +158,7 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         Decision function or prediction of every training row by the fit without it; nan for rows
         of weight zero.
     scores_kind_ : {"exact", "newton", "folds"}
-        How rows are held out; folds, twenty at most, where there is no closed form.
+        How rows are held out; folds, twenty fits at most, where there is no closed form.
     regime_ : {"detected", "misfit", "undetected", "too_few_rows"}
         "undetected" if the interval reaches the score of a constant guess, the share of the most
         frequent class or an R^2 of 0; "misfit" if `model_fit_` is False, see :term:`regime`.
@@ -180,8 +180,9 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
     Leave-one-out scores of the last step of a pipeline are those of the whole only if no step
     before it learns from the targets, or much from single rows, as scalers, encoders and imputers
     do not. After any other step, for searches, and for all other classifiers and regressors the
-    whole is fitted again without each of twenty folds: what a selector of features, or a search,
-    learns from a row is not counted in its favour. Copies, and rows of one group, are in one fold.
+    whole is fitted again without each of ten folds, twice: what a selector of features, or a
+    search, learns from a row is not counted in its favour. Copies, and rows of one group, are in
+    one fold.
 
     Penalties of scikit-learn grow with the unit of the sample weights. The estimator is fitted to
     weights that add up to the number of observations, so that their unit does not matter, and

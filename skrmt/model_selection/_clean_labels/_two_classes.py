@@ -227,9 +227,7 @@ def _weighed(axis, labels, noisy, area):
 
 def _shape_odds(axis, labels, rates, prior):
     """Return the factors (G,) that the shape of the scores adds to the prior of pairs of rates."""
-    weights = labels.size * labels.shares_of_rows
-    mass = np.stack([axis.mass(weights * (labels.observed == k)) for k in (0, 1)])
-    evidence = shape_evidence(axis.points, mass, rates)
+    evidence = shape_evidence(axis.points, _label_masses(axis, labels), rates)
     fits = np.exp(np.maximum(evidence - evidence.max(), -_SHAPE_NATS))
     return 1.0 - _SHAPED + _SHAPED * fits * prior.sum() / (prior @ fits)
 
@@ -260,13 +258,19 @@ class _Cells(NamedTuple):
     rise: np.ndarray
 
 
+def _label_masses(axis, labels):
+    """Return the weight of each bin by observed label, (2, B)."""
+    weights = labels.size * labels.shares_of_rows
+    return np.stack([axis.mass(weights * (labels.observed == k)) for k in (0, 1)])
+
+
 def label_cells(axis, labels, rates):
     """Gather rows by bin and label or, where each has its own noise, not at all."""
-    weights = labels.size * labels.shares_of_rows
     if labels.known_by_row:
+        weights = labels.size * labels.shares_of_rows
         low, high = labels.likelihood.T
         return _Cells(axis.x, weights, low[None], (high - low)[None])
-    mass = [axis.mass(weights * (labels.observed == k)) for k in (0, 1)]
+    mass = _label_masses(axis, labels)
     ones = np.ones(len(axis.points))
     low = np.column_stack([np.outer(1.0 - rates[0], ones), np.outer(rates[0], ones)])
     left = np.outer(1.0 - rates.sum(0), ones)
