@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ..utils._intervals import SHARED_FITS, Z95, held_out_interval, wilson_interval
+from ..utils._intervals import held_out_interval, wilson_interval
 from ._clean_labels import normality_test, unmixed_accuracy
 from ._held_out import HeldOut, Rows
+from ._metrics import Claim, Sample
+from ._rounds import Round
 
 MISFIT_LEVEL = 0.01
 """p-value below which theory is contradicted: one in a hundred sound reports is doubted."""
@@ -17,8 +19,6 @@ _NORMALITY_ROWS = 20
 """Rows of a class from which the Jarque-Bera test keeps its level well enough."""
 _SMALLEST_CONTRAST = 0.05
 """What noise must leave of a difference between classes: below, errors are 20 times larger."""
-_LEAST_R2 = 0.05
-"""R^2 whose sampling error, sqrt(4 R^2 / n) of ``1 - R^2``, is the least that is allowed for."""
 _ARTEFACT_DEVIATIONS = 3.0
 """Standard errors below the rarest class's share: chance does so in one report in a thousand."""
 
@@ -30,21 +30,34 @@ class Labels(NamedTuple):
     ----------
     codes : ndarray of shape (m,)
         Observed labels.
-    posterior : ndarray of shape (m, K)
-        Probability of each true class given the observed label.
+    by_label : ndarray of shape (K, K)
+        Probability of each true class (columns) given each observed label.
     prior : ndarray of shape (K,)
         Frequencies of the true classes.
     contrast : float
         ``1 - sum of the noise rates`` of two classes: what noise leaves of a difference.
     rates : ndarray of shape (K,)
         Noise rates.
+    matrix : ndarray of shape (K, K)
+        ``P(observed l | true k)``.
     """
 
     codes: np.ndarray
-    posterior: np.ndarray
+    by_label: np.ndarray
     prior: np.ndarray
     contrast: float
     rates: np.ndarray
+    matrix: np.ndarray
+
+    @property
+    def unmixing(self) -> np.ndarray | None:
+        """What turns shares of observed labels into those of true ones, None without noise."""
+        return np.linalg.inv(self.matrix.T) if self.rates.any() else None
+
+    @property
+    def posterior(self) -> np.ndarray:
+        """Probability of each true class of each row, given its label, (m, K)."""
+        return self.by_label[self.codes]
 
 
 def read_labels(codes: np.ndarray, weights: np.ndarray, noise_rates: np.ndarray) -> Labels:
@@ -58,8 +71,8 @@ def read_labels(codes: np.ndarray, weights: np.ndarray, noise_rates: np.ndarray)
     prior = np.clip(np.linalg.solve(matrix.T, observed), 1e-3, None)
     prior = prior / prior.sum()
     joint = prior[:, None] * matrix
-    posterior = (joint / np.maximum(joint.sum(0), 1e-300)).T[codes]
-    return Labels(codes, posterior, prior, contrast, rates)
+    by_label = (joint / np.maximum(joint.sum(0), 1e-300)).T
+    return Labels(codes, by_label, prior, contrast, rates, matrix)
 
 
 def class_rates(noise_rates: np.ndarray, n_classes: int) -> tuple[np.ndarray, float]:
@@ -81,7 +94,7 @@ def class_rates(noise_rates: np.ndarray, n_classes: int) -> tuple[np.ndarray, fl
 
 
 class Prediction(NamedTuple):
-    """A score on fresh rows as the training rows predict it.
+    """An accuracy, or R^2, on fresh rows as the training rows predict it.
 
     Attributes
     ----------
@@ -89,63 +102,59 @@ class Prediction(NamedTuple):
         Accuracy on clean labels, or R^2.
     interval : ndarray of shape (2,)
         Its 95 % interval.
-    observed : float
-        Accuracy on labels of the kind given, or R^2, counted on held-out scores.
-    observed_interval : ndarray of shape (2,)
-        Its 95 % interval.
     model : float
         The score in theory: every row with the mean leverage and, of two classes, Gaussian scores.
     p_value : float
         Of the test that theory and held-out scores agree; nan where there is no theory.
-    guess : float
-        The score that a constant guess reaches.
     """
 
     score: float
     interval: np.ndarray
-    observed: float
-    observed_interval: np.ndarray
-    model: float
-    p_value: float
-    guess: float
+    model: float = np.nan
+    p_value: float = np.nan
 
 
-def unknown(guess: float) -> Prediction:
-    """Return a prediction of which nothing can be said."""
-    nowhere = np.full(2, np.nan)
-    return Prediction(np.nan, nowhere, np.nan, nowhere.copy(), np.nan, np.nan, guess)
+def predict_accuracy(
+    observed: Claim, rounds: tuple[Round, ...], sample: Sample, labels: Labels
+) -> Prediction:
+    """Predict the accuracy on clean labels of fresh rows by counts of rows left out."""
+    if not labels.rates.any():
+        return Prediction(observed.score, observed.interval)
+    posterior = labels.by_label[sample.y]
+    counts = []
+    for some in rounds:
+        out = some.fold >= 0
+        decided, weights = some.decided[out].astype(int), sample.weights[out]
+        found = unmixed_accuracy(decided, posterior[out], labels.prior, weights)
+        counts.append(found.accuracy)
+    score, size = float(np.mean(counts)), sample.seen(rounds)
+    return Prediction(score, held_out_interval(score, size * min(labels.contrast, 1.0) ** 2))
 
 
-def predict_accuracy(left: HeldOut, labels: Labels, rows: Rows) -> Prediction:
-    """Predict the accuracy on fresh rows."""
-    shares, rounds = rows.weights / rows.weights.sum(), (left.scores, *left.rounds)
-    decided = [_predicted(scores) for scores in rounds]
-    observed = float(np.mean([shares @ (codes == labels.codes) for codes in decided]))
-    guess = float(labels.prior.max())
-    if _is_artefact(observed, labels.codes, shares, rows.size):
-        return unknown(guess)
-    counts = [
-        unmixed_accuracy(codes, labels.posterior, labels.prior, rows.weights) for codes in decided
-    ]
-    counted = counts[0]
-    score, model, p_value = float(np.mean([x.accuracy for x in counts])), np.nan, np.nan
-    if left.even is not None:
-        # The error is for as many observations as there are rows: those that repeat are more.
-        error = counted.standard_error * np.sqrt(1.0 / (shares**2).sum() / rows.size)
-        score, model, p_value = _with_theory(
-            left.scores, left.even, labels, rows, counted.accuracy, error
-        )
-    interval_of = held_out_interval if left.whole else wilson_interval
-    interval = interval_of(score, rows.size * min(labels.contrast, 1.0) ** 2)
-    return Prediction(
-        score,
-        interval,
-        observed,
-        interval_of(observed, rows.size),
-        model,
-        p_value,
-        guess,
+def with_theory(counted: Prediction, left: HeldOut, labels: Labels, rows: Rows) -> Prediction:
+    """Replace a counted accuracy by that of theory where the data do not contradict it."""
+    if left.even is None:
+        return counted
+    shares = rows.weights / rows.weights.sum()
+    unmixed = unmixed_accuracy(
+        _predicted(left.scores), labels.posterior, labels.prior, rows.weights
     )
+    # The error is for as many observations as there are rows: those that repeat are more.
+    error = unmixed.standard_error * np.sqrt(1.0 / (shares**2).sum() / rows.size)
+    score, model, p_value = _with_theory(
+        left.scores, left.even, labels, rows, unmixed.accuracy, error
+    )
+    size = rows.size * min(labels.contrast, 1.0) ** 2
+    return Prediction(score, held_out_interval(score, size), model, p_value)
+
+
+def is_artefact(observed: float, codes: np.ndarray, weights: np.ndarray, size: float) -> bool:
+    """Return whether fewer held-out rows are right than the worst constant guess would have right.
+
+    Without its row a class is rarer: scores that hang on little else are then always wrong.
+    """
+    rarest = (np.bincount(codes, weights) / weights.sum()).min()
+    return bool(wilson_interval(observed, size, _ARTEFACT_DEVIATIONS)[1] < rarest)
 
 
 def _with_theory(
@@ -168,15 +177,6 @@ def _with_theory(
     gap = 2.0 * ndtr(-abs(model - counted) / np.hypot(error, 0.5 / rows.size))
     p_value = float(min(1.0, 2.0 * min(gap, normality)))
     return (score if p_value >= MISFIT_LEVEL else counted), model, p_value
-
-
-def _is_artefact(observed: float, codes: np.ndarray, shares: np.ndarray, size: float) -> bool:
-    """Return whether fewer held-out rows are right than the worst constant guess would have right.
-
-    Without its row a class is rarer: scores that hang on little else are then always wrong.
-    """
-    rarest = np.bincount(codes, shares).min()
-    return bool(wilson_interval(observed, size, _ARTEFACT_DEVIATIONS)[1] < rarest)
 
 
 def _predicted(scores: np.ndarray) -> np.ndarray:
@@ -217,55 +217,18 @@ def _normality_p_value(scores: np.ndarray, labels: Labels, rows: Rows) -> float:
     return min(1.0, len(values) * min(values)) if values else 1.0
 
 
-class ErrorPrediction(NamedTuple):
-    """Mean squared error and R^2 on fresh rows.
-
-    Attributes
-    ----------
-    error : float
-        Mean squared error of held-out predictions.
-    error_interval : ndarray of shape (2,)
-        Its 95 % interval.
-    r2 : Prediction
-        R^2, counted and in theory.
-    """
-
-    error: float
-    error_interval: np.ndarray
-    r2: Prediction
-
-
-def predict_error(left: HeldOut, rows: Rows) -> ErrorPrediction:
-    """Predict the mean squared error and R^2 on fresh rows."""
+def error_theory(left: HeldOut, rows: Rows) -> tuple[float, float]:
+    """Return R^2 in theory, and the p-value of its agreement with held-out rows."""
+    if left.even is None:
+        return np.nan, np.nan
     y, w = rows.y, rows.weights / rows.weights.sum()
-    own = w**2 * rows.part
-    rounds = (left.scores, *left.rounds)
-    squares = np.mean([(y - scores) ** 2 for scores in rounds], axis=0)
+    squares, even = (y - left.scores) ** 2, (y - left.even) ** 2
     spread = (y - w @ y) ** 2 * rows.size / max(rows.size - 1.0, 1.0)
-    error, variance = float(w @ squares), max(float(w @ spread), 1e-300)
-    inflation = SHARED_FITS if left.whole else 1.0
-    half = inflation * Z95 * np.sqrt(own @ (squares - error) ** 2)
-    r2 = 1.0 - error / variance
-    influence = (squares - (1 - r2) * spread) / variance
-    half_r2 = Z95 * np.sqrt(own @ influence**2)
-    model, p_value = np.nan, np.nan
-    if left.even is not None:
-        even = (y - left.even) ** 2
-        model = 1.0 - float(w @ even) / variance
-        gap = even - squares
-        shift = abs(float(w @ gap))
-        deviation = np.sqrt(own @ (gap - w @ gap) ** 2)
-        p_value = 1.0 if shift <= 1e-9 * error else float(2 * ndtr(-shift / max(deviation, 1e-300)))
-    interval = np.array([r2 - half_r2, min(1.0, r2 + half_r2)])
-    if left.whole:
-        unstable = float(w @ (left.scores - left.rounds[0]) ** 2) / max(error, 1e-300)
-        relative = max(
-            half_r2 / Z95 / max(1.0 - r2, 1e-300), np.sqrt(4.0 * max(r2, _LEAST_R2) / rows.size)
-        )
-        reach = Z95 * np.hypot(inflation * relative, unstable)
-        interval = 1.0 - (1.0 - r2) * np.exp([reach, -reach])
-    prediction = Prediction(r2, interval, r2, interval.copy(), model, p_value, 0.0)
-    return ErrorPrediction(error, np.array([max(0.0, error - half), error + half]), prediction)
+    gap = even - squares
+    shift = abs(float(w @ gap))
+    deviation = np.sqrt(w**2 * rows.part @ (gap - w @ gap) ** 2)
+    p_value = 1.0 if shift <= 1e-9 * (w @ squares) else 2 * ndtr(-shift / max(deviation, 1e-300))
+    return 1.0 - float(w @ even) / max(float(w @ spread), 1e-300), float(p_value)
 
 
 def stretch_accuracy(score: Any, ratio: Any, n_classes: int) -> np.ndarray:

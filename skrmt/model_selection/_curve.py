@@ -122,7 +122,7 @@ class Extrapolation(NamedTuple):
         return max(value(self.moments(n_samples, level * c, noise)) for c in _CANDIDATES)
 
 
-def extrapolation(model: Any, rows: Rows, left: HeldOut) -> Extrapolation:
+def extrapolation(model: Any, rows: Rows, left: HeldOut, *, is_noise: bool) -> Extrapolation:
     """Measure on one training set what scores at other numbers of rows depend on."""
     intercept = getattr(model, "fit_intercept", True)
     targets = least_squares_targets(model, rows.y).reshape(len(rows.y), -1)
@@ -151,7 +151,7 @@ def extrapolation(model: Any, rows: Rows, left: HeldOut) -> Extrapolation:
         per_row=per_row,
         total=total,
         is_chosen=isinstance(model, CHOOSE_PENALTY),
-        is_noise=isinstance(model, RIDGES) and left.kind == "folds" and not left.whole,
+        is_noise=is_noise,
     )
 
 

@@ -72,15 +72,18 @@ def takes_weights(estimator: Any) -> bool:
     return has_fit_parameter(last_step(estimator), "sample_weight")
 
 
-def fit_weighted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray | None) -> Any:
-    """Fit an estimator, its last step with the weights."""
+def fit_weighted(
+    estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray | None, params: dict | None = None
+) -> Any:
+    """Fit an estimator, its last step with the weights, with further parameters of its fit."""
+    params = params or {}
     if weights is None:
-        return estimator.fit(X, y)
+        return estimator.fit(X, y, **params)
     inner = getattr(estimator, "estimator", estimator)
     step = f"{inner.steps[-1][0]}__" if isinstance(inner, Pipeline) else ""
     # Routing by name needs requests of every step; this route gives the same fit without them.
     with config_context(enable_metadata_routing=False):
-        return estimator.fit(X, y, **{f"{step}sample_weight": weights})
+        return estimator.fit(X, y, **{f"{step}sample_weight": weights}, **params)
 
 
 def last_step_rows(fitted: Any, X: Any) -> tuple[Any, Any]:

@@ -8,16 +8,12 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, softmax
-from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from ..linalg import RidgeBasis, group_path, loo_scores, ridge_basis
-from ._estimators import RIDGES, has_other_penalty, inverse_penalty, ridge_penalty, takes_weights
+from ._estimators import RIDGES, has_other_penalty, inverse_penalty, ridge_penalty
 from ._rows import Rows
 
-_FOLDS = 20
-"""Fits without a twentieth of the rows are nearly those without one, at a bounded cost."""
 _LEAST_ROOM = 1e-8
 """Floor of 1 - leverage: a row that determines its own fit is moved far, not divided by zero."""
 _INTERPOLATING = 1 - 1e-6
@@ -47,39 +43,27 @@ class HeldOut(NamedTuple):
         The same if every row had the mean leverage, as in theory; None where it is not known.
     kind : {"exact", "newton", "folds"}
         Closed form, one Newton step per row, or cross-validation.
-    rounds : tuple of ndarray
-        Scores of further rounds of folds, where rows were left out of the whole estimator and not
-        of its last step alone.
     """
 
     scores: np.ndarray
     even: np.ndarray | None
     kind: str
-    rounds: tuple = ()
-
-    @property
-    def whole(self) -> bool:
-        """Whether rows were left out of the whole estimator."""
-        return len(self.rounds) > 0
 
 
-def held_out(model: Any, rows: Rows) -> HeldOut:
-    """Return the scores of rows left out, in closed form if there is one, else by folds."""
+def held_out(model: Any, rows: Rows) -> HeldOut | None:
+    """Return the scores of rows left out in closed form, None if there is none."""
     if hasattr(model, "classes_"):
         scores = model.decision_function(rows.X)
         if np.ptp(scores, axis=0).max() <= _CONSTANT * np.abs(scores).max():
             # Without its row a class is rarer: this constant guess would always be another class.
             return HeldOut(scores, None, "exact")
     if rows.group is not None:
-        return _groups_held_out(model, rows, rows.group)
-    found = None
+        return _groups_held_out(model, rows, rows.group) if isinstance(model, RIDGES) else None
     if isinstance(model, RIDGES):
-        found = _ridge_held_out(model, rows)
-    elif isinstance(model, LinearDiscriminantAnalysis):
-        found = _discriminant_held_out(model, rows)
-    elif not has_other_penalty(model):
-        found = _logistic_held_out(model, rows)
-    return folded(model, rows) if found is None else found
+        return _ridge_held_out(model, rows)
+    if isinstance(model, LinearDiscriminantAnalysis):
+        return _discriminant_held_out(model, rows)
+    return None if has_other_penalty(model) else _logistic_held_out(model, rows)
 
 
 def least_squares_targets(model: Any, y: np.ndarray) -> np.ndarray:
@@ -118,30 +102,12 @@ def _ridge_held_out(model: Any, rows: Rows) -> HeldOut | None:
 
 
 def _groups_held_out(model: Any, rows: Rows, groups: np.ndarray) -> HeldOut:
-    """Return the scores of groups left out whole: exact for ridge, else by folds of groups."""
-    if isinstance(model, RIDGES):
-        basis = rows_basis(rows.X, rows.fit_weights, rows.part, model.fit_intercept)
-        targets = least_squares_targets(model, rows.y)
-        alpha = ridge_penalty(model) / basis.total_weight
-        scores = group_path(basis, targets, [alpha], groups)[:, :, 0]
-        return HeldOut(scores.reshape(targets.shape), None, "exact")
-    classifier = hasattr(model, "classes_")
-    score = "decision_function" if classifier else "predict"
-    splitter = StratifiedGroupKFold if classifier else GroupKFold
-    scores = getattr(model, score)(rows.X)
-    folds = splitter(int(min(_FOLDS, groups.max() + 1)))
-    for train, test in folds.split(np.zeros(len(rows.y)), rows.y, groups):
-        if classifier and len(np.unique(rows.y[train])) < len(model.classes_):
-            raise ValueError(
-                "groups leave a class out whole: without its groups no fit knows the class. Give "
-                "finer groups, or drop the class."
-            )
-        options = {}
-        if takes_weights(model) and not (rows.weights == 1.0).all():
-            options = {"sample_weight": rows.weights[train]}
-        fitted = clone(model).fit(rows.X[train], rows.y[train], **options)
-        scores[test] = getattr(fitted, score)(rows.X[test])
-    return HeldOut(scores, None, "folds")
+    """Return the exact scores of a ridge fit without whole groups."""
+    basis = rows_basis(rows.X, rows.fit_weights, rows.part, model.fit_intercept)
+    targets = least_squares_targets(model, rows.y)
+    alpha = ridge_penalty(model) / basis.total_weight
+    scores = group_path(basis, targets, [alpha], groups)[:, :, 0]
+    return HeldOut(scores.reshape(targets.shape), None, "exact")
 
 
 class _Scatter(NamedTuple):
@@ -243,9 +209,14 @@ def _logistic_held_out(model: Any, rows: Rows) -> HeldOut | None:
         return None
     step = _binary_newton if scores.ndim == 1 else _softmax_newton
     exact, even = step(design, scores, codes, rows.fit_weights, rows.part, penalty)
-    if np.mean(np.abs(exact - scores) > _FARTHEST_STEP) > _FAR_SHARE:
+    if _is_far(exact - scores):
         return None
-    return HeldOut(exact, even, "newton")
+    return HeldOut(exact, None if _is_far(even - scores) else even, "newton")
+
+
+def _is_far(steps: np.ndarray) -> bool:
+    """Return whether one Newton step is too few for many rows."""
+    return bool(np.mean(np.abs(steps) > _FARTHEST_STEP) > _FAR_SHARE)
 
 
 def _binary_newton(design, scores, codes, weights, part, penalty):
@@ -296,56 +267,3 @@ def _softmax_newton(design, scores, codes, weights, part, penalty):
 
     mean = np.average(energy, axis=0, weights=1.0 / part)
     return moved(energy), moved(np.broadcast_to(mean, energy.shape))
-
-
-def folded(model: Any, rows: Rows) -> HeldOut:
-    """Return scores of rows by fits to the other folds, twenty at most."""
-    # A row that stands for several observations is spread over the folds like them.
-    weighs, classifier = takes_weights(model), hasattr(model, "classes_")
-    pieces = np.rint(1.0 / rows.part).astype(int)
-    pieces = np.minimum(pieces, _FOLDS) if weighs else pieces
-    origin = np.repeat(np.arange(len(pieces)), pieces)
-    y, weights = rows.y[origin], (rows.weights / pieces)[origin]
-    single = np.zeros(len(y), dtype=bool)
-    if classifier:
-        codes = np.searchsorted(model.classes_, y)
-        single = np.bincount(codes)[codes] == 1
-    scores = _piece_scores(model, rows.X[origin], y, weights, single)
-    if single.any():
-        scores[single] = _own_class_last(scores[single], codes[single])
-    sums = np.zeros((len(pieces), *scores.shape[1:]))
-    np.add.at(sums, origin, scores)
-    return HeldOut((sums.T / pieces).T, None, "folds")
-
-
-def _piece_scores(
-    model: Any, X: Any, y: np.ndarray, weights: np.ndarray, single: np.ndarray
-) -> np.ndarray:
-    """Return scores of rows by fits to other folds, of classes with a single row by all."""
-    classifier = hasattr(model, "classes_")
-    score = "decision_function" if classifier else "predict"
-    scores = getattr(model, score)(X)
-    others = np.flatnonzero(~single)
-    if len(others) < 2:
-        return scores
-    smallest = np.unique(y[others], return_counts=True)[1].min() if classifier else len(others)
-    splitter = StratifiedKFold if classifier else KFold
-    folds = splitter(int(min(_FOLDS, smallest)), shuffle=True, random_state=0)
-    for train, test in folds.split(np.zeros(len(others)), y[others]):
-        train = np.sort(np.concatenate([others[train], np.flatnonzero(single)]))
-        options = {}
-        if not takes_weights(model):
-            train = np.repeat(train, np.rint(weights[train]).astype(int))
-        elif not (weights == 1.0).all():
-            options = {"sample_weight": weights[train]}
-        fitted = clone(model).fit(X[train], y[train], **options)
-        scores[others[test]] = getattr(fitted, score)(X[others[test]])
-    return scores
-
-
-def _own_class_last(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return scores by which rows belong to any other class: without them theirs is unknown."""
-    if scores.ndim == 1:
-        return np.where(codes == 1, -1.0, 1.0) * np.abs(scores)
-    scores[np.arange(len(codes)), codes] = scores.min(axis=1) - 1.0
-    return scores

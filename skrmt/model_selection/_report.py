@@ -2,169 +2,151 @@
 
 from __future__ import annotations
 
-from numbers import Real
-from typing import Any, NamedTuple
+from numbers import Integral, Real
+from pathlib import Path
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
-from sklearn.utils.metaestimators import available_if
+from sklearn import get_config
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils.metadata_routing import process_routing
 
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
-from ..utils._forecast import Forecast, first_reaching, unbanded
 from ..utils._merging import COPIES
-from ..utils._regimes import regime
+from ..utils._optional import import_optional
 from ..utils._sklearn_compat import (
     HasMethods,
     Interval,
+    StrOptions,
     _check_feature_names,
     _fit_context,
     check_is_fitted,
-    get_tags,
 )
-from ..utils._warnings import warn, warn_first
-from ._accuracy import (
-    MISFIT_LEVEL,
-    Labels,
-    predict_accuracy,
-    predict_error,
-    read_labels,
-    unknown,
-)
-from ._curve import Extrapolation, extrapolation, no_forecast, predicted_scores
-from ._estimators import (
-    check_predicts,
-    chooses_by_folds,
-    fit_weighted,
-    last_step,
-    last_step_rows,
-)
-from ._held_out import HeldOut, held_out
-from ._rows import Rows, distinct_rows, read_rows
-from ._whole_folds import is_linear, whole_folds
-
-_FEWEST_ROWS = 10
-"""Effective rows below which an interval of 95 % spans half of all accuracies or more."""
-_TOO_FEW_ROWS = (
-    "There are fewer than ten effective rows (`n_effective_samples_`): nothing is predicted. Give "
-    "more rows."
-)
-_UNDETECTED = (
-    "The held-out score is not better than that of a constant guess "
-    "(`theoretical_score_interval_` reaches it, or is nan): the features show no signal. Give more "
-    "rows or other features."
-)
-_NO_CURVE = (
-    "Rows are held out of the whole estimator (`scores_kind_`), for which there is no theory: the "
-    "score at other numbers of rows is not predicted."
-)
-_MISFIT = (
-    "Theory and held-out scores disagree (`model_fit_pvalue_`): leverages differ between rows, or "
-    "scores are not Gaussian within classes. `theoretical_score_` is counted on held-out scores."
-)
-_KINDS = {
-    "exact": "Rows are held out in closed form, exactly.",
-    "newton": "Rows are held out by one Newton step per row.",
-    "folds": "Rows are held out by folds, twenty fits at most: there is no closed form here.",
-}
+from ..utils._warnings import warn_first
+from ._accuracy import MISFIT_LEVEL
+from ._delegation import FittedEstimatorMixin
+from ._estimators import check_predicts, fit_weighted, last_step
+from ._evidence import leave_out
+from ._forecasting import ForecastMixin
+from ._page import report_page
+from ._prediction import predict_scores
+from ._report_display import ReportDisplay
+from ._rows import params_of_rows, read_rows
+from ._scoring import check_noise, read_scoring
+from ._texts import OF_REGIME
+from ._words import report_dict, summary_lines
 
 
-class _Evidence(NamedTuple):
-    """What `forecast` needs of a fit.
-
-    Attributes
-    ----------
-    model : estimator
-        The fitted last step; None where rows are left out of the whole estimator.
-    rows : Rows
-        Its rows.
-    left : HeldOut
-        Their held-out scores.
-    labels : Labels or None
-        Labels of a classifier.
-    """
-
-    model: Any
-    rows: Rows
-    left: HeldOut
-    labels: Labels | None
-
-
-def _estimator_has(name):
-    """Return a check that the estimator of a report has an attribute."""
-    return lambda report: hasattr(getattr(report, "estimator_", report.estimator), name)
-
-
-def _alias(name, kind, summary):
-    """Return a property that is an attribute of reports on classifiers, or on regressors."""
+def _part(name, part, summary):
+    """Return a property that is the score, or the interval, of one metric."""
 
     def read(self):
         check_is_fitted(self)
-        if kind != ("regressor" if self._evidence.labels is None else "classifier"):
-            raise AttributeError(f"This report is not on a {kind}: there is no such attribute.")
-        return getattr(self, name)
+        if name not in self.theoretical_scores_:
+            raise AttributeError(f"This report has no {name}: there is no such attribute.")
+        return _signed(self.theoretical_scores_[name], part, name.startswith("neg_"))
 
     return property(read, doc=summary)
 
 
-class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
-    r"""Predict from training data how well an estimator of scikit-learn does on fresh data.
+def _signed(claim, part, is_loss):
+    """Return a score or an interval; that of a loss is not negative."""
+    claim = np.array([-claim[0], -claim[2], -claim[1]] if is_loss else claim)
+    return float(claim[part]) if part == 0 else claim[part]
 
-    The estimator is fitted to all rows. Leave-one-out scores of linear ones come from the
-    decomposition of that fit: exactly for ridge regression and linear discriminant analysis, after
-    one Newton step per row for logistic regression. Those of others come from ten folds, twice.
-    They predict the accuracy on fresh rows, with an interval. Of linear ones random matrix theory
-    predicts the same from the mean leverage alone, and where the two disagree the data are not what
-    theory assumes; from the same decomposition the accuracy at other numbers of rows and with other
-    label noise is extrapolated.
+
+def _observed(part, summary):
+    """Return a property that is the accuracy on labels as given, or its interval."""
+
+    def read(self):
+        check_is_fitted(self)
+        if self._evidence.labels is None:
+            raise AttributeError("This report is on a regressor: there is no such attribute.")
+        found = self._found.observed_accuracy
+        return float(found.score) if part == 0 else found.interval
+
+    return property(read, doc=summary)
+
+
+class GeneralizationReport(
+    DocLinkMixin, FittedEstimatorMixin, ForecastMixin, MetaEstimatorMixin, BaseEstimator
+):
+    r"""Predict from training data how well any estimator of scikit-learn does on fresh data.
+
+    The estimator, a pipeline or search included, is fitted to all rows. What it would make of rows
+    it has not seen comes from the decomposition of that fit for linear estimators, and from ten
+    folds of the whole estimator, twice, for all others. From these rows follow the metrics of
+    scikit-learn on fresh rows, each with its interval, and what more rows would bring.
 
     Parameters
     ----------
     estimator : classifier or regressor
         With one target, fitted or not: any, a `Pipeline`, or a search. It is cloned.
-    noise_rates : float or array-like of shape (K,), default=None
-        Known rates of wrong training labels, one for all classes or one for each in sorted order;
-        the score predicted is the accuracy on clean labels. None means that every label is right.
+    scoring : str or callable, default=None
+        The metric that is predicted, a name or a scorer of scikit-learn; None is that of the
+        estimator's own `score`, accuracy or R^2. Names that are not in `theoretical_scores_` and
+        scorers are counted on the folds.
+    noise_rates : float, array-like of shape (K,) or "estimate", default=None
+        Known rates of wrong training labels, one for all classes or one for each in sorted order,
+        or "estimate" to let :func:`clean_accuracy` find them; the score predicted is that on clean
+        labels. None means that every label is right.
+    cv : "auto", int, splitter or iterable of (train, test), default="auto"
+        How rows are left out. "auto" is in closed form where there is one, and ten folds twice
+        elsewhere; an int is so many folds of the whole estimator, once. Folds follow from what the
+        rows hold, not from their order.
+    n_jobs : int, default=None
+        Number of folds that are fitted in parallel, see :term:`scikit-learn:n_jobs`.
+    random_state : int, RandomState instance or None, default=None
+        Deals rows out over folds; None is always the same way. The estimator has its own.
 
     Attributes
     ----------
     estimator_ : estimator
         Fitted to all rows.
     theoretical_score_ : float
-        Accuracy on clean labels of fresh rows, or R^2: the number to read first.
+        The metric on fresh rows, with clean labels: the number to read first.
     theoretical_score_interval_ : ndarray of shape (2,)
         Its 95 % interval.
+    theoretical_scores_ : dict of str to (float, float, float)
+        All metrics that the estimator has, by the names and with the signs of scikit-learn: score,
+        lower and upper bound of the 95 % interval.
     observed_score_ : float
-        Accuracy on labels of fresh rows that are as noisy as those given, or R^2, counted on
-        held-out scores.
+        The metric on fresh rows with labels as noisy as those given, counted on held-out rows.
     observed_score_interval_ : ndarray of shape (2,)
         Its 95 % interval.
+    baseline_score_ : float
+        The metric of a constant guess; nan for scorers that are counted on folds.
     theoretical_accuracy_, theoretical_accuracy_interval_ : float, ndarray of shape (2,)
-        `theoretical_score_` under its own name, of classifiers.
+        Accuracy on clean labels, of classifiers.
     observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
-        `observed_score_` under its own name, of classifiers.
+        Accuracy on labels as given, of classifiers.
     theoretical_r2_, theoretical_r2_interval_ : float, ndarray of shape (2,)
-        `theoretical_score_` under its own name, of regressors.
+        R^2, of regressors.
     theoretical_error_, theoretical_error_interval_ : float, ndarray of shape (2,)
         Mean squared error on fresh rows, of regressors, in squares of the unit of y.
+    clean_accuracy_ : CleanAccuracy or None
+        What held-out scores show of the labels, where `noise_rates` is "estimate".
     model_score_ : float
         Accuracy or R^2 in theory: every row has the mean leverage, and scores of two classes are
-        Gaussian. nan where scores come from folds.
+        Gaussian. nan for other metrics, and where scores come from folds.
     model_fit_ : bool
         Whether theory and held-out scores agree, at the level of 1 %.
     model_fit_pvalue_ : float
         p-value of that test.
     held_out_scores_ : ndarray of shape (n,) or (n, K)
-        Decision function or prediction of every training row by the fit without it; nan for rows
-        of weight zero.
+        Decision function or prediction of every training row by a fit without it; nan for rows
+        of weight zero, and for rows that `cv` never leaves out.
     scores_kind_ : {"exact", "newton", "folds"}
-        How rows are held out; folds, twenty fits at most, where there is no closed form.
-    regime_ : {"detected", "misfit", "undetected", "too_few_rows"}
-        "undetected" if the interval reaches the score of a constant guess, the share of the most
-        frequent class or an R^2 of 0; "misfit" if `model_fit_` is False, see :term:`regime`.
+        How rows are held out; folds where there is no closed form.
+    regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
+        "undetected" if the interval reaches the score of a constant guess; "misfit" if
+        `model_fit_` is False; "ambiguous" if estimated noise may or may not be there, see
+        :term:`regime`.
     n_effective_samples_ : float
         Number of observations: distinct rows, unless rows repeat because their features have few
         values, and fewer where weights differ.
+    n_fits_ : int
+        How often the estimator was fitted.
     classes_ : ndarray of shape (K,)
         Sorted classes, of classifiers.
     n_features_in_ : int
@@ -173,16 +155,21 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
     See Also
     --------
     ForecastDisplay : Draws the learning curve.
-    skrmt.linear_model.NoiseAwareLinearClassifier : Estimates the label noise too.
+    ReportDisplay : Draws the report.
+    clean_accuracy : Estimates the label noise from scores of any classifier.
 
     Notes
     -----
     Leave-one-out scores of the last step of a pipeline are those of the whole only if no step
     before it learns from the targets, or much from single rows, as scalers, encoders and imputers
     do not. After any other step, for searches, and for all other classifiers and regressors the
-    whole is fitted again without each of ten folds, twice: what a selector of features, or a
-    search, learns from a row is not counted in its favour. Copies, and rows of one group, are in
-    one fold.
+    whole is fitted again without each fold: what a selector of features, or a search, learns from a
+    row is not counted in its favour. Copies, and rows of one group, are in one fold.
+
+    Accuracy, balanced accuracy and F1 from folds are half counted, and half the sum of the
+    probabilities that held-out scores give after calibration on all of them; areas under curves are
+    means over folds. Intervals are Wilson's, their product over classes, Hanley and McNeil's, and
+    normal ones of the logarithm of errors, all wider for rows sharing their fits.
 
     Penalties of scikit-learn grow with the unit of the sample weights. The estimator is fitted to
     weights that add up to the number of observations, so that their unit does not matter, and
@@ -204,45 +191,69 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
     >>> model = make_pipeline(StandardScaler(), RidgeClassifier())
     >>> report = GeneralizationReport(model).fit(X[:300], y[:300])
     >>> report.theoretical_accuracy_interval_.round(2)
-    array([0.9 , 0.96])
+    array([0.89, 0.96])
     >>> round(report.estimator_.score(X[300:], y[300:]), 2)
     0.94
     >>> report.forecast(n_samples=[100, 2000]).score.round(2)
     array([0.77, 0.97])
+
+    Any other estimator, in any metric:
+
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> forest = RandomForestClassifier(20, random_state=0)
+    >>> report = GeneralizationReport(forest, scoring="roc_auc").fit(X[:300], y[:300])
+    >>> report.theoretical_score_interval_.round(2)
+    array([0.7 , 0.82])
     """
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit"])],
-        "noise_rates": [None, Interval(Real, 0, 1, closed="left"), "array-like"],
+        "scoring": [str, callable, None],
+        "noise_rates": [
+            None,
+            StrOptions({"estimate"}),
+            Interval(Real, 0, 1, closed="left"),
+            "array-like",
+        ],
+        "cv": [StrOptions({"auto"}), "cv_object"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
     }
 
-    def __init__(self, estimator, *, noise_rates=None):
+    def __init__(
+        self,
+        estimator,
+        *,
+        scoring=None,
+        noise_rates=None,
+        cv="auto",
+        n_jobs=None,
+        random_state=None,
+    ):
         self.estimator = estimator
+        self.scoring = scoring
         self.noise_rates = noise_rates
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
 
-    theoretical_accuracy_ = _alias("theoretical_score_", "classifier", "Accuracy on clean labels.")
-    theoretical_accuracy_interval_ = _alias(
-        "theoretical_score_interval_", "classifier", "Its 95 % interval."
-    )
-    observed_accuracy_ = _alias("observed_score_", "classifier", "Accuracy on labels as given.")
-    observed_accuracy_interval_ = _alias(
-        "observed_score_interval_", "classifier", "Its 95 % interval."
-    )
-    theoretical_r2_ = _alias("theoretical_score_", "regressor", "R^2 on fresh rows.")
-    theoretical_r2_interval_ = _alias(
-        "theoretical_score_interval_", "regressor", "Its 95 % interval."
-    )
-    theoretical_error_ = _alias("_error", "regressor", "Mean squared error on fresh rows.")
-    theoretical_error_interval_ = _alias("_error_interval", "regressor", "Its 95 % interval.")
+    theoretical_accuracy_ = _part("accuracy", 0, "Accuracy on clean labels.")
+    theoretical_accuracy_interval_ = _part("accuracy", slice(1, 3), "Its 95 % interval.")
+    observed_accuracy_ = _observed(0, "Accuracy on labels as given.")
+    observed_accuracy_interval_ = _observed(slice(1, 3), "Its 95 % interval.")
+    theoretical_r2_ = _part("r2", 0, "R^2 on fresh rows.")
+    theoretical_r2_interval_ = _part("r2", slice(1, 3), "Its 95 % interval.")
+    theoretical_error_ = _part("neg_mean_squared_error", 0, "Mean squared error on fresh rows.")
+    theoretical_error_interval_ = _part("neg_mean_squared_error", slice(1, 3), "Its 95 % interval.")
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, groups=None):
+    def fit(self, X, y, *, sample_weight=None, groups=None, **fit_params):
         """Fit the estimator, and predict its score on fresh rows.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n, p)
+        X : array-like or sparse matrix of shape (n, p), or list of str
             Training rows, as the estimator takes them.
         y : array-like of shape (n,)
             Labels or targets.
@@ -251,6 +262,9 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         groups : array-like of shape (n,), default=None
             Rows of a group (a person, a day) are left out together, and fresh rows are those of
             other groups. The group is what `n_effective_samples_` counts.
+        **fit_params : dict
+            Further parameters of `fit` of the estimator; those with one entry per row go with
+            their rows.
 
         Returns
         -------
@@ -260,238 +274,59 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If the estimator is neither a classifier nor a regressor.
+            If the estimator is neither a classifier nor a regressor of one target.
         ValueError
-            If the data or the noise rates cannot be used.
+            If the data, the metric or the noise rates cannot be used.
 
         Warns
         -----
         TheoryWarning
             If there are fewer than ten effective rows, no signal, a theory that the data
-            contradict, or copies of rows; the first that applies.
+            contradict, labels that may or may not be wrong, or copies of rows; the first that
+            applies.
         """
         last_step(self.estimator)
         check_predicts(self.estimator)
+        scoring, scorer = read_scoring(self.estimator, self.scoring)
+        check_noise(scoring, scorer, self.noise_rates)
         given = read_rows(self.estimator, X, y, sample_weight, groups)
-        self.estimator_ = fit_weighted(clone(self.estimator), given.X, given.y, given.fit_weights)
-        features = model = None
-        if is_linear(self.estimator):
-            features, model = last_step_rows(self.estimator_, given.X)
-        rows = distinct_rows(model, features, given)
-        labels = self._read_labels(rows)
-        if model is None or chooses_by_folds(self.estimator):
-            left = whole_folds(self.estimator, given, None if labels is None else self.classes_)
-        else:
-            left = held_out(model, rows)
-        self._error, self._error_interval = np.nan, np.full(2, np.nan)
-        few = rows.size < _FEWEST_ROWS
-        if labels is not None:
-            found = predict_accuracy(left, labels, rows)
-        else:
-            errors = predict_error(left, rows)
-            found = errors.r2
-            if not few:
-                self._error, self._error_interval = errors.error, errors.error_interval
-        found = unknown(found.guess) if few else found
-
-        self.theoretical_score_ = float(found.score)
-        self.theoretical_score_interval_ = found.interval
-        self.observed_score_ = float(found.observed)
-        self.observed_score_interval_ = found.observed_interval
-        self.model_score_ = float(found.model)
-        self.model_fit_pvalue_ = float(found.p_value)
-        self.model_fit_ = not found.p_value < MISFIT_LEVEL
-        self.held_out_scores_ = given.spread(left.scores)
-        self.scores_kind_ = left.kind
-        self.n_effective_samples_ = rows.size
-        self.regime_ = regime(
-            too_few_rows=few,
-            undetected=not found.interval[0] > found.guess,
-            misfit=not self.model_fit_,
+        params = self._routed(fit_params, given)
+        self.estimator_ = fit_weighted(
+            clone(self.estimator), given.X, given.y, given.fit_weights, params
         )
+        evidence = leave_out(self, given, params, groups, scoring, scorer)
+        found = predict_scores(evidence, self.noise_rates)
+
+        self.theoretical_scores_ = {
+            name: (float(x.score), float(x.low), float(x.high)) for name, x in found.claims.items()
+        }
+        self.theoretical_score_ = float(found.main.score)
+        self.theoretical_score_interval_ = found.main.interval
+        self.observed_score_ = float(found.observed.score)
+        self.observed_score_interval_ = found.observed.interval
+        self.baseline_score_ = float(found.main.guess)
+        self.clean_accuracy_ = found.clean
+        self.model_score_ = found.model
+        self.model_fit_pvalue_ = found.p_value
+        self.model_fit_ = not found.p_value < MISFIT_LEVEL
+        self.held_out_scores_ = evidence.held_out_scores()
+        self.scores_kind_ = evidence.left.kind
+        self.n_effective_samples_ = evidence.sample.size
+        self.n_fits_ = 1 + sum(some.n_fits for some in evidence.rounds)
+        self.regime_ = found.regime
         _check_feature_names(self, X, reset=True)
-        self._evidence = _Evidence(model, rows, left, labels)
+        self._evidence = evidence
+        self._found = found
         self._curve = None
-        texts = {"too_few_rows": _TOO_FEW_ROWS, "undetected": _UNDETECTED, "misfit": _MISFIT}
-        complaints = [texts[self.regime_]] if self.regime_ in texts else []
+        complaints = [OF_REGIME[found.regime]] if found.regime in OF_REGIME else []
         warn_first(complaints + [COPIES] * (given.merged.kind == "copies"))
         return self
 
-    def _read_labels(self, rows):
-        """Return what is known of the labels of a classifier, None for a regressor."""
-        rates = np.asarray(0.0 if self.noise_rates is None else self.noise_rates, dtype=float)
-        if is_classifier(self.estimator):
-            return read_labels(np.searchsorted(self.classes_, rows.y), rows.weights, rates)
-        if np.any(rates != 0):
-            raise ValueError(
-                f"noise_rates={self.noise_rates!r} is for classifiers, {self.estimator_!r} is "
-                "none: leave it at None."
-            )
-        return None
-
-    def forecast(self, *, n_samples=None, noise_rates=None):
-        """Predict the score at other numbers of training rows, or with other label noise.
-
-        Parameters
-        ----------
-        n_samples : float or array-like of float, default=None
-            Numbers of training rows, at least 2; `n_effective_samples_` by default.
-        noise_rates : float or array-like of shape (..., 1) or (..., K), default=None
-            Rates of wrong labels, one for all classes or one for each along the last axis; those
-            given to the report by default. Not for regression.
-
-        Returns
-        -------
-        Forecast
-            Scores of the same estimator, with the same parameters, with their 95 % band: the
-            interval of the present score, carried along. A penalty chosen by cross-validation is
-            chosen anew. The shape is that to which the numbers of rows and the leading axes of the
-            rates broadcast.
-
-        Raises
-        ------
-        NotFittedError
-            If the report is not fitted.
-        ValueError
-            If a number of rows is below 2 or a noise rate is out of its domain.
-
-        Warns
-        -----
-        TheoryWarning
-            If there are hardly more rows than features in use, or the classes are not apart beyond
-            chance: scores are nan then.
-
-        Notes
-        -----
-        Exact in high dimension for ridge regression and for classifiers that are one: the ridge
-        classifier, and discriminant analysis, whose direction is that of least squares. Logistic
-        regression is represented by the ridge classifier whose held-out scores correlate best with
-        its own. Accuracies are anchored at `theoretical_accuracy_`.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_diabetes
-        >>> from sklearn.linear_model import Ridge
-        >>> from skrmt.model_selection import GeneralizationReport
-        >>> X, y = load_diabetes(return_X_y=True)
-        >>> report = GeneralizationReport(Ridge(0.1)).fit(X, y)
-        >>> report.forecast(n_samples=[100, 442, 4420]).score.round(2)
-        array([0.46, 0.49, 0.5 ])
-        """
-        check_is_fitted(self)
-        sizes, rates = self._conditions(n_samples, noise_rates)
-        conditions = {"n_samples": sizes} | ({} if rates is None else {"noise_rates": rates})
-        shape = np.broadcast_shapes(sizes.shape, () if rates is None else rates.shape[:-1])
-        reason = self._no_forecast()
-        if reason is not None:
-            warn(reason)
-            return unbanded(np.full(shape, np.nan), **conditions)
-        sizes = np.broadcast_to(sizes, shape).ravel()
-        if rates is not None:
-            rates = np.broadcast_to(rates, (*shape, rates.shape[-1])).reshape(len(sizes), -1)
-        score, lower, upper = self._scores(sizes, rates).reshape(3, *shape)
-        return Forecast(score, lower, upper, conditions)
-
-    def required(self, score, *, of="n_samples", noise_rates=None):
-        """Predict how many training rows a score takes.
-
-        Parameters
-        ----------
-        score : float
-            Accuracy on clean labels, or R^2.
-        of : {"n_samples"}, default="n_samples"
-            What is counted.
-        noise_rates : float or array-like of shape (K,), default=None
-            Rates of wrong labels, see `forecast`.
-
-        Returns
-        -------
-        float
-            Smallest number of rows, from 2 to 1e9, at which `forecast` reaches the score; inf if
-            none does, nan where nothing can be predicted.
-
-        Raises
-        ------
-        NotFittedError
-            If the report is not fitted.
-        ValueError
-            If a value is out of its domain.
-
-        Warns
-        -----
-        TheoryWarning
-            Where `forecast` does: the result is nan then.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_diabetes
-        >>> from sklearn.linear_model import Ridge
-        >>> from skrmt.model_selection import GeneralizationReport
-        >>> X, y = load_diabetes(return_X_y=True)
-        >>> report = GeneralizationReport(Ridge(0.1)).fit(X, y)
-        >>> round(report.required(0.5))
-        1029
-        """
-        check_is_fitted(self)
-        if of != "n_samples":
-            raise ValueError(f"of={of!r} must be 'n_samples'.")
-        if not isinstance(score, Real) or np.isnan(float(score)):
-            raise ValueError(f"score={score!r} must be a number.")
-        _, rates = self._conditions(None, noise_rates)
-        if rates is not None and rates.ndim > 1:
-            raise ValueError(f"noise_rates={noise_rates!r} must be one rate, or one per class.")
-        reason = self._no_forecast()
-        if reason is not None:
-            warn(reason)
-            return np.nan
-
-        def score_at(sizes):
-            repeated = None if rates is None else np.tile(rates, (len(sizes), 1))
-            return self._scores(sizes, repeated)[0]
-
-        return first_reaching(score_at, float(score), 2.0)
-
-    def _conditions(self, n_samples, noise_rates):
-        """Return numbers of rows, and noise rates with one axis at least."""
-        given = self.n_effective_samples_ if n_samples is None else n_samples
-        sizes = np.asarray(given, dtype=float)
-        if not (np.isfinite(sizes) & (sizes >= 2)).all():
-            raise ValueError(f"n_samples={n_samples!r} must be numbers of rows, 2 at least.")
-        if noise_rates is None:
-            return sizes, None
-        if self._evidence.labels is None:
-            raise ValueError(
-                f"noise_rates={noise_rates!r} is for classifiers, this report is on a regressor: "
-                "leave it at None."
-            )
-        rates = np.atleast_1d(np.asarray(noise_rates, dtype=float))
-        n_classes = len(self.classes_)
-        if rates.shape[-1] not in (1, n_classes) or not ((rates >= 0) & (rates < 1)).all():
-            raise ValueError(
-                f"noise_rates={noise_rates!r} must be one rate in [0, 1), or one for each of the "
-                f"{n_classes} classes along the last axis."
-            )
-        return sizes, rates
-
-    def _extrapolation(self) -> Extrapolation:
-        """Return what scores at other numbers of rows depend on, measured at its first use."""
-        if self._curve is None:
-            self._curve = extrapolation(*self._evidence[:3])
-        return self._curve
-
-    def _no_forecast(self):
-        """Return why nothing can be predicted, None if something can."""
-        if np.isnan(self.theoretical_score_):
-            return _TOO_FEW_ROWS if self.regime_ == "too_few_rows" else _UNDETECTED
-        if self._evidence.model is None:
-            return _NO_CURVE
-        return no_forecast(self._extrapolation(), self._evidence.labels)
-
-    def _scores(self, sizes, rates):
-        """Return score, lower and upper bound (3, m) at numbers of rows (m,)."""
-        present = np.array([self.theoretical_score_, *self.theoretical_score_interval_])
-        labels = self._evidence.labels
-        return predicted_scores(self._extrapolation(), labels, present, sizes, rates)
+    def _routed(self, fit_params, given):
+        """Return the parameters that are for the fit of the estimator, of rows with weight."""
+        if fit_params and get_config()["enable_metadata_routing"]:
+            fit_params = dict(process_routing(self, "fit", **fit_params).estimator.fit)
+        return params_of_rows(fit_params, len(given.kept), given.kept)
 
     def summary(self):
         """Return the report in words.
@@ -513,127 +348,133 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         >>> from skrmt.model_selection import GeneralizationReport
         >>> X, y = load_diabetes(return_X_y=True)
         >>> print(GeneralizationReport(Ridge(0.1)).fit(X, y).summary())
-        Predicted R^2 on fresh rows: 0.494 (95 % interval 0.435 to 0.554).
+        Predicted R^2 on fresh rows: 0.494 (95 % interval 0.421 to 0.557).
         Rows are held out in closed form, exactly.
         Theory predicts 0.494: it agrees with held-out rows (p = 0.61).
         Predicted with twice the rows: 0.499; with ten times: 0.504.
         """
         check_is_fitted(self)
-        name = "R^2" if self._evidence.labels is None else "accuracy"
-        low, high = self.theoretical_score_interval_
-        lines = [
-            f"Predicted {name} on fresh rows: {self.theoretical_score_:.3f} (95 % interval "
-            f"{low:.3f} to {high:.3f}).",
-            _KINDS[self.scores_kind_],
-        ]
-        if np.isfinite(self.model_score_):
-            verdict = "agrees" if self.model_fit_ else "disagrees"
-            lines.append(
-                f"Theory predicts {self.model_score_:.3f}: it {verdict} with held-out rows "
-                f"(p = {self.model_fit_pvalue_:.2g})."
-            )
-        reason = self._no_forecast()
-        if reason is None:
-            sizes = np.array([2.0, 10.0]) * self.n_effective_samples_
-            twice, ten = self._scores(sizes, None)[0]
-            lines.append(f"Predicted with twice the rows: {twice:.3f}; with ten times: {ten:.3f}.")
-        else:
-            lines.append(reason)
-        return "\n".join(lines)
+        return "\n".join(summary_lines(self))
 
-    @property
-    def classes_(self):
-        """Sorted classes, of classifiers."""
-        check_is_fitted(self)
-        return self.estimator_.classes_
-
-    @property
-    def n_features_in_(self):
-        """Number of features."""
-        check_is_fitted(self)
-        return self.estimator_.n_features_in_
-
-    @available_if(_estimator_has("predict"))
-    def predict(self, X):
-        """Predict with the fitted estimator.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n, p)
-            Rows.
+    def to_frame(self):
+        """Return all metrics as a table.
 
         Returns
         -------
-        ndarray of shape (n,)
-            Labels or targets.
+        pandas.DataFrame
+            One row per metric, by its name in scikit-learn: score, bounds of its 95 % interval,
+            and the score of a constant guess.
+
+        Raises
+        ------
+        NotFittedError
+            If the report is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.linear_model import Ridge
+        >>> from skrmt.model_selection import GeneralizationReport
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> GeneralizationReport(Ridge(0.1)).fit(X, y).to_frame().round(2).loc["r2"].tolist()
+        [0.49, 0.42, 0.56, 0.0]
         """
         check_is_fitted(self)
-        return self.estimator_.predict(X)
+        pandas = import_optional("pandas", "cli")
+        rows = {name: tuple(claim) for name, claim in self._found.claims.items()}
+        columns = ["score", "lower", "upper", "baseline"]
+        return pandas.DataFrame.from_dict(rows, orient="index", columns=columns)
 
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X):
-        """Predict probabilities of classes with the fitted estimator.
+    def to_dict(self):
+        """Return every number of the report in plain types.
 
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n, p)
-            Rows.
+        The forecast is measured if it has not been, which takes ten fits of estimators without a
+        theory.
 
         Returns
         -------
-        ndarray of shape (n, K)
-            Probabilities.
+        dict
+            Scores, intervals, baselines, confusion or predictions, forecast, noise and checks.
+
+        Raises
+        ------
+        NotFittedError
+            If the report is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.linear_model import Ridge
+        >>> from skrmt.model_selection import GeneralizationReport
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> found = GeneralizationReport(Ridge(0.1)).fit(X, y).to_dict()
+        >>> found["scoring"], found["n_samples"]
+        ('r2', 442)
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
+        return report_dict(self, measure=True)
 
-    @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X):
-        """Return the scores of the fitted estimator.
+    def to_html(self, path=None):
+        """Return the report as a page, or write it to a file.
+
+        The page needs no script and no network, and is readable on a telephone and in the dark.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n, p)
-            Rows.
+        path : str or path-like, default=None
+            The file.
 
         Returns
         -------
-        ndarray of shape (n,) or (n, K)
-            Scores.
+        str or None
+            The page if `path` is None.
+
+        Raises
+        ------
+        NotFittedError
+            If the report is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.linear_model import Ridge
+        >>> from skrmt.model_selection import GeneralizationReport
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> GeneralizationReport(Ridge(0.1)).fit(X, y).to_html()[:15]
+        '<!DOCTYPE html>'
         """
-        check_is_fitted(self)
-        return self.estimator_.decision_function(X)
+        page = report_page(self.to_dict(), whole=True)
+        if path is None:
+            return page
+        Path(path).write_text(page, encoding="utf-8")
+        return None
 
-    @available_if(_estimator_has("score"))
-    def score(self, X, y, sample_weight=None):
-        """Return the accuracy or R^2 of the fitted estimator on some rows.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n, p)
-            Rows.
-        y : array-like of shape (n,)
-            Labels or targets.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
+    def plot(self):
+        """Draw the report.
 
         Returns
         -------
-        float
-            The score.
-        """
-        check_is_fitted(self)
-        given = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return self.estimator_.score(X, y, **given)
+        ReportDisplay
+            The display, drawn.
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.estimator_type = inner.estimator_type
-        tags.classifier_tags = inner.classifier_tags
-        tags.regressor_tags = inner.regressor_tags
-        if tags.classifier_tags is not None:
-            tags.classifier_tags.multi_label = False
-        tags.input_tags = inner.input_tags
-        tags.target_tags.required = True
-        return tags
+        Raises
+        ------
+        NotFittedError
+            If the report is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.linear_model import Ridge
+        >>> from skrmt.model_selection import GeneralizationReport
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> len(GeneralizationReport(Ridge(0.1)).fit(X, y).plot().axes_)
+        4
+        """
+        return ReportDisplay.from_estimator(self)
+
+    def _repr_html_(self):
+        """Return the page for a notebook; other fits than those there are not made for it."""
+        if not hasattr(self, "theoretical_score_"):
+            return super()._repr_html_()
+        return report_page(report_dict(self, measure=False), whole=False)

@@ -113,7 +113,7 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
             "predict. Give rows of other labels or targets."
         )
     merged = merge_rows(
-        _comparable(X), np.unique(y, return_inverse=True)[1].ravel(), weights, groups
+        comparable(X), np.unique(y, return_inverse=True)[1].ravel(), weights, groups
     )
     # Penalties of scikit-learn are not per unit of weight: without this one, the unit of the
     # weights, or copies of the rows, would change the fit.
@@ -141,14 +141,15 @@ def distinct_rows(model: Any, features: Any, given: Given) -> Rows:
     )
 
 
-def some_rows(X: Any, kept: np.ndarray) -> Any:
-    """Return some rows of an array, matrix or frame."""
+def some_rows(X: Any, rows: np.ndarray) -> Any:
+    """Return some rows, by number or by a mask, of an array, matrix, frame or list."""
+    rows = np.flatnonzero(rows) if rows.dtype == bool else rows
     if hasattr(X, "iloc"):
-        return X.iloc[np.flatnonzero(kept)]
-    return X[np.flatnonzero(kept)] if hasattr(X, "shape") else np.asarray(X)[kept]
+        return X.iloc[rows]
+    return X[rows] if hasattr(X, "shape") else np.asarray(X)[rows]
 
 
-def _comparable(X: Any) -> Any:
+def comparable(X: Any) -> Any:
     """Return numbers that are equal where the entries of X are, whatever their type."""
     if sparse.issparse(X):
         X = sparse.csr_array(X, dtype=float)
@@ -159,3 +160,16 @@ def _comparable(X: Any) -> Any:
         return array.astype(float, copy=False)
     codes = [np.unique(column.astype(str), return_inverse=True)[1].ravel() for column in array.T]
     return np.stack(codes, axis=1).astype(float)
+
+
+def params_of_rows(params: dict, n: int, rows: np.ndarray) -> dict:
+    """Return parameters of a fit, of which those with one entry per row keep some rows."""
+    return {name: _entries(value, n, rows) for name, value in params.items()}
+
+
+def _entries(value: Any, n: int, rows: np.ndarray) -> Any:
+    """Return some rows of what has n of them, and anything else as it is."""
+    if isinstance(value, (str, dict)) or not (hasattr(value, "__len__") or hasattr(value, "shape")):
+        return value
+    length = value.shape[0] if getattr(value, "shape", ()) else len(value)
+    return some_rows(value, rows) if length == n else value

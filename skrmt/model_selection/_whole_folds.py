@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logit
 from sklearn import preprocessing
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.model_selection import check_cv
 from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.utils.parallel import Parallel, delayed
 
 from ..utils._merging import group_folds
+from ..utils._random import random_seed
 from ._estimators import fit_weighted, has_theory, is_search
-from ._held_out import HeldOut
-from ._rows import Given, some_rows
+from ._rounds import Round, deciding_scores
+from ._rows import Given, comparable, params_of_rows, some_rows
 
 _FOLDS, _ROUNDS = 10, 2
 """Fits to nine tenths of the rows are nearly those to all; two rounds show how far folds differ."""
+
+_LEAST_SHARE = 1e-9
+"""Probabilities closer to 0 and 1 rank rows alike: their log-odds would be infinite."""
 
 _STRATA = 10
 """Parts of the targets of a regression that are dealt out evenly over folds."""
@@ -68,71 +75,183 @@ def _is_harmless(step: Any) -> bool:
     return type(step) in _HARMLESS
 
 
-def whole_folds(estimator: Any, given: Given, classes: np.ndarray | None) -> HeldOut:
-    """Return scores of distinct rows by fits of the whole estimator to the other folds.
+class _Found(NamedTuple):
+    """What one fit makes of the rows left out."""
 
-    Copies, and rows of a group, are in one fold; folds have classes as frequent as all rows.
-    """
-    rounds = []
-    for seed in range(_ROUNDS):
-        fold = _folds(given, classes, seed)
-        scores: Any = None
-        for k in range(fold.max() + 1):
-            found = _fold_scores(estimator, given, classes, fold, k)
-            scores = np.empty((len(fold), *found.shape[1:])) if scores is None else scores
-            scores[fold == k] = found
-        rounds.append(_of_distinct(scores, given.merged.origin))
-    return HeldOut(rounds[0], None, "folds", tuple(rounds[1:]))
+    decided: np.ndarray
+    scores: np.ndarray
+    ranks: np.ndarray | None
+    shares: np.ndarray | None
+    value: float
 
 
-def _fold_scores(
-    estimator: Any, given: Given, classes: np.ndarray | None, fold: np.ndarray, k: int
-) -> np.ndarray:
-    """Return the scores of the rows of a fold by the fit to the others."""
-    train = fold != k
+def whole_folds(
+    estimator: Any,
+    given: Given,
+    classes: np.ndarray | None,
+    rounds: list,
+    *,
+    scorer: Callable | None = None,
+    n_jobs: int | None = None,
+    params: dict | None = None,
+) -> tuple[Round, ...]:
+    """Return what fits of the whole estimator to training rows make of test rows, by round."""
+    splits = [split for splits in rounds for split in splits]
+    run = delayed(_fold_scores)
+    found = Parallel(n_jobs=n_jobs)(
+        run(estimator, given, classes, split, k, len(splits), scorer, params or {})
+        for k, split in enumerate(splits)
+    )
+    start, gathered = 0, []
+    for some in rounds:
+        gathered.append(_gather(found[start : start + len(some)], some, len(given.y)))
+        start += len(some)
+    return tuple(gathered)
+
+
+def _gather(found: list, splits: list, n: int) -> Round:
+    """Put what the fits of a round make of their rows in the order of all rows."""
+    fold = np.full(n, -1)
+
+    def filled(name: str) -> np.ndarray | None:
+        parts = [getattr(one, name) for one in found]
+        if any(part is None for part in parts):
+            return None
+        whole = np.zeros((n, *parts[0].shape[1:]), dtype=parts[0].dtype)
+        for part, (_, test) in zip(parts, splits, strict=True):
+            whole[test] = part
+        return whole
+
+    for k, (_, test) in enumerate(splits):
+        fold[test] = k
+    parts = {name: filled(name) for name in ("decided", "scores", "ranks", "shares")}
+    return Round(fold, **parts, values=tuple(one.value for one in found))
+
+
+def _fold_scores(estimator, given, classes, split, k, n_folds, scorer, params) -> _Found:
+    """Return what the fit to the training rows of a fold makes of its test rows."""
+    train, test = split
     weights = None if given.fit_weights is None else given.fit_weights[train]
-    rows = some_rows(given.X, train)
     try:
-        fitted = fit_weighted(clone(estimator), rows, given.y[train], weights)
-        return row_scores(fitted, some_rows(given.X, ~train), classes)
+        rows, own = some_rows(given.X, train), params_of_rows(params, len(given.y), train)
+        fitted = fit_weighted(clone(estimator), rows, given.y[train], weights, own)
+        rows = some_rows(given.X, test)
+        value = np.nan if scorer is None else float(scorer(fitted, rows, given.y[test]))
+        return _Found(*_row_results(fitted, rows, classes), value)
     except Exception as error:
-        error.add_note(f"It was raised in fold {k + 1} of {fold.max() + 1} of the report.")
+        error.add_note(f"It was raised in fold {k + 1} of {n_folds} of the report.")
         raise
 
 
-def _of_distinct(scores: np.ndarray, origin: np.ndarray | None) -> np.ndarray:
-    """Return the mean scores of rows that are identical."""
-    if origin is None:
-        return scores
-    share = 1.0 / np.bincount(origin)
-    columns = scores.reshape(len(origin), -1).T
-    means = np.stack([np.bincount(origin, column) * share for column in columns], axis=1)
-    return means.reshape(-1, *scores.shape[1:])
+def content_rounds(
+    given: Given, classes: np.ndarray | None, n_folds: int | None, random_state: Any
+) -> list:
+    """Return the splits of each round of folds, which follow from what the rows hold.
+
+    Copies, and rows of a group, are in one fold; folds have classes as frequent as all rows.
+    """
+    deal, strata = _dealer(given, random_state), _strata(given, classes)
+    rows, rounds = np.arange(len(given.y)), []
+    for k in range(_ROUNDS if n_folds is None else 1):
+        fold = deal(strata, n_folds or _FOLDS, k)
+        rounds.append([(rows[fold != j], rows[fold == j]) for j in range(fold.max() + 1)])
+    return rounds
 
 
-def _folds(given: Given, classes: np.ndarray | None, seed: int) -> np.ndarray:
-    """Return the fold of each row."""
-    n, merged = len(given.y), given.merged
-    unit = np.arange(n)
-    if merged.origin is not None and merged.kind != "discrete":
-        unit = merged.origin
+def part_rounds(
+    given: Given, classes: np.ndarray | None, part: float, repeats: int, random_state: Any
+) -> list:
+    """Return splits, a round each, that train on a part of the rows and test on the others."""
+    deal, strata = _dealer(given, random_state), _strata(given, classes)
+    inside = [deal(strata, round(1.0 / part), k) == 0 for k in range(repeats)]
+    rows = np.arange(len(given.y))
+    return [[(rows[own], rows[~own])] for own in inside]
+
+
+def _dealer(given: Given, random_state: Any) -> Callable:
+    """Return a function that deals rows out over folds, by what they hold and a seed."""
+    unit = _units(given)
+    names = _content_ranks(given, unit)
+    seed = 0 if random_state is None else random_seed(random_state)
+
+    def deal(strata: np.ndarray, n_folds: int, k: int) -> np.ndarray:
+        order = np.random.default_rng((seed, n_folds, k)).permutation(len(names))
+        fold = group_folds(order[names][unit], strata, min(n_folds, len(names)))
+        return np.unique(fold, return_inverse=True)[1].ravel()
+
+    return deal
+
+
+def given_rounds(cv: Any, estimator: Any, given: Given, groups: Any) -> list:
+    """Return the splits of a splitter of scikit-learn, or of an iterable, by round.
+
+    Splits that have no test row in common are one round.
+    """
+    splitter = check_cv(cv, given.y, classifier=is_classifier(estimator))
+    rounds: list = []
+    taken: list = []
+    for train, test in splitter.split(given.X, given.y, groups):
+        train, test = (_numbers(rows, len(given.y)) for rows in (train, test))
+        if not len(test) or not len(train):
+            raise ValueError(f"cv={cv!r} has a split without training or test rows.")
+        if len(np.intersect1d(train, test)):
+            raise ValueError(f"cv={cv!r} has rows in training and test of a split: part them.")
+        free = next((k for k, rows in enumerate(taken) if not rows[test].any()), len(rounds))
+        if free == len(rounds):
+            rounds.append([])
+            taken.append(np.zeros(len(given.y), dtype=bool))
+        rounds[free].append((train, test))
+        taken[free][test] = True
+    return rounds
+
+
+def _numbers(rows: Any, n: int) -> np.ndarray:
+    """Return row numbers, given as numbers or as a mask."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else np.arange(n)[rows]
+
+
+def _units(given: Given) -> np.ndarray:
+    """Return what goes out together: the copies of a row, or the rows of a group."""
+    merged = given.merged
     if merged.group is not None:
-        unit = merged.group if merged.origin is None else merged.group[merged.origin]
-    if classes is None:
-        ranks = np.argsort(np.argsort(given.y, kind="stable"), kind="stable")
-        strata = ranks * _STRATA // n
-    else:
-        strata = np.searchsorted(classes, given.y)
-        _check_classes(unit, strata, classes)
-    # Rows often lie in an order of time or place: folds follow none.
-    names = np.random.default_rng(seed).permutation(unit.max() + 1)
-    fold = group_folds(names[unit], strata, min(_FOLDS, unit.max() + 1))
-    return np.unique(fold, return_inverse=True)[1].ravel()
+        return merged.group if merged.origin is None else merged.group[merged.origin]
+    if merged.origin is not None and merged.kind != "discrete":
+        return merged.origin
+    return np.arange(len(given.y))
 
 
-def _check_classes(unit: np.ndarray, codes: np.ndarray, classes: np.ndarray) -> None:
-    """Raise if without the rows that are left out together no fit knows a class."""
+def _strata(given: Given, classes: np.ndarray | None) -> np.ndarray:
+    """Return what is as frequent in every fold: classes, or parts of the range of targets."""
+    if classes is not None:
+        return np.searchsorted(classes, given.y)
+    ranks = np.argsort(np.argsort(given.y, kind="stable"), kind="stable")
+    return ranks * _STRATA // len(given.y)
+
+
+def _content_ranks(given: Given, unit: np.ndarray) -> np.ndarray:
+    """Return the rank of each unit by what its rows hold, whatever their order."""
+    X = comparable(given.X)
+    keys = np.asarray(X @ np.sqrt(np.arange(2.0, X.shape[1] + 2.0)), dtype=float)
+    least = np.full(unit.max() + 1, np.inf)
+    np.minimum.at(least, unit, keys)
+    codes = np.full(unit.max() + 1, np.inf)
+    np.minimum.at(codes, unit, np.unique(given.y, return_inverse=True)[1].ravel())
+    return np.argsort(np.lexsort((codes, least)), kind="stable")
+
+
+def fewest_units(given: Given, classes: np.ndarray | None) -> int:
+    """Return how many rows or groups, left out apart from each other, the rarest class has."""
+    unit = _units(given)
+    codes = np.zeros(len(unit), dtype=int) if classes is None else np.searchsorted(classes, given.y)
     pairs = np.unique(np.stack([codes, unit], axis=1), axis=0)
+    return int(np.bincount(pairs[:, 0]).min())
+
+
+def check_classes(given: Given, classes: np.ndarray) -> None:
+    """Raise if without the rows that are left out together no fit knows a class."""
+    codes = np.searchsorted(classes, given.y)
+    pairs = np.unique(np.stack([codes, _units(given)], axis=1), axis=0)
     alone = np.flatnonzero(np.bincount(pairs[:, 0], minlength=len(classes)) < 2)
     if len(alone):
         raise ValueError(
@@ -141,34 +260,32 @@ def _check_classes(unit: np.ndarray, codes: np.ndarray, classes: np.ndarray) -> 
         )
 
 
-def row_scores(fitted: Any, X: Any, classes: np.ndarray | None) -> np.ndarray:
-    """Return predictions, or scores whose sign or largest column is the class predicted."""
+def _row_results(fitted: Any, X: Any, classes: np.ndarray | None) -> tuple:
+    """Return decisions, scores that decide so, scores as given and probabilities of rows."""
     predicted = np.asarray(fitted.predict(X))
     if classes is None:
         if predicted.reshape(len(predicted), -1).shape[1] > 1:
             raise ValueError("The estimator predicts several targets: give one with one target.")
-        return predicted.reshape(-1).astype(float)
-    chosen = np.eye(len(classes))[np.searchsorted(classes, predicted)]
-    two = len(classes) == 2
-    shape = (len(chosen),) if two else chosen.shape
-    scores = _raw_scores(fitted, X)
-    if scores is None or scores.shape != shape or not np.array_equal(fitted.classes_, classes):
-        return chosen[:, 1] - chosen[:, 0] if two else chosen
-    # A threshold of its own, or another rule, may decide otherwise than scores do.
-    least = np.finfo(float).tiny + 1e-12 * np.abs(scores).max(initial=0.0)
-    if two:
-        sign = chosen[:, 1] - chosen[:, 0]
-        return np.where(sign * scores > 0, scores, sign * least)
-    others = np.where(chosen > 0, -np.inf, scores).max(1)
-    own = (chosen * scores).sum(1)
-    return np.where((chosen > 0) & (own <= others)[:, None], (others + least)[:, None], scores)
+        predicted = predicted.reshape(-1).astype(float)
+        return predicted, predicted, None, None
+    decided = np.searchsorted(classes, predicted)
+    ranks, shares = _ranks_and_shares(fitted, X, classes)
+    return decided, deciding_scores(decided, ranks, len(classes)), ranks, shares
 
 
-def _raw_scores(fitted: Any, X: Any) -> np.ndarray | None:
-    """Return decision values or log-odds, None where there are neither."""
+def _ranks_and_shares(fitted: Any, X: Any, classes: np.ndarray) -> tuple:
+    """Return decision values or log-odds, and probabilities; None where there are none."""
+    shape = (len(classes),) if len(classes) > 2 else ()
+    if not np.array_equal(getattr(fitted, "classes_", None), classes):
+        return None, None
+    shares = ranks = None
+    if hasattr(fitted, "predict_proba"):
+        shares = np.asarray(fitted.predict_proba(X), dtype=float)
     if hasattr(fitted, "decision_function"):
-        return np.asarray(fitted.decision_function(X), dtype=float)
-    if not hasattr(fitted, "predict_proba"):
-        return None
-    shares = np.clip(np.asarray(fitted.predict_proba(X), dtype=float), 1e-9, 1.0 - 1e-9)
-    return logit(shares[:, 1]) if shares.shape[1] == 2 else np.log(shares)
+        ranks = np.asarray(fitted.decision_function(X), dtype=float)
+    if (ranks is None or ranks.shape[1:] != shape) and shares is not None:
+        clipped = np.clip(shares, _LEAST_SHARE, 1.0 - _LEAST_SHARE)
+        ranks = np.log(clipped) if shape else logit(clipped[:, 1])
+    if ranks is not None and ranks.shape[1:] != shape:
+        ranks = None
+    return ranks, shares

@@ -24,7 +24,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from skrmt.exceptions import TheoryWarning
 from skrmt.model_selection import GeneralizationReport
-from skrmt.model_selection._whole_folds import is_linear, row_scores
+from skrmt.model_selection._whole_folds import _row_results, is_linear
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning"),
@@ -143,8 +143,9 @@ def test_scores_decide_as_the_estimator_does(rng):
     X, y = clouds(rng, 200, 2)
     for model in (FixedThresholdClassifier(LogisticRegression(), threshold=0.8), GaussianNB()):
         model.fit(X, y)
-        scores = row_scores(model, X, np.arange(2))
+        decided, scores, _, _ = _row_results(model, X, np.arange(2))
         np.testing.assert_array_equal(scores > 0, model.predict(X) == 1)
+        np.testing.assert_array_equal(decided, model.predict(X))
     X, y = clouds(rng, 200, 3)
     for model in (
         SVC(random_state=0),
@@ -152,7 +153,7 @@ def test_scores_decide_as_the_estimator_does(rng):
         KNeighborsClassifier(3),
     ):
         model.fit(X, y)
-        scores = row_scores(model, X, np.arange(3))
+        decided, scores, _, _ = _row_results(model, X, np.arange(3))
         np.testing.assert_array_equal(scores.argmax(1), model.predict(X))
 
 

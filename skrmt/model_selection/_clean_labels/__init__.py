@@ -4,6 +4,7 @@ from ._clean_accuracy import (
     FEWEST_ROWS,
     CleanAccuracy,
     clean_accuracy,
+    find_clean_accuracy,
     is_detected,
     observed_accuracy,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "class_posterior",
     "clean_accuracy",
     "estimate_prior",
+    "find_clean_accuracy",
     "frequencies_contradict",
     "is_detected",
     "label_likelihood",

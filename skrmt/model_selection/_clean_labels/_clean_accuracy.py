@@ -170,6 +170,18 @@ def clean_accuracy(
     >>> round(found.observed_accuracy, 2), round(found.accuracy, 2)
     (0.76, 0.94)
     """
+    found, complaints = _found(scores, y, noise_rates, classes, sample_weight, groups)
+    warn_first(complaints)
+    return found
+
+
+def find_clean_accuracy(scores, y, *, sample_weight, groups) -> CleanAccuracy:
+    """Return what `clean_accuracy` does of estimated noise, without a warning."""
+    return _found(scores, y, "estimate", None, sample_weight, groups)[0]
+
+
+def _found(scores, y, noise_rates, classes, sample_weight, groups):
+    """Return what scores show of the labels, and why it may be little."""
     codes, n_classes, shares = _labels(y, classes)
     scores = _scores(scores, len(codes), n_classes)
     weights = check_sample_weight(sample_weight, len(codes))
@@ -193,7 +205,7 @@ def clean_accuracy(
 
 
 def _result(stories: Stories, scores, labels, kept):
-    """Return what stories say of all rows, and warn where that is little."""
+    """Return what stories say of all rows, and why that may be little."""
     observed, interval = observed_accuracy(stories, labels)
     state = regime(
         too_few_rows=labels.size < FEWEST_ROWS,
@@ -208,12 +220,11 @@ def _result(stories: Stories, scores, labels, kept):
         _UNDETECTED: state == "undetected",
         _AMBIGUOUS: state == "ambiguous",
     }
-    warn_first([text for text, applies in complaints.items() if applies])
     posterior = np.full((len(kept), labels.n_classes), np.nan)
     posterior[kept] = stories.label_posterior
     quality = np.full(len(kept), np.nan)
     quality[kept] = stories.label_posterior[np.arange(len(labels.observed)), labels.observed]
-    return CleanAccuracy(
+    found = CleanAccuracy(
         observed_accuracy=np.nan if few else observed,
         observed_accuracy_interval=np.full(2, np.nan) if few else interval,
         accuracy=np.nan if few else stories.accuracy,
@@ -229,6 +240,7 @@ def _result(stories: Stories, scores, labels, kept):
         label_quality=quality,
         regime=state,
     )
+    return found, [text for text, applies in complaints.items() if applies]
 
 
 def observed_accuracy(stories, labels):

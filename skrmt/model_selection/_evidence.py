@@ -1,0 +1,122 @@
+"""Leave rows out of an estimator, in closed form where every step allows it, else by folds."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.pipeline import Pipeline
+
+from ._accuracy import Labels, read_labels
+from ._estimators import RIDGES, chooses_by_folds, last_step_rows
+from ._held_out import HeldOut, held_out
+from ._metrics import Sample
+from ._outlook import Evidence
+from ._rounds import closed_round, distinct_scores
+from ._rows import Given, Rows, distinct_rows
+from ._whole_folds import check_classes, content_rounds, given_rounds, is_linear, whole_folds
+
+_ONE_ROW = 0.2
+"""Part of a column's scatter from which one row decides how the column is scaled."""
+_SUCH_COLUMNS = 0.05
+"""Share of such columns up to which rows are scaled as they would be without each of them."""
+
+
+def leave_out(
+    report: Any, given: Given, params: dict, groups: Any, scoring: str, scorer: Any
+) -> Evidence:
+    """Return what fits without them make of the rows of a report whose estimator is fitted."""
+    estimator, features, model = report.estimator, None, None
+    classes = getattr(report.estimator_, "classes_", None)
+    if classes is not None:
+        check_classes(given, classes)
+    if is_linear(estimator):
+        features, model = last_step_rows(report.estimator_, given.X)
+        if isinstance(report.estimator_, Pipeline) and _hang_on_single_rows(features):
+            features = model = None
+    rows = distinct_rows(model, features, given)
+    labels = _labels(report, given, rows, classes)
+    closed = model is not None and not chooses_by_folds(estimator) and not params
+    closed = closed and scorer is None and report.cv == "auto"
+    left = held_out(model, rows) if closed else None
+    if left is None:
+        rounds = _folds(report, given, params, groups, classes, scorer)
+        left = HeldOut(distinct_scores(rounds[0], given), None, "folds")
+    else:
+        rounds = (closed_round(left, model, rows, given),)
+    interpolates = closed and left.kind == "folds" and isinstance(model, RIDGES)
+    return Evidence(
+        model,
+        rows,
+        left,
+        rounds,
+        _sample(given, rows, labels),
+        labels,
+        given,
+        params,
+        scoring,
+        scorer,
+        interpolates,
+    )
+
+
+def _hang_on_single_rows(features: Any) -> bool:
+    """Return whether single rows decide the scale of columns, as in rarely used indicators.
+
+    Without its row such a column is scaled otherwise, or constant.
+    """
+    if sparse.issparse(features):
+        largest = np.asarray(features.multiply(features).max(axis=0).todense()).ravel()
+        total = np.asarray(features.multiply(features).sum(axis=0)).ravel()
+    else:
+        squares = (features - features.mean(axis=0)) ** 2
+        largest, total = squares.max(axis=0), squares.sum(axis=0)
+    return bool(np.mean(largest > _ONE_ROW * np.maximum(total, 1e-300)) > _SUCH_COLUMNS)
+
+
+def _labels(report: Any, given: Given, rows: Rows, classes: np.ndarray | None) -> Labels | None:
+    """Return what is known of the labels of a classifier, None for a regressor."""
+    rates = report.noise_rates
+    if classes is None:
+        if rates is not None and (isinstance(rates, str) or np.any(np.asarray(rates) != 0)):
+            raise ValueError(
+                f"noise_rates={rates!r} is for classifiers, {report.estimator_!r} is none: leave "
+                "it at None."
+            )
+        return None
+    known = 0.0 if rates is None or isinstance(rates, str) else rates
+    codes = np.searchsorted(classes, rows.y)
+    return read_labels(codes, rows.weights, np.asarray(known, dtype=float))
+
+
+def _sample(given: Given, rows: Rows, labels: Labels | None) -> Sample:
+    """Return the rows that metrics are counted on."""
+    weights = np.ones(len(given.y)) if given.fit_weights is None else given.fit_weights
+    if labels is None:
+        return Sample(given.y.astype(float), weights, rows.size, 0)
+    codes = np.unique(given.y, return_inverse=True)[1].ravel()
+    return Sample(codes, weights, rows.size, len(labels.prior), labels.unmixing, labels.contrast)
+
+
+def _folds(
+    report: Any, given: Given, params: dict, groups: Any, classes: Any, scorer: Any
+) -> tuple:
+    """Return what fits of the whole estimator make of rows left out."""
+    cv = report.cv
+    if cv == "auto" or isinstance(cv, Integral):
+        n_folds = None if cv == "auto" else int(cv)
+        rounds = content_rounds(given, classes, n_folds, report.random_state)
+    else:
+        kept = None if groups is None else np.asarray(groups)[given.kept]
+        rounds = given_rounds(cv, report.estimator, given, kept)
+    return whole_folds(
+        report.estimator,
+        given,
+        classes,
+        rounds,
+        scorer=scorer,
+        n_jobs=report.n_jobs,
+        params=params,
+    )

@@ -1,0 +1,198 @@
+"""Scores of a report at other numbers of rows, and the rows that a score takes."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import numpy as np
+
+from ..utils._forecast import Forecast, first_reaching, unbanded
+from ..utils._sklearn_compat import check_is_fitted
+from ..utils._warnings import warn
+from ._outlook import (
+    NO_NOISE,
+    cannot_measure,
+    cannot_predict,
+    cannot_require,
+    measure_outlook,
+    outlook_scores,
+)
+from ._texts import TOO_FEW_ROWS, UNDETECTED
+
+
+class ForecastMixin:
+    """Predict scores of the same estimator under other conditions."""
+
+    def forecast(self, *, n_samples=None, noise_rates=None):
+        """Predict the score at other numbers of training rows, or with other label noise.
+
+        Parameters
+        ----------
+        n_samples : float or array-like of float, default=None
+            Numbers of training rows, at least 2; `n_effective_samples_` by default.
+        noise_rates : float or array-like of shape (..., 1) or (..., K), default=None
+            Rates of wrong labels, one for all classes or one for each along the last axis; those
+            given to the report by default. Not for regression.
+
+        Returns
+        -------
+        Forecast
+            Scores of the same estimator, with the same parameters, with their 95 % band: the
+            interval of the present score, carried along. A penalty chosen by cross-validation is
+            chosen anew. The shape is that to which the numbers of rows and the leading axes of the
+            rates broadcast.
+
+        Raises
+        ------
+        NotFittedError
+            If the report is not fitted.
+        ValueError
+            If a number of rows is below 2 or a noise rate is out of its domain.
+
+        Warns
+        -----
+        TheoryWarning
+            If there are hardly more rows than features in use, the classes are not apart beyond
+            chance, a class has fewer than eight rows to fit parts of, or other noise is asked for
+            where there is no theory of it: scores are nan then.
+
+        Notes
+        -----
+        Exact in high dimension for ridge regression and for classifiers that are one: the ridge
+        classifier, and discriminant analysis, whose direction is that of least squares. Logistic
+        regression is represented by the ridge classifier whose held-out scores correlate best with
+        its own. Accuracies are anchored at `theoretical_accuracy_`.
+
+        For all other estimators and metrics the first call fits the estimator four times to a
+        quarter of the rows and six times to half of them. The score is a line in one over the
+        number of rows; where it does not rise visibly from a quarter to all of them, no gain is
+        predicted, with a band.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.linear_model import Ridge
+        >>> from skrmt.model_selection import GeneralizationReport
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> report = GeneralizationReport(Ridge(0.1)).fit(X, y)
+        >>> report.forecast(n_samples=[100, 442, 4420]).score.round(2)
+        array([0.46, 0.49, 0.5 ])
+        """
+        check_is_fitted(self)
+        sizes, rates = self._conditions(n_samples, noise_rates)
+        conditions = {"n_samples": sizes} | ({} if rates is None else {"noise_rates": rates})
+        shape = np.broadcast_shapes(sizes.shape, () if rates is None else rates.shape[:-1])
+        reason = self._no_forecast(rates)
+        if reason is not None:
+            warn(reason)
+            return unbanded(np.full(shape, np.nan), **conditions)
+        sizes = np.broadcast_to(sizes, shape).ravel()
+        if rates is not None:
+            rates = np.broadcast_to(rates, (*shape, rates.shape[-1])).reshape(len(sizes), -1)
+        score, lower, upper = self._scores(sizes, rates).reshape(3, *shape)
+        return Forecast(score, lower, upper, conditions)
+
+    def required(self, score, *, of="n_samples", noise_rates=None):
+        """Predict how many training rows a score takes.
+
+        Parameters
+        ----------
+        score : float
+            Score in the metric of the report.
+        of : {"n_samples"}, default="n_samples"
+            What is counted.
+        noise_rates : float or array-like of shape (K,), default=None
+            Rates of wrong labels, see `forecast`.
+
+        Returns
+        -------
+        float
+            Smallest number of rows, from 2 to 1e9, at which `forecast` reaches the score; inf if
+            none does, nan where nothing can be predicted or no rise of the score is seen.
+
+        Raises
+        ------
+        NotFittedError
+            If the report is not fitted.
+        ValueError
+            If a value is out of its domain.
+
+        Warns
+        -----
+        TheoryWarning
+            Where `forecast` does: the result is nan then.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.linear_model import Ridge
+        >>> from skrmt.model_selection import GeneralizationReport
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> report = GeneralizationReport(Ridge(0.1)).fit(X, y)
+        >>> round(report.required(0.5))
+        1029
+        """
+        check_is_fitted(self)
+        if of != "n_samples":
+            raise ValueError(f"of={of!r} must be 'n_samples'.")
+        if not isinstance(score, Real) or np.isnan(float(score)):
+            raise ValueError(f"score={score!r} must be a number.")
+        _, rates = self._conditions(None, noise_rates)
+        if rates is not None and rates.ndim > 1:
+            raise ValueError(f"noise_rates={noise_rates!r} must be one rate, or one per class.")
+        reason = self._no_forecast(rates) or cannot_require(self._outlook())
+        if reason is not None:
+            warn(reason)
+            return np.nan
+
+        def score_at(sizes):
+            repeated = None if rates is None else np.tile(rates, (len(sizes), 1))
+            return self._scores(sizes, repeated)[0]
+
+        return first_reaching(score_at, float(score), 2.0)
+
+    def _conditions(self, n_samples, noise_rates):
+        """Return numbers of rows, and noise rates with one axis at least."""
+        given = self.n_effective_samples_ if n_samples is None else n_samples
+        sizes = np.asarray(given, dtype=float)
+        if not (np.isfinite(sizes) & (sizes >= 2)).all():
+            raise ValueError(f"n_samples={n_samples!r} must be numbers of rows, 2 at least.")
+        if noise_rates is None:
+            return sizes, None
+        if self._evidence.labels is None:
+            raise ValueError(
+                f"noise_rates={noise_rates!r} is for classifiers, this report is on a regressor: "
+                "leave it at None."
+            )
+        rates = np.atleast_1d(np.asarray(noise_rates, dtype=float))
+        n_classes = len(self.classes_)
+        if rates.shape[-1] not in (1, n_classes) or not ((rates >= 0) & (rates < 1)).all():
+            raise ValueError(
+                f"noise_rates={noise_rates!r} must be one rate in [0, 1), or one for each of the "
+                f"{n_classes} classes along the last axis."
+            )
+        return sizes, rates
+
+    def _no_forecast(self, rates=None):
+        """Return why nothing can be predicted, None if something can."""
+        if np.isnan(self.theoretical_score_):
+            return TOO_FEW_ROWS if self.regime_ == "too_few_rows" else UNDETECTED
+        if rates is not None and not self._evidence.has_theory:
+            return NO_NOISE
+        classes = None if self._evidence.labels is None else self.classes_
+        reason = cannot_measure(self._evidence, classes)
+        return cannot_predict(self._outlook(), self._evidence) if reason is None else reason
+
+    def _outlook(self):
+        """Return what scores at other numbers of rows depend on, measured at its first use."""
+        if self._curve is None:
+            self._curve = measure_outlook(self._evidence, self, self._present())
+        return self._curve
+
+    def _present(self):
+        """Return score, lower and upper bound at hand."""
+        return np.array([self.theoretical_score_, *self.theoretical_score_interval_])
+
+    def _scores(self, sizes, rates):
+        """Return score, lower and upper bound (3, m) at numbers of rows (m,)."""
+        return outlook_scores(self._outlook(), self._evidence, self._present(), sizes, rates)

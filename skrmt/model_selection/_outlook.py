@@ -1,0 +1,135 @@
+"""What scores become at other numbers of rows: by theory, or by fits to parts of the rows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._accuracy import Labels
+from ._curve import Extrapolation, extrapolation, no_forecast, predicted_scores
+from ._growth import NO_RISE, Growth, growth
+from ._held_out import HeldOut
+from ._metrics import Sample
+from ._rounds import Round
+from ._rows import Given, Rows
+from ._whole_folds import fewest_units
+
+_FEWEST_OF_CLASS = 8
+"""Rows of a class, or in all of a regression, of which a quarter is still two."""
+OF_THEORY = ("accuracy", "r2")
+"""Metrics of which theory knows how they grow."""
+
+FEW_OF_A_CLASS = (
+    "A class has fewer than eight rows that are left out apart from each other: no estimator can "
+    "be fitted to a quarter of them, and no other number of rows is predicted. Give more rows."
+)
+NO_NOISE = (
+    "There is no theory of this estimator or metric under other label noise: only numbers of rows "
+    "are predicted. Leave noise_rates at None."
+)
+
+
+class Evidence(NamedTuple):
+    """What a report keeps of a fit.
+
+    Attributes
+    ----------
+    model : estimator
+        The fitted last step where theory knows it; None elsewhere.
+    rows : Rows
+        Distinct rows, as the last step sees them.
+    left : HeldOut
+        Their held-out scores.
+    rounds : tuple of Round
+        What fits without them make of all rows with weight.
+    sample : Sample
+        These rows.
+    labels : Labels or None
+        Labels of a classifier.
+    given : Given
+        Rows as the whole estimator takes them.
+    params : dict
+        Further parameters of its fit.
+    scoring, scorer : str, callable or None
+        The metric, and what counts it on a fold if nothing else does.
+    interpolates : bool
+        Whether a ridge fit passes through its rows.
+    """
+
+    model: Any
+    rows: Rows
+    left: HeldOut
+    rounds: tuple[Round, ...]
+    sample: Sample
+    labels: Labels | None
+    given: Given
+    params: dict
+    scoring: str
+    scorer: Any
+    interpolates: bool
+
+    @property
+    def has_theory(self) -> bool:
+        """Whether other numbers of rows are predicted by theory."""
+        return self.model is not None and self.scoring in OF_THEORY
+
+    def held_out_scores(self) -> np.ndarray:
+        """Return the scores of all rows given, nan where they were never left out."""
+        some, kept = self.rounds[0], self.given.kept
+        scores = np.full((len(kept), *some.scores.shape[1:]), np.nan)
+        out = some.fold >= 0
+        scores[np.flatnonzero(kept)[out]] = some.scores[out]
+        return scores
+
+
+def measure_outlook(evidence: Evidence, report: Any, present: np.ndarray) -> Extrapolation | Growth:
+    """Measure what scores at other numbers of rows depend on."""
+    if evidence.has_theory:
+        return extrapolation(
+            evidence.model, evidence.rows, evidence.left, is_noise=evidence.interpolates
+        )
+    return growth(
+        report.estimator,
+        evidence.given,
+        None if evidence.labels is None else report.classes_,
+        evidence.sample,
+        present,
+        scoring=evidence.scoring,
+        scorer=evidence.scorer,
+        n_jobs=report.n_jobs,
+        params=evidence.params,
+        random_state=report.random_state,
+    )
+
+
+def cannot_measure(evidence: Evidence, classes: np.ndarray | None) -> str | None:
+    """Return why fits to parts of the rows are impossible, None if they are not."""
+    if evidence.has_theory or fewest_units(evidence.given, classes) >= _FEWEST_OF_CLASS:
+        return None
+    return FEW_OF_A_CLASS
+
+
+def cannot_predict(outlook: Extrapolation | Growth, evidence: Evidence) -> str | None:
+    """Return why no other score is predicted, None if one is."""
+    if isinstance(outlook, Growth):
+        return None
+    return no_forecast(outlook, evidence.labels)
+
+
+def cannot_require(outlook: Extrapolation | Growth) -> str | None:
+    """Return why no number of rows is predicted, None if one is."""
+    return NO_RISE if isinstance(outlook, Growth) and not outlook.slope else None
+
+
+def outlook_scores(
+    outlook: Extrapolation | Growth,
+    evidence: Evidence,
+    present: np.ndarray,
+    sizes: np.ndarray,
+    rates: np.ndarray | None,
+) -> np.ndarray:
+    """Return score, lower and upper bound (3, m) at numbers of rows (m,)."""
+    if isinstance(outlook, Growth):
+        return outlook.scores(present, sizes)
+    return predicted_scores(outlook, evidence.labels, present, sizes, rates)

@@ -1,0 +1,102 @@
+"""What fits without them make of training rows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import expit, softmax
+
+from ._estimators import RIDGES
+from ._held_out import HeldOut
+from ._rows import Given, Rows
+
+
+class Round(NamedTuple):
+    """What fits without them make of rows, each row by one fit.
+
+    Attributes
+    ----------
+    fold : ndarray of int of shape (n,)
+        By which fit, from 0; -1 for rows that were never left out.
+    decided : ndarray of shape (n,)
+        Codes of the classes predicted, or predictions.
+    scores : ndarray of shape (n,) or (n, K)
+        Scores whose sign or largest column is the class predicted, or predictions.
+    ranks : ndarray of shape (n,) or (n, K), or None
+        Scores as the estimator gives them.
+    shares : ndarray of shape (n, K) or None
+        Probabilities.
+    values : tuple of float
+        A scorer's value on the rows of each fit, if there is a scorer.
+    smooth : bool
+        Whether the scores of all folds can be calibrated together.
+    """
+
+    fold: np.ndarray
+    decided: np.ndarray
+    scores: np.ndarray
+    ranks: np.ndarray | None
+    shares: np.ndarray | None
+    values: tuple = ()
+    smooth: bool = True
+
+    @property
+    def n_fits(self) -> int:
+        """How many fits there were."""
+        return len(self.values)
+
+
+def closed_round(left: HeldOut, model: Any, rows: Rows, given: Given) -> Round:
+    """Return held-out scores in closed form as one round in which every row is out."""
+    scores = given.merged.spread(left.scores)
+    fold = np.zeros(len(scores), dtype=int)
+    if not hasattr(model, "classes_"):
+        return Round(fold, scores, scores, None, None, smooth=False)
+    two = scores.ndim == 1
+    decided = (scores > 0).astype(int) if two else scores.argmax(axis=1)
+    ranks = scores
+    if two and getattr(model, "fit_intercept", True):
+        ranks = scores + given.merged.spread(_own_shift(model, rows))
+    shares = None
+    if hasattr(model, "predict_proba"):
+        positive = expit(scores) if two else None
+        shares = np.stack([1 - positive, positive], axis=1) if two else softmax(scores, axis=1)
+    return Round(fold, decided, scores, ranks, shares, smooth=False)
+
+
+def _own_shift(model: Any, rows: Rows) -> np.ndarray:
+    """Return by how much the intercept of two classes falls where a row is left out.
+
+    It would rank rows of a class below those of the other where features show nothing.
+    """
+    codes = np.searchsorted(model.classes_, rows.y)
+    share = float(np.average(codes, weights=rows.weights))
+    shift = (codes - share) / max(rows.size - 1.0, 1.0)
+    return 2.0 * shift if isinstance(model, RIDGES) else shift / (share * (1.0 - share))
+
+
+def distinct_scores(some: Round, given: Given) -> np.ndarray:
+    """Return the mean scores of rows that are identical."""
+    origin = given.merged.origin
+    if origin is None:
+        return some.scores
+    share = 1.0 / np.bincount(origin)
+    columns = some.scores.reshape(len(origin), -1).T
+    means = np.stack([np.bincount(origin, column) * share for column in columns], axis=1)
+    return means.reshape(-1, *some.scores.shape[1:])
+
+
+def deciding_scores(decided: np.ndarray, ranks: np.ndarray | None, n_classes: int) -> np.ndarray:
+    """Return scores whose sign or largest column is the class decided for, near those given."""
+    chosen, two = np.eye(n_classes)[decided], n_classes == 2
+    if ranks is None:
+        return chosen[:, 1] - chosen[:, 0] if two else chosen
+    # A threshold of its own, or another rule, may decide otherwise than scores do.
+    least = np.finfo(float).tiny + 1e-12 * np.abs(ranks).max(initial=0.0)
+    if two:
+        sign = chosen[:, 1] - chosen[:, 0]
+        return np.where(sign * ranks > 0, ranks, sign * least)
+    others = np.where(chosen > 0, -np.inf, ranks).max(1)
+    own = (chosen * ranks).sum(1)
+    return np.where((chosen > 0) & (own <= others)[:, None], (others + least)[:, None], ranks)
