@@ -49,6 +49,7 @@ ADDITIONS = {
     "linalg/_backend.py": {"tensorly", "torch"},
     "utils/_sklearn_compat.py": {"sklearn"},
     "model_selection/_forecast_display.py": {"skrmt.inspection"},
+    "model_selection/_report_display.py": {"skrmt.inspection"},
     "inspection/_phase_diagram.py": {"joblib"},
     "inspection/_phase_draws.py": {"skrmt.linalg"},
     "inspection/_phase_cells.py": {"skrmt.linalg"},
