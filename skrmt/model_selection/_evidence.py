@@ -78,14 +78,9 @@ def _hang_on_single_rows(features: Any) -> bool:
 
 def _labels(report: Any, given: Given, rows: Rows, classes: np.ndarray | None) -> Labels | None:
     """Return what is known of the labels of a classifier, None for a regressor."""
-    rates = report.noise_rates
     if classes is None:
-        if rates is not None and (isinstance(rates, str) or np.any(np.asarray(rates) != 0)):
-            raise ValueError(
-                f"noise_rates={rates!r} is for classifiers, {report.estimator_!r} is none: leave "
-                "it at None."
-            )
         return None
+    rates = report.noise_rates
     known = 0.0 if rates is None or isinstance(rates, str) else rates
     codes = np.searchsorted(classes, rows.y)
     return read_labels(codes, rows.weights, np.asarray(known, dtype=float))

@@ -288,7 +288,7 @@ class GeneralizationReport(
         last_step(self.estimator)
         check_predicts(self.estimator)
         scoring, scorer = read_scoring(self.estimator, self.scoring)
-        check_noise(scoring, scorer, self.noise_rates)
+        check_noise(self.estimator, scoring, scorer, self.noise_rates)
         given = read_rows(self.estimator, X, y, sample_weight, groups)
         params = self._routed(fit_params, given)
         self.estimator_ = fit_weighted(

@@ -48,10 +48,17 @@ def check_available(scoring: str, names: tuple[str, ...]) -> None:
         raise ValueError(f"scoring={scoring!r} needs {_NEEDS[scoring]}.")
 
 
-def check_noise(scoring: str, scorer: Any, noise_rates: Any) -> None:
-    """Raise for a metric of which nothing is known on clean labels."""
+def check_noise(estimator: Any, scoring: str, scorer: Any, noise_rates: Any) -> None:
+    """Raise for a metric, or an estimator, of which nothing is known on clean labels."""
+    if noise_rates is None:
+        return
+    if not is_classifier(estimator):
+        raise ValueError(
+            f"noise_rates={noise_rates!r} is for classifiers, {estimator!r} is none: leave it at "
+            "None."
+        )
     allowed = ("accuracy",) if isinstance(noise_rates, str) else OF_CONFUSION
-    if noise_rates is not None and (scorer is not None or scoring not in allowed):
+    if scorer is not None or scoring not in allowed:
         raise ValueError(
             f"scoring={scoring!r} is not known on clean labels under noise_rates="
             f"{noise_rates!r}: give one of {', '.join(map(repr, allowed))}, or no noise_rates."

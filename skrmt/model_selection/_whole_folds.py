@@ -137,7 +137,7 @@ def _fold_scores(estimator, given, classes, split, k, n_folds, scorer, params) -
         fitted = fit_weighted(clone(estimator), rows, given.y[train], weights, own)
         rows = some_rows(given.X, test)
         value = np.nan if scorer is None else float(scorer(fitted, rows, given.y[test]))
-        return _Found(*_row_results(fitted, rows, classes), value)
+        return _Found(*row_results(fitted, rows, classes), value)
     except Exception as error:
         error.add_note(f"It was raised in fold {k + 1} of {n_folds} of the report.")
         raise
@@ -260,7 +260,7 @@ def check_classes(given: Given, classes: np.ndarray) -> None:
         )
 
 
-def _row_results(fitted: Any, X: Any, classes: np.ndarray | None) -> tuple:
+def row_results(fitted: Any, X: Any, classes: np.ndarray | None) -> tuple:
     """Return decisions, scores that decide so, scores as given and probabilities of rows."""
     predicted = np.asarray(fitted.predict(X))
     if classes is None:
