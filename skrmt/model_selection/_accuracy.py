@@ -10,8 +10,6 @@ from scipy.special import ndtr, ndtri
 from ..utils._intervals import held_out_interval, wilson_interval
 from ._clean_labels import normality_test, unmixed_accuracy
 from ._held_out import HeldOut, Rows
-from ._metrics import Claim, Sample
-from ._rounds import Round
 
 MISFIT_LEVEL = 0.01
 """p-value below which theory is contradicted: one in a hundred sound reports is doubted."""
@@ -114,25 +112,12 @@ class Prediction(NamedTuple):
     p_value: float = np.nan
 
 
-def predict_accuracy(
-    observed: Claim, rounds: tuple[Round, ...], sample: Sample, labels: Labels
-) -> Prediction:
-    """Predict the accuracy on clean labels of fresh rows by counts of rows left out."""
-    if not labels.rates.any():
-        return Prediction(observed.score, observed.interval)
-    posterior = labels.by_label[sample.y]
-    counts = []
-    for some in rounds:
-        out = some.fold >= 0
-        decided, weights = some.decided[out].astype(int), sample.weights[out]
-        found = unmixed_accuracy(decided, posterior[out], labels.prior, weights)
-        counts.append(found.accuracy)
-    score, size = float(np.mean(counts)), sample.seen(rounds)
-    return Prediction(score, held_out_interval(score, size * min(labels.contrast, 1.0) ** 2))
-
-
 def with_theory(counted: Prediction, left: HeldOut, labels: Labels, rows: Rows) -> Prediction:
-    """Replace a counted accuracy by that of theory where the data do not contradict it."""
+    """Compare a counted accuracy with theory, and replace it where that is more precise.
+
+    It is on labels that are right, unless the data contradict it. Under noise it is not: moments
+    of the scores of a class are differences of larger ones.
+    """
     if left.even is None:
         return counted
     shares = rows.weights / rows.weights.sum()
@@ -144,8 +129,9 @@ def with_theory(counted: Prediction, left: HeldOut, labels: Labels, rows: Rows) 
     score, model, p_value = _with_theory(
         left.scores, left.even, labels, rows, unmixed.accuracy, error
     )
-    size = rows.size * min(labels.contrast, 1.0) ** 2
-    return Prediction(score, held_out_interval(score, size), model, p_value)
+    if labels.rates.any() or p_value < MISFIT_LEVEL or left.scores.ndim > 1:
+        return counted._replace(model=model, p_value=p_value)
+    return Prediction(score, held_out_interval(score, rows.size), model, p_value)
 
 
 def is_artefact(observed: float, codes: np.ndarray, weights: np.ndarray, size: float) -> bool:
@@ -176,7 +162,7 @@ def _with_theory(
         score, normality = counted, 1.0
     gap = 2.0 * ndtr(-abs(model - counted) / np.hypot(error, 0.5 / rows.size))
     p_value = float(min(1.0, 2.0 * min(gap, normality)))
-    return (score if p_value >= MISFIT_LEVEL else counted), model, p_value
+    return score, model, p_value
 
 
 def _predicted(scores: np.ndarray) -> np.ndarray:

@@ -97,6 +97,12 @@ def _signal(report) -> Check | None:
     if report.regime_ == "undetected":
         text = "The score is not above that of a constant guess. Give other features or more rows."
         return Check("Signal", "refused", text)
+    if report.theoretical_score_interval_[0] <= report.baseline_score_:
+        text = (
+            "The features rank rows better than chance, but the score is not above that of a "
+            "constant guess. Of rare classes look at another metric."
+        )
+        return Check("Signal", "caution", text)
     return Check("Signal", "ok", "The score is above that of a constant guess.")
 
 

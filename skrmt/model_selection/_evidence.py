@@ -18,9 +18,9 @@ from ._rounds import closed_round, distinct_scores
 from ._rows import Given, Rows, distinct_rows
 from ._whole_folds import check_classes, content_rounds, given_rounds, is_linear, whole_folds
 
-_ONE_ROW = 0.2
-"""Part of a column's scatter from which one row decides how the column is scaled."""
-_SUCH_COLUMNS = 0.05
+_ONE_ROW = 0.4
+"""Part of a column's scatter from which one row decides its scale, as one of two equal ones."""
+_SUCH_COLUMNS = 0.1
 """Share of such columns up to which rows are scaled as they would be without each of them."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils._intervals import Z95
-from ._metrics import Sample, claim, scorer_claim
+from ._metrics import Sample, best_score, claim, scorer_claim
 from ._rows import Given
 from ._whole_folds import part_rounds, whole_folds
 
@@ -16,8 +16,6 @@ _PARTS = ((0.25, 4), (0.5, 6))
 quarter, and the larger part is nearer to what is asked."""
 _LEAST_RISE = 0.02
 """Rise from a quarter of the rows, in units of the metric, below which no curve is seen."""
-_BOUNDED = ("accuracy", "r2", "roc_auc", "f1", "precision")
-"""Parts of names of metrics of which 1 is best."""
 
 NO_RISE = (
     "The score does not rise visibly from a quarter of the rows to all of them: no gain is "
@@ -81,19 +79,18 @@ def growth(
             estimator, given, classes, rounds, scorer=scorer, n_jobs=n_jobs, params=params
         )
         scores = [
-            scorer_claim((one,)).score if scorer else claim(scoring, (one,), sample).score
+            scorer_claim(scoring, (one,)).score if scorer else claim(scoring, (one,), sample).score
             for one in found
         ]
         trained = np.mean([len(train) for ((train, _),) in rounds]) / len(given.y)
         inverses.append(1.0 / (trained * sample.size))
         values.append(float(np.mean(scores)))
         errors.append(max(float(np.std(scores, ddof=1)) / np.sqrt(repeats), 1e-12))
-    bounded = any(part in scoring for part in _BOUNDED)
-    best = 1.0 if bounded else 0.0 if scoring.startswith("neg_") else np.inf
-    return _fitted(np.array(inverses), np.array(values), np.array(errors), sample.size, best)
+    best = best_score(scoring)
+    return fitted_growth(np.array(inverses), np.array(values), np.array(errors), sample.size, best)
 
 
-def _fitted(
+def fitted_growth(
     inverses: np.ndarray, values: np.ndarray, errors: np.ndarray, size: float, best: float
 ) -> Growth:
     """Return the line in 1 / m through scores, if they rise."""

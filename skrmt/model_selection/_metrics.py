@@ -27,6 +27,9 @@ _UNSTABLE_PART = 1.0 / 3.0
 _LEAST_R2 = 0.05
 """R^2 whose sampling error, sqrt(4 R^2 / n) of ``1 - R^2``, is the least that is allowed for."""
 
+_TWO_CLASSES = 2.0
+"""An error is missed in one class and too many in another: F1 and areas of both count it."""
+
 CLASSIFIER_METRICS = (
     "accuracy",
     "balanced_accuracy",
@@ -45,6 +48,17 @@ REGRESSOR_METRICS = (
     "neg_mean_absolute_error",
 )
 OF_CONFUSION = ("accuracy", "balanced_accuracy", "f1", "f1_macro")
+
+
+_BOUNDED = ("accuracy", "r2", "roc_auc", "f1", "precision", "recall", "jaccard", "variance", "d2_")
+"""Parts of names of metrics of which 1 is best."""
+
+
+def best_score(scoring: str) -> float:
+    """Return the best score that there is, infinite if the name of the metric does not say."""
+    if scoring.startswith("neg_"):
+        return 0.0
+    return 1.0 if any(part in scoring for part in _BOUNDED) else np.inf
 
 
 class Claim(NamedTuple):
@@ -144,7 +158,7 @@ def _round_confusion(some: Round, sample: Sample) -> np.ndarray:
 def _confusion_claim(name: str, shares: np.ndarray, size: float, sample: Sample) -> Claim:
     """Return a metric that follows from the shares of true and predicted classes."""
     own, actual, predicted = np.diag(shares), shares.sum(1), shares.sum(0)
-    size = size * min(sample.contrast, 1.0) ** 2
+    size = size * _worth(float(own.sum()), size, sample)
     most = int(actual.argmax())
     if name == "accuracy":
         score = float(own.sum())
@@ -160,7 +174,21 @@ def _confusion_claim(name: str, shares: np.ndarray, size: float, sample: Sample)
         return Claim(*(2.0 * x / (1.0 + x) for x in (joint[1], low, high)), constant * most)
     ends = [(x, *held_out_interval(x, n)) for x, n in zip(joint, known, strict=True)]
     columns = np.array([[2.0 * x / (1.0 + x) for x in end] for end in ends]).T
-    return Claim(*_mean_of_intervals(*columns), constant / sample.n_classes)
+    return Claim(*_mean_of_intervals(*columns, _TWO_CLASSES), constant / sample.n_classes)
+
+
+def _worth(accuracy: float, size: float, sample: Sample) -> float:
+    """Return what a row with a noisy label is worth beside one with a clean label.
+
+    An accuracy near 1 is counted as a share that noise keeps far from 1, and stretched.
+    """
+    contrast = min(sample.contrast, 1.0)
+    if contrast == 1.0:
+        return 1.0
+    # Never 0 or 1: two more rows are right, and two more wrong, as in Agresti and Coull's interval.
+    clean = (accuracy * size + 2.0) / (size + 4.0)
+    observed = clean * contrast + (1.0 - contrast) / sample.n_classes
+    return contrast**2 * clean * (1.0 - clean) / (observed * (1.0 - observed))
 
 
 def _mean_of_shares(shares: np.ndarray, sizes: np.ndarray) -> tuple[float, float, float]:
@@ -170,12 +198,15 @@ def _mean_of_shares(shares: np.ndarray, sizes: np.ndarray) -> tuple[float, float
 
 
 def _mean_of_intervals(
-    centre: np.ndarray, low: np.ndarray, high: np.ndarray
+    centre: np.ndarray, low: np.ndarray, high: np.ndarray, shared: float = 1.0
 ) -> tuple[float, float, float]:
-    """Return the mean of independent estimates, and its interval from those of each."""
-    mean, k = float(centre.mean()), len(centre)
+    """Return the mean of estimates, and its interval from those of each.
+
+    `shared` is in how many of them each error counts.
+    """
+    mean, part = float(centre.mean()), np.sqrt(shared) / len(centre)
     below, above = np.sqrt(((centre - low) ** 2).sum()), np.sqrt(((high - centre) ** 2).sum())
-    return mean, max(0.0, mean - below / k), min(1.0, mean + above / k)
+    return mean, max(0.0, mean - part * below), min(1.0, mean + part * above)
 
 
 def _area_claim(rounds: tuple[Round, ...], sample: Sample) -> Claim:
@@ -191,7 +222,7 @@ def _area_claim(rounds: tuple[Round, ...], sample: Sample) -> Claim:
         each = [_area(x, sample.y == k, some, sample) for k, x in enumerate(columns)]
         areas += np.array(each) / len(rounds)
     ends = [_area_interval(a, size * (1 - q), size * q) for a, q in zip(areas, shares, strict=True)]
-    return Claim(*_mean_of_intervals(areas, *np.array(ends).T), 0.5)
+    return Claim(*_mean_of_intervals(areas, *np.array(ends).T, _TWO_CLASSES), 0.5)
 
 
 def _area(ranks: Any, positive: np.ndarray, some: Round, sample: Sample) -> float:
@@ -283,7 +314,7 @@ def _target_claim(
     reach = _instability(rounds, out, shares, y)
     if name == "neg_mean_absolute_error":
         deviation = np.sqrt(shares @ (losses - mean) ** 2 / size) / mean
-        half = _quantile(size) * np.hypot(SHARED_FITS * deviation, 0.5 * reach)
+        half = _quantile(size) * np.hypot(_LOSS_DEVIATIONS * deviation, 0.5 * reach)
         guess = -float(shares @ np.abs(y - shares @ y))
         return Claim(-mean, -mean * np.exp(half), -mean * np.exp(-half), guess)
     r2 = 1.0 - mean / variance
@@ -291,10 +322,10 @@ def _target_claim(
         ratio = losses / mean - spread / variance
         least = np.sqrt(4.0 * max(r2, _LEAST_R2) / size)
         deviation = max(np.sqrt(shares @ ratio**2 / size), least)
-        half = _quantile(size) * np.hypot(SHARED_FITS * deviation, reach)
+        half = _quantile(size) * np.hypot(_LOSS_DEVIATIONS * deviation, reach)
         return Claim(r2, *(1.0 - (1.0 - r2) * np.exp([half, -half])), 0.0)
     deviation = np.sqrt(shares @ (losses / mean - 1.0) ** 2 / size)
-    half = _quantile(size) * np.hypot(SHARED_FITS * deviation, reach)
+    half = _quantile(size) * np.hypot(_LOSS_DEVIATIONS * deviation, reach)
     ends = np.array([-mean, -mean * np.exp(half), -mean * np.exp(-half), -variance])
     return Claim(*(-np.sqrt(-ends) if name == "neg_root_mean_squared_error" else ends))
 
@@ -354,16 +385,16 @@ def _constant_loss(name: str, counts: np.ndarray) -> float:
     return -brier / 2.0 if len(shares) == 2 else -brier
 
 
-def scorer_claim(rounds: tuple[Round, ...]) -> Claim:
+def scorer_claim(scoring: str, rounds: tuple[Round, ...]) -> Claim:
     """Return the mean of a scorer's values over folds, and Student's interval of it.
 
     Folds share training rows: the variance of their mean is larger by Nadeau and Bengio's term,
     the ratio of test to training rows.
     """
-    score = float(np.mean([np.mean(some.values) for some in rounds]))
+    score, best = float(np.mean([np.mean(some.values) for some in rounds])), best_score(scoring)
     counts = np.array([len(some.values) for some in rounds])
     if counts.min() < 2:
         return Claim(score, np.nan, np.nan, np.nan)
     widths = np.sqrt(1.0 / counts + 1.0 / (counts - 1.0)) * student.ppf(0.975, counts - 1.0)
     half = float(np.mean([np.std(r.values, ddof=1) for r in rounds] * widths))
-    return Claim(score, score - half, score + half, np.nan)
+    return Claim(score, score - half, min(score + half, best), np.nan)

@@ -12,7 +12,6 @@ from ._accuracy import (
     Prediction,
     error_theory,
     is_artefact,
-    predict_accuracy,
     with_theory,
 )
 from ._clean_labels import CleanAccuracy, find_clean_accuracy
@@ -22,6 +21,8 @@ from ._scoring import check_available
 
 _FEWEST_ROWS = 10
 """Effective rows below which an interval of 95 % spans half of all accuracies or more."""
+_RANKING = ("roc_auc", "roc_auc_ovr", "balanced_accuracy", "r2")
+"""Metrics that show whether features say anything, the most sensitive first."""
 _NOTHING = Claim(np.nan, np.nan, np.nan, np.nan)
 
 
@@ -62,12 +63,12 @@ def predict_scores(evidence: Evidence, noise_rates: Any) -> Found:
     first = claim("accuracy" if sample.n_classes else "r2", rounds, plain)
     if evidence.scorer is None and scoring not in claims:
         check_available(scoring, tuple(claims))
-    accuracy, clean = _accuracy_or_r2(evidence, first, noise_rates)
     default = "accuracy" if sample.n_classes else "r2"
+    accuracy, clean = _accuracy_or_r2(evidence, claims[default], noise_rates)
     claims[default] = Claim(accuracy.score, *accuracy.interval, claims[default].guess)
     if clean is not None:
         claims = {default: claims[default]}
-    main = scorer_claim(rounds) if evidence.scorer else claims[scoring]
+    main = scorer_claim(scoring, rounds) if evidence.scorer else claims[scoring]
     observed = main if evidence.scorer else _observed(scoring, first, evidence, main)
     few = sample.size < _FEWEST_ROWS
     if few or _is_artefact(evidence, first):
@@ -76,35 +77,38 @@ def predict_scores(evidence: Evidence, noise_rates: Any) -> Found:
         first, accuracy = _NOTHING, Prediction(np.nan, np.full(2, np.nan))
     theory = scoring in OF_THEORY and evidence.scorer is None
     p_value = accuracy.p_value if theory else np.nan
-    judged = claims[default] if evidence.scorer else main
     state = regime(
         too_few_rows=few,
-        undetected=not judged.low > judged.guess or (clean or _Fine).regime == "undetected",
+        undetected=not _is_detected(main, claims, clean),
         misfit=p_value < MISFIT_LEVEL,
-        ambiguous=(clean or _Fine).regime == "ambiguous",
+        ambiguous=clean is not None and clean.regime == "ambiguous",
     )
     model = float(accuracy.model) if theory else np.nan
     return Found(main, observed, first, claims, model, float(p_value), clean, state)
 
 
-class _Fine:
-    """What stands for labels that are not estimated."""
+def _is_detected(main: Claim, claims: dict, clean: CleanAccuracy | None) -> bool:
+    """Return whether the metric asked for, or else the ranks of rows, beat a constant guess.
 
-    regime = "detected"
+    Of rare classes a constant guess has an accuracy that no features improve on.
+    """
+    if clean is not None:
+        return clean.regime != "undetected"
+    ranking = [claims[name] for name in _RANKING if name in claims]
+    return any(found.low > found.guess for found in [main, *ranking[:1]])
 
 
 def _accuracy_or_r2(
-    evidence: Evidence, first: Claim, noise_rates: Any
+    evidence: Evidence, counted: Claim, noise_rates: Any
 ) -> tuple[Prediction, CleanAccuracy | None]:
     """Return the accuracy on clean labels, or R^2, with what theory says of it."""
     labels, rows, left = evidence.labels, evidence.rows, evidence.left
     if labels is None:
-        return Prediction(first.score, first.interval, *error_theory(left, rows)), None
+        return Prediction(counted.score, counted.interval, *error_theory(left, rows)), None
     if isinstance(noise_rates, str):
         clean = _clean_labels(evidence)
         return Prediction(clean.accuracy, clean.accuracy_interval), clean
-    counted = predict_accuracy(first, evidence.rounds, evidence.sample, labels)
-    return with_theory(counted, left, labels, rows), None
+    return with_theory(Prediction(counted.score, counted.interval), left, labels, rows), None
 
 
 def _clean_labels(evidence: Evidence) -> CleanAccuracy:

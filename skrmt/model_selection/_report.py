@@ -34,7 +34,7 @@ from ._report_display import ReportDisplay
 from ._rows import params_of_rows, read_rows
 from ._scoring import check_noise, read_scoring
 from ._texts import OF_REGIME
-from ._words import report_dict, summary_lines
+from ._words import outlook_line, report_dict, summary_lines
 
 
 def _part(name, part, summary):
@@ -139,7 +139,8 @@ class GeneralizationReport(
     scores_kind_ : {"exact", "newton", "folds"}
         How rows are held out; folds where there is no closed form.
     regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
-        "undetected" if the interval reaches the score of a constant guess; "misfit" if
+        "undetected" if the interval reaches the score of a constant guess, and that of the area
+        under the curve, or balanced accuracy, does; "misfit" if
         `model_fit_` is False; "ambiguous" if estimated noise may or may not be there, see
         :term:`regime`.
     n_effective_samples_ : float
@@ -203,7 +204,7 @@ class GeneralizationReport(
     >>> forest = RandomForestClassifier(20, random_state=0)
     >>> report = GeneralizationReport(forest, scoring="roc_auc").fit(X[:300], y[:300])
     >>> report.theoretical_score_interval_.round(2)
-    array([0.7 , 0.82])
+    array([0.91, 0.98])
     """
 
     _parameter_constraints: dict = {
@@ -348,13 +349,13 @@ class GeneralizationReport(
         >>> from skrmt.model_selection import GeneralizationReport
         >>> X, y = load_diabetes(return_X_y=True)
         >>> print(GeneralizationReport(Ridge(0.1)).fit(X, y).summary())
-        Predicted R^2 on fresh rows: 0.494 (95 % interval 0.421 to 0.557).
+        Predicted R^2 on fresh rows: 0.494 (95 % interval 0.416 to 0.563).
         Rows are held out in closed form, exactly.
         Theory predicts 0.494: it agrees with held-out rows (p = 0.61).
         Predicted with twice the rows: 0.499; with ten times: 0.504.
         """
         check_is_fitted(self)
-        return "\n".join(summary_lines(self))
+        return "\n".join([*summary_lines(self), outlook_line(self)])
 
     def to_frame(self):
         """Return all metrics as a table.

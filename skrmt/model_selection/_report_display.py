@@ -53,7 +53,7 @@ class ReportDisplay:
 
     Examples
     --------
-    >>> from skrmt.model_selection._report_display import ReportDisplay
+    >>> from skrmt.model_selection import ReportDisplay
     >>> report = {
     ...     "scoring": "r2", "score": 0.49, "interval": [0.43, 0.55], "baseline": 0.0,
     ...     "scores": {"r2": [0.49, 0.43, 0.55], "explained_variance": [0.5, 0.44, 0.56]},
@@ -91,7 +91,7 @@ class ReportDisplay:
 
         Examples
         --------
-        >>> from skrmt.model_selection._report_display import ReportDisplay
+        >>> from skrmt.model_selection import ReportDisplay
         >>> try:
         ...     ReportDisplay.from_estimator("report")
         ... except TypeError as error:

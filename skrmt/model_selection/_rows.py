@@ -79,8 +79,9 @@ class Rows(NamedTuple):
 def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = None) -> Given:
     """Check training rows, and merge those that are identical."""
     refuse_masked(X, "X")
-    # Types and missing values are for the estimator to judge.
-    check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False, input_name="X")
+    # Types and missing values are for the estimator to judge, and whether it takes documents.
+    if not _are_documents(X):
+        check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False, input_name="X")
     if y is None:
         raise ValueError("A report requires y to be passed, but the target y is None.")
     refuse_missing_labels(y)
@@ -149,6 +150,14 @@ def some_rows(X: Any, rows: np.ndarray) -> Any:
     return X[rows] if hasattr(X, "shape") else np.asarray(X)[rows]
 
 
+def _are_documents(X: Any) -> bool:
+    """Return whether X is a list, an array or a series of strings."""
+    if sparse.issparse(X) or getattr(X, "ndim", 1) != 1 or isinstance(X, str):
+        return False
+    values = np.asarray(X)
+    return values.ndim == 1 and len(values) > 0 and all(isinstance(row, str) for row in values)
+
+
 def comparable(X: Any) -> Any:
     """Return numbers that are equal where the entries of X are, whatever their type."""
     if sparse.issparse(X):
@@ -156,6 +165,7 @@ def comparable(X: Any) -> Any:
         X.sum_duplicates()
         return X
     array = np.asarray(X)
+    array = array[:, None] if array.ndim == 1 else array
     if array.dtype.kind in "fiub" and np.isfinite(array).all():
         return array.astype(float, copy=False)
     codes = [np.unique(column.astype(str), return_inverse=True)[1].ravel() for column in array.T]

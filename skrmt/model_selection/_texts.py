@@ -5,7 +5,7 @@ TOO_FEW_ROWS = (
     "more rows."
 )
 UNDETECTED = (
-    "The held-out score is not better than that of a constant guess "
+    "Neither the held-out score nor the ranks of rows are better than those of a constant guess "
     "(`theoretical_score_interval_` reaches it, or is nan): the features show no signal. Give more "
     "rows or other features."
 )

@@ -188,10 +188,12 @@ def given_rounds(cv: Any, estimator: Any, given: Given, groups: Any) -> list:
     Splits that have no test row in common are one round.
     """
     splitter = check_cv(cv, given.y, classifier=is_classifier(estimator))
+    # A splitter deals out rows with weight; an iterable numbers all rows that were given.
+    kept = np.ones(len(given.y), dtype=bool) if hasattr(cv, "split") else given.kept
     rounds: list = []
     taken: list = []
     for train, test in splitter.split(given.X, given.y, groups):
-        train, test = (_numbers(rows, len(given.y)) for rows in (train, test))
+        train, test = (_kept_numbers(rows, kept) for rows in (train, test))
         if not len(test) or not len(train):
             raise ValueError(f"cv={cv!r} has a split without training or test rows.")
         if len(np.intersect1d(train, test)):
@@ -205,10 +207,10 @@ def given_rounds(cv: Any, estimator: Any, given: Given, groups: Any) -> list:
     return rounds
 
 
-def _numbers(rows: Any, n: int) -> np.ndarray:
-    """Return row numbers, given as numbers or as a mask."""
-    rows = np.asarray(rows)
-    return np.flatnonzero(rows) if rows.dtype == bool else np.arange(n)[rows]
+def _kept_numbers(rows: Any, kept: np.ndarray) -> np.ndarray:
+    """Return rows, given by number or as a mask, as numbers among those that are kept."""
+    rows = np.arange(len(kept))[np.asarray(rows)]
+    return (np.cumsum(kept) - 1)[rows[kept[rows]]]
 
 
 def _units(given: Given) -> np.ndarray:

@@ -21,7 +21,7 @@ _ASKED_FIRST = (
 
 
 def summary_lines(report) -> list[str]:
-    """Return a report in sentences."""
+    """Return what is predicted in sentences."""
     name = _NAMES.get(report._evidence.scoring, report._evidence.scoring.replace("_", " "))
     low, high = report.theoretical_score_interval_
     lines = [
@@ -35,11 +35,10 @@ def summary_lines(report) -> list[str]:
             f"Theory predicts {report.model_score_:.3f}: it {verdict} with held-out rows "
             f"(p = {report.model_fit_pvalue_:.2g})."
         )
-    lines.append(_outlook_line(report))
     return lines
 
 
-def _outlook_line(report) -> str:
+def outlook_line(report) -> str:
     """Return what more rows bring in a sentence."""
     reason = report._no_forecast()
     if reason is None:
@@ -81,7 +80,7 @@ def report_dict(report, *, measure: bool) -> dict[str, Any]:
         "forecast_note": note,
         "noise": _noise(report),
         "checks": [check._asdict() for check in beliefs(report)],
-        "summary": " ".join(summary_lines(report)[: None if measure else -1]),
+        "summary": " ".join(summary_lines(report)),
     }
 
 

@@ -1,0 +1,463 @@
+"""Metrics of reports: those of scikit-learn on rows left out, and their intervals."""
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from joblib import parallel_config
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestRegressor, VotingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.metrics import get_scorer, make_scorer, precision_score
+from sklearn.model_selection import (
+    KFold,
+    RepeatedStratifiedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_val_score,
+)
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from skrmt.datasets import flip_labels, make_noisy_mixture
+from skrmt.exceptions import TheoryWarning
+from skrmt.model_selection import GeneralizationReport, ReportDisplay, clean_accuracy
+from skrmt.model_selection._growth import Growth, fitted_growth
+from skrmt.model_selection._metrics import Sample, claim, metric_names
+from skrmt.model_selection._rounds import Round
+
+pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+
+
+def clouds(rng, n, n_classes=2, distance=1.5, shares=None):
+    """Gaussian classes in five features."""
+    y = rng.choice(n_classes, n, p=shares)
+    X = rng.standard_normal((n, 5))
+    X[:, 0] += distance * y
+    return X, y
+
+
+def one_round(y, scores, n_classes, *, shares=None, smooth=False):
+    """A round in which every row is out, and its rows."""
+    decided = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)
+    some = Round(np.zeros(len(y), int), decided, scores, scores, shares, smooth=smooth)
+    return (some,), Sample(y, np.ones(len(y)), float(len(y)), n_classes)
+
+
+class Fixed:
+    """A fitted classifier whose outputs are given."""
+
+    _estimator_type = "classifier"
+
+    def __init__(self, shares):
+        self.shares, self.classes_ = shares, np.arange(shares.shape[1])
+
+    def predict(self, X):
+        """Return the likeliest class."""
+        return self.shares.argmax(1)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_counted_metrics_are_those_of_scikit_learn(rng, n_classes):
+    from sklearn import metrics as m
+
+    y = rng.integers(0, n_classes, 200)
+    shares = rng.dirichlet(np.ones(n_classes), 200) * 0.5 + 0.5 * np.eye(n_classes)[y]
+    shares = 0.5 * shares + 0.5 * rng.dirichlet(np.ones(n_classes), 200)
+    scores = np.log(shares[:, 1] / shares[:, 0]) if n_classes == 2 else np.log(shares)
+    rounds, sample = one_round(y, scores, n_classes, shares=shares)
+    predicted = shares.argmax(1)
+    expected = {
+        "accuracy": m.accuracy_score(y, predicted),
+        "balanced_accuracy": m.balanced_accuracy_score(y, predicted),
+        "neg_log_loss": -m.log_loss(y, shares),
+        "neg_brier_score": -((shares - np.eye(n_classes)[y]) ** 2).sum(1).mean(),
+    }
+    if n_classes == 2:
+        expected["neg_brier_score"] = -m.brier_score_loss(y, shares[:, 1])
+        expected["f1"] = m.f1_score(y, predicted)
+        expected["roc_auc"] = m.roc_auc_score(y, scores)
+        expected["average_precision"] = m.average_precision_score(y, scores)
+    else:
+        expected["f1_macro"] = m.f1_score(y, predicted, average="macro")
+        expected["roc_auc_ovr"] = m.roc_auc_score(y, shares, multi_class="ovr")
+    assert set(metric_names(sample, rounds)) == set(expected)
+    for name, value in expected.items():
+        found = claim(name, rounds, sample)
+        assert found.score == pytest.approx(value, rel=1e-12)
+        assert found.low < found.score < found.high
+
+
+def test_guesses_are_those_of_a_constant(rng):
+    X, y = clouds(rng, 300, shares=[0.3, 0.7])
+    X_fresh = np.zeros((300, 5))
+    dummy = DummyClassifier().fit(X, y)
+    report = GeneralizationReport(LogisticRegression()).fit(X, y)
+    table = report.to_frame()
+    for name in ("accuracy", "balanced_accuracy", "f1", "roc_auc", "neg_log_loss"):
+        guess = get_scorer(name)(dummy, X_fresh, y)
+        assert table.loc[name, "baseline"] == pytest.approx(guess, abs=1e-9)
+    assert table.loc["neg_brier_score", "baseline"] == pytest.approx(-0.21, abs=0.02)
+
+
+DRAWS = 300
+
+
+@pytest.mark.parametrize("n", [40, 150])
+@pytest.mark.parametrize("share", [0.5, 0.15])
+def test_intervals_contain_what_fresh_rows_show(n, share):
+    """Of 95 % intervals of a fixed classifier at most 10 % miss, with 4 standard errors."""
+    names = ("accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision")
+    names += ("neg_log_loss", "neg_brier_score")
+    rng = np.random.default_rng(0)
+
+    def draw(size):
+        y = (rng.random(size) < share).astype(int)
+        scores = 1.6 * (y - 0.5) + rng.standard_normal(size) + np.log(share / (1 - share))
+        positive = 1 / (1 + np.exp(-1.3 * scores))
+        return one_round(y, scores, 2, shares=np.stack([1 - positive, positive], axis=1))
+
+    truth = {name: claim(name, *draw(200_000)).score for name in names}
+    covered = dict.fromkeys(names, 0)
+    for _ in range(DRAWS):
+        rounds, sample = draw(n)
+        if sample.y.sum() < 3:
+            sample.y[:3], _ = 1, None
+        for name in names:
+            found = claim(name, rounds, sample)
+            covered[name] += found.low <= truth[name] <= found.high
+    least = 0.9 - 4 * np.sqrt(0.9 * 0.1 / DRAWS)
+    assert min(covered.values()) >= least * DRAWS, covered
+
+
+@pytest.mark.parametrize("n", [40, 150])
+def test_intervals_of_regressions(n):
+    names = ("r2", "neg_mean_squared_error", "neg_mean_absolute_error")
+    rng = np.random.default_rng(0)
+
+    def draw(size):
+        signal = rng.standard_normal(size)
+        y = signal + 0.7 * rng.standard_normal(size)
+        some = Round(np.zeros(size, int), signal, signal, None, None, smooth=False)
+        return (some,), Sample(y, np.ones(size), float(size), 0)
+
+    truth = {name: claim(name, *draw(200_000)).score for name in names}
+    covered = dict.fromkeys(names, 0)
+    for _ in range(DRAWS):
+        rounds, sample = draw(n)
+        for name in names:
+            found = claim(name, rounds, sample)
+            covered[name] += found.low <= truth[name] <= found.high
+    assert min(covered.values()) >= (0.93 - 4 * np.sqrt(0.93 * 0.07 / DRAWS)) * DRAWS, covered
+
+
+def test_smoothing_keeps_the_mean_and_narrows_the_spread():
+    """Half of the confusion is that of calibrated scores, which are right here."""
+    rng, found = np.random.default_rng(0), {True: [], False: []}
+    for _ in range(400):
+        y = rng.integers(0, 2, 60)
+        scores = 1.5 * (2 * y - 1) + 1.5 * rng.standard_normal(60)
+        for smooth in found:
+            rounds, sample = one_round(y, scores, 2, smooth=smooth)
+            found[smooth].append(claim("accuracy", rounds, sample).score)
+    smoothed, counted = np.array(found[True]), np.array(found[False])
+    gap = smoothed - counted
+    assert abs(gap.mean()) < 4 * gap.std() / np.sqrt(400) + 0.005
+    assert smoothed.std() < 0.95 * counted.std()
+
+
+def test_metrics_on_clean_labels():
+    """Confusions are unmixed by the rates of wrong labels."""
+    X, clean, _, _ = make_noisy_mixture(6000, 5, noise_rates=None, random_state=0)
+    clean = np.unique(clean, return_inverse=True)[1]
+    noisy = flip_labels(clean, [[0.9, 0.1], [0.3, 0.7]], random_state=1)
+    report = GeneralizationReport(
+        LogisticRegression(), scoring="balanced_accuracy", noise_rates=[0.1, 0.3]
+    ).fit(X[:2000], noisy[:2000])
+    assert list(report.theoretical_scores_) == ["accuracy", "balanced_accuracy", "f1"]
+    for name, (score, low, high) in report.theoretical_scores_.items():
+        truth = get_scorer(name)(report.estimator_, X[2000:], clean[2000:])
+        assert low < truth < high
+        assert high - low < 0.12
+        assert score > get_scorer(name)(report.estimator_, X[2000:], noisy[2000:]) + 0.1
+    low, high = report.observed_score_interval_
+    assert low < get_scorer("balanced_accuracy")(report.estimator_, X[2000:], noisy[2000:]) < high
+
+
+def test_noise_is_estimated_from_the_scores_of_any_classifier():
+    X, clean, _, _ = make_noisy_mixture(3000, 5, noise_rates=None, random_state=0)
+    noisy = flip_labels(clean, [[0.95, 0.05], [0.35, 0.65]], random_state=1)
+    model = GaussianNB()
+    report = GeneralizationReport(model, noise_rates="estimate").fit(X[:600], noisy[:600])
+    found = report.clean_accuracy_
+    assert report.theoretical_score_ == found.accuracy
+    low, high = report.theoretical_score_interval_
+    assert low <= report.score(X[600:], clean[600:]) <= high
+    assert found.noise_rates[1] > found.noise_rates[0]
+    again = clean_accuracy(report.held_out_scores_, noisy[:600])
+    assert again.observed_accuracy == pytest.approx(report.observed_accuracy_, abs=0.03)
+    assert report.to_dict()["noise"]["rates"] == found.noise_rates.tolist()
+
+
+@pytest.mark.parametrize(
+    "cv", [StratifiedKFold(5), 4, KFold(5, shuffle=True, random_state=0), ShuffleSplit(6)], ids=str
+)
+def test_other_scorers_are_those_of_cross_validation(rng, cv):
+    X, y = clouds(rng, 120, 3)
+    if isinstance(cv, ShuffleSplit):
+        cv.random_state = 0
+    report = GeneralizationReport(GaussianNB(), scoring="f1_weighted", cv=cv).fit(X, y)
+    assert np.isnan(report.baseline_score_) and report.scores_kind_ == "folds"
+    low, high = report.theoretical_score_interval_
+    assert low < report.theoretical_score_ < high <= 1.0
+    if not isinstance(cv, int):
+        expected = cross_val_score(GaussianNB(), X, y, scoring="f1_weighted", cv=cv)
+        assert report.theoretical_score_ == pytest.approx(expected.mean(), abs=1e-12)
+        splits = list(cv.split(X, y))
+        other = GeneralizationReport(GaussianNB(), scoring="f1_weighted", cv=splits).fit(X, y)
+        assert other.theoretical_score_ == report.theoretical_score_
+
+
+def test_a_scorer_of_ones_own(rng):
+    X, y = clouds(rng, 120)
+    scorer = make_scorer(precision_score)
+    report = GeneralizationReport(GaussianNB(), scoring=scorer).fit(X, y)
+    named = GeneralizationReport(GaussianNB(), scoring="precision").fit(X, y)
+    assert report.theoretical_score_ == named.theoretical_score_
+    assert named.regime_ == "detected"
+    assert np.isfinite(named.forecast(n_samples=300).score)
+
+
+def test_repeats_and_rows_that_are_never_out(rng):
+    X, y = clouds(rng, 90)
+    cv = RepeatedStratifiedKFold(n_splits=3, n_repeats=4, random_state=0)
+    report = GeneralizationReport(GaussianNB(), cv=cv).fit(X, y)
+    assert report.n_fits_ == 13 and np.isfinite(report.held_out_scores_).all()
+    report = GeneralizationReport(GaussianNB(), cv=[(np.arange(45), np.arange(45, 90))]).fit(X, y)
+    assert np.isnan(report.held_out_scores_[:45]).all()
+    assert np.isfinite(report.held_out_scores_[45:]).all()
+    with pytest.raises(ValueError, match="rows in training and test of a split"):
+        GeneralizationReport(GaussianNB(), cv=[(np.arange(60), np.arange(45, 90))]).fit(X, y)
+
+
+def test_folds_follow_from_what_rows_hold(rng):
+    X, y = clouds(rng, 100, 3)
+    model = DecisionTreeClassifier(max_depth=3, random_state=0)
+    report = GeneralizationReport(model).fit(X, y)
+    order = rng.permutation(100)
+    other = GeneralizationReport(model).fit(X[order], y[order])
+    np.testing.assert_array_equal(other.held_out_scores_, report.held_out_scores_[order])
+    # Sums over rows in another order round otherwise.
+    for name, found in report.theoretical_scores_.items():
+        np.testing.assert_allclose(other.theoretical_scores_[name], found, rtol=1e-9)
+    with parallel_config("threading"):
+        parallel = GeneralizationReport(model, n_jobs=2).fit(X, y)
+    assert parallel.theoretical_scores_ == report.theoretical_scores_
+    dealt = GeneralizationReport(model, random_state=1).fit(X, y)
+    assert (dealt.held_out_scores_ != report.held_out_scores_).any()
+    again = GeneralizationReport(model, random_state=1).fit(X, y)
+    np.testing.assert_array_equal(dealt.held_out_scores_, again.held_out_scores_)
+
+
+@pytest.mark.parametrize(
+    ("model", "scoring", "message"),
+    [
+        (RidgeClassifier(), "neg_log_loss", "scoring='neg_log_loss' needs an estimator with"),
+        (GaussianNB(), "f1", "needs two classes: give 'f1_macro'"),
+        (GaussianNB(), "roc_auc", "needs two classes and an estimator with"),
+        (GaussianNB(), "no_such_score", "no_such_score"),
+        (GaussianNB(), ["accuracy"], "scoring"),
+    ],
+)
+def test_metrics_that_there_are_not(model, scoring, message):
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=message):
+        GeneralizationReport(model, scoring=scoring).fit(X, y)
+
+
+def test_areas_need_scores(rng):
+    X, y = clouds(rng, 60)
+
+    votes = VotingClassifier([("a", GaussianNB()), ("b", KNeighborsClassifier())])
+    with pytest.raises(ValueError, match="scoring='roc_auc' needs two classes and an estimator"):
+        GeneralizationReport(votes, scoring="roc_auc").fit(X, y)
+
+
+def test_noise_and_metrics_that_do_not_meet(rng):
+    X, y = clouds(rng, 60)
+    for rates, scoring in ((0.1, "roc_auc"), ("estimate", "f1")):
+        with pytest.raises(ValueError, match="not known on clean labels"):
+            GeneralizationReport(GaussianNB(), scoring=scoring, noise_rates=rates).fit(X, y)
+
+
+class Recording(KNeighborsClassifier):
+    """Remember the metadata of a fit."""
+
+    def fit(self, X, y, tags=None, verbose=False):
+        """Fit, and keep the tags."""
+        self.tags_, self.verbose_ = tags, verbose
+        if tags is not None:
+            np.testing.assert_array_equal(tags, X[:, 0])
+        return super().fit(X, y)
+
+
+def test_parameters_of_fits_go_with_their_rows(rng):
+    X, y = clouds(rng, 60)
+    report = GeneralizationReport(Recording()).fit(X, y, tags=X[:, 0], verbose=True)
+    assert report.estimator_.verbose_ is True and len(report.estimator_.tags_) == 60
+    report.forecast(n_samples=100)
+    steps = make_pipeline("passthrough", Recording())
+    GeneralizationReport(steps).fit(X, y, recording__tags=X[:, 0])
+
+
+def test_documents(rng):
+    y = np.arange(80) % 2
+    words = [["bad", "good"][k if rng.random() < 0.8 else 1 - k] for k in y]
+    texts = [f"{word} {rng.integers(1000)}" for word in words]
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    scores = [
+        GeneralizationReport(model).fit(X, y).theoretical_score_
+        for X in (texts, np.array(texts), pd.Series(texts))
+    ]
+    assert scores[0] == scores[1] == scores[2]
+    assert 0.6 < scores[0] < 1.0
+
+
+def test_indicators_of_few_rows_are_scaled_without_them(rng):
+    """Scaled on all rows, a word that two rows have gives each away."""
+    X = (rng.random((80, 600)) < 0.015).astype(float)
+    y = np.arange(80) % 2
+    model = make_pipeline(StandardScaler(), RidgeClassifier())
+    assert GeneralizationReport(model).fit(X, y).scores_kind_ == "folds"
+    assert GeneralizationReport(RidgeClassifier()).fit(X, y).scores_kind_ == "exact"
+
+
+def test_areas_of_noise_are_a_half():
+    """Without its row a class is rarer, and the intercept lower: a rank for it is taken back."""
+    areas = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        X, y = rng.standard_normal((30, 3)), np.arange(30) % 2
+        for model in (RidgeClassifier(30.0), LogisticRegression(C=0.1)):
+            report = GeneralizationReport(model, scoring="roc_auc").fit(X, y)
+            assert report.scores_kind_ in ("exact", "newton")
+            areas.append(report.theoretical_score_)
+    areas = np.array(areas).reshape(60, 2).mean(1)
+    areas = areas[np.isfinite(areas)]
+    assert len(areas) > 30
+    assert abs(areas.mean() - 0.5) < 4 * areas.std() / np.sqrt(len(areas))
+
+
+def test_the_line_in_one_over_n_is_found():
+    inverses = np.array([1 / 400, 1 / 100, 1 / 200])
+    values, errors = 0.9 - 4.0 * inverses, np.full(3, 1e-6)
+    found = fitted_growth(inverses, values, errors, 400.0, 1.0)
+    assert found.slope == pytest.approx(4.0, rel=1e-9)
+    score, low, high = found.scores(np.array([0.89, 0.87, 0.91]), np.array([400.0, 1600.0, 1e9]))
+    np.testing.assert_allclose(score, [0.89, 0.8975, 0.9], atol=1e-6)
+    assert low[0] == pytest.approx(0.87) and high[0] == pytest.approx(0.91)
+    flat = fitted_growth(inverses, np.full(3, 0.8), np.full(3, 0.01), 400.0, 1.0)
+    assert flat.slope == 0.0 and flat.error > 0
+    assert (
+        Growth(400.0, 4.0, 0.0, 1.0).scores(np.array([0.999, 0.99, 1.0]), np.array([9e9])).max()
+        == 1.0
+    )
+
+
+def test_forecasts_by_parts_of_the_rows():
+    """Gains from 60 to 600 rows beside the true ones."""
+    gains, truths = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        y = rng.integers(0, 2, 2600)
+        X = rng.standard_normal((2600, 8)) + 0.5 * y[:, None]
+        X[y == 1, :4] *= 0.5
+        model = QuadraticDiscriminantAnalysis(reg_param=1e-3)
+        report = GeneralizationReport(model).fit(X[:60], y[:60])
+        forecast = report.forecast(n_samples=[60, 600])
+        assert forecast.lower[1] < forecast.score[1] < forecast.upper[1]
+        gains.append(forecast.score[1] - forecast.score[0])
+        larger = clone(model).fit(X[:600], y[:600])
+        truths.append(larger.score(X[600:], y[600:]) - report.score(X[600:], y[600:]))
+    gap = np.subtract(gains, truths)
+    assert abs(gap.mean()) < 4 * gap.std() / np.sqrt(12) + 0.01
+    assert np.abs(gap).mean() < 0.035
+
+
+def test_what_no_part_of_the_rows_shows(rng):
+    X, y = rng.standard_normal((200, 3)), np.arange(200) % 2
+    X[:, 0] += 3.0 * y
+    report = GeneralizationReport(GaussianNB()).fit(X, y)
+    forecast = report.forecast(n_samples=[100, 800])
+    np.testing.assert_allclose(forecast.score, report.theoretical_score_, atol=1e-12)
+    assert forecast.upper[1] > forecast.score[1] > forecast.lower[1]
+    with pytest.warns(TheoryWarning, match="does not rise visibly"):
+        assert np.isnan(report.required(0.99))
+    with pytest.warns(TheoryWarning, match="no theory of this estimator"):
+        assert np.isnan(report.forecast(noise_rates=0.1).score)
+    few = GeneralizationReport(GaussianNB()).fit(X[:26], np.arange(26) % 4 == 0)
+    with pytest.warns(TheoryWarning, match="fewer than eight rows"):
+        assert np.isnan(few.forecast(n_samples=100).score)
+
+
+def test_plain_types_pages_and_frames():
+    X, y = load_breast_cancer(return_X_y=True)
+    report = GeneralizationReport(GaussianNB()).fit(X[:150], y[:150])
+    cell = report._repr_html_()
+    assert report._curve is None and "Call <code>forecast</code>" in cell
+    found = report.to_dict()
+    assert json.dumps(json.loads(json.dumps(found))) == json.dumps(found)
+    assert found["n_fits"] == 21 and len(found["forecast"]["n_samples"]) == 25
+    assert {check["status"] for check in found["checks"]} <= {"ok", "caution", "refused"}
+    assert list(report.to_frame().index) == list(report.theoretical_scores_)
+    other = pickle.loads(pickle.dumps(report))
+    assert json.dumps(other.to_dict()) == json.dumps(found)
+    assert isinstance(report.plot(), ReportDisplay)
+    assert "not fitted" not in GeneralizationReport(GaussianNB())._repr_html_()[:0]
+
+
+def test_pages_are_written(tmp_path):
+    X, y = load_diabetes(return_X_y=True)
+    report = GeneralizationReport(RandomForestRegressor(5, random_state=0)).fit(X[:80], y[:80])
+    assert report.to_html(tmp_path / "report.html") is None
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert text == report.to_html() and len(text) < 300_000
+
+
+def test_what_can_be_believed(rng):
+    X, y = clouds(rng, 60)
+
+    def statuses(report):
+        return {check["name"]: check["status"] for check in report.to_dict()["checks"]}
+
+    report = GeneralizationReport(GaussianNB()).fit(np.r_[X, X], np.r_[y, y])
+    assert statuses(report)["Copies"] == "caution"
+    noise = GeneralizationReport(GaussianNB()).fit(X, rng.integers(0, 2, 60))
+    assert statuses(noise)["Signal"] == "refused"
+    rare = GeneralizationReport(GaussianNB()).fit(X, np.arange(60) < 12)
+    assert statuses(rare)["Classes"] == "caution"
+    target = X[:, 0] + 0.1 * rng.standard_normal(60)
+    target[0] += 100
+    outlier = GeneralizationReport(Ridge()).fit(X, target)
+    assert statuses(outlier)["Outliers"] == "caution"
+
+
+@pytest.mark.parametrize(
+    "model", [SVC(random_state=0), GaussianProcessClassifier()], ids=lambda m: type(m).__name__
+)
+def test_classes_of_names(rng, model):
+    X, y = clouds(rng, 60, 3)
+    report = GeneralizationReport(model).fit(X, np.array(["a", "b", "c"])[y])
+    assert report.to_dict()["classes"] == ["a", "b", "c"]
+    assert np.sum(report.to_dict()["confusion"]) == pytest.approx(1.0)
