@@ -28,7 +28,7 @@ help:
 	@echo 'make test-slow   the long Monte Carlo tests'
 	@echo 'make docs        the documentation, in docs/_build/html, and notebooks beside it'
 	@echo 'make benchmarks  every subject against its rivals, in one table: docs/benchmarks.md'
-	@echo 'make benchmark-tables  all tables of the documentation, in about two hours'
+	@echo 'make benchmark-tables  all tables of the documentation, in about three hours'
 	@echo 'make lint        ruff, mypy, codespell'
 	@echo 'make clean       removes the environments and everything built'
 
