@@ -1,12 +1,6 @@
 """What noisy scores show of clean labels: stories of the noise, label links and unmixed counts."""
 
-from ._clean_accuracy import (
-    FEWEST_ROWS,
-    CleanAccuracy,
-    clean_accuracy,
-    is_detected,
-    observed_accuracy,
-)
+from ._clean_accuracy import CleanAccuracy, clean_accuracy, is_detected, observed_accuracy
 from ._goodness import mixture_fit_test, normality_test
 from ._label_evidence import (
     class_posterior,
@@ -22,16 +16,13 @@ from ._noisy_labels import (
     read_labels,
     rows_of,
 )
-from ._record import Stories
-from ._stories import tell_stories
-from ._unmixing import UnmixedAccuracy, unmixed_accuracy
+from ._stories import FEWEST_ROWS, tell_stories
+from ._unmixing import unmixed_accuracy
 
 __all__ = [
     "FEWEST_ROWS",
     "CleanAccuracy",
     "NoisyLabels",
-    "Stories",
-    "UnmixedAccuracy",
     "class_posterior",
     "clean_accuracy",
     "estimate_prior",

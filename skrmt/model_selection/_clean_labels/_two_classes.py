@@ -61,19 +61,19 @@ _NEGLIGIBLE = 1e-3
 """Probability below which a pair of rates is left out of the sums over rows."""
 
 
-def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None, group=None):
+def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, group=None):
     """Average over the rates of wrong labels and over logistic links of scores and true class.
 
-    `evidence` are better scores, if there are any, which need not decide. `cut` fixes the score
-    that decides.
+    `evidence` are better scores, if there are any, which need not decide. `fixed` decides by the
+    sign of the scores.
     """
     axis = score_axis(scores if evidence is None else evidence, labels.weights)
     rates, links, joint, odds = _posterior(axis, labels)
     probabilities, known = joint.sum(1), labels.likelihood is not None
     start = None if known else links.peaks.theta
     slope, offset, own = _decision(scores, labels, rates, probabilities, start, group)
-    if cut is not None:
-        offset, own = -slope * cut, 0.0
+    if fixed:
+        offset, own = 0.0, 0.0
     joint = joint * (odds / (odds @ probabilities))[:, None]
     probabilities = joint.sum(1)
     predicted = (slope * scores + offset > own).astype(int)
