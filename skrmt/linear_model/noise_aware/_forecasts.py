@@ -7,15 +7,10 @@ from bisect import bisect_left
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ...model_selection._clean_labels import FEWEST_ROWS
 from ...utils._forecast import first_reaching, unbanded
 from ...utils._warnings import warn
+from ._diagnosis import TOO_FEW
 from ._prediction import Setting, accuracy_forecaster, forecast_accuracy, noise_matrices
-
-TOO_FEW = (
-    f"There are fewer than {FEWEST_ROWS} effective rows (`n_effective_samples_`): no accuracy is "
-    "predicted. Give more rows."
-)
 
 
 class ForecastMixin:
