@@ -76,20 +76,18 @@ class _Cells(NamedTuple):
     low: np.ndarray
     rise: np.ndarray
 
-
-def label_masses(axis, labels):
-    """Return the weight of each bin by observed label, (2, B)."""
-    weights = labels.size * labels.shares_of_rows
-    return np.stack([axis.mass(weights * (labels.observed == k)) for k in (0, 1)])
+    def some(self, kept):
+        """Return the same points under some pairs of rates."""
+        return self._replace(low=self.low[kept], rise=self.rise[kept])
 
 
 def label_cells(axis, labels, rates):
     """Gather rows by bin and label or, where each has its own noise, not at all."""
+    weights = labels.size * labels.shares_of_rows
     if labels.known_by_row:
-        weights = labels.size * labels.shares_of_rows
         low, high = labels.likelihood.T
         return _Cells(axis.x, weights, low[None], (high - low)[None])
-    mass = label_masses(axis, labels)
+    mass = [axis.mass(weights * (labels.observed == label)) for label in (0, 1)]
     ones = np.ones(len(axis.points))
     low = np.column_stack([np.outer(1.0 - rates[0], ones), np.outer(rates[0], ones)])
     left = np.outer(1.0 - rates.sum(0), ones)
@@ -110,11 +108,6 @@ class _Peaks(NamedTuple):
     value: np.ndarray
     centre: np.ndarray
     precision: np.ndarray
-
-    @property
-    def determinant(self):
-        """Determinant of the information, (G,)."""
-        return self.curvature[0] * self.curvature[1] - self.curvature[2] ** 2
 
     def some(self, kept):
         """Return the peaks of some pairs of rates."""

@@ -10,7 +10,6 @@ from ...utils._intervals import SHARED_FITS, Z95
 from ._label_evidence import class_posterior
 from ._label_links import (
     label_cells,
-    label_masses,
     likeliest_links,
     links_around,
     own_pull,
@@ -67,11 +66,13 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False
     `evidence` are better scores, if there are any, which need not decide. `fixed` decides by the
     sign of the scores.
     """
-    axis = score_axis(scores if evidence is None else evidence, labels.weights)
+    own_axis = score_axis(scores, labels.weights)
+    plain = evidence is None or evidence is scores
+    axis = own_axis if plain else score_axis(evidence, labels.weights)
     rates, links, joint, odds = _posterior(axis, labels)
     probabilities, known = joint.sum(1), labels.likelihood is not None
-    start = None if known else links.peaks.theta
-    slope, offset, own = _decision(scores, labels, rates, probabilities, start, group)
+    start, prior = (None, labels.implied_prior()) if known else (links.peaks.theta, None)
+    slope, offset, own = _decision(own_axis, labels, prior, rates, probabilities, start, group)
     if fixed:
         offset, own = 0.0, 0.0
     joint = joint * (odds / (odds @ probabilities))[:, None]
@@ -79,12 +80,13 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False
     predicted = (slope * scores + offset > own).astype(int)
     link = links.at(axis.points) @ axis.mass(labels.shares_of_rows * (2 * predicted - 1))
     link = link + labels.shares_of_rows @ (1 - predicted)
-    found = _unmixed(predicted, labels, group) if known else None
+    found = _unmixed(predicted, labels, prior, group) if known else None
     counts = _counted(predicted, labels, rates) if found is None else found.accuracy
     accuracies = 0.5 * (link + np.reshape(counts, (-1, 1)))
     accuracy = _mean_over(np.full(len(joint), True), joint, accuracies)
     posterior = _row_posterior(axis, labels, rates, links, joint)
     mean = rates @ probabilities
+    noise = np.array([[1.0 - mean[0], mean[0]], [mean[1], 1.0 - mean[1]]])
     model = _MODEL_ERROR * mean.mean() if found is None else 0.5 * _count_error(found, labels.size)
     interval = _interval(accuracy, accuracies, joint, labels.size, model)
     clean = (rates.sum(0) == 0) & (not known or labels.is_clean)
@@ -93,7 +95,7 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False
     return Stories(
         directions=np.array([[slope]]),
         offsets=np.array([offset]),
-        noise_matrix=_noise_matrix(labels, mean, posterior),
+        noise_matrix=labels.average_noise(posterior) if labels.known_by_row else noise,
         noise_rates_std=np.sqrt((rates - mean[:, None]) ** 2 @ probabilities),
         noise_probability=noisy,
         prior=labels.shares_of_rows @ posterior if labels.prior is None else labels.prior,
@@ -144,22 +146,19 @@ def _weighed(axis, labels, noisy, area):
     prior = np.append(_CLEAN, (1.0 - _CLEAN) * area * _rate_density(noisy))
     if labels.prior is not None:
         prior = prior * _prior_fit(labels, rates)
-    odds = np.append(1.0, _shape_odds(axis, labels, noisy, prior[1:]))
+    cells = label_cells(axis, labels, rates)
+    shape = shape_evidence(axis.points, cells.mass.reshape(2, -1), noisy)
+    shape = np.exp(np.maximum(shape - shape.max(), -_SHAPE_NATS))
+    shaped = _SHAPED * shape * prior[1:].sum() / (prior[1:] @ shape)
+    odds = np.append(1.0, 1.0 - _SHAPED + shaped)
     prior = np.log(np.maximum(prior, 1e-300))
-    peaks = likeliest_links(label_cells(axis, labels, rates), np.zeros(len(prior)), 1.0)
-    evidence = peaks.value + prior - 0.5 * np.log(peaks.determinant)
+    peaks = likeliest_links(cells, np.zeros(len(prior)), 1.0)
+    first, second, cross = peaks.curvature
+    evidence = peaks.value + prior - 0.5 * np.log(first * second - cross**2)
     kept = evidence > evidence.max() + np.log(_NEGLIGIBLE)
     kept[0] = True
-    rates, peaks = rates[:, kept], peaks.some(kept)
-    links = links_around(label_cells(axis, labels, rates), peaks)
-    return rates, links, _normalised(links.log_weights + prior[kept, None]), odds[kept]
-
-
-def _shape_odds(axis, labels, rates, prior):
-    """Return the factors (G,) that the shape of the scores adds to the prior of pairs of rates."""
-    evidence = shape_evidence(axis.points, label_masses(axis, labels), rates)
-    fits = np.exp(np.maximum(evidence - evidence.max(), -_SHAPE_NATS))
-    return 1.0 - _SHAPED + _SHAPED * fits * prior.sum() / (prior @ fits)
+    links = links_around(cells.some(kept), peaks.some(kept))
+    return rates[:, kept], links, _normalised(links.log_weights + prior[kept, None]), odds[kept]
 
 
 def _rate_density(rates):
@@ -185,15 +184,14 @@ def _normalised(logs):
     return weights / weights.sum()
 
 
-def _decision(scores, labels, rates, probabilities, start, group):
+def _decision(axis, labels, prior, rates, probabilities, start, group):
     """Return slope and offset of the log-odds of the positive class, and what rows added to them.
 
     The last is what each row's own label, or its group's, pulls the cut towards its side, (n,).
     """
-    axis = score_axis(scores, labels.weights)
     masses = np.where(rates.sum(0) > 0, 1.0, _DECISION_ODDS) * probabilities
     kept = masses > _NEGLIGIBLE * masses.sum()
-    centres = _expected_cuts(axis, labels, rates[:, kept])
+    centres = _expected_cuts(axis, labels, prior, rates[:, kept])
     cells = label_cells(axis, labels, rates[:, kept])
     links = links_around(
         cells, likeliest_links(cells, centres, 1.0, None if start is None else start[:, kept])
@@ -215,11 +213,11 @@ def _decision(scores, labels, rates, probabilities, start, group):
     return slope, offset, -slope * axis.spread * pull
 
 
-def _expected_cuts(axis, labels, rates):
+def _expected_cuts(axis, labels, prior, rates):
     """Return where the regression of the labels on the scores puts the cuts, (G,)."""
     shares = labels.shares_of_rows
     if labels.known_by_row:
-        posterior = class_posterior(labels.likelihood, labels.implied_prior())
+        posterior = class_posterior(labels.likelihood, prior)
         wanted, levels = posterior[:, 1] - posterior[:, 0], np.zeros(1)
     else:
         # The mean label, of -1 and +1, is e0 - e1 where the classes are equally likely.
@@ -261,16 +259,8 @@ def _row_posterior(axis, labels, rates, links, joint):
     return np.column_stack([1.0 - result, result])
 
 
-def _noise_matrix(labels, mean, posterior):
-    """Return the noise matrix at the mean rates or, where rows have their own, their average."""
-    if not labels.known_by_row:
-        return np.array([[1.0 - mean[0], mean[0]], [mean[1], 1.0 - mean[1]]])
-    return labels.average_noise(posterior)
-
-
-def _unmixed(predicted, labels, group):
+def _unmixed(predicted, labels, prior, group):
     """Return the accuracy counted under known noise; one half, unsure, if labels say too little."""
-    prior = labels.implied_prior()
     label = class_posterior(labels.likelihood, prior)
     found = unmixed_accuracy(predicted, label, prior, labels.weights, labels.part, group)
     return found if np.isfinite(found.accuracy) else found._replace(accuracy=0.5)
