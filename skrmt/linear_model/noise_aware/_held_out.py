@@ -116,13 +116,14 @@ def held_out(basis: RidgeBasis, targets, alphas, folds, group=None, landmarks=()
     errors, first, second = map(to_numpy, sums)
     own = _choice_without(errors)[folds]
     wanted = np.unique(own)
-    kept = [shared[0], shared[1][:, wanted], None, shared[3][wanted]]
-    shape = (basis.rank, columns.shape[1], len(alphas))
-    kept[2] = shared[2].reshape(shape)[:, :, wanted].reshape(basis.rank, shape[1] * len(wanted))
+    n_targets, (_, gain, filters, finite) = columns.shape[1], shared
+    filters = filters.reshape(basis.rank, n_targets, len(alphas))[:, :, wanted]
+    filters = filters.reshape(basis.rank, n_targets * len(wanted))
+    kept = means, gain[:, wanted], filters, finite[wanted]
     chosen = on_device(basis, np.searchsorted(wanted, own)[:, None] == np.arange(len(wanted)))
     parts = map_left(basis, _chosen_scores, *rows, chosen, shared=(*near, *kept))
     found = _joined(basis, parts)
-    scores, sums = found[:, : shape[1]] + pull, found[:, shape[1] :]
+    scores, sums = found[:, :n_targets] + pull, found[:, n_targets:]
     fit = _gathered(basis, targets, scores, errors, first, second)
     return fit._replace(distances=_distances(sums, landmarks))
 

@@ -291,7 +291,7 @@ def accuracy_forecaster(prior, n_features, accuracy, n_samples, noise):
             return fit.accuracy
 
     signal = _signal_reaching(lambda signal: at(signal, n_samples, noise, 0.0), accuracy)
-    return lambda size, matrix, cleaned: at(signal, size, matrix, cleaned)
+    return partial(at, signal)
 
 
 def forecast_accuracy(predict, n_samples, matrices, cleaned_fraction):

@@ -29,36 +29,6 @@ _ROUNDING = 8.0 * np.finfo(float).eps
 """Range of a column over its largest value below which it is constant."""
 
 
-class _Columns(NamedTuple):
-    """What a first reading shows.
-
-    Attributes
-    ----------
-    low, high : ndarray of shape (p,)
-        Smallest and largest value of each column.
-    sums : ndarray of shape (p,) or None
-        Sums of the columns of a Dask array.
-    keys : ndarray of shape (n,) or None
-        Numbers that are equal where rows of a Dask array are.
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    sums: np.ndarray | None = None
-    keys: np.ndarray | None = None
-
-    @property
-    def varying(self):
-        """Which columns are not constant."""
-        largest = np.maximum(abs(self.low), abs(self.high))
-        return self.high - self.low > _ROUNDING * largest
-
-    @property
-    def unit(self):
-        """Power of two by which data of extreme scale are divided, 1 for others."""
-        return moderate_unit(float(max(-self.low.min(), self.high.max(), 0.0)))
-
-
 class ReadRows(NamedTuple):
     """The distinct rows of a fit.
 
@@ -93,31 +63,35 @@ def read_rows(X, kept, labels: NoisyLabels, groups=None) -> ReadRows:
     """
     groups = rows_of("groups", groups, kept)
     X = X if kept.all() else take_rows(X, kept)
-    columns = _read_columns(X)
-    unit = columns.unit
-    merged = merge_rows(X, labels.contents(), labels.weights, groups, columns.keys)
+    low, high, sums, keys = _read_columns(X)
+    unit = moderate_unit(float(max(-low.min(), high.max(), 0.0)))
+    varying = high - low > _ROUNDING * np.maximum(abs(low), abs(high))
+    merged = merge_rows(X, labels.contents(), labels.weights, groups, keys)
     data = X if merged.origin is None else X[merged.first]
     data = data if unit == 1.0 else data * (1.0 / unit)
     # Sums of columns spare a reading of a Dask array, where all rows are distinct.
-    summed = merged.origin is None and columns.sums is not None and np.isfinite(columns.sums).all()
-    centre = columns.sums / unit / X.shape[0] if summed else _centre(data)
-    calls = (_norms, (centre,)), (content_keys, (columns.varying,))
-    norms, key = several_row_values(data, *calls)
+    summed = merged.origin is None and sums is not None and np.isfinite(sums).all()
+    centre = sums / unit / X.shape[0] if summed else _centre(data)
+    norms, key = several_row_values(data, (_norms, (centre,)), (content_keys, (varying,)))
     trusted = merged.weights * _row_trust(norms, merged.weights)
     return ReadRows(data, unit, merged, trusted, centre, key)
 
 
-def _read_columns(X) -> _Columns:
-    """Read the rows once, and refuse values that are no numbers."""
+def _read_columns(X):
+    """Return smallest and largest values of columns, which must be numbers.
+
+    For a Dask array also their sums, and numbers (n,) that are equal where rows are.
+    """
+    sums = keys = None
     if is_dask(X):
-        facts, keys = block_values([RowJob(_block_facts, X, ()), RowJob(block_keys, X, ())])
-        low, high, sums = (np.stack(values) for values in zip(*facts, strict=True))
-        found = _Columns(low.min(0), high.max(0), sums.sum(0), np.concatenate(keys))
+        facts, parts = block_values([RowJob(_block_facts, X, ()), RowJob(block_keys, X, ())])
+        lows, highs, totals = (np.stack(values) for values in zip(*facts, strict=True))
+        low, high, sums, keys = lows.min(0), highs.max(0), totals.sum(0), np.concatenate(parts)
     else:
-        found = _Columns(*_ranges(X))
-    if not (np.isfinite(found.low).all() and np.isfinite(found.high).all()):
+        low, high = _ranges(X)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise ValueError("X contains NaN or infinity: drop or impute these values.")
-    return found
+    return low, high, sums, keys
 
 
 def _row_trust(norms, weights):
