@@ -103,9 +103,18 @@ def held_out(basis: RidgeBasis, targets, alphas, folds, group=None, landmarks=()
     """Score each row by a fit without it, at a penalty chosen without its fold."""
     landmarks = np.asarray(landmarks, dtype=int)
     near = _landmark_arguments(basis, landmarks)
-    if group is not None:
-        sums = _joined(basis, map_left(basis, _landmark_sums, basis.sqrt_weights, shared=near))
-        return _of_groups(basis, targets, alphas, folds, group, _distances(sums, landmarks))
+    if group is None:
+        fit, sums = _of_rows(basis, targets, alphas, folds, near)
+    else:
+        fit, sums = _of_groups(basis, targets, alphas, folds, group), None
+        if len(landmarks) > 0:
+            parts = map_left(basis, _landmark_sums, basis.sqrt_weights, shared=near)
+            sums = _joined(basis, parts)
+    return fit if len(landmarks) == 0 else fit._replace(distances=_distances(sums, landmarks))
+
+
+def _of_rows(basis, targets, alphas, folds, near):
+    """Score each row by a fit without it; also return what gives distances from landmarks."""
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
     range_ = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
@@ -124,8 +133,7 @@ def held_out(basis: RidgeBasis, targets, alphas, folds, group=None, landmarks=()
     parts = map_left(basis, _chosen_scores, *rows, chosen, shared=(*near, *kept))
     found = _joined(basis, parts)
     scores, sums = found[:, :n_targets] + pull, found[:, n_targets:]
-    fit = _gathered(basis, targets, scores, errors, first, second)
-    return fit._replace(distances=_distances(sums, landmarks))
+    return _gathered(basis, targets, scores, errors, first, second), sums
 
 
 def _joined(basis, parts):
@@ -146,10 +154,8 @@ def _landmark_sums(block, roots, landmarks, scale):
 
 
 def _distances(sums, landmarks):
-    """Return squared distances from landmarks, None if there are none."""
+    """Return squared distances from landmarks."""
     square, products = sums[:, :1], sums[:, 1:]
-    if len(landmarks) == 0:
-        return None
     return np.maximum(square + square[landmarks, 0] - 2.0 * products, 0.0)
 
 
@@ -201,7 +207,7 @@ def _chosen_scores(block, targets, roots, share, part, chosen, landmarks, scale,
     return get_backend(block).concatenate([own, near], axis=1)
 
 
-def _of_groups(basis, targets, alphas, folds, group, distances):
+def _of_groups(basis, targets, alphas, folds, group):
     """Score each row by a fit without its group."""
     paths = to_numpy(group_path(basis, on_device(basis, targets), alphas, group)).astype(float)
     columns = targets.reshape(len(targets), -1)[:, :, None]
@@ -213,8 +219,7 @@ def _of_groups(basis, targets, alphas, folds, group, distances):
     paths = paths + pull_of_own(basis, targets, group)[:, :, None]
     scores = np.take_along_axis(paths, own[:, None, None], axis=2)[:, :, 0]
     first, second = (weights @ paths.swapaxes(0, 1) for paths in (paths, paths**2))
-    fit = _gathered(basis, targets, scores, errors, first, second)
-    return fit._replace(distances=distances)
+    return _gathered(basis, targets, scores, errors, first, second)
 
 
 def kernel_evidence(linear: HeldOut, landmarks, targets, weights, labels, folds, group=None):
