@@ -7,14 +7,14 @@ from scipy.special import expit, softmax
 from skrmt.exceptions import TheoryWarning
 from skrmt.model_selection import clean_accuracy
 from skrmt.model_selection._clean_labels import _class_stories, read_labels
-from skrmt.model_selection._clean_labels._score_shape import shape_evidence
-from skrmt.model_selection._clean_labels._two_classes import (
+from skrmt.model_selection._clean_labels._label_links import (
     label_cells,
     link_derivatives,
     link_objective,
     score_axis,
-    two_class_stories,
 )
+from skrmt.model_selection._clean_labels._score_shape import shape_evidence
+from skrmt.model_selection._clean_labels._two_classes import two_class_stories
 
 quiet = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 

@@ -5,14 +5,14 @@ import pytest
 from scipy.optimize import minimize
 
 from skrmt.model_selection._clean_labels import read_labels
-from skrmt.model_selection._clean_labels._left_out import gone_with
-from skrmt.model_selection._clean_labels._two_classes import (
+from skrmt.model_selection._clean_labels._label_links import (
     label_cells,
     likeliest_links,
     link_objective,
     own_pull,
     score_axis,
 )
+from skrmt.model_selection._clean_labels._left_out import gone_with
 
 
 def brute_gone(gradients, observed, weights, part, members):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numbers
-from bisect import bisect_left
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -14,20 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 from ...linalg import coefficients, ridge_basis, to_numpy
 from ...model_selection._clean_labels import (
     FEWEST_ROWS,
-    frequencies_contradict,
+    class_posterior,
     is_detected,
-    label_likelihood,
     observed_accuracy,
     read_labels,
-    rows_of,
     tell_stories,
 )
 from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
-from ...utils._forecast import first_reaching, unbanded
-from ...utils._merging import COPIES, merge_rows
 from ...utils._regimes import regime
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import StrOptions, _fit_context
@@ -41,7 +35,8 @@ from .._input import (
     linear_scores,
     penalty_grid,
 )
-from ._diagnosis import TEST_LEVEL, gaussian_p_value, link_p_value, score_moments
+from ._diagnosis import TEST_LEVEL, complaints, gaussian_p_value, link_p_value, score_moments
+from ._forecasts import ForecastMixin
 from ._held_out import (
     choose_landmarks,
     content_folds,
@@ -50,65 +45,21 @@ from ._held_out import (
     known_targets,
     on_device,
 )
+from ._label_issues import label_issues, posterior_of_unseen
 from ._perturbation import perturbed_targets
-from ._prediction import (
-    accuracy_forecaster,
-    accuracy_path,
-    forecast_accuracy,
-    gaussian_classes,
-    model_accuracy,
-    noise_matrices,
-    theory_setting,
-)
-from ._reading import read_columns, read_rows, row_trust
+from ._prediction import accuracy_path, model_accuracy, theory_setting
+from ._reading import read_rows
 
 _MANY_CLASSES = 50
 """Classes from which labels are likely to be numbers or names rather than kinds."""
 
-_TOO_FEW = (
-    f"There are fewer than {FEWEST_ROWS} effective rows (`n_effective_samples_`): no accuracy is "
-    "predicted. Give more rows."
-)
-_CONTRADICTION = (
-    "The observed frequencies of the classes are such that the given noise_rates cannot produce "
-    "them for any class_prior: the nearest possible `class_prior_` is used. Correct noise_rates, "
-    "or let them be estimated."
-)
-_UNDETECTED = (
-    "The held-out scores do not follow the labels: the theoretical accuracy is that of a guess. "
-    "Give more rows or other features."
-)
-_MISFIT = (
-    "The held-out scores do not agree with the labels as often as expected (`regime_`): the "
-    "theoretical accuracy is doubtful. Give other features, or noise_rates if they are known."
-)
-_AMBIGUOUS = (
-    "Wrong labels and overlapping classes explain the labels equally (`noise_probability_`): the "
-    "interval of the theoretical accuracy contains both. Give noise_rates if they are known, or "
-    "more rows."
-)
 _REGRESSION = (
     f"y has more than {_MANY_CLASSES} classes, or as many as rows. For numbers use a regressor, "
     "such as sklearn.linear_model.RidgeCV; for names, group them into fewer classes."
 )
 
 
-class LabelIssues(NamedTuple):
-    """Rows whose label is probably wrong, the most suspicious first.
-
-    Attributes
-    ----------
-    indices : ndarray of shape (m,)
-        Indices of the rows.
-    probabilities : ndarray of shape (m,)
-        Probability that the label of each is wrong.
-    """
-
-    indices: np.ndarray
-    probabilities: np.ndarray
-
-
-class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
+class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseEstimator):
     r"""Ridge classifier for noisy labels that predicts its accuracy on clean ones.
 
     It estimates how noisy the labels are, fits the classifier that is best under that noise, and
@@ -344,47 +295,45 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, observed = encode_labels(y, weights)
         check_classification_targets(y)
+        known = self.noise_rates, self.class_prior, sample_noise, label_distribution
+        labels = read_labels(observed, weights, len(self.classes_), *known)
         kept = weights > 0
-        labels = read_labels(
-            observed[kept],
-            weights[kept],
-            len(self.classes_),
-            self.noise_rates,
-            self.class_prior,
-            rows_of("sample_noise", sample_noise, kept),
-            rows_of("label_distribution", label_distribution, kept),
-        )
-        seen = X if kept.all() else take_rows(X, kept)
-        groups = rows_of("groups", groups, kept)
-        columns = read_columns(seen)
-        rows = merge_rows(seen, labels.contents(), labels.weights, groups, columns.keys)
-        labels = labels.merged(rows)
-        data = seen if rows.origin is None else seen[rows.first]
-        unit, auto = columns.unit, self.fit_intercept == "auto"
-        data = data if unit == 1.0 else data * (1.0 / unit)
-        read = read_rows(data, columns, rows.origin is None)
-        trusted = labels.weights * row_trust(read.norms, labels.weights)
-        landmarks, targets = choose_landmarks(read.key), labels.first_targets()
+        rows = read_rows(X, kept, labels, groups)
+        labels, group = labels.merged(rows.merged), rows.merged.group
+        targets, landmarks = labels.first_targets(), choose_landmarks(rows.key)
+        auto = self.fit_intercept == "auto"
         basis = ridge_basis(
-            data,
-            None if np.ptp(trusted) == 0 else trusted,
+            rows.data,
+            None if np.ptp(rows.weights) == 0 else rows.weights,
             fit_intercept=self.method != "lpc" if auto else bool(self.fit_intercept),
             part=labels.part,
-            near=read.centre,
-            targets=known_targets(labels, targets, landmarks) if is_dask(data) else None,
+            near=rows.centre,
+            targets=known_targets(labels, targets, landmarks) if is_dask(rows.data) else None,
         )
-        alphas = penalty_grid(self.alpha, basis, unit)
-        folds = content_folds(read.key, labels.observed, rows.group)
-        fit = held_out(basis, targets, alphas, folds, rows.group, landmarks)
-        evidence = kernel_evidence(fit, landmarks, targets, trusted, labels, folds, rows.group)
-        stories = tell_stories(fit.scores, labels, evidence=evidence, group=rows.group)
+        alphas = penalty_grid(self.alpha, basis, rows.unit)
+        folds = content_folds(rows.key, labels.observed, group)
+        fit = held_out(basis, targets, alphas, folds, group, landmarks)
+        evidence = kernel_evidence(fit, landmarks, targets, rows.weights, labels, folds, group)
+        stories = tell_stories(fit.scores, labels, evidence=evidence, group=group)
         self.perturbation_ = np.full(2, np.nan)
         if self.method == "lpc":
-            targets, self.perturbation_ = perturbed_targets(
-                _as_known(labels, stories), self.perturbation
-            )
-            fit = held_out(basis, targets, alphas, folds, rows.group)
-            stories = tell_stories(fit.scores, labels, fixed=True, group=rows.group)
+            inferred = labels.with_inferred(stories)
+            targets, self.perturbation_ = perturbed_targets(inferred, self.perturbation)
+            fit = held_out(basis, targets, alphas, folds, group)
+            stories = tell_stories(fit.scores, labels, fixed=True, group=group)
+        scores = stories.apply(fit.scores)
+        by_label = class_posterior(labels.with_inferred(stories).likelihood, stories.prior)
+        self._assign_decision(basis, targets, alphas, fit, rows.unit, stories)
+        self._assign_rows(X, observed, kept, rows.merged, labels, stories, scores)
+        self._assign_accuracy(labels, by_label, stories, scores)
+        self._assign_theory(basis, targets, alphas, fit, labels, by_label, stories)
+        warn_first(complaints(self.regime_, labels, rows.merged.kind))
+        if len(self.classes_) > min(_MANY_CLASSES, len(y) - 1):
+            warn(_REGRESSION, UserWarning)
+        return self
+
+    def _assign_decision(self, basis, targets, alphas, fit, unit, stories):
+        """Assign the decision function, and what is inferred of the noise."""
         chosen = alphas[fit.alpha_index]
         coef, intercept = map(to_numpy, coefficients(basis, on_device(basis, targets), chosen))
         self.coef_ = (stories.directions @ coef / unit).astype(coef.dtype)
@@ -397,51 +346,36 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         self.noise_rates_ = 1.0 - np.diag(stories.noise_matrix)
         self.noise_rates_std_ = stories.noise_rates_std
         self.noise_probability_ = stories.noise_probability
-        self.n_effective_samples_ = labels.size
-        scores = stories.apply(fit.scores)
-        self._assign_rows(X, observed, kept, rows, labels, stories, scores)
-        likelihood = _as_known(labels, stories).likelihood
-        self._assign_regime(stories, labels, likelihood, scores)
-        self._assign_accuracy(stories, labels)
-        self._assign_theory(basis, fit, targets, alphas, stories, labels, likelihood)
-        complaints = {
-            _TOO_FEW: self.regime_ == "too_few_rows",
-            _CONTRADICTION: frequencies_contradict(labels),
-            _UNDETECTED: self.regime_ == "undetected",
-            _MISFIT: self.regime_ == "misfit",
-            _AMBIGUOUS: self.regime_ == "ambiguous",
-            COPIES: rows.kind == "copies",
-        }
-        warn_first([text for text, applies in complaints.items() if applies])
-        if len(self.classes_) > min(_MANY_CLASSES, len(y) - 1):
-            warn(_REGRESSION, UserWarning)
-        return self
 
-    def _assign_rows(self, X, observed, kept, rows, labels, stories, scores):
+    def _assign_rows(self, X, observed, kept, merged, labels, stories, scores):
         """Assign what is known of each given row."""
-        self.scores_kind_ = "exact"
-        self.held_out_scores_ = rows.spread(scores)
-        self.label_posterior_ = rows.spread(stories.label_posterior)
-        codes = rows.spread(labels.observed)
+        scores, posterior = merged.spread(scores), merged.spread(stories.label_posterior)
+        codes = merged.spread(labels.observed)
         if not kept.all():
             # A row of weight 0 is in no fit: the one fit leaves it out.
-            others = ~kept
-            scores = to_numpy(to_local(linear_scores(self, take_rows(X, others)))).astype(float)
-            seen = observed[others, None] >= 0
-            likelihood = np.where(seen, self.noise_matrix_.T[observed[others]], 1.0)
-            joint = class_probabilities(scores) * likelihood
-            posterior = joint / np.maximum(joint.sum(1, keepdims=True), 1e-300)
-            self.held_out_scores_ = _interleave(kept, self.held_out_scores_, scores)
-            self.label_posterior_ = _interleave(kept, self.label_posterior_, posterior)
-            codes = _interleave(kept, codes, observed[others])
-        quality = self.label_posterior_[np.arange(len(codes)), codes]
+            own = to_numpy(to_local(linear_scores(self, take_rows(X, ~kept)))).astype(float)
+            right = posterior_of_unseen(own, observed[~kept], self.noise_matrix_)
+            order = np.argsort(np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)]))
+            scores = np.concatenate([scores, own])[order]
+            posterior = np.concatenate([posterior, right])[order]
+            codes = np.concatenate([codes, observed[~kept]])[order]
+        self.scores_kind_ = "exact"
+        self.held_out_scores_, self.label_posterior_ = scores, posterior
+        quality = posterior[np.arange(len(codes)), codes]
         self.label_quality_ = np.where(codes >= 0, quality, np.nan)
 
-    def _assign_regime(self, stories, labels, likelihood, scores):
-        """Assign the laws of the scores, and whether what is predicted can be relied on."""
-        self.score_means_, self.score_variances_ = score_moments(scores, stories, labels)
-        moments = self.score_means_, self.score_variances_
-        self.model_fit_pvalue_ = gaussian_p_value(scores, *moments, stories, labels, likelihood)
+    def _assign_accuracy(self, labels, by_label, stories, scores):
+        """Assign the accuracies, the laws of the scores, and whether both can be relied on."""
+        self.n_effective_samples_ = labels.size
+        observed = observed_accuracy(stories, labels)
+        self.observed_accuracy_, self.observed_accuracy_interval_ = observed
+        self.theoretical_accuracy_ = stories.accuracy
+        self.theoretical_accuracy_interval_ = stories.interval
+        self.accuracy_if_clean_ = stories.accuracy_if_clean
+        self.accuracy_if_noisy_ = stories.accuracy_if_noisy
+        moments = score_moments(scores, stories, labels)
+        self.score_means_, self.score_variances_ = moments
+        self.model_fit_pvalue_ = gaussian_p_value(scores, moments, by_label, stories, labels)
         self.model_fit_ = self.model_fit_pvalue_ >= TEST_LEVEL
         self.regime_ = regime(
             too_few_rows=labels.size < FEWEST_ROWS,
@@ -450,43 +384,15 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             ambiguous=labels.likelihood is None and stories.is_ambiguous,
         )
 
-    def _assign_accuracy(self, stories, labels):
-        """Assign the accuracies on labels as given and on right ones; nan for too few rows."""
-        if self.regime_ == "too_few_rows":
-            self.observed_accuracy_ = self.theoretical_accuracy_ = np.nan
-            self.accuracy_if_clean_ = self.accuracy_if_noisy_ = np.nan
-            self.observed_accuracy_interval_ = np.full(2, np.nan)
-            self.theoretical_accuracy_interval_ = np.full(2, np.nan)
-            return
-        self.observed_accuracy_, self.observed_accuracy_interval_ = observed_accuracy(
-            stories, labels
-        )
-        self.theoretical_accuracy_ = stories.accuracy
-        self.theoretical_accuracy_interval_ = stories.interval
-        self.accuracy_if_clean_ = stories.accuracy_if_clean
-        self.accuracy_if_noisy_ = stories.accuracy_if_noisy
-
-    def _assign_theory(self, basis, fit, targets, alphas, stories, labels, likelihood):
+    def _assign_theory(self, basis, targets, alphas, fit, labels, by_label, stories):
         """Assign what theory gives for Gaussian classes, and the accuracy at every penalty."""
-        classes = gaussian_classes(basis, labels, likelihood, self.class_prior_)
-        self.snr_ = classes.norm
-        self._setting = theory_setting(
-            classes,
-            labels,
-            self.class_prior_,
-            self.noise_matrix_,
-            alphas[fit.alpha_index],
-            self.perturbation_ if self.method == "lpc" else None,
-            basis.fit_intercept,
-        )
-        self._by_theory = None
-        if self.regime_ == "too_few_rows":
-            self._by_theory = (np.nan, np.nan)
-            self.theoretical_accuracy_path_ = np.full(len(alphas), np.nan)
-            return
-        self.theoretical_accuracy_path_ = accuracy_path(
-            basis, fit, targets, alphas, stories, labels, self.theoretical_accuracy_
-        )
+        alpha = alphas[fit.alpha_index]
+        perturbation = self.perturbation_ if self.method == "lpc" else None
+        self._setting = theory_setting(basis, labels, by_label, stories, alpha, perturbation)
+        self.snr_ = self._setting.classes.norm
+        self._by_theory = (np.nan, np.nan) if self.regime_ == "too_few_rows" else None
+        path = accuracy_path(basis, targets, alphas, fit, labels, stories)
+        self.theoretical_accuracy_path_ = path
 
     @property
     def model_accuracy_(self):
@@ -582,176 +488,9 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         True
         """
         check_is_fitted(self)
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold={threshold!r} must be a probability, between 0 and 1.")
-        wrong = 1.0 - self.label_quality_
-        order = np.argsort(-wrong, kind="stable")
-        order = order[wrong[order] >= threshold]
-        return LabelIssues(order, wrong[order])
-
-    def forecast(self, *, n_samples=None, noise_rates=None, cleaned_fraction=None):
-        """Predict the accuracy with more data, other noise, or cleaned labels.
-
-        Parameters
-        ----------
-        n_samples : array-like, optional
-            Numbers of training rows; the present effective number by default.
-        noise_rates : float or array-like of shape (..., K), optional
-            Rates of wrong labels of each class, in the order of `classes_`; the present ones by
-            default.
-        cleaned_fraction : array-like, optional
-            Share of the rows, chosen at random, whose labels are corrected; 0 by default.
-
-        Returns
-        -------
-        Forecast
-            Accuracies on clean data, without a band. They are nan, with a TheoryWarning, where
-            `theoretical_accuracy_` is.
-
-        Raises
-        ------
-        ValueError
-            If an argument is out of its domain.
-
-        Notes
-        -----
-        Classes are taken as isotropic Gaussians in as many dimensions as columns vary, with the
-        signal that gives `theoretical_accuracy_` at the present size and noise, and the noise
-        rates as known: gains from more rows are right to a few hundredths on real data, the harm
-        of more noise is understated.
-
-        Examples
-        --------
-        >>> from skrmt.datasets import make_noisy_mixture
-        >>> from skrmt.linear_model import NoiseAwareLinearClassifier
-        >>> X, y, clean, _ = make_noisy_mixture(
-        ...     600, 50, mean_norm=1.5, noise_rates=(0.2, 0.3), random_state=0)
-        >>> model = NoiseAwareLinearClassifier(noise_rates=(0.2, 0.3)).fit(X, y)
-        >>> model.forecast(n_samples=[200, 600, 5000]).score.round(3)
-        array([0.831, 0.868, 0.888])
-        """
-        check_is_fitted(self)
-        given = {
-            "n_samples": n_samples,
-            "noise_rates": noise_rates,
-            "cleaned_fraction": cleaned_fraction,
-        }
-        predict = self._accuracy_forecaster()
-        score = forecast_accuracy(predict, *self._conditions(**given))
-        conditions = {k: np.asarray(v) for k, v in given.items() if v is not None}
-        return unbanded(score, **conditions)
-
-    def required(
-        self, score, *, of="n_samples", n_samples=None, noise_rates=None, cleaned_fraction=None
-    ):
-        """Return how many rows, or what share of corrected labels, reach an accuracy.
-
-        Parameters
-        ----------
-        score : float
-            The accuracy on clean data, in [0, 1].
-        of : {"n_samples", "cleaned_fraction"}, default="n_samples"
-            What is asked for.
-        n_samples : float, optional
-            Number of training rows; the present effective number by default.
-        noise_rates : float or array-like of shape (K,), optional
-            Rates of wrong labels of each class; the present ones by default.
-        cleaned_fraction : float, optional
-            Share of the rows whose labels are corrected; 0 by default.
-
-        Returns
-        -------
-        float
-            The smallest amount, inf if none suffices; nan, with a TheoryWarning, where
-            `theoretical_accuracy_` is nan.
-
-        Raises
-        ------
-        ValueError
-            If an argument is out of its domain, or what is asked for is given.
-
-        See Also
-        --------
-        NoiseAwareLinearClassifier.forecast : What it inverts.
-
-        Examples
-        --------
-        >>> from skrmt.datasets import make_noisy_mixture
-        >>> from skrmt.linear_model import NoiseAwareLinearClassifier
-        >>> X, y, clean, _ = make_noisy_mixture(
-        ...     600, 50, mean_norm=1.5, noise_rates=(0.2, 0.3), random_state=0)
-        >>> model = NoiseAwareLinearClassifier(noise_rates=(0.2, 0.3)).fit(X, y)
-        >>> round(model.required(0.88))
-        1302
-        """
-        check_is_fitted(self)
-        given = {
-            "n_samples": n_samples,
-            "noise_rates": noise_rates,
-            "cleaned_fraction": cleaned_fraction,
-        }
-        if of not in ("n_samples", "cleaned_fraction"):
-            raise ValueError(f"of={of!r} must be 'n_samples' or 'cleaned_fraction'.")
-        if given[of] is not None:
-            raise ValueError(f"{of}={given[of]!r} is what is asked for: leave it out.")
-        if not 0 <= score <= 1:
-            raise ValueError(f"score={score!r} must be an accuracy, between 0 and 1.")
-        predict = self._accuracy_forecaster()
-        if np.isnan(self.theoretical_accuracy_):
-            return float("nan")
-
-        def reaches(amount):
-            conditions = self._conditions(**given | {of: amount})
-            return bool(forecast_accuracy(predict, *conditions) >= score)
-
-        def score_at(amounts):
-            # The accuracy increases with both amounts: bisect the grid rather than fill it.
-            index = bisect_left(amounts, True, key=reaches)
-            return np.where(np.arange(len(amounts)) < index, -np.inf, np.inf)
-
-        if of == "n_samples":
-            return first_reaching(score_at, score, 1.0)
-        return 0.0 if reaches(0.0) else first_reaching(score_at, score, 1e-6, 1.0)
-
-    def _conditions(self, n_samples, noise_rates, cleaned_fraction):
-        """Return sizes, noise matrices and shares, the present ones where none are given."""
-        matrices = self.noise_matrix_
-        if noise_rates is not None:
-            matrices = noise_matrices(noise_rates, len(self.classes_))
-        n_samples = self.n_effective_samples_ if n_samples is None else n_samples
-        return n_samples, matrices, 0.0 if cleaned_fraction is None else cleaned_fraction
-
-    def _accuracy_forecaster(self):
-        """Return the accuracy as a function of size, noise matrix and share of cleaned labels."""
-        if np.isnan(self.theoretical_accuracy_):
-            warn(_TOO_FEW)
-            return lambda size, matrix, cleaned: np.nan
-        return accuracy_forecaster(
-            self.class_prior_,
-            max(self._setting.classes.means.shape[1], 1),
-            self.theoretical_accuracy_,
-            self.n_effective_samples_,
-            self.noise_matrix_,
-        )
+        return label_issues(self.label_quality_, threshold)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _as_known(labels, stories):
-    """Return labels whose noise is the inferred one, if it is not known."""
-    if labels.likelihood is not None:
-        return labels
-    likelihood = label_likelihood(labels.observed, stories.noise_matrix)
-    return labels._replace(
-        noise_matrix=stories.noise_matrix, likelihood=likelihood, prior=stories.prior
-    )
-
-
-def _interleave(kept, values, others):
-    """Return values where rows are kept, and others elsewhere."""
-    result = np.empty((len(kept), *values.shape[1:]), dtype=values.dtype)
-    result[kept], result[~kept] = values, others
-    return result

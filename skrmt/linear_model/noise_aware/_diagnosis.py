@@ -6,11 +6,36 @@ import numpy as np
 from scipy.stats import chi2
 
 from ...model_selection._clean_labels import (
-    class_posterior,
+    FEWEST_ROWS,
+    frequencies_contradict,
     mixture_fit_test,
     normality_test,
 )
+from ...utils._merging import COPIES
 from .._input import class_probabilities
+
+TOO_FEW = (
+    f"There are fewer than {FEWEST_ROWS} effective rows (`n_effective_samples_`): no accuracy is "
+    "predicted. Give more rows."
+)
+_CONTRADICTION = (
+    "The observed frequencies of the classes are such that the given noise_rates cannot produce "
+    "them for any class_prior: the nearest possible `class_prior_` is used. Correct noise_rates, "
+    "or let them be estimated."
+)
+_UNDETECTED = (
+    "The held-out scores do not follow the labels: the theoretical accuracy is that of a guess. "
+    "Give more rows or other features."
+)
+_MISFIT = (
+    "The held-out scores do not agree with the labels as often as expected (`regime_`): the "
+    "theoretical accuracy is doubtful. Give other features, or noise_rates if they are known."
+)
+_AMBIGUOUS = (
+    "Wrong labels and overlapping classes explain the labels equally (`noise_probability_`): the "
+    "interval of the theoretical accuracy contains both. Give noise_rates if they are known, or "
+    "more rows."
+)
 
 TEST_LEVEL = 0.01
 """Level of the tests of laws: one fit in a hundred of model data is called a misfit."""
@@ -37,13 +62,9 @@ def score_moments(scores, stories, labels):
 def link_p_value(scores, stories, labels):
     """Return the p-value of the agreement with the labels that the decision function expects."""
     clean = class_probabilities(scores)
-    likelihood = labels.likelihood
     hit = stories.predicted == labels.observed
-    if likelihood is None or labels.noise_matrix is not None:
-        seen = clean @ stories.noise_matrix
-        expected = seen[np.arange(len(seen)), stories.predicted]
-    else:
-        expected = (clean * likelihood)[np.arange(len(clean)), stories.predicted]
+    seen = clean * labels.likelihood if labels.known_by_row else clean @ stories.noise_matrix
+    expected = seen[np.arange(len(seen)), stories.predicted]
     order = np.argsort(expected, kind="stable")
     share = labels.shares_of_rows
     level = np.minimum((np.cumsum(share[order]) * _N_BINS).astype(int), _N_BINS - 1)
@@ -57,11 +78,11 @@ def link_p_value(scores, stories, labels):
     return float(chi2.sf(statistic.sum(), _N_BINS))
 
 
-def gaussian_p_value(scores, means, variances, stories, labels, likelihood):
+def gaussian_p_value(scores, moments, by_label, stories, labels):
     """Return the p-value of the test that held-out scores are Gaussian within classes."""
+    means, variances = moments
     if labels.n_classes == 2:
-        label = class_posterior(likelihood, stories.prior)
-        odds = np.log(np.maximum(label[:, 1], 1e-12) / np.maximum(label[:, 0], 1e-12))
+        odds = np.log(np.maximum(by_label[:, 1], 1e-12) / np.maximum(by_label[:, 0], 1e-12))
         variance = stories.prior @ variances
         return mixture_fit_test(scores, odds, means, variance, labels.weights, size=labels.size)
     likeliest = stories.label_posterior.argmax(1)
@@ -75,3 +96,16 @@ def gaussian_p_value(scores, means, variances, stories, labels, likelihood):
             size = weights.sum() ** 2 / (weights**2 * labels.part[rows]).sum()
             values.append(normality_test(deviates[rows] @ axis, weights, size=size))
     return min(1.0, len(values) * min(values)) if values else 1.0
+
+
+def complaints(state, labels, kind):
+    """Return what to warn of, the most serious first, in a regime and for rows of some kind."""
+    found = {
+        TOO_FEW: state == "too_few_rows",
+        _CONTRADICTION: frequencies_contradict(labels),
+        _UNDETECTED: state == "undetected",
+        _MISFIT: state == "misfit",
+        _AMBIGUOUS: state == "ambiguous",
+        COPIES: kind == "copies",
+    }
+    return [text for text, applies in found.items() if applies]

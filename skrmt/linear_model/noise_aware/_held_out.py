@@ -103,9 +103,18 @@ def held_out(basis: RidgeBasis, targets, alphas, folds, group=None, landmarks=()
     """Score each row by a fit without it, at a penalty chosen without its fold."""
     landmarks = np.asarray(landmarks, dtype=int)
     near = _landmark_arguments(basis, landmarks)
-    if group is not None:
-        sums = _joined(basis, map_left(basis, _landmark_sums, basis.sqrt_weights, shared=near))
-        return _of_groups(basis, targets, alphas, folds, group, _distances(sums, landmarks))
+    if group is None:
+        fit, sums = _of_rows(basis, targets, alphas, folds, near)
+    else:
+        fit, sums = _of_groups(basis, targets, alphas, folds, group), None
+        if len(landmarks) > 0:
+            parts = map_left(basis, _landmark_sums, basis.sqrt_weights, shared=near)
+            sums = _joined(basis, parts)
+    return fit if len(landmarks) == 0 else fit._replace(distances=_distances(sums, landmarks))
+
+
+def _of_rows(basis, targets, alphas, folds, near):
+    """Score each row by a fit without it; also return what gives distances from landmarks."""
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
     range_ = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
@@ -116,15 +125,15 @@ def held_out(basis: RidgeBasis, targets, alphas, folds, group=None, landmarks=()
     errors, first, second = map(to_numpy, sums)
     own = _choice_without(errors)[folds]
     wanted = np.unique(own)
-    kept = [shared[0], shared[1][:, wanted], None, shared[3][wanted]]
-    shape = (basis.rank, columns.shape[1], len(alphas))
-    kept[2] = shared[2].reshape(shape)[:, :, wanted].reshape(basis.rank, shape[1] * len(wanted))
+    n_targets, (_, gain, filters, finite) = columns.shape[1], shared
+    filters = filters.reshape(basis.rank, n_targets, len(alphas))[:, :, wanted]
+    filters = filters.reshape(basis.rank, n_targets * len(wanted))
+    kept = means, gain[:, wanted], filters, finite[wanted]
     chosen = on_device(basis, np.searchsorted(wanted, own)[:, None] == np.arange(len(wanted)))
     parts = map_left(basis, _chosen_scores, *rows, chosen, shared=(*near, *kept))
     found = _joined(basis, parts)
-    scores, sums = found[:, : shape[1]] + pull, found[:, shape[1] :]
-    fit = _gathered(basis, targets, scores, errors, first, second)
-    return fit._replace(distances=_distances(sums, landmarks))
+    scores, sums = found[:, :n_targets] + pull, found[:, n_targets:]
+    return _gathered(basis, targets, scores, errors, first, second), sums
 
 
 def _joined(basis, parts):
@@ -145,10 +154,8 @@ def _landmark_sums(block, roots, landmarks, scale):
 
 
 def _distances(sums, landmarks):
-    """Return squared distances from landmarks, None if there are none."""
+    """Return squared distances from landmarks."""
     square, products = sums[:, :1], sums[:, 1:]
-    if len(landmarks) == 0:
-        return None
     return np.maximum(square + square[landmarks, 0] - 2.0 * products, 0.0)
 
 
@@ -200,7 +207,7 @@ def _chosen_scores(block, targets, roots, share, part, chosen, landmarks, scale,
     return get_backend(block).concatenate([own, near], axis=1)
 
 
-def _of_groups(basis, targets, alphas, folds, group, distances):
+def _of_groups(basis, targets, alphas, folds, group):
     """Score each row by a fit without its group."""
     paths = to_numpy(group_path(basis, on_device(basis, targets), alphas, group)).astype(float)
     columns = targets.reshape(len(targets), -1)[:, :, None]
@@ -212,8 +219,7 @@ def _of_groups(basis, targets, alphas, folds, group, distances):
     paths = paths + pull_of_own(basis, targets, group)[:, :, None]
     scores = np.take_along_axis(paths, own[:, None, None], axis=2)[:, :, 0]
     first, second = (weights @ paths.swapaxes(0, 1) for paths in (paths, paths**2))
-    fit = _gathered(basis, targets, scores, errors, first, second)
-    return fit._replace(distances=distances)
+    return _gathered(basis, targets, scores, errors, first, second)
 
 
 def kernel_evidence(linear: HeldOut, landmarks, targets, weights, labels, folds, group=None):

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from ...linalg import coefficients, to_numpy
 from ...linalg._ridge_basis import sum_left
 from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets
-from ...model_selection._clean_labels import class_posterior, noise_matrix
+from ...model_selection._clean_labels import noise_matrix
 from ...theory.noisy_labels import (
     bayes_accuracy,
     best_threshold,
@@ -53,9 +53,9 @@ class GaussianClasses(NamedTuple):
     within: float
 
 
-def gaussian_classes(basis, labels, likelihood, prior):
+def _gaussian_classes(basis, labels, by_label, prior):
     """Estimate isotropic Gaussian classes like those of the data, in the columns that vary."""
-    means, trace, excess = _unmixed_means(basis, labels, likelihood, prior)
+    means, trace, excess = _unmixed_means(basis, labels, by_label)
     binary = len(prior) == 2
     contrasts = np.array([[-0.5, 0.5]]) if binary else np.eye(len(prior)) - prior
     means = contrasts @ means
@@ -105,11 +105,21 @@ class Setting(NamedTuple):
     fit_intercept: bool
 
 
-def theory_setting(classes, labels, prior, noise, alpha, lpc_weights, fit_intercept):
-    """Return what `model_accuracy` needs, without the rows."""
-    rates = _rates(labels, prior, noise) if labels.n_classes == 2 else ()
+def theory_setting(basis, labels, by_label, stories, alpha, lpc_weights):
+    """Return what `model_accuracy` needs, without the rows.
+
+    `by_label` (n, K) are the probabilities of the classes of rows given their label alone.
+    """
+    prior, noise = stories.prior, stories.noise_matrix
     return Setting(
-        classes, labels.size, prior, noise, rates, float(alpha), lpc_weights, fit_intercept
+        classes=_gaussian_classes(basis, labels, by_label, prior),
+        size=labels.size,
+        prior=prior,
+        noise=noise,
+        rates=_rates(labels, by_label, prior, noise) if labels.n_classes == 2 else (),
+        alpha=float(alpha),
+        lpc_weights=lpc_weights,
+        fit_intercept=basis.fit_intercept,
     )
 
 
@@ -139,12 +149,11 @@ def model_accuracy(setting):
     return float(path.accuracy[-1]), best
 
 
-def _unmixed_means(basis, labels, likelihood, prior):
+def _unmixed_means(basis, labels, by_label):
     """Return class means (K, p) from the centre, the total variance, and (K, K) noise of means."""
-    label = class_posterior(likelihood, prior)
-    weights = labels.weights / labels.weights.sum()
-    gram = label.T @ (weights[:, None] * label) + 1e-9 * np.eye(labels.n_classes)
-    unmixing = np.linalg.solve(gram, label.T).T
+    weights = labels.shares_of_rows
+    gram = by_label.T @ (weights[:, None] * by_label) + 1e-9 * np.eye(labels.n_classes)
+    unmixing = np.linalg.solve(gram, by_label.T).T
     means = to_numpy(coefficients(basis, on_device(basis, unmixing), np.inf)[0]).astype(float)
     means = means[:, to_numpy(basis.varying)]
     excess = unmixing.T @ ((weights**2 * labels.part)[:, None] * unmixing)
@@ -158,12 +167,11 @@ def _theory_rates(noise):
     return tuple(rates * min(1.0, _LARGEST_SUM / max(rates.sum(), 1e-300)))
 
 
-def _rates(labels, prior, noise):
+def _rates(labels, by_label, prior, noise):
     """Return the rates of the classes or, where rows have their own, one that says as much."""
     if not labels.known_by_row:
         return _theory_rates(noise)
-    label = class_posterior(labels.likelihood, prior)
-    quality = labels.weights @ (label[:, 1] - label[:, 0]) ** 2 / labels.weights.sum()
+    quality = labels.weights @ (by_label[:, 1] - by_label[:, 0]) ** 2 / labels.weights.sum()
 
     def excess(rate):
         return label_quality(prior[1], (rate, rate)) - quality
@@ -200,14 +208,14 @@ def _perturbed_accuracy(ratio, penalty, norm, prior, rates, weights, fit_interce
     return float(binary_accuracy(means, (scores.variance, scores.variance), prior, 0.0))
 
 
-def accuracy_path(basis, fit, targets, alphas, stories, labels, accuracy):
+def accuracy_path(basis, targets, alphas, fit, labels, stories):
     """Predict the accuracy at every penalty, and its own at the one chosen, for given targets.
 
     Leave-one-out decisions are counted against the labels, and the noise taken out of the counts.
     Scores of every penalty are shifted and stretched to those of the one chosen before they decide.
     """
     if len(alphas) == 1:
-        return np.array([accuracy])
+        return np.array([stories.accuracy])
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
     pull = pull_of_own(basis, targets)
@@ -220,7 +228,7 @@ def accuracy_path(basis, fit, targets, alphas, stories, labels, accuracy):
     counts = to_numpy(sum_left(basis, _confusions, *rows, *extra, shared=(*shared, *decision)))
     unmixing = np.linalg.pinv(stories.noise_matrix)
     path = np.einsum("kal,la->k", counts, unmixing)
-    return np.clip(path + accuracy - path[index], 0.0, 1.0)
+    return np.clip(path + stories.accuracy - path[index], 0.0, 1.0)
 
 
 def _confusions(block, targets, roots, share, part, pull, label, *arguments):
@@ -283,7 +291,7 @@ def accuracy_forecaster(prior, n_features, accuracy, n_samples, noise):
             return fit.accuracy
 
     signal = _signal_reaching(lambda signal: at(signal, n_samples, noise, 0.0), accuracy)
-    return lambda size, matrix, cleaned: at(signal, size, matrix, cleaned)
+    return partial(at, signal)
 
 
 def forecast_accuracy(predict, n_samples, matrices, cleaned_fraction):

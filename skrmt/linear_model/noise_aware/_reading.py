@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...linalg import get_backend, is_torch, to_numpy
 from ...linalg._gram import row_blocks
+from ...model_selection._clean_labels import NoisyLabels, rows_of
 from ...utils._dask import is_dask
+from ...utils._merging import MergedRows, merge_rows
 from ...utils._rows import (
     RowJob,
     block_keys,
@@ -16,6 +18,7 @@ from ...utils._rows import (
     content_keys,
     row_sums,
     several_row_values,
+    take_rows,
 )
 from ...utils._scaling import moderate_unit
 
@@ -26,66 +29,72 @@ _ROUNDING = 8.0 * np.finfo(float).eps
 """Range of a column over its largest value below which it is constant."""
 
 
-class Columns(NamedTuple):
-    """What a first reading shows.
+class ReadRows(NamedTuple):
+    """The distinct rows of a fit.
 
     Attributes
     ----------
-    low, high : ndarray of shape (p,)
-        Smallest and largest value of each column.
-    sums : ndarray of shape (p,) or None
-        Sums of the columns of a Dask array.
-    keys : ndarray of shape (n,) or None
-        Numbers that are equal where rows of a Dask array are.
+    data : array of shape (m, p)
+        The rows, in units of `unit`.
+    unit : float
+        Power of two by which data of extreme scale are divided, 1 for others.
+    merged : MergedRows
+        Which of the given rows are one.
+    weights : ndarray of shape (m,)
+        Their weights, less for rows far out.
+    centre : ndarray of shape (p,)
+        Their mean, or zeros for sparse data.
+    key : ndarray of shape (m,)
+        Numbers that follow from the content of the rows.
     """
 
-    low: np.ndarray
-    high: np.ndarray
-    sums: np.ndarray | None = None
-    keys: np.ndarray | None = None
-
-    @property
-    def varying(self):
-        """Which columns are not constant."""
-        largest = np.maximum(abs(self.low), abs(self.high))
-        return self.high - self.low > _ROUNDING * largest
-
-    @property
-    def unit(self):
-        """Power of two by which data of extreme scale are divided, 1 for others."""
-        return moderate_unit(float(max(-self.low.min(), self.high.max(), 0.0)))
-
-
-class ReadRows(NamedTuple):
-    """What a second reading shows: the centre (p,), distances from it, and keys of content (n,)."""
-
+    data: Any
+    unit: float
+    merged: MergedRows
+    weights: np.ndarray
     centre: np.ndarray
-    norms: np.ndarray
     key: np.ndarray
 
 
-def read_columns(X) -> Columns:
-    """Read the rows once, and refuse values that are no numbers."""
+def read_rows(X, kept, labels: NoisyLabels, groups=None) -> ReadRows:
+    """Read rows that are kept twice: to merge identical ones, and to see which are far out.
+
+    `labels` are those of the rows that are kept, `groups` those of all.
+    """
+    groups = rows_of("groups", groups, kept)
+    X = X if kept.all() else take_rows(X, kept)
+    low, high, sums, keys = _read_columns(X)
+    unit = moderate_unit(float(max(-low.min(), high.max(), 0.0)))
+    varying = high - low > _ROUNDING * np.maximum(abs(low), abs(high))
+    merged = merge_rows(X, labels.contents(), labels.weights, groups, keys)
+    data = X if merged.origin is None else X[merged.first]
+    data = data if unit == 1.0 else data * (1.0 / unit)
+    # Sums of columns spare a reading of a Dask array, where all rows are distinct.
+    summed = merged.origin is None and sums is not None and np.isfinite(sums).all()
+    centre = sums / unit / X.shape[0] if summed else _centre(data)
+    norms, key = several_row_values(data, (_norms, (centre,)), (content_keys, (varying,)))
+    trusted = merged.weights * _row_trust(norms, merged.weights)
+    return ReadRows(data, unit, merged, trusted, centre, key)
+
+
+def _read_columns(X):
+    """Return smallest and largest values of columns, which must be numbers.
+
+    For a Dask array also their sums, and numbers (n,) that are equal where rows are.
+    """
+    sums = keys = None
     if is_dask(X):
-        facts, keys = block_values([RowJob(_block_facts, X, ()), RowJob(block_keys, X, ())])
-        low, high, sums = (np.stack(values) for values in zip(*facts, strict=True))
-        found = Columns(low.min(0), high.max(0), sums.sum(0), np.concatenate(keys))
+        facts, parts = block_values([RowJob(_block_facts, X, ()), RowJob(block_keys, X, ())])
+        lows, highs, totals = (np.stack(values) for values in zip(*facts, strict=True))
+        low, high, sums, keys = lows.min(0), highs.max(0), totals.sum(0), np.concatenate(parts)
     else:
-        found = Columns(*_ranges(X))
-    if not (np.isfinite(found.low).all() and np.isfinite(found.high).all()):
+        low, high = _ranges(X)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise ValueError("X contains NaN or infinity: drop or impute these values.")
-    return found
+    return low, high, sums, keys
 
 
-def read_rows(X, columns: Columns, all_differ: bool) -> ReadRows:
-    """Read distinct rows a second time, in their unit; sums of columns hold if all rows differ."""
-    known = all_differ and columns.sums is not None and np.isfinite(columns.sums).all()
-    centre = columns.sums / columns.unit / X.shape[0] if known else _centre(X)
-    calls = (_norms, (centre,)), (content_keys, (columns.varying,))
-    return ReadRows(centre, *several_row_values(X, *calls))
-
-
-def row_trust(norms, weights):
+def _row_trust(norms, weights):
     """Return the factors of the weights of rows: below 1 for those far out, else 1."""
     size = np.log(np.maximum(norms, 1e-300))
     order = np.argsort(size, kind="stable")

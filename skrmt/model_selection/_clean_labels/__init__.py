@@ -1,7 +1,6 @@
 """What noisy scores show of clean labels: stories of the noise, label links and unmixed counts."""
 
 from ._clean_accuracy import (
-    FEWEST_ROWS,
     CleanAccuracy,
     clean_accuracy,
     find_clean_accuracy,
@@ -23,16 +22,13 @@ from ._noisy_labels import (
     read_labels,
     rows_of,
 )
-from ._record import Stories
-from ._stories import tell_stories
-from ._unmixing import UnmixedAccuracy, unmixed_accuracy
+from ._stories import FEWEST_ROWS, tell_stories
+from ._unmixing import unmixed_accuracy
 
 __all__ = [
     "FEWEST_ROWS",
     "CleanAccuracy",
     "NoisyLabels",
-    "Stories",
-    "UnmixedAccuracy",
     "class_posterior",
     "clean_accuracy",
     "estimate_prior",

@@ -150,42 +150,37 @@ def _stretched(rows):
 def _averaged(rows, best, stories, posterior, labels, fixed):
     """Return the averages of decision, noise, labels and accuracy over stories."""
     links = [_fit(rows, story)[1] for story in stories]
-    directions, offsets, logits = (
-        sum(mass * value for mass, value in zip(posterior, values, strict=True))
-        for values in zip(*links, strict=True)
-    )
-    if fixed:
-        # The scores decide; the mean slope makes them log-posteriors.
-        slope = max(np.trace(directions) / (len(directions) - 1), _TINY)
-        directions, offsets, logits = slope * np.eye(len(directions)), 0.0 * offsets, rows.scores
+    directions, offsets, logits = _decision(rows, links, posterior, fixed)
     predicted = logits.argmax(1)
-    label_posterior, claims, variances = np.zeros_like(rows.labels), [], []
+    label_posterior, claims = np.zeros_like(rows.labels), []
     for story, link, mass in zip(stories, links, posterior, strict=True):
         held_out = link if best.scores is rows.scores else _fit(best, story)[1]
-        clean = softmax(held_out.logits, axis=1)
-        likelihood = _likelihood(best, story)
-        right = class_posterior(clean * likelihood, np.ones_like(story.prior))
-        label_posterior = label_posterior + mass * right
-        claims.append(_accuracy(best, predicted, clean, likelihood, story.prior))
-        variances.append(_variance(claims[-1], story.rate, labels.size))
-    accuracies, noisy = np.array(claims), float(posterior[1:].sum())
-    known = labels.likelihood is not None
+        right, accuracy = _judgement(best, story, held_out, predicted)
+        label_posterior += mass * right
+        claims.append(accuracy)
+    accuracies = np.array(claims)
     noise = np.tensordot(posterior, [story.noise for story in stories], axes=1)
     if labels.known_by_row:
         noise = labels.average_noise(label_posterior)
-    rates = np.array([np.diag(story.noise) for story in stories])
-    interval = _interval(accuracies, np.sqrt(variances), posterior)
-    if_noisy = posterior[1:] @ accuracies[1:] / noisy if noisy > 0 else np.nan
-    ends = [np.nan if known and not labels.is_clean else accuracies[0], if_noisy]
+    right = np.array([np.diag(story.noise) for story in stories])
+    rates = np.array([story.rate for story in stories])
+    interval = _interval(accuracies, _errors(accuracies, rates, labels.size), posterior)
+    known = labels.likelihood is not None
     if known:
-        noisy, ends[1] = float(not labels.is_clean), np.nan if labels.is_clean else accuracies[0]
+        noisy = float(not labels.is_clean)
+        ends = [np.nan, accuracies[0]] if noisy else [accuracies[0], np.nan]
+    else:
+        noisy = float(posterior[1:].sum())
+        if_noisy = posterior[1:] @ accuracies[1:] / noisy if noisy > 0 else np.nan
+        ends = [accuracies[0], if_noisy]
+    prior = np.array([story.prior for story in stories]).T @ posterior
     return Stories(
         directions=directions,
         offsets=offsets,
         noise_matrix=noise,
-        noise_rates_std=np.sqrt(posterior @ (rates - np.diag(noise)) ** 2),
+        noise_rates_std=np.sqrt(posterior @ (right - np.diag(noise)) ** 2),
         noise_probability=noisy,
-        prior=_mean_prior(stories, posterior) if labels.prior is None else labels.prior,
+        prior=prior if labels.prior is None else labels.prior,
         label_posterior=label_posterior,
         accuracy=float(posterior @ accuracies),
         interval=interval if known else both_ends(interval, ends, noisy),
@@ -195,23 +190,37 @@ def _averaged(rows, best, stories, posterior, labels, fixed):
     )
 
 
-def _mean_prior(stories, posterior):
-    """Return the mean frequencies of the classes."""
-    return np.array([story.prior for story in stories]).T @ posterior
+def _decision(rows, links, posterior, fixed):
+    """Return the mean link: its linear part, its constants, and the log-posteriors of the rows."""
+    directions, offsets, logits = (
+        sum(mass * value for mass, value in zip(posterior, values, strict=True))
+        for values in zip(*links, strict=True)
+    )
+    if not fixed:
+        return directions, offsets, logits
+    # The scores decide; the mean slope makes them log-posteriors.
+    slope = max(np.trace(directions) / (len(directions) - 1), _TINY)
+    return slope * np.eye(len(directions)), 0.0 * offsets, rows.scores
 
 
-def _accuracy(rows, predicted, clean, likelihood, prior):
-    """Return the mean of the accuracy under the link and of the unmixed count."""
+def _judgement(rows, story, link, predicted):
+    """Return what a story says of the rows: their classes (n, K), and the accuracy.
+
+    The accuracy is the mean of that under the link and of the unmixed count.
+    """
+    clean, likelihood = softmax(link.logits, axis=1), _likelihood(rows, story)
     linked = float(rows.shares @ clean[np.arange(len(clean)), predicted])
-    evidence = class_posterior(likelihood, prior)
-    counted = unmixed_accuracy(predicted, evidence, prior, rows.weights, rows.part).accuracy
-    return 0.5 * (linked + counted) if np.isfinite(counted) else linked
+    by_label = class_posterior(likelihood, story.prior)
+    counted = unmixed_accuracy(predicted, by_label, story.prior, rows.weights, rows.part).accuracy
+    accuracy = 0.5 * (linked + counted) if np.isfinite(counted) else linked
+    return class_posterior(clean * likelihood, np.ones_like(story.prior)), accuracy
 
 
-def _variance(accuracy, rate, size):
-    """Return the variance of an accuracy: of the rows with right labels, and of the story."""
-    spread = max(accuracy * (1.0 - accuracy), 1.0 / size) / (size * max(1.0 - rate, 0.1))
-    return SHARED_FITS**2 * spread + (_MODEL_ERROR * rate) ** 2
+def _errors(accuracies, rates, size):
+    """Return the standard errors of accuracies: of rows with right labels, and of the stories."""
+    spread = np.maximum(accuracies * (1.0 - accuracies), 1.0 / size)
+    spread = spread / (size * np.maximum(1.0 - rates, 0.1))
+    return np.sqrt(SHARED_FITS**2 * spread + (_MODEL_ERROR * rates) ** 2)
 
 
 def _interval(centres, errors, masses):
@@ -353,8 +362,9 @@ def _maximise(rows, story, values, base, likelihood, *, n_iter=20):
 
     value, clean, labelled = state(x)
     for _ in range(n_iter):
-        gradient = _gradients(rows, x, values, labelled - clean).sum(0) - precision * x
-        step = np.linalg.solve(_information(rows, x, values, clean, labelled, precision), gradient)
+        gradients = _gradients(rows, x, values, labelled - clean)
+        information = _information(rows, x, values, clean, labelled, gradients, precision)
+        step = np.linalg.solve(information, gradients.sum(0) - precision * x)
         step /= max(1.0, np.abs(step).max() / 2.0)
         for _ in range(5):
             updated = state(x + step)
@@ -368,8 +378,8 @@ def _maximise(rows, story, values, base, likelihood, *, n_iter=20):
         # A hundredth of a unit of log-likelihood changes no story's weight.
         if gain < 0.01:
             break
-    information = _information(rows, x, values, clean, labelled, precision)
-    return x, _gradients(rows, x, values, labelled - clean), information
+    gradients = _gradients(rows, x, values, labelled - clean)
+    return x, gradients, _information(rows, x, values, clean, labelled, gradients, precision)
 
 
 def _gradients(rows, x, values, excess):
@@ -378,12 +388,12 @@ def _gradients(rows, x, values, excess):
     return np.column_stack([np.exp(x[0]) * (excess * values).sum(1), excess])
 
 
-def _information(rows, x, values, clean, labelled, precision):
+def _information(rows, x, values, clean, labelled, gradients, precision):
     """Return the information: of the classes, less what the labels do not show of them."""
     full = _class_information(rows, x, values, clean) + np.diag(precision)
     observed = full - _class_information(rows, x, values, labelled)
     # The slope is an exponential: its second derivative is that of the logits once more.
-    observed[0, 0] -= _gradients(rows, x, values, labelled - clean)[:, 0].sum()
+    observed[0, 0] -= gradients[:, 0].sum()
     try:
         np.linalg.cholesky(observed - 0.5 * precision.min() * np.eye(len(x)))
     except np.linalg.LinAlgError:

@@ -14,15 +14,14 @@ from ...utils._regimes import regime
 from ...utils._warnings import warn_first
 from ._noisy_labels import frequencies_contradict, read_labels
 from ._record import Stories
-from ._stories import tell_stories
-
-FEWEST_ROWS = 10
-"""Effective rows below which no accuracy is predicted: five a class show no law of scores."""
+from ._stories import FEWEST_ROWS, tell_stories
 
 _DETECTED = 1.645
 """Standard errors by which scores must follow the labels: 5 % of pure noise passes."""
 
-_TOO_FEW = "There are fewer than 10 effective rows: no accuracy is estimated. Give more rows."
+_TOO_FEW = (
+    f"There are fewer than {FEWEST_ROWS} effective rows: no accuracy is estimated. Give more rows."
+)
 _UNDETECTED = (
     "The scores do not follow the labels: the accuracies are those of a guess. Give other scores."
 )
@@ -187,15 +186,7 @@ def _found(scores, y, noise_rates, classes, sample_weight, groups):
     weights = check_sample_weight(sample_weight, len(codes))
     kept = weights > 0
     rates, by_row = _rates(noise_rates, len(codes), n_classes)
-    labels = read_labels(
-        codes[kept],
-        weights[kept],
-        n_classes,
-        rates,
-        None,
-        None if by_row is None else by_row[kept],
-        None if shares is None else shares[kept],
-    )
+    labels = read_labels(codes, weights, n_classes, rates, None, by_row, shares)
     group, size = _group_sizes(groups, weights, kept)
     labels = labels._replace(size=size)
     if scores.ndim == 2:
@@ -213,9 +204,8 @@ def _result(stories: Stories, scores, labels, kept):
         misfit=False,
         ambiguous=labels.likelihood is None and stories.is_ambiguous,
     )
-    few = state == "too_few_rows"
     complaints = {
-        _TOO_FEW: few,
+        _TOO_FEW: state == "too_few_rows",
         _CONTRADICTION: frequencies_contradict(labels),
         _UNDETECTED: state == "undetected",
         _AMBIGUOUS: state == "ambiguous",
@@ -225,12 +215,12 @@ def _result(stories: Stories, scores, labels, kept):
     quality = np.full(len(kept), np.nan)
     quality[kept] = stories.label_posterior[np.arange(len(labels.observed)), labels.observed]
     found = CleanAccuracy(
-        observed_accuracy=np.nan if few else observed,
-        observed_accuracy_interval=np.full(2, np.nan) if few else interval,
-        accuracy=np.nan if few else stories.accuracy,
-        accuracy_interval=np.full(2, np.nan) if few else stories.interval,
-        accuracy_if_clean=np.nan if few else stories.accuracy_if_clean,
-        accuracy_if_noisy=np.nan if few else stories.accuracy_if_noisy,
+        observed_accuracy=observed,
+        observed_accuracy_interval=interval,
+        accuracy=stories.accuracy,
+        accuracy_interval=stories.interval,
+        accuracy_if_clean=stories.accuracy_if_clean,
+        accuracy_if_noisy=stories.accuracy_if_noisy,
         noise_probability=stories.noise_probability,
         noise_rates=1.0 - np.diag(stories.noise_matrix),
         noise_rates_std=stories.noise_rates_std,
@@ -245,8 +235,9 @@ def _result(stories: Stories, scores, labels, kept):
 
 def observed_accuracy(stories, labels):
     """Return the share of rows that agree with the decision, and its 95 % interval."""
-    hits = stories.predicted == labels.observed
-    share = float(labels.shares_of_rows @ hits)
+    if labels.size < FEWEST_ROWS:
+        return np.nan, np.full(2, np.nan)
+    share = float(labels.shares_of_rows @ (stories.predicted == labels.observed))
     return share, held_out_interval(share, labels.size)
 
 

@@ -80,6 +80,17 @@ class NoisyLabels(NamedTuple):
         joint = joint + 1e-12 * np.eye(self.n_classes)
         return joint / joint.sum(1, keepdims=True)
 
+    def with_noise(self, matrix):
+        """Return the labels with the same known noise in every row."""
+        likelihood = label_likelihood(self.observed, matrix)
+        return self._replace(noise_matrix=matrix, likelihood=likelihood)
+
+    def with_inferred(self, stories):
+        """Return the labels with what was inferred of their noise, if it is not known."""
+        if self.likelihood is not None:
+            return self
+        return self.with_noise(stories.noise_matrix)._replace(prior=stories.prior)
+
     def contents(self):
         """Return what is equal where labels are: codes, and the likelihoods of the rows' own."""
         columns = self.observed[:, None]
@@ -123,7 +134,11 @@ class NoisyLabels(NamedTuple):
 def read_labels(
     observed, weights, n_classes, noise_rates, class_prior, sample_noise, label_distribution
 ):
-    """Return the labels of rows of positive weight and what is known of their noise."""
+    """Return the labels of the rows of positive weight and what is known of their noise."""
+    kept = weights > 0
+    observed, weights = observed[kept], weights[kept]
+    sample_noise = rows_of("sample_noise", sample_noise, kept)
+    label_distribution = rows_of("label_distribution", label_distribution, kept)
     size = float(weights.sum() ** 2 / (weights**2).sum())
     prior = _class_prior(class_prior, n_classes)
     labels = NoisyLabels(observed, weights, np.ones(len(weights)), n_classes, size, prior=prior)
@@ -133,9 +148,8 @@ def read_labels(
         shares = _label_distribution(label_distribution, len(observed), n_classes)
         prior = weights @ shares / weights.sum() if prior is None else prior
         if (shares.max(1) == 1.0).all():
-            return _alike(
-                labels._replace(observed=shares.argmax(1), prior=prior), np.eye(n_classes)
-            )
+            labels = labels._replace(observed=shares.argmax(1), prior=prior)
+            return labels.with_noise(np.eye(n_classes))
         likelihood = shares / np.maximum(prior, 1e-12)
         likelihood /= likelihood.sum(1, keepdims=True)
         return labels._replace(observed=shares.argmax(1), likelihood=likelihood, prior=prior)
@@ -143,17 +157,11 @@ def read_labels(
         rates = _sample_noise(sample_noise, len(observed), n_classes)
         if (rates == rates[0]).all() and rates[0].max() < 0.5:
             each = np.broadcast_to(rates[0], (n_classes,))
-            return _alike(labels, symmetric_noise(n_classes, each))
+            return labels.with_noise(symmetric_noise(n_classes, each))
         return labels._replace(likelihood=sample_likelihood(observed, rates, n_classes))
     if isinstance(noise_rates, str):
         return labels
-    return _alike(labels, noise_matrix(noise_rates, n_classes))
-
-
-def _alike(labels, matrix):
-    """Return labels of which all rows have the same known noise."""
-    likelihood = label_likelihood(labels.observed, matrix)
-    return labels._replace(noise_matrix=matrix, likelihood=likelihood)
+    return labels.with_noise(noise_matrix(noise_rates, n_classes))
 
 
 def rows_of(name, values, kept):

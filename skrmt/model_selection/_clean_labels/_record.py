@@ -57,12 +57,22 @@ class Stories(NamedTuple):
         columns = scores.reshape(len(scores), -1)
         return (columns @ self.directions.T + self.offsets).reshape(scores.shape)
 
+    def without_accuracies(self):
+        """Return what is left where nothing can be said of accuracies: nan for each of them."""
+        return self._replace(
+            accuracy=np.nan,
+            interval=np.full(2, np.nan),
+            accuracy_if_clean=np.nan,
+            accuracy_if_noisy=np.nan,
+        )
+
     @property
     def threshold(self):
         """Score at which two classes are equally likely; nan for more."""
         if len(self.offsets) > 1:
             return np.nan
-        return float(-self.offsets[0] / self.directions[0, 0])
+        # Subtracted from 0, so that a fixed threshold is 0 rather than -0.
+        return float(0.0 - self.offsets[0] / self.directions[0, 0])
 
     @property
     def is_ambiguous(self):

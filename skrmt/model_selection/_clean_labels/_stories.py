@@ -7,14 +7,16 @@ from ._noisy_labels import NoisyLabels
 from ._record import Stories
 from ._two_classes import two_class_stories
 
+FEWEST_ROWS = 10
+"""Effective rows below which no accuracy is predicted: five a class show no law of scores."""
+
 
 def tell_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, group=None) -> Stories:
     """Average over what may be wrong with labels, given held-out scores (n,) or (n, K).
 
     `evidence` are better scores, if there are any, which need not decide. `fixed` decides by the
-    sign or the largest of the scores.
+    sign or the largest of the scores. The accuracies of too few rows are nan.
     """
-    if scores.ndim == 1:
-        cut = 0.0 if fixed else None
-        return two_class_stories(scores, labels, evidence=evidence, cut=cut, group=group)
-    return class_stories(scores, labels, evidence=evidence, fixed=fixed, group=group)
+    find = two_class_stories if scores.ndim == 1 else class_stories
+    found = find(scores, labels, evidence=evidence, fixed=fixed, group=group)
+    return found.without_accuracies() if labels.size < FEWEST_ROWS else found

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
 from ...utils._intervals import SHARED_FITS, Z95
 from ._label_evidence import class_posterior
-from ._left_out import gone_with
+from ._label_links import (
+    label_cells,
+    likeliest_links,
+    links_around,
+    own_pull,
+    score_axis,
+)
 from ._noisy_labels import NoisyLabels
 from ._record import Stories, both_ends
 from ._score_shape import shape_evidence
@@ -34,16 +38,6 @@ _SYMMETRIC, _SYMMETRY = 0.4, 0.05
 _DECAY = 0.5
 """Sum of rates over which the prior falls by e: labels that are mostly wrong are rare."""
 
-_TEMPER = 0.7
-"""Power of the likelihood: the link is only nearly logistic."""
-
-_SLOPE_CENTRE, _SLOPE_SPREAD = np.log(2.5), 1.0
-"""Prior of the log-slope: 95 % of it between 0.35 and 18, accuracies of about 0.57 to 0.98.
-
-A larger centre takes weak signals for strong ones that wrong labels hide, a smaller one the
-opposite: labels and scores alone cannot tell.
-"""
-
 _SHAPED, _SHAPE_NATS = 0.5, 4.0
 """Prior probability that scores of a class are Gaussian, and the most evidence of that.
 
@@ -59,86 +53,40 @@ _DECISION_ODDS = 0.25
 A cut moved for noise that is not there costs less than one left in its place: it moves little.
 """
 
-_LATTICE = np.linspace(-2.6, 2.6, 5)
-"""Links tried around the likeliest, along each axis in posterior standard deviations.
-
-Steps of 1.3 integrate a Gaussian to 1e-5.
-"""
-
-_STEPS = 25
-"""Steps of Fisher scoring towards the likeliest link: ten suffice unless classes are separable."""
-
-_CONVERGED = 1e-7
-"""Gain of log-likelihood at which scoring stops: the start must not show in the result."""
-
-_N_BINS = 33
-"""Bins of scores, of equal weight: an odd number, so that no row lies on the edge of one."""
-
 _MODEL_ERROR = 0.3
 """Error of the accuracy per unit of the mean rate: rates that depend on more than the class."""
-
-_FARTHEST = 8.0
-"""Half-widths of the middle two thirds of the scores beyond which a score counts as at the end."""
 
 _NEGLIGIBLE = 1e-3
 """Probability below which a pair of rates is left out of the sums over rows."""
 
 
-class _Axis(NamedTuple):
-    """Scores in standard deviations from their median, in bins of equal weight."""
-
-    centre: float
-    spread: float
-    x: np.ndarray
-    bins: np.ndarray
-    points: np.ndarray
-
-    def mass(self, weights):
-        """Add up weights by bin."""
-        return np.bincount(self.bins, weights, len(self.points))
-
-
-class _Links(NamedTuple):
-    """Logistic links: G hypotheses on the noise, N links each.
-
-    cuts and slopes (G, N), log-weights (G, N) of each: tempered likelihood, prior and area; and the
-    likeliest of each hypothesis.
-    """
-
-    cuts: np.ndarray
-    slopes: np.ndarray
-    log_weights: np.ndarray
-    peaks: _Peaks
-
-    def at(self, x):
-        """Return the probability of the positive class at scores on the axis, (G, N, ...)."""
-        return expit(self.slopes[..., None] * (x - self.cuts[..., None]))
-
-
-def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None, group=None):
+def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, group=None):
     """Average over the rates of wrong labels and over logistic links of scores and true class.
 
-    `evidence` are better scores, if there are any, which need not decide. `cut` fixes the score
-    that decides.
+    `evidence` are better scores, if there are any, which need not decide. `fixed` decides by the
+    sign of the scores.
     """
-    axis = score_axis(scores if evidence is None else evidence, labels.weights)
+    own_axis = score_axis(scores, labels.weights)
+    plain = evidence is None or evidence is scores
+    axis = own_axis if plain else score_axis(evidence, labels.weights)
     rates, links, joint, odds = _posterior(axis, labels)
     probabilities, known = joint.sum(1), labels.likelihood is not None
-    start = None if known else links.peaks.theta
-    slope, offset, own = _decision(scores, labels, rates, probabilities, start, group)
-    if cut is not None:
-        offset, own = -slope * cut, 0.0
+    start, prior = (None, labels.implied_prior()) if known else (links.peaks.theta, None)
+    slope, offset, own = _decision(own_axis, labels, prior, rates, probabilities, start, group)
+    if fixed:
+        offset, own = 0.0, 0.0
     joint = joint * (odds / (odds @ probabilities))[:, None]
     probabilities = joint.sum(1)
     predicted = (slope * scores + offset > own).astype(int)
     link = links.at(axis.points) @ axis.mass(labels.shares_of_rows * (2 * predicted - 1))
     link = link + labels.shares_of_rows @ (1 - predicted)
-    found = _unmixed(predicted, labels, group) if known else None
+    found = _unmixed(predicted, labels, prior, group) if known else None
     counts = _counted(predicted, labels, rates) if found is None else found.accuracy
     accuracies = 0.5 * (link + np.reshape(counts, (-1, 1)))
     accuracy = _mean_over(np.full(len(joint), True), joint, accuracies)
     posterior = _row_posterior(axis, labels, rates, links, joint)
     mean = rates @ probabilities
+    noise = np.array([[1.0 - mean[0], mean[0]], [mean[1], 1.0 - mean[1]]])
     model = _MODEL_ERROR * mean.mean() if found is None else 0.5 * _count_error(found, labels.size)
     interval = _interval(accuracy, accuracies, joint, labels.size, model)
     clean = (rates.sum(0) == 0) & (not known or labels.is_clean)
@@ -147,7 +95,7 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, cut=None, g
     return Stories(
         directions=np.array([[slope]]),
         offsets=np.array([offset]),
-        noise_matrix=_noise_matrix(labels, mean, posterior),
+        noise_matrix=labels.average_noise(posterior) if labels.known_by_row else noise,
         noise_rates_std=np.sqrt((rates - mean[:, None]) ** 2 @ probabilities),
         noise_probability=noisy,
         prior=labels.shares_of_rows @ posterior if labels.prior is None else labels.prior,
@@ -166,22 +114,6 @@ def _mean_over(part, joint, accuracies):
     return float((joint[part] * accuracies[part]).sum() / mass) if mass > 0 else np.nan
 
 
-def score_axis(scores, weights):
-    """Put scores on a robust scale, and gather them in bins."""
-    order = np.argsort(scores, kind="stable")
-    middle = (np.cumsum(weights[order]) - 0.5 * weights[order]) / weights.sum()
-    low, centre, high = np.interp([0.16, 0.5, 0.84], middle, scores[order])
-    reach = _FARTHEST * 0.5 * (high - low) or np.inf
-    bounded = np.clip(scores, centre - reach, centre + reach)
-    mean = weights @ bounded / weights.sum()
-    spread = np.sqrt(weights @ (bounded - mean) ** 2 / weights.sum()) or 1.0
-    x = (bounded - centre) / spread
-    bins = np.empty(len(x), dtype=int)
-    bins[order] = np.unique((middle * _N_BINS).astype(int), return_inverse=True)[1].ravel()
-    mass = np.bincount(bins, weights)
-    return _Axis(float(centre), float(spread), x, bins, np.bincount(bins, weights * x) / mass)
-
-
 def _posterior(axis, labels):
     """Return pairs of rates (2, G), links, probabilities (G, N), and odds by shape (G,)."""
     if labels.likelihood is not None:
@@ -189,7 +121,7 @@ def _posterior(axis, labels):
         if not labels.known_by_row:
             rates = labels.noise_matrix[[0, 1], [1, 0]][:, None]
         cells = label_cells(axis, labels, rates)
-        links = _around(cells, likeliest_links(cells, np.zeros(1), 1.0))
+        links = links_around(cells, likeliest_links(cells, np.zeros(1), 1.0))
         return rates, links, _normalised(links.log_weights), np.ones(1)
     grid = np.stack([x.ravel() for x in np.meshgrid(_RATES, _RATES, indexing="ij")])
     found = _weighed(axis, labels, grid[:, grid.sum(0) > 0], 0.05**2)
@@ -214,22 +146,19 @@ def _weighed(axis, labels, noisy, area):
     prior = np.append(_CLEAN, (1.0 - _CLEAN) * area * _rate_density(noisy))
     if labels.prior is not None:
         prior = prior * _prior_fit(labels, rates)
-    odds = np.append(1.0, _shape_odds(axis, labels, noisy, prior[1:]))
+    cells = label_cells(axis, labels, rates)
+    shape = shape_evidence(axis.points, cells.mass.reshape(2, -1), noisy)
+    shape = np.exp(np.maximum(shape - shape.max(), -_SHAPE_NATS))
+    shaped = _SHAPED * shape * prior[1:].sum() / (prior[1:] @ shape)
+    odds = np.append(1.0, 1.0 - _SHAPED + shaped)
     prior = np.log(np.maximum(prior, 1e-300))
-    peaks = likeliest_links(label_cells(axis, labels, rates), np.zeros(len(prior)), 1.0)
-    evidence = peaks.value + prior - 0.5 * np.log(peaks.determinant)
+    peaks = likeliest_links(cells, np.zeros(len(prior)), 1.0)
+    first, second, cross = peaks.curvature
+    evidence = peaks.value + prior - 0.5 * np.log(first * second - cross**2)
     kept = evidence > evidence.max() + np.log(_NEGLIGIBLE)
     kept[0] = True
-    rates, peaks = rates[:, kept], peaks.some(kept)
-    links = _around(label_cells(axis, labels, rates), peaks)
-    return rates, links, _normalised(links.log_weights + prior[kept, None]), odds[kept]
-
-
-def _shape_odds(axis, labels, rates, prior):
-    """Return the factors (G,) that the shape of the scores adds to the prior of pairs of rates."""
-    evidence = shape_evidence(axis.points, _label_masses(axis, labels), rates)
-    fits = np.exp(np.maximum(evidence - evidence.max(), -_SHAPE_NATS))
-    return 1.0 - _SHAPED + _SHAPED * fits * prior.sum() / (prior @ fits)
+    links = links_around(cells.some(kept), peaks.some(kept))
+    return rates[:, kept], links, _normalised(links.log_weights + prior[kept, None]), odds[kept]
 
 
 def _rate_density(rates):
@@ -249,168 +178,22 @@ def _prior_fit(labels, rates):
     return np.exp(-0.5 * ((share - expected) / error) ** 2)
 
 
-class _Cells(NamedTuple):
-    """Points of the axis with the same likelihoods of the label: x and mass (C,), others (G, C)."""
-
-    x: np.ndarray
-    mass: np.ndarray
-    low: np.ndarray
-    rise: np.ndarray
-
-
-def _label_masses(axis, labels):
-    """Return the weight of each bin by observed label, (2, B)."""
-    weights = labels.size * labels.shares_of_rows
-    return np.stack([axis.mass(weights * (labels.observed == k)) for k in (0, 1)])
-
-
-def label_cells(axis, labels, rates):
-    """Gather rows by bin and label or, where each has its own noise, not at all."""
-    if labels.known_by_row:
-        weights = labels.size * labels.shares_of_rows
-        low, high = labels.likelihood.T
-        return _Cells(axis.x, weights, low[None], (high - low)[None])
-    mass = _label_masses(axis, labels)
-    ones = np.ones(len(axis.points))
-    low = np.column_stack([np.outer(1.0 - rates[0], ones), np.outer(rates[0], ones)])
-    left = np.outer(1.0 - rates.sum(0), ones)
-    return _Cells(
-        np.tile(axis.points, 2), np.concatenate(mass), low, np.column_stack([-left, left])
-    )
-
-
-class _Peaks(NamedTuple):
-    """The likeliest link for each of G pairs of rates.
-
-    Log-slopes and cuts theta (2, G), information curvature (3, G), penalised log-likelihood value
-    (G,); the Gaussian prior: centre (2, G) and precision (2,).
-    """
-
-    theta: np.ndarray
-    curvature: np.ndarray
-    value: np.ndarray
-    centre: np.ndarray
-    precision: np.ndarray
-
-    @property
-    def determinant(self):
-        """Determinant of the information, (G,)."""
-        return self.curvature[0] * self.curvature[1] - self.curvature[2] ** 2
-
-    def some(self, kept):
-        """Return the peaks of some pairs of rates."""
-        return self._replace(
-            theta=self.theta[:, kept],
-            curvature=self.curvature[:, kept],
-            value=self.value[kept],
-            centre=self.centre[:, kept],
-        )
-
-
-def likeliest_links(cells, cuts, spread, start=None):
-    """Return the likeliest links by Fisher scoring, for cuts that are expected with a spread."""
-    precision = np.array([_SLOPE_SPREAD**-2.0, spread**-2.0])
-    centre = np.stack([np.full(len(cuts), _SLOPE_CENTRE), cuts])
-    theta = centre if start is None else start
-    value = link_objective(cells, theta[:, :, None], centre, precision)[:, 0]
-    length, moving = np.ones(len(value)), np.full(len(value), True)
-    for _ in range(_STEPS):
-        gradient, curvature = link_derivatives(cells, theta, centre, precision)
-        move = _solve(curvature, gradient)
-        move = length * move / np.maximum(1.0, np.abs(move).max(0))
-        new = link_objective(cells, (theta + move)[:, :, None], centre, precision)[:, 0]
-        better = moving & (new >= value)
-        theta = np.where(better, theta + move, theta)
-        length = np.where(better, 1.0, 0.3 * length)
-        # Further steps of those that have arrived would follow rounding.
-        moving &= np.abs(new - value) >= _CONVERGED
-        value = np.where(better, new, value)
-        if not moving.any():
-            break
-    curvature = link_derivatives(cells, theta, centre, precision)[1]
-    return _Peaks(theta, curvature, value, centre, precision)
-
-
-def _around(cells, peaks):
-    """Return the links around the likeliest ones, with their weights."""
-    points, area = _lattice(peaks.theta, peaks.curvature)
-    logs = link_objective(cells, points, peaks.centre, peaks.precision) + np.log(area)[:, None]
-    return _Links(points[1], np.exp(points[0]), logs, peaks)
-
-
-def link_objective(cells, theta, prior, precision):
-    """Return the tempered log-likelihood plus log-prior of links (2, G, N) as (G, N)."""
-    slopes, cuts = np.exp(theta[0])[..., None], theta[1][..., None]
-    link = expit(slopes * (cells.x - cuts))
-    seen = cells.low[:, None] + cells.rise[:, None] * link
-    value = _TEMPER * (np.log(np.maximum(seen, 1e-9)) @ cells.mass)
-    distance = (theta - prior[:, :, None]) ** 2
-    log_area = 0.5 * np.log(precision).sum() - np.log(2.0 * np.pi)
-    return value - 0.5 * np.einsum("a,agn->gn", precision, distance) + log_area
-
-
-def _scores(cells, theta):
-    """Return the derivatives of tempered log-likelihoods by the log-odds, and these, (G, C)."""
-    odds = np.exp(theta[0])[:, None] * (cells.x - theta[1][:, None])
-    link = expit(odds)
-    seen = np.maximum(cells.low + cells.rise * link, 1e-9)
-    return _TEMPER * cells.rise * link * (1.0 - link) / seen, odds
-
-
-def link_derivatives(cells, theta, prior, precision):
-    """Return gradient (2, G) and information (3, G): both diagonal terms, then the other."""
-    slope = np.exp(theta[0])[:, None]
-    score, odds = _scores(cells, theta)
-    power = cells.mass * score**2 / _TEMPER
-    pull = precision[:, None] * (prior - theta)
-    gradient = np.stack([(score * odds) @ cells.mass, -slope[:, 0] * (score @ cells.mass)]) + pull
-    curvature = np.stack(
-        [
-            (power * odds**2).sum(1) + precision[0],
-            slope[:, 0] ** 2 * power.sum(1) + precision[1],
-            -slope[:, 0] * (power * odds).sum(1),
-        ]
-    )
-    return gradient, curvature
-
-
-def _solve(curvature, gradient):
-    """Solve G symmetric 2 x 2 systems."""
-    first, second, cross = curvature
-    down = second * gradient[0] - cross * gradient[1]
-    across = first * gradient[1] - cross * gradient[0]
-    return np.stack([down, across]) / (first * second - cross**2)
-
-
-def _lattice(theta, curvature):
-    """Return points around each likeliest link, (2, G, N), and the area of each cell (G,)."""
-    first, second, cross = curvature
-    u, v = (z.ravel() for z in np.meshgrid(_LATTICE, _LATTICE, indexing="ij"))
-    root = np.sqrt(first)
-    rest = np.sqrt(np.maximum(second - cross**2 / first, 1e-12))
-    across = v / rest[:, None]
-    along = (u - (cross / root)[:, None] * across) / root[:, None]
-    step = _LATTICE[1] - _LATTICE[0]
-    return theta[:, :, None] + np.stack([along, across]), step**2 / (root * rest)
-
-
 def _normalised(logs):
     """Return weights proportional to exponentials, with sum 1."""
     weights = np.exp(logs - logs.max())
     return weights / weights.sum()
 
 
-def _decision(scores, labels, rates, probabilities, start, group):
+def _decision(axis, labels, prior, rates, probabilities, start, group):
     """Return slope and offset of the log-odds of the positive class, and what rows added to them.
 
     The last is what each row's own label, or its group's, pulls the cut towards its side, (n,).
     """
-    axis = score_axis(scores, labels.weights)
     masses = np.where(rates.sum(0) > 0, 1.0, _DECISION_ODDS) * probabilities
     kept = masses > _NEGLIGIBLE * masses.sum()
-    centres = _expected_cuts(axis, labels, rates[:, kept])
+    centres = _expected_cuts(axis, labels, prior, rates[:, kept])
     cells = label_cells(axis, labels, rates[:, kept])
-    links = _around(
+    links = links_around(
         cells, likeliest_links(cells, centres, 1.0, None if start is None else start[:, kept])
     )
     weights = np.exp(links.log_weights - links.log_weights.max(1, keepdims=True))
@@ -430,11 +213,11 @@ def _decision(scores, labels, rates, probabilities, start, group):
     return slope, offset, -slope * axis.spread * pull
 
 
-def _expected_cuts(axis, labels, rates):
+def _expected_cuts(axis, labels, prior, rates):
     """Return where the regression of the labels on the scores puts the cuts, (G,)."""
     shares = labels.shares_of_rows
     if labels.known_by_row:
-        posterior = class_posterior(labels.likelihood, labels.implied_prior())
+        posterior = class_posterior(labels.likelihood, prior)
         wanted, levels = posterior[:, 1] - posterior[:, 0], np.zeros(1)
     else:
         # The mean label, of -1 and +1, is e0 - e1 where the classes are equally likely.
@@ -445,20 +228,6 @@ def _expected_cuts(axis, labels, rates):
         return np.zeros(rates.shape[1])
     cuts = shares @ axis.x + (levels - shares @ wanted) / slope
     return np.clip(cuts, -_FARTHEST_CUT, _FARTHEST_CUT)
-
-
-def own_pull(axis, labels, cells, peaks, shares, group):
-    """Return how far the cut moved for the labels left out with each row, to first order, (n,)."""
-    slope = np.exp(peaks.theta[0])[:, None]
-    score, odds = _scores(cells, peaks.theta)
-    gradient = np.stack([score * odds, -slope * score])
-    moved = shares @ _solve(peaks.curvature[:, :, None], gradient)[1]
-    if not labels.known_by_row:
-        moved = moved.reshape(2, -1)[labels.observed, axis.bins]
-    weights = labels.size * labels.shares_of_rows
-    pulls = (weights * moved)[:, None]
-    gone = gone_with(pulls, labels.observed, weights, labels.part, group)[:, 0]
-    return np.clip(gone, -1.0, 1.0)
 
 
 def _counted(predicted, labels, rates):
@@ -490,16 +259,8 @@ def _row_posterior(axis, labels, rates, links, joint):
     return np.column_stack([1.0 - result, result])
 
 
-def _noise_matrix(labels, mean, posterior):
-    """Return the noise matrix at the mean rates or, where rows have their own, their average."""
-    if not labels.known_by_row:
-        return np.array([[1.0 - mean[0], mean[0]], [mean[1], 1.0 - mean[1]]])
-    return labels.average_noise(posterior)
-
-
-def _unmixed(predicted, labels, group):
+def _unmixed(predicted, labels, prior, group):
     """Return the accuracy counted under known noise; one half, unsure, if labels say too little."""
-    prior = labels.implied_prior()
     label = class_posterior(labels.likelihood, prior)
     found = unmixed_accuracy(predicted, label, prior, labels.weights, labels.part, group)
     return found if np.isfinite(found.accuracy) else found._replace(accuracy=0.5)

@@ -9,8 +9,9 @@ from skrmt.linalg import ridge_basis
 from skrmt.linear_model import NoiseAwareLinearClassifier
 from skrmt.linear_model.noise_aware import _classifier
 from skrmt.linear_model.noise_aware._held_out import content_folds, held_out
-from skrmt.linear_model.noise_aware._reading import read_columns, read_rows, row_trust
+from skrmt.linear_model.noise_aware._reading import read_rows
 from skrmt.model_selection import clean_accuracy
+from skrmt.model_selection._clean_labels import read_labels
 from skrmt.utils._rows import content_keys
 
 pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
@@ -216,11 +217,12 @@ def test_wrong_groups_are_refused(rng):
 
 
 def test_rows_far_out_count_less_and_others_in_full(rng):
-    X = rng.standard_normal((200, 10))
-    assert (row_trust(read_rows(X, read_columns(X), True).norms, np.ones(200)) == 1.0).all()
+    X, kept = rng.standard_normal((200, 10)), np.full(200, True)
+    labels = read_labels(np.arange(200) % 2, np.ones(200), 2, "estimate", None, None, None)
+    assert (read_rows(X, kept, labels).weights == 1.0).all()
     X[3] *= 100.0
-    trust = row_trust(read_rows(X, read_columns(X), True).norms, np.ones(200))
-    assert (np.delete(trust, 3) == 1.0).all() and trust[3] < 0.01
+    weights = read_rows(X, kept, labels).weights
+    assert (np.delete(weights, 3) == 1.0).all() and weights[3] < 0.01
 
 
 @pytest.mark.parametrize("rates", ["estimate", (0.1, 0.3)])
