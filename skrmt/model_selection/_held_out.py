@@ -10,9 +10,12 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from ..linalg import RidgeBasis, group_path, loo_scores, ridge_basis
+from ._discriminant import discriminant_scores
+from ._dual import dual_scores, has_dual_form
 from ._estimators import RIDGES, has_other_penalty, inverse_penalty, ridge_penalty, takes_weights
 from ._rows import Rows
 
@@ -28,8 +31,6 @@ _FAR_SHARE = 0.05
 """Share of such rows beyond which scores come from folds: they shift an accuracy by as much."""
 _LARGEST_HESSIAN = 3000
 """Side of a Hessian, of several classes or sparse features, up to which it is inverted."""
-_LEAST_DIAGONAL = 1e-7
-"""Smallest over largest diagonal of a Cholesky factor: below, features are collinear."""
 _NULL_DIRECTION = 1e-13
 """Singular values below this part of the largest are rounding."""
 _CONSTANT = 1e-12
@@ -77,6 +78,9 @@ def held_out(model: Any, rows: Rows) -> HeldOut:
         found = _ridge_held_out(model, rows)
     elif isinstance(model, LinearDiscriminantAnalysis):
         found = _discriminant_held_out(model, rows)
+    elif has_dual_form(model):
+        scores = dual_scores(model, rows)
+        found = None if scores is None else HeldOut(scores, None, "exact")
     elif not has_other_penalty(model):
         found = _logistic_held_out(model, rows)
     return folded(model, rows) if found is None else found
@@ -90,8 +94,11 @@ def least_squares_targets(model: Any, y: np.ndarray) -> np.ndarray:
     return 2.0 * codes - 1.0 if n_classes == 2 else 2.0 * np.eye(n_classes)[codes] - 1.0
 
 
-def rows_basis(X: Any, weights: np.ndarray, part: np.ndarray, fit_intercept: bool) -> RidgeBasis:
+def rows_basis(model: Any, rows: Rows, weights: np.ndarray) -> RidgeBasis:
     """Decompose rows, down to the directions of features of far smaller scale than others."""
+    X, part, fit_intercept = rows.X, rows.part, getattr(model, "fit_intercept", True)
+    if isinstance(model, LinearRegression) and not sparse.issparse(X):
+        X = _in_own_units(X, fit_intercept)
     plain = None if (weights == 1.0).all() else weights
     basis = ridge_basis(X, plain, fit_intercept=fit_intercept, part=part)
     full = min(basis.n_samples - int(fit_intercept), int(basis.varying.sum()))
@@ -105,22 +112,42 @@ def rows_basis(X: Any, weights: np.ndarray, part: np.ndarray, fit_intercept: boo
     return basis._replace(left=left[:, kept], scale=values[kept] ** 2)
 
 
+def _in_own_units(X: np.ndarray, centred: bool) -> np.ndarray:
+    """Return features in units of their deviations, powers of two, on which no fit depends."""
+    deviations = X.std(axis=0, dtype=float) if centred else np.sqrt((X**2.0).mean(axis=0))
+    return X / np.ldexp(1.0, np.frexp(deviations)[1])
+
+
 def _ridge_held_out(model: Any, rows: Rows) -> HeldOut | None:
     """Return the exact leave-one-out scores of a ridge fit, None if it interpolates."""
-    basis = rows_basis(rows.X, rows.fit_weights, rows.part, model.fit_intercept)
+    basis = rows_basis(model, rows, rows.fit_weights)
     targets = least_squares_targets(model, rows.y)
     scores, fitted, leverage = loo_scores(basis, targets, ridge_penalty(model) / basis.total_weight)
     if np.median(leverage) > _INTERPOLATING:
         return None
+    if isinstance(model, LinearRegression):
+        if basis.rank != getattr(model, "rank_", basis.rank):
+            return None
+        alone = np.flatnonzero(leverage * rows.part > 1.0 - _LEAST_ROOM)
+        if len(alone) > _FOLDS:
+            return None
+        scores[alone] = [_refitted_score(model, rows, i) for i in alone]
     mean = float(leverage @ (rows.fit_weights / rows.fit_weights.sum()))
     even = targets - (targets - fitted) / max(1.0 - mean, _LEAST_ROOM)
     return HeldOut(scores, even, "exact")
 
 
+def _refitted_score(model: Any, rows: Rows, i: Any) -> float:
+    """Return the prediction of a row by a fit without it."""
+    others = np.arange(len(rows.y)) != i
+    fitted = clone(model).fit(rows.X[others], rows.y[others], rows.fit_weights[others])
+    return float(fitted.predict(rows.X[[i]])[0])
+
+
 def _groups_held_out(model: Any, rows: Rows, groups: np.ndarray) -> HeldOut:
     """Return the scores of groups left out whole: exact for ridge, else by folds of groups."""
     if isinstance(model, RIDGES):
-        basis = rows_basis(rows.X, rows.fit_weights, rows.part, model.fit_intercept)
+        basis = rows_basis(model, rows, rows.fit_weights)
         targets = least_squares_targets(model, rows.y)
         alpha = ridge_penalty(model) / basis.total_weight
         scores = group_path(basis, targets, [alpha], groups)[:, :, 0]
@@ -144,88 +171,10 @@ def _groups_held_out(model: Any, rows: Rows, groups: np.ndarray) -> HeldOut:
     return HeldOut(scores, None, "folds")
 
 
-class _Scatter(NamedTuple):
-    """Products of rows, their deviations and the class means with the inverse scatter."""
-
-    means: np.ndarray
-    means_solved: np.ndarray
-    X: np.ndarray
-    deviations: np.ndarray
-    solved: np.ndarray
-    codes: np.ndarray
-    counts: np.ndarray
-
-
 def _discriminant_held_out(model: Any, rows: Rows) -> HeldOut | None:
-    """Return the exact leave-one-out scores of linear discriminant analysis."""
-    # It takes no weights: those there are count how often each row is repeated.
-    repeats = np.rint(rows.weights).astype(int)
-    if (repeats * rows.part > 1.5).any() or model.shrinkage is not None:
-        return None
-    if model.priors is not None and model.solver != "svd":
-        return None
-    X = np.repeat(rows.X, repeats, axis=0)
-    codes = np.repeat(np.searchsorted(model.classes_, rows.y), repeats)
-    counts = np.bincount(codes).astype(float)
-    n, n_classes = len(X), len(counts)
-    if counts.min() < 2 or n - n_classes <= X.shape[1]:
-        return None
-    means = np.array([X[codes == k].mean(axis=0) for k in range(n_classes)])
-    # Units of features change no discriminant: one deviation each keeps the scatter regular.
-    unit = np.sqrt(((X - means[codes]) ** 2).mean(axis=0))
-    unit[unit == 0] = 1.0
-    centre = means.mean(axis=0)
-    X, means = (X - centre) / unit, (means - centre) / unit
-    deviations = X - means[codes]
-    try:
-        factor = cho_factor(deviations.T @ deviations)
-    except np.linalg.LinAlgError:
-        return None
-    solved = cho_solve(factor, deviations.T).T
-    energy = np.einsum("ij,ij->i", solved, deviations)
-    diagonal = np.diag(factor[0])
-    if not (energy < 1).all() or diagonal.min() < _LEAST_DIAGONAL * diagonal.max():
-        return None
-    scatter = _Scatter(means, cho_solve(factor, means.T).T, X, deviations, solved, codes, counts)
-    priors = model.priors_ if model.priors is not None else None
-    degrees = _degrees_of_freedom(model.coef_ * unit, scatter) - 1.0
-    first = np.cumsum(repeats) - repeats
-    exact = _discriminant_scores(scatter, energy, priors, degrees)
-    even = _discriminant_scores(scatter, np.full(n, energy.mean()), priors, degrees)
-    return HeldOut(exact[first], even[first], "exact")
-
-
-def _degrees_of_freedom(coef: np.ndarray, scatter: _Scatter) -> int:
-    """Return by what the scatter was divided: the rows, less the classes in some versions."""
-    seen = coef[-1] - (coef[0] if len(coef) > 1 else 0.0)
-    unit = scatter.means_solved[-1] - scatter.means_solved[0]
-    n, ratio = len(scatter.X), float(seen @ unit / (unit @ unit))
-    return min((n, n - len(scatter.counts)), key=lambda degrees: abs(degrees - ratio))
-
-
-def _discriminant_scores(
-    scatter: _Scatter, energy: np.ndarray, priors: np.ndarray | None, degrees: float
-) -> np.ndarray:
-    """Return the leave-one-out decision function, given ``d^T S^-1 d`` of every row."""
-    n, n_classes = len(scatter.X), len(scatter.counts)
-    own = scatter.counts[scatter.codes]
-    c = own / (own - 1.0)
-    gain = c / np.maximum(1.0 - c * energy, _LEAST_ROOM)
-    onehot = np.eye(n_classes)[scatter.codes]
-    step = onehot / (own - 1.0)[:, None]
-    pulled = scatter.deviations @ scatter.means_solved.T
-    with_means = pulled - step * energy[:, None]
-    own_means = scatter.means[scatter.codes]
-    with_row = energy + np.einsum("ij,ij->i", scatter.solved, own_means)
-    cross = scatter.X @ scatter.means_solved.T - step * with_row[:, None]
-    cross = cross + (gain * with_row)[:, None] * with_means
-    norms = np.einsum("kp,kp->k", scatter.means, scatter.means_solved)[None, :]
-    norms = norms - 2.0 * step * pulled + step**2 * energy[:, None]
-    norms = norms + gain[:, None] * with_means**2
-    left = scatter.counts[None, :] - onehot
-    shares = left / (n - 1.0) if priors is None else np.broadcast_to(priors, left.shape)
-    scores = degrees * (cross - 0.5 * norms) + np.log(np.maximum(shares, 1e-300))
-    return scores[:, 1] - scores[:, 0] if n_classes == 2 else scores
+    """Return the leave-one-out scores of linear discriminant analysis."""
+    found = discriminant_scores(model, rows)
+    return None if found is None else HeldOut(*found)
 
 
 def _logistic_held_out(model: Any, rows: Rows) -> HeldOut | None:

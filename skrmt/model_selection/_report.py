@@ -41,7 +41,7 @@ from ._estimators import (
 )
 from ._held_out import HeldOut, held_out
 from ._rows import Rows, distinct_rows, read_rows
-from ._whole_folds import is_linear, whole_folds
+from ._whole_folds import has_closed_form, is_linear, whole_folds
 
 _FEWEST_ROWS = 10
 """Effective rows below which an interval of 95 % spans half of all accuracies or more."""
@@ -55,8 +55,8 @@ _UNDETECTED = (
     "rows or other features."
 )
 _NO_CURVE = (
-    "Rows are held out of the whole estimator (`scores_kind_`), for which there is no theory: the "
-    "score at other numbers of rows is not predicted."
+    "This is an estimator for which there is no theory: the score at other numbers of rows is not "
+    "predicted."
 )
 _MISFIT = (
     "Theory and held-out scores disagree (`model_fit_pvalue_`): leverages differ between rows, or "
@@ -75,7 +75,7 @@ class _Evidence(NamedTuple):
     Attributes
     ----------
     model : estimator
-        The fitted last step; None where rows are left out of the whole estimator.
+        The fitted last step; None where there is no theory of it.
     rows : Rows
         Its rows.
     left : HeldOut
@@ -275,7 +275,7 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         given = read_rows(self.estimator, X, y, sample_weight, groups)
         self.estimator_ = fit_weighted(clone(self.estimator), given.X, given.y, given.fit_weights)
         features = model = None
-        if is_linear(self.estimator):
+        if has_closed_form(self.estimator):
             features, model = last_step_rows(self.estimator_, given.X)
         rows = distinct_rows(model, features, given)
         labels = self._read_labels(rows)
@@ -310,6 +310,7 @@ class GeneralizationReport(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
             misfit=not self.model_fit_,
         )
         _check_feature_names(self, X, reset=True)
+        model = model if is_linear(self.estimator) else None
         self._evidence = _Evidence(model, rows, left, labels)
         self._curve = None
         texts = {"too_few_rows": _TOO_FEW_ROWS, "undetected": _UNDETECTED, "misfit": _MISFIT}
