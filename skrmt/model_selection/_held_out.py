@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cholesky, solve_triangular
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -67,7 +67,7 @@ class HeldOut(NamedTuple):
 def held_out(model: Any, rows: Rows) -> HeldOut:
     """Return the scores of rows left out, in closed form if there is one, else by folds."""
     if hasattr(model, "classes_"):
-        scores = model.decision_function(rows.X)
+        scores = _decision(model, rows.X)
         if np.ptp(scores, axis=0).max() <= _CONSTANT * np.abs(scores).max():
             # Without its row a class is rarer: this constant guess would always be another class.
             return HeldOut(scores, None, "exact")
@@ -79,11 +79,17 @@ def held_out(model: Any, rows: Rows) -> HeldOut:
     elif isinstance(model, LinearDiscriminantAnalysis):
         found = _discriminant_held_out(model, rows)
     elif has_dual_form(model):
-        scores = dual_scores(model, rows)
-        found = None if scores is None else HeldOut(scores, None, "exact")
+        predicted = dual_scores(model, rows)
+        found = None if predicted is None else HeldOut(predicted, None, "exact")
     elif not has_other_penalty(model):
         found = _logistic_held_out(model, rows)
     return folded(model, rows) if found is None else found
+
+
+def _decision(model: Any, X: Any) -> np.ndarray:
+    """Return the decision function of a linear classifier, of rows that were checked before."""
+    scores = X @ np.atleast_2d(model.coef_).T + model.intercept_
+    return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
 def least_squares_targets(model: Any, y: np.ndarray) -> np.ndarray:
@@ -184,7 +190,7 @@ def _logistic_held_out(model: Any, rows: Rows) -> HeldOut | None:
     X = rows.X.toarray() if sparse.issparse(rows.X) else rows.X
     codes = np.searchsorted(model.classes_, rows.y)
     design = np.hstack([X, np.ones((len(X), 1))]) if model.fit_intercept else X
-    scores = model.decision_function(X)
+    scores = _decision(model, X)
     penalty = np.full(design.shape[1], 1.0 / inverse_penalty(model))
     if model.fit_intercept:
         penalty[-1] = 0.0
@@ -201,12 +207,13 @@ def _binary_newton(design, scores, codes, weights, part, penalty):
     """Return the scores of two classes after a Newton step per row, and with mean leverage."""
     p = expit(scores)
     curvature = weights * p * (1.0 - p)
-    hessian = design.T @ (curvature[:, None] * design) + np.diag(penalty)
+    curved = np.sqrt(curvature)[:, None] * design
+    hessian = curved.T @ curved + np.diag(penalty)
     # In units in which the diagonal is 1, so that features of small scale are not regularised.
     unit = np.sqrt(np.maximum(np.diag(hessian), np.finfo(float).tiny))
-    scaled = design / unit
-    factor = cho_factor(hessian / np.outer(unit, unit) + 1e-12 * np.eye(len(hessian)))
-    energy = np.einsum("ij,ij->i", cho_solve(factor, scaled.T).T, scaled)
+    lower = cholesky(hessian / np.outer(unit, unit) + 1e-12 * np.eye(len(hessian)), lower=True)
+    solved = solve_triangular(unit[:, None] * lower, design.T, lower=True, check_finite=False)
+    energy = np.einsum("ji,ji->i", solved, solved)
     pull, curvature = part * weights * (codes - p), part * curvature
 
     def moved(energy):

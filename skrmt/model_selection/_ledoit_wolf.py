@@ -58,9 +58,11 @@ def ledoit_wolf_scores(classes: Classes) -> tuple[Found | None, str]:
     -----
     In units of their deviations within a class features are shrunk to the identity, so that
     without a row T loses :math:`r\,\mathrm{diag}(d^2)`, no multiple of the identity, and the
-    intensity changes: both enter to first order, exact to O(1/n_c^2). At 100 rows and 60 normal
-    features scores are within .02 of what leaving out moves them. For up to a hundred rows, all or
-    those farthest out, the system of their own fit is solved instead.
+    intensity changes: both enter to first order, off by O(1/n_c^2). Of a hundred rows or fewer, and
+    otherwise of those far out, at most a hundred, the systems of their own fits are solved instead,
+    exactly. What remains is off by at most .007 of the largest change by a row left out from 101
+    rows and 60 features on, by .065 at 5 features (measured, two and three classes, normal and
+    heavy tails).
     """
     scatters = [own.T @ own for own in classes.deviations]
     pairs = list(zip(classes.deviations, scatters, strict=True))
