@@ -128,7 +128,7 @@ def extrapolation(model: Any, rows: Rows, left: HeldOut, *, is_noise: bool) -> E
     targets = least_squares_targets(model, rows.y).reshape(len(rows.y), -1)
     # Class weights belong to the fit of a ridge; what stands for other fits has none.
     weights = rows.fit_weights if isinstance(model, RIDGES) else rows.weights
-    basis = rows_basis(rows.X, weights, rows.part, intercept)
+    basis = rows_basis(model, rows, weights)
     spectrum = to_numpy(basis.scale).astype(float) * basis.unit**2 / basis.total_weight
     alphas = _PROFILE * spectrum.mean()
     profile = ridge_profile(spectrum, alphas, rows.size - float(intercept))

@@ -11,6 +11,7 @@ from sklearn import config_context
 from sklearn.base import is_classifier, is_regressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import (
+    LinearRegression,
     LogisticRegression,
     LogisticRegressionCV,
     Ridge,
@@ -22,7 +23,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils.validation import check_array, has_fit_parameter
 
-RIDGES = (Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV)
+RIDGES = (LinearRegression, Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV)
+"""Ridge regression, of penalty 0 too."""
 CHOOSE_PENALTY = (RidgeCV, RidgeClassifierCV, LogisticRegressionCV)
 _LINEAR = (*RIDGES, LinearDiscriminantAnalysis, LogisticRegression, LogisticRegressionCV)
 
@@ -116,6 +118,8 @@ def class_factors(model: Any, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def ridge_penalty(model: Any) -> float:
     """Return the penalty of a fitted ridge estimator, in the units of scikit-learn."""
+    if isinstance(model, LinearRegression):
+        return 0.0
     given = model.alpha_ if hasattr(model, "alpha_") else model.alpha
     if np.ndim(given) and len(given) > 1:
         raise ValueError(f"alpha={given!r} has one value per target: give one number.")

@@ -16,7 +16,14 @@ from ._metrics import Sample
 from ._outlook import Evidence
 from ._rounds import closed_round, distinct_scores
 from ._rows import Given, Rows, distinct_rows
-from ._whole_folds import check_classes, content_rounds, given_rounds, is_linear, whole_folds
+from ._whole_folds import (
+    check_classes,
+    content_rounds,
+    given_rounds,
+    has_closed_form,
+    is_linear,
+    whole_folds,
+)
 
 _ONE_ROW = 0.4
 """Part of a column's scatter from which one row decides its scale, as one of two equal ones."""
@@ -32,7 +39,7 @@ def leave_out(
     classes = getattr(report.estimator_, "classes_", None)
     if classes is not None:
         check_classes(given, classes)
-    if is_linear(estimator):
+    if has_closed_form(estimator):
         features, model = last_step_rows(report.estimator_, given.X)
         if isinstance(report.estimator_, Pipeline) and _hang_on_single_rows(features):
             features = model = None
@@ -48,7 +55,7 @@ def leave_out(
         rounds = (closed_round(left, model, rows, given),)
     interpolates = closed and left.kind == "folds" and isinstance(model, RIDGES)
     return Evidence(
-        model,
+        model if is_linear(estimator) else None,
         rows,
         left,
         rounds,

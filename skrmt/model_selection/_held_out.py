@@ -6,14 +6,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cholesky, solve_triangular
 from scipy.special import expit, softmax
+from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LinearRegression
 
 from ..linalg import RidgeBasis, group_path, loo_scores, ridge_basis
+from ._discriminant import discriminant_scores
+from ._dual import dual_scores, has_dual_form
 from ._estimators import RIDGES, has_other_penalty, inverse_penalty, ridge_penalty
 from ._rows import Rows
 
+_MOST_REFITS = 20
+"""Rows that determine a fit alone, as of dummy variables, up to which fits without each are made."""
 _LEAST_ROOM = 1e-8
 """Floor of 1 - leverage: a row that determines its own fit is moved far, not divided by zero."""
 _INTERPOLATING = 1 - 1e-6
@@ -24,8 +30,6 @@ _FAR_SHARE = 0.05
 """Share of such rows beyond which scores come from folds: they shift an accuracy by as much."""
 _LARGEST_HESSIAN = 3000
 """Side of a Hessian, of several classes or sparse features, up to which it is inverted."""
-_LEAST_DIAGONAL = 1e-7
-"""Smallest over largest diagonal of a Cholesky factor: below, features are collinear."""
 _NULL_DIRECTION = 1e-13
 """Singular values below this part of the largest are rounding."""
 _CONSTANT = 1e-12
@@ -53,7 +57,7 @@ class HeldOut(NamedTuple):
 def held_out(model: Any, rows: Rows) -> HeldOut | None:
     """Return the scores of rows left out in closed form, None if there is none."""
     if hasattr(model, "classes_"):
-        scores = model.decision_function(rows.X)
+        scores = _decision(model, rows.X)
         if np.ptp(scores, axis=0).max() <= _CONSTANT * np.abs(scores).max():
             # Without its row a class is rarer: this constant guess would always be another class.
             return HeldOut(scores, None, "exact")
@@ -63,7 +67,16 @@ def held_out(model: Any, rows: Rows) -> HeldOut | None:
         return _ridge_held_out(model, rows)
     if isinstance(model, LinearDiscriminantAnalysis):
         return _discriminant_held_out(model, rows)
+    if has_dual_form(model):
+        predicted = dual_scores(model, rows)
+        return None if predicted is None else HeldOut(predicted, None, "exact")
     return None if has_other_penalty(model) else _logistic_held_out(model, rows)
+
+
+def _decision(model: Any, X: Any) -> np.ndarray:
+    """Return the decision function of a linear classifier, of rows that were checked before."""
+    scores = X @ np.atleast_2d(model.coef_).T + model.intercept_
+    return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
 def least_squares_targets(model: Any, y: np.ndarray) -> np.ndarray:
@@ -74,8 +87,11 @@ def least_squares_targets(model: Any, y: np.ndarray) -> np.ndarray:
     return 2.0 * codes - 1.0 if n_classes == 2 else 2.0 * np.eye(n_classes)[codes] - 1.0
 
 
-def rows_basis(X: Any, weights: np.ndarray, part: np.ndarray, fit_intercept: bool) -> RidgeBasis:
+def rows_basis(model: Any, rows: Rows, weights: np.ndarray) -> RidgeBasis:
     """Decompose rows, down to the directions of features of far smaller scale than others."""
+    X, part, fit_intercept = rows.X, rows.part, getattr(model, "fit_intercept", True)
+    if isinstance(model, LinearRegression) and not sparse.issparse(X):
+        X = _in_own_units(X, fit_intercept)
     plain = None if (weights == 1.0).all() else weights
     basis = ridge_basis(X, plain, fit_intercept=fit_intercept, part=part)
     full = min(basis.n_samples - int(fit_intercept), int(basis.varying.sum()))
@@ -89,109 +105,51 @@ def rows_basis(X: Any, weights: np.ndarray, part: np.ndarray, fit_intercept: boo
     return basis._replace(left=left[:, kept], scale=values[kept] ** 2)
 
 
+def _in_own_units(X: np.ndarray, centred: bool) -> np.ndarray:
+    """Return features in units of their deviations, powers of two, on which no fit depends."""
+    deviations = X.std(axis=0, dtype=float) if centred else np.sqrt((X**2.0).mean(axis=0))
+    return X / np.ldexp(1.0, np.frexp(deviations)[1])
+
+
 def _ridge_held_out(model: Any, rows: Rows) -> HeldOut | None:
     """Return the exact leave-one-out scores of a ridge fit, None if it interpolates."""
-    basis = rows_basis(rows.X, rows.fit_weights, rows.part, model.fit_intercept)
+    basis = rows_basis(model, rows, rows.fit_weights)
     targets = least_squares_targets(model, rows.y)
     scores, fitted, leverage = loo_scores(basis, targets, ridge_penalty(model) / basis.total_weight)
     if np.median(leverage) > _INTERPOLATING:
         return None
+    if isinstance(model, LinearRegression):
+        if basis.rank != getattr(model, "rank_", basis.rank):
+            return None
+        alone = np.flatnonzero(leverage * rows.part > 1.0 - _LEAST_ROOM)
+        if len(alone) > _MOST_REFITS:
+            return None
+        scores[alone] = [_refitted_score(model, rows, i) for i in alone]
     mean = float(leverage @ (rows.fit_weights / rows.fit_weights.sum()))
     even = targets - (targets - fitted) / max(1.0 - mean, _LEAST_ROOM)
     return HeldOut(scores, even, "exact")
 
 
+def _refitted_score(model: Any, rows: Rows, i: Any) -> float:
+    """Return the prediction of a row by a fit without it."""
+    others = np.arange(len(rows.y)) != i
+    fitted = clone(model).fit(rows.X[others], rows.y[others], rows.fit_weights[others])
+    return float(fitted.predict(rows.X[[i]])[0])
+
+
 def _groups_held_out(model: Any, rows: Rows, groups: np.ndarray) -> HeldOut:
     """Return the exact scores of a ridge fit without whole groups."""
-    basis = rows_basis(rows.X, rows.fit_weights, rows.part, model.fit_intercept)
+    basis = rows_basis(model, rows, rows.fit_weights)
     targets = least_squares_targets(model, rows.y)
     alpha = ridge_penalty(model) / basis.total_weight
     scores = group_path(basis, targets, [alpha], groups)[:, :, 0]
     return HeldOut(scores.reshape(targets.shape), None, "exact")
 
 
-class _Scatter(NamedTuple):
-    """Products of rows, their deviations and the class means with the inverse scatter."""
-
-    means: np.ndarray
-    means_solved: np.ndarray
-    X: np.ndarray
-    deviations: np.ndarray
-    solved: np.ndarray
-    codes: np.ndarray
-    counts: np.ndarray
-
-
 def _discriminant_held_out(model: Any, rows: Rows) -> HeldOut | None:
-    """Return the exact leave-one-out scores of linear discriminant analysis."""
-    # It takes no weights: those there are count how often each row is repeated.
-    repeats = np.rint(rows.weights).astype(int)
-    if (repeats * rows.part > 1.5).any() or model.shrinkage is not None:
-        return None
-    if model.priors is not None and model.solver != "svd":
-        return None
-    X = np.repeat(rows.X, repeats, axis=0)
-    codes = np.repeat(np.searchsorted(model.classes_, rows.y), repeats)
-    counts = np.bincount(codes).astype(float)
-    n, n_classes = len(X), len(counts)
-    if counts.min() < 2 or n - n_classes <= X.shape[1]:
-        return None
-    means = np.array([X[codes == k].mean(axis=0) for k in range(n_classes)])
-    # Units of features change no discriminant: one deviation each keeps the scatter regular.
-    unit = np.sqrt(((X - means[codes]) ** 2).mean(axis=0))
-    unit[unit == 0] = 1.0
-    centre = means.mean(axis=0)
-    X, means = (X - centre) / unit, (means - centre) / unit
-    deviations = X - means[codes]
-    try:
-        factor = cho_factor(deviations.T @ deviations)
-    except np.linalg.LinAlgError:
-        return None
-    solved = cho_solve(factor, deviations.T).T
-    energy = np.einsum("ij,ij->i", solved, deviations)
-    diagonal = np.diag(factor[0])
-    if not (energy < 1).all() or diagonal.min() < _LEAST_DIAGONAL * diagonal.max():
-        return None
-    scatter = _Scatter(means, cho_solve(factor, means.T).T, X, deviations, solved, codes, counts)
-    priors = model.priors_ if model.priors is not None else None
-    degrees = _degrees_of_freedom(model.coef_ * unit, scatter) - 1.0
-    first = np.cumsum(repeats) - repeats
-    exact = _discriminant_scores(scatter, energy, priors, degrees)
-    even = _discriminant_scores(scatter, np.full(n, energy.mean()), priors, degrees)
-    return HeldOut(exact[first], even[first], "exact")
-
-
-def _degrees_of_freedom(coef: np.ndarray, scatter: _Scatter) -> int:
-    """Return by what the scatter was divided: the rows, less the classes in some versions."""
-    seen = coef[-1] - (coef[0] if len(coef) > 1 else 0.0)
-    unit = scatter.means_solved[-1] - scatter.means_solved[0]
-    n, ratio = len(scatter.X), float(seen @ unit / (unit @ unit))
-    return min((n, n - len(scatter.counts)), key=lambda degrees: abs(degrees - ratio))
-
-
-def _discriminant_scores(
-    scatter: _Scatter, energy: np.ndarray, priors: np.ndarray | None, degrees: float
-) -> np.ndarray:
-    """Return the leave-one-out decision function, given ``d^T S^-1 d`` of every row."""
-    n, n_classes = len(scatter.X), len(scatter.counts)
-    own = scatter.counts[scatter.codes]
-    c = own / (own - 1.0)
-    gain = c / np.maximum(1.0 - c * energy, _LEAST_ROOM)
-    onehot = np.eye(n_classes)[scatter.codes]
-    step = onehot / (own - 1.0)[:, None]
-    pulled = scatter.deviations @ scatter.means_solved.T
-    with_means = pulled - step * energy[:, None]
-    own_means = scatter.means[scatter.codes]
-    with_row = energy + np.einsum("ij,ij->i", scatter.solved, own_means)
-    cross = scatter.X @ scatter.means_solved.T - step * with_row[:, None]
-    cross = cross + (gain * with_row)[:, None] * with_means
-    norms = np.einsum("kp,kp->k", scatter.means, scatter.means_solved)[None, :]
-    norms = norms - 2.0 * step * pulled + step**2 * energy[:, None]
-    norms = norms + gain[:, None] * with_means**2
-    left = scatter.counts[None, :] - onehot
-    shares = left / (n - 1.0) if priors is None else np.broadcast_to(priors, left.shape)
-    scores = degrees * (cross - 0.5 * norms) + np.log(np.maximum(shares, 1e-300))
-    return scores[:, 1] - scores[:, 0] if n_classes == 2 else scores
+    """Return the leave-one-out scores of linear discriminant analysis."""
+    found = discriminant_scores(model, rows)
+    return None if found is None else HeldOut(*found)
 
 
 def _logistic_held_out(model: Any, rows: Rows) -> HeldOut | None:
@@ -201,7 +159,7 @@ def _logistic_held_out(model: Any, rows: Rows) -> HeldOut | None:
     X = rows.X.toarray() if sparse.issparse(rows.X) else rows.X
     codes = np.searchsorted(model.classes_, rows.y)
     design = np.hstack([X, np.ones((len(X), 1))]) if model.fit_intercept else X
-    scores = model.decision_function(X)
+    scores = _decision(model, X)
     penalty = np.full(design.shape[1], 1.0 / inverse_penalty(model))
     if model.fit_intercept:
         penalty[-1] = 0.0
@@ -223,12 +181,13 @@ def _binary_newton(design, scores, codes, weights, part, penalty):
     """Return the scores of two classes after a Newton step per row, and with mean leverage."""
     p = expit(scores)
     curvature = weights * p * (1.0 - p)
-    hessian = design.T @ (curvature[:, None] * design) + np.diag(penalty)
+    curved = np.sqrt(curvature)[:, None] * design
+    hessian = curved.T @ curved + np.diag(penalty)
     # In units in which the diagonal is 1, so that features of small scale are not regularised.
     unit = np.sqrt(np.maximum(np.diag(hessian), np.finfo(float).tiny))
-    scaled = design / unit
-    factor = cho_factor(hessian / np.outer(unit, unit) + 1e-12 * np.eye(len(hessian)))
-    energy = np.einsum("ij,ij->i", cho_solve(factor, scaled.T).T, scaled)
+    lower = cholesky(hessian / np.outer(unit, unit) + 1e-12 * np.eye(len(hessian)), lower=True)
+    solved = solve_triangular(unit[:, None] * lower, design.T, lower=True, check_finite=False)
+    energy = np.einsum("ji,ji->i", solved, solved)
     pull, curvature = part * weights * (codes - p), part * curvature
 
     def moved(energy):

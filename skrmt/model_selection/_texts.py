@@ -26,6 +26,6 @@ OF_REGIME = {
 }
 KINDS = {
     "exact": "Rows are held out in closed form, exactly.",
-    "newton": "Rows are held out by one Newton step per row.",
+    "newton": "Rows are held out by one Newton step per row, to first order.",
     "folds": "Rows are held out of the whole estimator by folds.",
 }

@@ -18,6 +18,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from ..utils._merging import group_folds
 from ..utils._random import random_seed
+from ._dual import has_dual_form
 from ._estimators import fit_weighted, has_theory, is_search
 from ._rounds import Round, deciding_scores
 from ._rows import Given, comparable, params_of_rows, some_rows
@@ -59,6 +60,14 @@ def is_linear(estimator: Any) -> bool:
         *before, (_, last) = estimator.steps
         return is_linear(last) and all(_is_harmless(step) for _, step in before)
     return is_linear(estimator.estimator) if is_search(estimator) else has_theory(estimator)
+
+
+def has_closed_form(estimator: Any) -> bool:
+    """Return whether rows may be left out of the last step alone."""
+    if isinstance(estimator, Pipeline):
+        *before, (_, last) = estimator.steps
+        return has_closed_form(last) and all(_is_harmless(step) for _, step in before)
+    return is_linear(estimator) or has_dual_form(estimator)
 
 
 def _is_harmless(step: Any) -> bool:

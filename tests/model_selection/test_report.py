@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.cluster import KMeans
+from sklearn.covariance import OAS
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -129,8 +130,10 @@ def test_newton_steps_are_close_to_refits(n_classes, weight):
 def test_what_has_no_closed_form_is_folded():
     X, y = small(3)
     for model in (
-        LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.2),
-        LinearDiscriminantAnalysis(solver="lsqr", priors=[0.2, 0.3, 0.5]),
+        LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=OAS()),
+        LinearDiscriminantAnalysis(
+            solver="eigen", covariance_estimator=OAS(), priors=[0.4, 0.3, 0.3]
+        ),
     ):
         report = GeneralizationReport(model).fit(X, y)
         assert report.scores_kind_ == "folds"

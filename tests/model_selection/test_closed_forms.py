@@ -1,0 +1,312 @@
+"""Scores of rows left out in closed form equal those of fits without each row."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import LinearRegression, Ridge, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skrmt.exceptions import TheoryWarning
+from skrmt.model_selection import GeneralizationReport
+from skrmt.model_selection._whole_folds import has_closed_form, is_linear
+
+pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+
+
+def refits(model, X, y, rows, weights=None):
+    """Return the decisions on, or predictions of, some rows by fits without each."""
+    found = []
+    for i in rows:
+        keep = np.arange(len(y)) != i
+        options = {} if weights is None else {"sample_weight": weights[keep]}
+        fitted = clone(model).fit(X[keep], y[keep], **options)
+        score = fitted.decision_function if hasattr(fitted, "classes_") else fitted.predict
+        found.append(score(X[i : i + 1])[0])
+    return np.array(found)
+
+
+def centred(scores):
+    """Return scores of classes up to a constant a row."""
+    return scores - scores.mean(1, keepdims=True) if scores.ndim == 2 else scores
+
+
+def assert_exact(model, X, y, weights=None):
+    """Check that scores of every third row are those of refits, to 1e-8 of the largest."""
+    given = () if weights is None else (weights,)
+    report = GeneralizationReport(model).fit(X, y, *given)
+    assert report.scores_kind_ == "exact"
+    rows = np.arange(1, len(y), 3)
+    expected = centred(refits(model, X, y, rows, weights))
+    gap = np.abs(centred(report.held_out_scores_[rows]) - expected).max()
+    assert gap < 1e-8 * np.abs(expected).max()
+
+
+def clouds(n, p, n_classes=2, seed=0, heavy=False):
+    """Return classes of unequal sizes whose features are correlated and of unequal scales."""
+    rng = np.random.default_rng(seed)
+    y = np.sort(rng.permutation(n) % (n_classes + 1) % n_classes)
+    X = rng.standard_t(3, (n, p)) if heavy else rng.standard_normal((n, p))
+    X = X @ (np.eye(p) + 0.3 * rng.standard_normal((p, p)) / np.sqrt(p)) * rng.uniform(0.3, 3, p)
+    X[:, 0] += 2.0 * y
+    return X, y
+
+
+def line(n=50, p=6, seed=0):
+    """Return a noisy linear target, and weights whose mean is 1."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p)) @ (np.eye(p) + 0.5 * rng.standard_normal((p, p))) + 3.0
+    weights = rng.uniform(0.5, 2.0, n)
+    return X, X[:, 0] + rng.standard_normal(n), weights / weights.mean()
+
+
+PRIORS = {2: [0.3, 0.7], 3: [0.2, 0.3, 0.5]}
+
+
+@pytest.mark.parametrize(("n", "p"), [(36, 4), (30, 60)])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("prior", [False, True], ids=["shares", "priors"])
+@pytest.mark.parametrize("shrinkage", [0.01, 0.9, 1.0, "auto"])
+def test_shrunk_discriminants(shrinkage, prior, n_classes, n, p):
+    X, y = clouds(n, p, n_classes, heavy=shrinkage == "auto")
+    priors = PRIORS[n_classes] if prior else None
+    assert_exact(LinearDiscriminantAnalysis("lsqr", shrinkage=shrinkage, priors=priors), X, y)
+
+
+@pytest.mark.parametrize("solver", ["svd", "lsqr", "eigen"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_discriminants_with_priors(solver, n_classes):
+    X, y = clouds(40, 5, n_classes)
+    assert_exact(LinearDiscriminantAnalysis(solver, priors=PRIORS[n_classes]), X, y)
+
+
+@pytest.mark.parametrize("prior", [False, True], ids=["shares", "priors"])
+@pytest.mark.parametrize("heavy", [False, True], ids=["normal", "heavy"])
+def test_intensities_of_shrinkage_move_to_first_order(heavy, prior):
+    """Off by O(1/n^2): measured .03 of what leaving out moves at most; far rows are exact."""
+    X, y = clouds(130, 12, 2, heavy=heavy)
+    model = LinearDiscriminantAnalysis(
+        "lsqr", shrinkage="auto", priors=[0.4, 0.6] if prior else None
+    )
+    report = GeneralizationReport(model).fit(X, y)
+    assert report.scores_kind_ == "newton"
+    # Those that first order reaches worst among them: the farthest out.
+    plain = report.decision_function(X)
+    rows = np.argsort(-np.abs(report.held_out_scores_ - plain))[:40]
+    expected = refits(model, X, y, rows)
+    gap = np.abs(report.held_out_scores_[rows] - expected).max()
+    assert gap < 0.06 * np.abs(expected - plain[rows]).max()
+
+
+@pytest.mark.filterwarnings("ignore:Only one sample")
+def test_classes_of_few_rows_and_constant_features():
+    X, y = clouds(34, 4, 2)
+    y[:2], X[2:9, 3] = 2, 5.0
+    for shrinkage in (0.3, "auto"):
+        assert_exact(LinearDiscriminantAnalysis("lsqr", shrinkage=shrinkage), X, y)
+    X, y = clouds(34, 4, 2)
+    X[y == 0, 2], X[5, 3] = 1.0, 50.0
+    assert_exact(LinearDiscriminantAnalysis("lsqr", shrinkage="auto"), X, y)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e8])
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearDiscriminantAnalysis("lsqr", shrinkage=0.2),
+        LinearDiscriminantAnalysis("lsqr", shrinkage="auto"),
+        LinearRegression(),
+        LinearRegression(fit_intercept=False),
+    ],
+    ids=str,
+)
+def test_the_unit_of_all_features_does_not_matter(model, unit):
+    X, y = clouds(36, 4)
+    target = y if hasattr(model, "priors") else X[:, 1] / unit + y
+    assert_exact(model, X * unit, target)
+
+
+SCALES = np.logspace(-8, 8, 6)
+
+
+@pytest.mark.parametrize("shrinkage", [1e-3, 0.2])
+def test_features_of_unequal_scales_under_one_target(shrinkage):
+    """The target keeps the covariance regular: the refits of scikit-learn are sane."""
+    X, y = clouds(36, 6)
+    X = np.c_[X[:, 1:], X[:, 0]] * SCALES
+    assert_exact(LinearDiscriminantAnalysis("lsqr", shrinkage=shrinkage), X, y)
+
+
+def test_features_of_unequal_scales_under_a_kernel():
+    X, y, weights = line()
+    assert_exact(KernelRidge(kernel="rbf", gamma=1e-18), X * SCALES, y, weights)
+    assert_exact(KernelRidge(alpha=1e14), X * SCALES, y, weights)
+
+
+def test_directions_that_least_squares_drops_are_folded():
+    X, y, _ = line()
+    report = GeneralizationReport(LinearRegression()).fit(X * SCALES, y)
+    assert report.estimator_.rank_ < 6
+    assert report.scores_kind_ == "folds"
+    assert_exact(LinearRegression(), X * np.logspace(-2, 2, 6), y)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_linear_regression(weighted, intercept):
+    X, y, weights = line()
+    model, weights = LinearRegression(fit_intercept=intercept), weights if weighted else None
+    assert_exact(model, X, y, weights)
+    assert_exact(model, np.c_[X, X[:, :2]], y, weights)
+    # A row that a feature is made for has leverage 1.
+    assert_exact(model, np.c_[X, np.arange(len(y)) == 7], y, weights)
+
+
+def test_linear_regression_without_groups_or_room():
+    X, y, weights = line()
+    groups = np.arange(50) % 10
+    report = GeneralizationReport(LinearRegression()).fit(X, y, weights, groups=groups)
+    assert report.scores_kind_ == "exact"
+    for g in range(10):
+        out = groups == g
+        refit = LinearRegression().fit(X[~out], y[~out], weights[~out])
+        np.testing.assert_allclose(report.held_out_scores_[out], refit.predict(X[out]), rtol=1e-8)
+    X, y, _ = line(30, 40)
+    report = GeneralizationReport(LinearRegression()).fit(X, y)
+    assert report.scores_kind_ == "folds"
+    with pytest.warns(TheoryWarning, match="all noise"):
+        assert np.isnan(report.forecast(n_samples=300).score)
+
+
+def test_linear_regression_of_copies_and_sparse_rows():
+    X, y, _ = line()
+    plain = GeneralizationReport(LinearRegression()).fit(X, y)
+    twice = GeneralizationReport(LinearRegression()).fit(np.r_[X, X], np.r_[y, y])
+    matrix = GeneralizationReport(LinearRegression(tol=1e-12)).fit(sparse.csr_array(X), y)
+    for other in (twice, matrix):
+        assert other.scores_kind_ == "exact"
+        np.testing.assert_allclose(other.held_out_scores_[:50], plain.held_out_scores_, rtol=1e-7)
+
+
+def test_forecasts_of_linear_regression():
+    """Mean error over 24 draws, to 4 standard errors, from 150 rows for fewer and for more."""
+    sizes, gaps = (80, 300, 2000), []
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((4000, 30)) * np.logspace(0, -1, 30)
+        y = X @ rng.standard_normal(30) + 1.5 * rng.standard_normal(4000)
+        report = GeneralizationReport(LinearRegression()).fit(X[:150], y[:150])
+        real = [LinearRegression().fit(X[:n], y[:n]).score(X[2000:], y[2000:]) for n in sizes]
+        gap = report.theoretical_r2_ - report.score(X[2000:], y[2000:])
+        gaps.append([gap, *(report.forecast(n_samples=sizes).score - real)])
+    assert (np.abs(np.mean(gaps, 0)) < 4 * np.std(gaps, axis=0, ddof=1) / np.sqrt(24)).all()
+
+
+def cubic(a, b):
+    """Return a kernel of two rows."""
+    return (1.0 + a @ b / 10.0) ** 3
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "model",
+    [
+        KernelRidge(),
+        KernelRidge(0.1, kernel="rbf", gamma=0.05),
+        KernelRidge(2.0, kernel="poly", degree=2, coef0=2),
+        KernelRidge(0.5, kernel="laplacian"),
+        KernelRidge(0.5, kernel=cubic),
+    ],
+    ids=lambda model: str(model.kernel),
+)
+def test_kernel_ridge(model, weighted):
+    X, y, weights = line()
+    assert_exact(model, X - 3.0, y, weights if weighted else None)
+    assert not np.isfinite(GeneralizationReport(model).fit(X, y).model_score_)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GaussianProcessRegressor(RBF(2.0) + WhiteKernel(0.3), optimizer=None),
+        GaussianProcessRegressor(RBF(2.0, "fixed"), alpha=0.1),
+        GaussianProcessRegressor(RBF(2.0, "fixed"), alpha=np.linspace(0.1, 1.0, 50)),
+    ],
+    ids=["noise", "fixed", "per_row"],
+)
+def test_gaussian_processes_with_a_fixed_kernel(model):
+    X, y, _ = line()
+    report = GeneralizationReport(model).fit(X, y)
+    assert report.scores_kind_ == "exact"
+    expected = []
+    for i in range(50):
+        keep = np.arange(50) != i
+        alpha = model.alpha[keep] if np.ndim(model.alpha) else model.alpha
+        fitted = clone(model).set_params(alpha=alpha).fit(X[keep], y[keep])
+        expected.append(fitted.predict(X[[i]])[0])
+    np.testing.assert_allclose(report.held_out_scores_, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_tables_of_counts_leave_one_person_out():
+    """Weights that count people, in a table of few rows, are as many rows of one each."""
+    rng = np.random.default_rng(0)
+    table = np.repeat(np.eye(3), 2, axis=0)
+    y, counts = np.tile([0.0, 1.0], 3), rng.integers(5, 20, 6).astype(float)
+    for model in (KernelRidge(), LinearRegression()):
+        report = GeneralizationReport(model).fit(table, y, counts)
+        assert report.n_effective_samples_ == counts.sum()
+        for i in range(6):
+            left = counts - (np.arange(6) == i)
+            expected = clone(model).fit(table, y, left).predict(table[[i]])[0]
+            assert report.held_out_scores_[i] == pytest.approx(expected, rel=1e-8)
+
+
+def test_which_estimators_have_a_closed_form():
+    fixed = GaussianProcessRegressor(RBF(1.0, "fixed"))
+    for model in (LinearRegression(), KernelRidge(), fixed):
+        assert has_closed_form(make_pipeline(StandardScaler(), model))
+        assert not has_closed_form(make_pipeline(PCA(), model))
+    assert is_linear(LinearRegression())
+    assert not is_linear(KernelRidge())
+    for model in (
+        LinearRegression(positive=True),
+        KernelRidge(kernel="precomputed"),
+        GaussianProcessRegressor(RBF(1.0)),
+        GaussianProcessRegressor(RBF(1.0, "fixed"), normalize_y=True),
+    ):
+        assert not has_closed_form(model)
+
+
+@pytest.mark.filterwarnings("ignore:Singular matrix")
+def test_kernels_without_an_inverse_are_folded():
+    X, y, _ = line()
+    for model in (KernelRidge(1e-10), KernelRidge(0.1, kernel="sigmoid", coef0=-1.0)):
+        assert GeneralizationReport(model).fit(X - 3.0, y).scores_kind_ == "folds"
+
+
+def test_there_is_no_curve_of_a_kernel():
+    X, y, _ = line()
+    report = GeneralizationReport(KernelRidge()).fit(X - 3.0, y)
+    with pytest.warns(TheoryWarning, match="there is no theory"):
+        assert np.isnan(report.forecast(n_samples=500).score)
+    assert "in closed form, exactly" in report.summary()
+
+
+@pytest.mark.parametrize("model", [Ridge(), RidgeClassifier(), LinearDiscriminantAnalysis()])
+def test_wide_rows_take_no_square_of_the_features(model):
+    X = np.random.default_rng(0).standard_normal((12, 20_000))
+    y = np.arange(12) % 2
+    tracemalloc.start()
+    GeneralizationReport(model).fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # A few dozen copies of X, 2 MB each; the square would be 3.2 GB.
+    assert peak < 60e6
