@@ -185,9 +185,9 @@ class ForecastMixin:
 
     def _outlook(self):
         """Return what scores at other numbers of rows depend on, measured at its first use."""
-        if self._curve is None:
-            self._curve = measure_outlook(self._evidence, self, self._present())
-        return self._curve
+        if not self._curve:
+            self._curve = (measure_outlook(self._evidence, self, self._present()),)
+        return self._curve[0]
 
     def _present(self):
         """Return score, lower and upper bound at hand."""

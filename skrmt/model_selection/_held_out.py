@@ -19,7 +19,7 @@ from ._estimators import RIDGES, has_other_penalty, inverse_penalty, ridge_penal
 from ._rows import Rows
 
 _MOST_REFITS = 20
-"""Rows that determine a fit alone, as of dummy variables, up to which fits without each are made."""
+"""Rows that determine a fit alone, as of dummy variables, up to which each is refitted without."""
 _LEAST_ROOM = 1e-8
 """Floor of 1 - leverage: a row that determines its own fit is moved far, not divided by zero."""
 _INTERPOLATING = 1 - 1e-6

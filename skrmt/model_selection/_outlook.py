@@ -24,6 +24,10 @@ FEW_OF_A_CLASS = (
     "A class has fewer than eight rows that are left out apart from each other: no estimator can "
     "be fitted to a quarter of them, and no other number of rows is predicted. Give more rows."
 )
+NO_PARTS = (
+    "The estimator cannot be fitted to parts of the rows, a quarter or half of them: no other "
+    "number of rows is predicted. Give more rows."
+)
 NO_NOISE = (
     "There is no theory of this estimator or metric under other label noise: only numbers of rows "
     "are predicted. Leave noise_rates at None."
@@ -83,12 +87,25 @@ class Evidence(NamedTuple):
         return scores
 
 
-def measure_outlook(evidence: Evidence, report: Any, present: np.ndarray) -> Extrapolation | Growth:
+Outlook = Extrapolation | Growth | None
+"""None where the estimator cannot be fitted to parts of the rows."""
+
+
+def measure_outlook(evidence: Evidence, report: Any, present: np.ndarray) -> Outlook:
     """Measure what scores at other numbers of rows depend on."""
     if evidence.has_theory:
         return extrapolation(
             evidence.model, evidence.rows, evidence.left, is_noise=evidence.interpolates
         )
+    try:
+        return _measured(evidence, report, present)
+    except Exception:
+        # What an estimator raises on few rows is its own; it has been fitted to all.
+        return None
+
+
+def _measured(evidence: Evidence, report: Any, present: np.ndarray) -> Growth:
+    """Fit the estimator of a report to parts of its rows."""
     return growth(
         report.estimator,
         evidence.given,
@@ -110,20 +127,22 @@ def cannot_measure(evidence: Evidence, classes: np.ndarray | None) -> str | None
     return FEW_OF_A_CLASS
 
 
-def cannot_predict(outlook: Extrapolation | Growth, evidence: Evidence) -> str | None:
+def cannot_predict(outlook: Outlook, evidence: Evidence) -> str | None:
     """Return why no other score is predicted, None if one is."""
+    if outlook is None:
+        return NO_PARTS
     if isinstance(outlook, Growth):
         return None
     return no_forecast(outlook, evidence.labels)
 
 
-def cannot_require(outlook: Extrapolation | Growth) -> str | None:
+def cannot_require(outlook: Outlook) -> str | None:
     """Return why no number of rows is predicted, None if one is."""
     return NO_RISE if isinstance(outlook, Growth) and not outlook.slope else None
 
 
 def outlook_scores(
-    outlook: Extrapolation | Growth,
+    outlook: Outlook,
     evidence: Evidence,
     present: np.ndarray,
     sizes: np.ndarray,
@@ -132,4 +151,5 @@ def outlook_scores(
     """Return score, lower and upper bound (3, m) at numbers of rows (m,)."""
     if isinstance(outlook, Growth):
         return outlook.scores(present, sizes)
+    assert outlook is not None  # `cannot_predict` has been asked before
     return predicted_scores(outlook, evidence.labels, present, sizes, rates)

@@ -23,6 +23,8 @@ _FEWEST_ROWS = 10
 """Effective rows below which an interval of 95 % spans half of all accuracies or more."""
 _RANKING = ("roc_auc", "roc_auc_ovr", "balanced_accuracy", "r2")
 """Metrics that show whether features say anything, the most sensitive first."""
+_SECOND_LOOK = 0.3
+"""Part of half an interval by which ranks must beat chance: at 2.5 instead of 2 deviations."""
 _NOTHING = Claim(np.nan, np.nan, np.nan, np.nan)
 
 
@@ -94,8 +96,9 @@ def _is_detected(main: Claim, claims: dict, clean: CleanAccuracy | None) -> bool
     """
     if clean is not None:
         return clean.regime != "undetected"
-    ranking = [claims[name] for name in _RANKING if name in claims]
-    return any(found.low > found.guess for found in [main, *ranking[:1]])
+    ranking = next(claims[name] for name in _RANKING if name in claims)
+    clear = ranking.low - ranking.guess > _SECOND_LOOK * (ranking.score - ranking.low)
+    return bool(main.low > main.guess or clear)
 
 
 def _accuracy_or_r2(

@@ -318,7 +318,7 @@ class GeneralizationReport(
         _check_feature_names(self, X, reset=True)
         self._evidence = evidence
         self._found = found
-        self._curve = None
+        self._curve = ()
         complaints = [OF_REGIME[found.regime]] if found.regime in OF_REGIME else []
         warn_first(complaints + [COPIES] * (given.merged.kind == "copies"))
         return self

@@ -57,7 +57,7 @@ def closed_round(left: HeldOut, model: Any, rows: Rows, given: Given) -> Round:
     decided = (scores > 0).astype(int) if two else scores.argmax(axis=1)
     ranks = scores
     if two and getattr(model, "fit_intercept", True):
-        ranks = scores + given.merged.spread(_own_shift(model, rows))
+        ranks = given.merged.spread(_fair_ranks(left.scores, model, rows))
     shares = None
     if hasattr(model, "predict_proba"):
         positive = expit(scores) if two else None
@@ -65,15 +65,20 @@ def closed_round(left: HeldOut, model: Any, rows: Rows, given: Given) -> Round:
     return Round(fold, decided, scores, ranks, shares, smooth=False)
 
 
-def _own_shift(model: Any, rows: Rows) -> np.ndarray:
-    """Return by how much the intercept of two classes falls where a row is left out.
+def _fair_ranks(scores: np.ndarray, model: Any, rows: Rows) -> np.ndarray:
+    """Return scores of two classes without the fall of the intercept where a row is left out.
 
     It would rank rows of a class below those of the other where features show nothing.
     """
     codes = np.searchsorted(model.classes_, rows.y)
     share = float(np.average(codes, weights=rows.weights))
-    shift = (codes - share) / max(rows.size - 1.0, 1.0)
-    return 2.0 * shift if isinstance(model, RIDGES) else shift / (share * (1.0 - share))
+    scale = 2.0 if isinstance(model, RIDGES) else 1.0 / (share * (1.0 - share))
+    fall = scale / max(rows.size - 1.0, 1.0)
+    spread = max(float(np.ptp(scores[codes == k])) for k in range(2))
+    # The fall is known to one part in n: scores that differ by less say nothing.
+    if spread < 2.0 * fall / rows.size:
+        return np.zeros(len(scores))
+    return scores + fall * (codes - share)
 
 
 def distinct_scores(some: Round, given: Given) -> np.ndarray:

@@ -93,7 +93,7 @@ def _points(evidence) -> list:
 
 def _forecast(report, measure: bool) -> tuple[dict | None, str | None]:
     """Return scores at other numbers of rows, or why there are none."""
-    if not measure and report._curve is None and not report._evidence.has_theory:
+    if not measure and not report._curve and not report._evidence.has_theory:
         return None, _ASKED_FIRST
     reason = report._no_forecast()
     if reason is not None:

@@ -376,16 +376,16 @@ def test_the_line_in_one_over_n_is_found():
 
 
 def test_forecasts_by_parts_of_the_rows():
-    """Gains from 60 to 600 rows beside the true ones."""
+    """Gains from 120 to 600 rows beside the true ones."""
     gains, truths = [], []
     for seed in range(12):
         rng = np.random.default_rng(seed)
         y = rng.integers(0, 2, 2600)
         X = rng.standard_normal((2600, 8)) + 0.5 * y[:, None]
         X[y == 1, :4] *= 0.5
-        model = QuadraticDiscriminantAnalysis(reg_param=1e-3)
-        report = GeneralizationReport(model).fit(X[:60], y[:60])
-        forecast = report.forecast(n_samples=[60, 600])
+        model = QuadraticDiscriminantAnalysis()
+        report = GeneralizationReport(model).fit(X[:120], y[:120])
+        forecast = report.forecast(n_samples=[120, 600])
         assert forecast.lower[1] < forecast.score[1] < forecast.upper[1]
         gains.append(forecast.score[1] - forecast.score[0])
         larger = clone(model).fit(X[:600], y[:600])
@@ -393,6 +393,15 @@ def test_forecasts_by_parts_of_the_rows():
     gap = np.subtract(gains, truths)
     assert abs(gap.mean()) < 4 * gap.std() / np.sqrt(12) + 0.01
     assert np.abs(gap).mean() < 0.035
+
+
+def test_fits_that_are_impossible_on_a_quarter(rng):
+    X, y = clouds(rng, 60)
+    model = QuadraticDiscriminantAnalysis(reg_param=0.0)
+    report = GeneralizationReport(model).fit(np.c_[X, X**2], y)
+    with pytest.warns(TheoryWarning, match="cannot be fitted to parts of the rows"):
+        assert np.isnan(report.forecast(n_samples=100).score)
+    assert report.to_dict()["forecast"] is None
 
 
 def test_what_no_part_of_the_rows_shows(rng):
@@ -415,7 +424,7 @@ def test_plain_types_pages_and_frames():
     X, y = load_breast_cancer(return_X_y=True)
     report = GeneralizationReport(GaussianNB()).fit(X[:150], y[:150])
     cell = report._repr_html_()
-    assert report._curve is None and "Call <code>forecast</code>" in cell
+    assert not report._curve and "Call <code>forecast</code>" in cell
     found = report.to_dict()
     assert json.dumps(json.loads(json.dumps(found))) == json.dumps(found)
     assert found["n_fits"] == 21 and len(found["forecast"]["n_samples"]) == 25

@@ -47,14 +47,17 @@ def assert_chance(claims, chance, draws):
 
 @pytest.mark.parametrize("last", [RidgeClassifier(), LogisticRegression()])
 def test_a_selector_finds_nothing_in_noise(last):
-    model, claims = make_pipeline(StandardScaler(), SelectKBest(k=10), last), []
+    model, claims, found = make_pipeline(StandardScaler(), SelectKBest(k=10), last), [], 0
     for seed in range(10):
         rng = np.random.default_rng(seed)
         X, y = rng.standard_normal((60, 400)), rng.integers(0, 2, 60)
         report = GeneralizationReport(model).fit(X, y)
         claims.append(report.theoretical_accuracy_)
-        assert report.scores_kind_ == "folds" and report.regime_ == "undetected"
+        assert report.scores_kind_ == "folds"
+        found += report.regime_ == "detected"
     assert_chance(claims, 0.5, 10)
+    # At 2.5 %, three of ten come once in a thousand times.
+    assert found < 3
 
 
 def test_an_encoder_of_targets_finds_nothing_in_noise():
