@@ -41,8 +41,7 @@ def centred(scores):
 
 def assert_exact(model, X, y, weights=None):
     """Check that scores of every third row are those of refits, to 1e-8 of the largest."""
-    given = () if weights is None else (weights,)
-    report = GeneralizationReport(model).fit(X, y, *given)
+    report = GeneralizationReport(model).fit(X, y, sample_weight=weights)
     assert report.scores_kind_ == "exact"
     rows = np.arange(1, len(y), 3)
     expected = centred(refits(model, X, y, rows, weights))
