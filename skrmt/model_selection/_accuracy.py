@@ -73,6 +73,11 @@ def read_labels(codes: np.ndarray, weights: np.ndarray, noise_rates: np.ndarray)
     return Labels(codes, by_label, prior, contrast, rates, matrix)
 
 
+def class_contrast(rates: np.ndarray) -> float:
+    """Return what labels wrong at the rates of the classes leave of a difference between them."""
+    return 1.0 - float(rates.mean()) * len(rates) / (len(rates) - 1.0)
+
+
 def class_rates(noise_rates: np.ndarray, n_classes: int) -> tuple[np.ndarray, float]:
     """Return the noise rate of each class, and the contrast that they leave."""
     rates = np.asarray(noise_rates, dtype=float)
@@ -82,7 +87,7 @@ def class_rates(noise_rates: np.ndarray, n_classes: int) -> tuple[np.ndarray, fl
             f"{n_classes} classes."
         )
     rates = np.broadcast_to(rates.ravel(), (n_classes,)).copy()
-    contrast = 1.0 - float(rates.mean()) * n_classes / (n_classes - 1.0)
+    contrast = class_contrast(rates)
     if contrast <= _SMALLEST_CONTRAST:
         raise ValueError(
             f"noise_rates={noise_rates!r} leave nothing of the labels: their sum must stay below "

@@ -27,9 +27,15 @@ class Check(NamedTuple):
 def beliefs(report) -> list[Check]:
     """Return the checks of a fitted report."""
     evidence = report._evidence
-    checks = [_rows(report), _held_out(report), _copies(evidence), _groups(evidence)]
-    checks += [_theory(report), _signal(report)]
-    checks += [_errors(evidence)] if evidence.labels is None else [_classes(report, evidence)]
+    checks = [
+        _rows(report),
+        _held_out(report),
+        _copies(evidence),
+        _groups(evidence),
+        _theory(report),
+        _signal(report),
+        _errors(evidence) if evidence.labels is None else _classes(report, evidence),
+    ]
     return [check for check in checks if check is not None]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.metaestimators import available_if
 
@@ -15,6 +17,9 @@ def _estimator_has(name):
 
 class FittedEstimatorMixin:
     """Predict and score by `estimator_`."""
+
+    estimator: Any
+    estimator_: Any
 
     @property
     def classes_(self):
@@ -102,7 +107,7 @@ class FittedEstimatorMixin:
         return self.estimator_.score(X, y, **given)
 
     def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
         inner = get_tags(self.estimator)
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags = inner.classifier_tags

@@ -12,8 +12,8 @@ from sklearn.pipeline import Pipeline
 from ._accuracy import Labels, read_labels
 from ._estimators import RIDGES, chooses_by_folds, last_step_rows
 from ._held_out import HeldOut, held_out
-from ._metrics import Sample
-from ._outlook import Evidence
+from ._metrics import read_sample
+from ._outlook import OF_THEORY, Evidence
 from ._rounds import closed_round, distinct_scores
 from ._rows import Given, Rows, distinct_rows
 from ._whole_folds import (
@@ -54,14 +54,17 @@ def leave_out(
     else:
         rounds = (closed_round(left, model, rows, given),)
     interpolates = closed and left.kind == "folds" and isinstance(model, RIDGES)
+    model = model if is_linear(estimator) else None
+    weights = np.ones(len(given.y)) if given.fit_weights is None else given.fit_weights
     return Evidence(
-        model if is_linear(estimator) else None,
+        model,
         rows,
         left,
         rounds,
-        _sample(given, rows, labels),
+        read_sample(given.y, weights, rows.size, labels),
         labels,
-        given,
+        # What theory predicts needs no rows.
+        given._replace(X=None) if model is not None and scoring in OF_THEORY else given,
         params,
         scoring,
         scorer,
@@ -91,15 +94,6 @@ def _labels(report: Any, given: Given, rows: Rows, classes: np.ndarray | None) -
     known = 0.0 if rates is None or isinstance(rates, str) else rates
     codes = np.searchsorted(classes, rows.y)
     return read_labels(codes, rows.weights, np.asarray(known, dtype=float))
-
-
-def _sample(given: Given, rows: Rows, labels: Labels | None) -> Sample:
-    """Return the rows that metrics are counted on."""
-    weights = np.ones(len(given.y)) if given.fit_weights is None else given.fit_weights
-    if labels is None:
-        return Sample(given.y.astype(float), weights, rows.size, 0)
-    codes = np.unique(given.y, return_inverse=True)[1].ravel()
-    return Sample(codes, weights, rows.size, len(labels.prior), labels.unmixing, labels.contrast)
 
 
 def _folds(

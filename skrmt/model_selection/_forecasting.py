@@ -11,6 +11,7 @@ from ..utils._sklearn_compat import check_is_fitted
 from ..utils._warnings import warn
 from ._outlook import (
     NO_NOISE,
+    Evidence,
     cannot_measure,
     cannot_predict,
     cannot_require,
@@ -22,6 +23,13 @@ from ._texts import TOO_FEW_ROWS, UNDETECTED
 
 class ForecastMixin:
     """Predict scores of the same estimator under other conditions."""
+
+    n_effective_samples_: float
+    regime_: str
+    theoretical_score_: float
+    theoretical_score_interval_: np.ndarray
+    _curve: tuple
+    _evidence: Evidence
 
     def forecast(self, *, n_samples=None, noise_rates=None):
         """Predict the score at other numbers of training rows, or with other label noise.
@@ -165,7 +173,7 @@ class ForecastMixin:
                 "leave it at None."
             )
         rates = np.atleast_1d(np.asarray(noise_rates, dtype=float))
-        n_classes = len(self.classes_)
+        n_classes = len(self._evidence.labels.prior)
         if rates.shape[-1] not in (1, n_classes) or not ((rates >= 0) & (rates < 1)).all():
             raise ValueError(
                 f"noise_rates={noise_rates!r} must be one rate in [0, 1), or one for each of the "
@@ -179,7 +187,7 @@ class ForecastMixin:
             return TOO_FEW_ROWS if self.regime_ == "too_few_rows" else UNDETECTED
         if rates is not None and not self._evidence.has_theory:
             return NO_NOISE
-        classes = None if self._evidence.labels is None else self.classes_
+        classes = getattr(self, "classes_", None)
         reason = cannot_measure(self._evidence, classes)
         return cannot_predict(self._outlook(), self._evidence) if reason is None else reason
 

@@ -82,10 +82,11 @@ def growth(
             scorer_claim(scoring, (one,)).score if scorer else claim(scoring, (one,), sample).score
             for one in found
         ]
-        trained = np.mean([len(train) for ((train, _),) in rounds]) / len(given.y)
+        trained = float(np.mean([len(train) for ((train, _),) in rounds])) / len(given.y)
         inverses.append(1.0 / (trained * sample.size))
         values.append(float(np.mean(scores)))
-        errors.append(max(float(np.std(scores, ddof=1)) / np.sqrt(repeats), 1e-12))
+        spread = float(np.std(scores, ddof=1))
+        errors.append(max(spread / repeats**0.5, 1e-12))
     best = best_score(scoring)
     return fitted_growth(np.array(inverses), np.array(values), np.array(errors), sample.size, best)
 
@@ -94,8 +95,8 @@ def fitted_growth(
     inverses: np.ndarray, values: np.ndarray, errors: np.ndarray, size: float, best: float
 ) -> Growth:
     """Return the line in 1 / m through scores, if they rise."""
-    # The rows at hand test themselves and the parts: their noise is shared, and the size at hand
-    # counts as one more repeat of the half.
+    # The same rows test the fits to all sizes: what is uncertain of their level is shared, and the
+    # rise to all of them is as certain as that between the parts.
     weights = 1.0 / np.maximum(errors, errors[1:].max()) ** 2
     centred = inverses - np.average(inverses, weights=weights)
     power = float(weights @ centred**2)

@@ -75,6 +75,12 @@ class Claim(NamedTuple):
         return np.array([self.low, self.high])
 
 
+def _claimed(ends: Any, guess: float) -> Claim:
+    """Return a score and its bounds, given together, as a claim."""
+    score, low, high = ends
+    return Claim(float(score), float(low), float(high), guess)
+
+
 class Sample(NamedTuple):
     """Rows that metrics are counted on.
 
@@ -105,6 +111,15 @@ class Sample(NamedTuple):
         """Return how many observations have been left out by some round."""
         out = np.any([some.fold >= 0 for some in rounds], axis=0)
         return self.size * float(self.weights[out].sum() / self.weights.sum())
+
+
+def read_sample(y: np.ndarray, weights: np.ndarray, size: float, labels: Any = None) -> Sample:
+    """Return the rows that metrics are counted on; without labels they have targets."""
+    if labels is None:
+        return Sample(y.astype(float), weights, size, 0)
+    codes = np.unique(y, return_inverse=True)[1].ravel()
+    n_classes, contrast = len(labels.prior), labels.contrast
+    return Sample(codes, weights, size, n_classes, labels.unmixing, contrast)
 
 
 def metric_names(sample: Sample, rounds: tuple[Round, ...]) -> tuple[str, ...]:
@@ -162,19 +177,20 @@ def _confusion_claim(name: str, shares: np.ndarray, size: float, sample: Sample)
     most = int(actual.argmax())
     if name == "accuracy":
         score = float(own.sum())
-        return Claim(score, *held_out_interval(score, size), float(actual.max()))
+        return _claimed((score, *held_out_interval(score, size)), float(actual.max()))
     if name == "balanced_accuracy":
         recalls = own / np.maximum(actual, 1e-300)
-        return Claim(*_mean_of_shares(recalls, size * actual), 1.0 / sample.n_classes)
+        return _claimed(_mean_of_shares(recalls, size * actual), 1.0 / sample.n_classes)
     joint = own / np.maximum(actual + predicted - own, 1e-300)
     known = size * np.maximum(actual + predicted - own, 1e-300)
     constant = 2.0 * actual[most] / (1.0 + actual[most])
     if name == "f1":
         low, high = held_out_interval(joint[1], known[1])
-        return Claim(*(2.0 * x / (1.0 + x) for x in (joint[1], low, high)), constant * most)
-    ends = [(x, *held_out_interval(x, n)) for x, n in zip(joint, known, strict=True)]
-    columns = np.array([[2.0 * x / (1.0 + x) for x in end] for end in ends]).T
-    return Claim(*_mean_of_intervals(*columns, _TWO_CLASSES), constant / sample.n_classes)
+        ends = [2.0 * x / (1.0 + x) for x in (joint[1], low, high)]
+        return _claimed(ends, constant * most)
+    each = np.array([(x, *held_out_interval(x, n)) for x, n in zip(joint, known, strict=True)]).T
+    score, low, high = 2.0 * each / (1.0 + each)
+    return _claimed(_mean_of_intervals(score, low, high, _TWO_CLASSES), constant / sample.n_classes)
 
 
 def _worth(accuracy: float, size: float, sample: Sample) -> float:
@@ -215,14 +231,15 @@ def _area_claim(rounds: tuple[Round, ...], sample: Sample) -> Claim:
     size = sample.seen(rounds)
     if sample.n_classes == 2:
         area = float(np.mean([_area(some.ranks, sample.y == 1, some, sample) for some in rounds]))
-        return Claim(area, *_area_interval(area, *(size * shares)), 0.5)
+        return _claimed((area, *_area_interval(area, *(size * shares))), 0.5)
     areas = np.zeros(sample.n_classes)
     for some in rounds:
         columns = some.shares.T  # type: ignore[union-attr]
         each = [_area(x, sample.y == k, some, sample) for k, x in enumerate(columns)]
         areas += np.array(each) / len(rounds)
     ends = [_area_interval(a, size * (1 - q), size * q) for a, q in zip(areas, shares, strict=True)]
-    return Claim(*_mean_of_intervals(areas, *np.array(ends).T, _TWO_CLASSES), 0.5)
+    low, high = np.array(ends).T
+    return _claimed(_mean_of_intervals(areas, low, high, _TWO_CLASSES), 0.5)
 
 
 def _area(ranks: Any, positive: np.ndarray, some: Round, sample: Sample) -> float:
@@ -278,7 +295,7 @@ def _loss_claim(name: str, rounds: tuple[Round, ...], sample: Sample) -> Claim:
     loss = _LOSSES[name]
     seen = np.array([some.fold >= 0 for some in rounds])
     table = np.array([loss(some, sample) for some in rounds])
-    out = seen.any(axis=0)
+    out = np.asarray(seen.any(axis=0))
     losses = (table * seen).sum(0)[out] / seen.sum(0)[out]
     shares = sample.weights[out] / sample.weights[out].sum()
     if not sample.n_classes:
@@ -316,18 +333,19 @@ def _target_claim(
         deviation = np.sqrt(shares @ (losses - mean) ** 2 / size) / mean
         half = _quantile(size) * np.hypot(_LOSS_DEVIATIONS * deviation, 0.5 * reach)
         guess = -float(shares @ np.abs(y - shares @ y))
-        return Claim(-mean, -mean * np.exp(half), -mean * np.exp(-half), guess)
+        return _claimed((-mean, *(-mean * np.exp([half, -half]))), guess)
     r2 = 1.0 - mean / variance
     if name == "r2":
         ratio = losses / mean - spread / variance
         least = np.sqrt(4.0 * max(r2, _LEAST_R2) / size)
         deviation = max(np.sqrt(shares @ ratio**2 / size), least)
         half = _quantile(size) * np.hypot(_LOSS_DEVIATIONS * deviation, reach)
-        return Claim(r2, *(1.0 - (1.0 - r2) * np.exp([half, -half])), 0.0)
+        return _claimed((r2, *(1.0 - (1.0 - r2) * np.exp([half, -half]))), 0.0)
     deviation = np.sqrt(shares @ (losses / mean - 1.0) ** 2 / size)
     half = _quantile(size) * np.hypot(_LOSS_DEVIATIONS * deviation, reach)
-    ends = np.array([-mean, -mean * np.exp(half), -mean * np.exp(-half), -variance])
-    return Claim(*(-np.sqrt(-ends) if name == "neg_root_mean_squared_error" else ends))
+    found = np.array([mean, *(mean * np.exp([half, -half])), variance])
+    found = -np.sqrt(found) if name == "neg_root_mean_squared_error" else -found
+    return _claimed(found[:3], float(found[3]))
 
 
 def _instability(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._accuracy import Labels
+from ._accuracy import Labels, class_contrast
 from ._curve import Extrapolation, extrapolation, no_forecast, predicted_scores
 from ._growth import NO_RISE, Growth, growth
 from ._held_out import HeldOut
@@ -17,6 +17,8 @@ from ._whole_folds import fewest_units
 
 _FEWEST_OF_CLASS = 8
 """Rows of a class, or in all of a regression, of which a quarter is still two."""
+_SMALLEST_CONTRAST = 0.1
+"""What noise must leave of a difference between classes: gains are not stretched by more."""
 OF_THEORY = ("accuracy", "r2")
 """Metrics of which theory knows how they grow."""
 
@@ -106,7 +108,10 @@ def measure_outlook(evidence: Evidence, report: Any, present: np.ndarray) -> Out
 
 def _measured(evidence: Evidence, report: Any, present: np.ndarray) -> Growth:
     """Fit the estimator of a report to parts of its rows."""
-    return growth(
+    clean = report.clean_accuracy_
+    if clean is not None:
+        present = np.array([report.observed_score_, *report.observed_score_interval_])
+    found = growth(
         report.estimator,
         evidence.given,
         None if evidence.labels is None else report.classes_,
@@ -118,6 +123,11 @@ def _measured(evidence: Evidence, report: Any, present: np.ndarray) -> Growth:
         params=evidence.params,
         random_state=report.random_state,
     )
+    if clean is None:
+        return found
+    # Parts are counted on labels as given: noise has shrunk what they gain.
+    contrast = max(class_contrast(clean.noise_rates), _SMALLEST_CONTRAST)
+    return found._replace(slope=found.slope / contrast, error=found.error / contrast)
 
 
 def cannot_measure(evidence: Evidence, classes: np.ndarray | None) -> str | None:

@@ -67,7 +67,8 @@ def predict_scores(evidence: Evidence, noise_rates: Any) -> Found:
         check_available(scoring, tuple(claims))
     default = "accuracy" if sample.n_classes else "r2"
     accuracy, clean = _accuracy_or_r2(evidence, claims[default], noise_rates)
-    claims[default] = Claim(accuracy.score, *accuracy.interval, claims[default].guess)
+    low, high = accuracy.interval
+    claims[default] = Claim(accuracy.score, float(low), float(high), claims[default].guess)
     if clean is not None:
         claims = {default: claims[default]}
     main = scorer_claim(scoring, rounds) if evidence.scorer else claims[scoring]

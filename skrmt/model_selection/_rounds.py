@@ -47,12 +47,23 @@ class Round(NamedTuple):
         return len(self.values)
 
 
+def one_round(
+    decided: np.ndarray,
+    scores: np.ndarray,
+    *,
+    ranks: np.ndarray | None = None,
+    shares: np.ndarray | None = None,
+    smooth: bool = False,
+) -> Round:
+    """Return a round in which every row is out, and scores have one unit."""
+    return Round(np.zeros(len(scores), dtype=int), decided, scores, ranks, shares, smooth=smooth)
+
+
 def closed_round(left: HeldOut, model: Any, rows: Rows, given: Given) -> Round:
-    """Return held-out scores in closed form as one round in which every row is out."""
+    """Return held-out scores in closed form as a round."""
     scores = given.merged.spread(left.scores)
-    fold = np.zeros(len(scores), dtype=int)
     if not hasattr(model, "classes_"):
-        return Round(fold, scores, scores, None, None, smooth=False)
+        return one_round(scores, scores)
     two = scores.ndim == 1
     decided = (scores > 0).astype(int) if two else scores.argmax(axis=1)
     ranks = scores
@@ -60,9 +71,8 @@ def closed_round(left: HeldOut, model: Any, rows: Rows, given: Given) -> Round:
         ranks = given.merged.spread(_fair_ranks(left.scores, model, rows))
     shares = None
     if hasattr(model, "predict_proba"):
-        positive = expit(scores) if two else None
-        shares = np.stack([1 - positive, positive], axis=1) if two else softmax(scores, axis=1)
-    return Round(fold, decided, scores, ranks, shares, smooth=False)
+        shares = np.stack([expit(-scores), expit(scores)], axis=1) if two else softmax(scores, 1)
+    return one_round(decided, scores, ranks=ranks, shares=shares)
 
 
 def _fair_ranks(scores: np.ndarray, model: Any, rows: Rows) -> np.ndarray:

@@ -122,7 +122,7 @@ def _gather(found: list, splits: list, n: int) -> Round:
     """Put what the fits of a round make of their rows in the order of all rows."""
     fold = np.full(n, -1)
 
-    def filled(name: str) -> np.ndarray | None:
+    def filled(name: str) -> Any:
         parts = [getattr(one, name) for one in found]
         if any(part is None for part in parts):
             return None
@@ -133,8 +133,8 @@ def _gather(found: list, splits: list, n: int) -> Round:
 
     for k, (_, test) in enumerate(splits):
         fold[test] = k
-    parts = {name: filled(name) for name in ("decided", "scores", "ranks", "shares")}
-    return Round(fold, **parts, values=tuple(one.value for one in found))
+    decided, scores, ranks, shares = map(filled, ("decided", "scores", "ranks", "shares"))
+    return Round(fold, decided, scores, ranks, shares, tuple(one.value for one in found))
 
 
 def _fold_scores(estimator, given, classes, split, k, n_folds, scorer, params) -> _Found:
@@ -146,7 +146,8 @@ def _fold_scores(estimator, given, classes, split, k, n_folds, scorer, params) -
         fitted = fit_weighted(clone(estimator), rows, given.y[train], weights, own)
         rows = some_rows(given.X, test)
         value = np.nan if scorer is None else float(scorer(fitted, rows, given.y[test]))
-        return _Found(*row_results(fitted, rows, classes), value)
+        decided, scores, ranks, shares = row_results(fitted, rows, classes)
+        return _Found(decided, scores, ranks, shares, value)
     except Exception as error:
         error.add_note(f"It was raised in fold {k + 1} of {n_folds} of the report.")
         raise
@@ -287,7 +288,8 @@ def row_results(fitted: Any, X: Any, classes: np.ndarray | None) -> tuple:
 def _ranks_and_shares(fitted: Any, X: Any, classes: np.ndarray) -> tuple:
     """Return decision values or log-odds, and probabilities; None where there are none."""
     shape = (len(classes),) if len(classes) > 2 else ()
-    if not np.array_equal(getattr(fitted, "classes_", None), classes):
+    known = getattr(fitted, "classes_", None)
+    if known is None or not np.array_equal(known, classes):
         return None, None
     shares = ranks = None
     if hasattr(fitted, "predict_proba"):

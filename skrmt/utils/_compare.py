@@ -26,6 +26,9 @@ def assert_same(actual: Any, expected: Any, rtol: float = 0.0, what: str = "valu
         assert len(actual) == len(expected), f"{what}: lengths {len(actual)} != {len(expected)}"
         for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
             assert_same(a, e, rtol, f"{what}[{i}]")
+    elif hasattr(expected, "iloc"):
+        assert list(actual) == list(expected), f"{what}: {list(actual)} != {list(expected)}"
+        _assert_same_arrays(np.asarray(actual), np.asarray(expected), rtol, what)
     elif hasattr(expected, "__dict__") and not isinstance(expected, type):
         assert type(actual) is type(expected), f"{what}: {type(actual)} != {type(expected)}"
         assert_same(vars(actual), vars(expected), rtol, what)

@@ -33,9 +33,10 @@ from sklearn.tree import DecisionTreeClassifier
 from skrmt.datasets import flip_labels, make_noisy_mixture
 from skrmt.exceptions import TheoryWarning
 from skrmt.model_selection import GeneralizationReport, ReportDisplay, clean_accuracy
-from skrmt.model_selection._growth import Growth, fitted_growth
-from skrmt.model_selection._metrics import Sample, claim, metric_names
-from skrmt.model_selection._rounds import Round
+from skrmt.model_selection._accuracy import read_labels
+from skrmt.model_selection._growth import fitted_growth
+from skrmt.model_selection._metrics import claim, metric_names, read_sample
+from skrmt.model_selection._rounds import one_round
 
 pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 
@@ -48,24 +49,12 @@ def clouds(rng, n, n_classes=2, distance=1.5, shares=None):
     return X, y
 
 
-def one_round(y, scores, n_classes, *, shares=None, smooth=False):
+def counted(y, scores, *, shares=None, smooth=False):
     """A round in which every row is out, and its rows."""
     decided = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)
-    some = Round(np.zeros(len(y), int), decided, scores, scores, shares, smooth=smooth)
-    return (some,), Sample(y, np.ones(len(y)), float(len(y)), n_classes)
-
-
-class Fixed:
-    """A fitted classifier whose outputs are given."""
-
-    _estimator_type = "classifier"
-
-    def __init__(self, shares):
-        self.shares, self.classes_ = shares, np.arange(shares.shape[1])
-
-    def predict(self, X):
-        """Return the likeliest class."""
-        return self.shares.argmax(1)
+    some = one_round(decided, scores, ranks=scores, shares=shares, smooth=smooth)
+    labels = read_labels(y, np.ones(len(y)), np.array(0.0))
+    return (some,), read_sample(y, np.ones(len(y)), float(len(y)), labels)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -76,7 +65,7 @@ def test_counted_metrics_are_those_of_scikit_learn(rng, n_classes):
     shares = rng.dirichlet(np.ones(n_classes), 200) * 0.5 + 0.5 * np.eye(n_classes)[y]
     shares = 0.5 * shares + 0.5 * rng.dirichlet(np.ones(n_classes), 200)
     scores = np.log(shares[:, 1] / shares[:, 0]) if n_classes == 2 else np.log(shares)
-    rounds, sample = one_round(y, scores, n_classes, shares=shares)
+    rounds, sample = counted(y, scores, shares=shares)
     predicted = shares.argmax(1)
     expected = {
         "accuracy": m.accuracy_score(y, predicted),
@@ -126,7 +115,7 @@ def test_intervals_contain_what_fresh_rows_show(n, share):
         y = (rng.random(size) < share).astype(int)
         scores = 1.6 * (y - 0.5) + rng.standard_normal(size) + np.log(share / (1 - share))
         positive = 1 / (1 + np.exp(-1.3 * scores))
-        return one_round(y, scores, 2, shares=np.stack([1 - positive, positive], axis=1))
+        return counted(y, scores, shares=np.stack([1 - positive, positive], axis=1))
 
     truth = {name: claim(name, *draw(200_000)).score for name in names}
     covered = dict.fromkeys(names, 0)
@@ -149,8 +138,7 @@ def test_intervals_of_regressions(n):
     def draw(size):
         signal = rng.standard_normal(size)
         y = signal + 0.7 * rng.standard_normal(size)
-        some = Round(np.zeros(size, int), signal, signal, None, None, smooth=False)
-        return (some,), Sample(y, np.ones(size), float(size), 0)
+        return (one_round(signal, signal),), read_sample(y, np.ones(size), float(size))
 
     truth = {name: claim(name, *draw(200_000)).score for name in names}
     covered = dict.fromkeys(names, 0)
@@ -169,12 +157,12 @@ def test_smoothing_keeps_the_mean_and_narrows_the_spread():
         y = rng.integers(0, 2, 60)
         scores = 1.5 * (2 * y - 1) + 1.5 * rng.standard_normal(60)
         for smooth in found:
-            rounds, sample = one_round(y, scores, 2, smooth=smooth)
+            rounds, sample = counted(y, scores, smooth=smooth)
             found[smooth].append(claim("accuracy", rounds, sample).score)
-    smoothed, counted = np.array(found[True]), np.array(found[False])
-    gap = smoothed - counted
+    smoothed, plain = np.array(found[True]), np.array(found[False])
+    gap = smoothed - plain
     assert abs(gap.mean()) < 4 * gap.std() / np.sqrt(400) + 0.005
-    assert smoothed.std() < 0.95 * counted.std()
+    assert smoothed.std() < 0.95 * plain.std()
 
 
 def test_metrics_on_clean_labels():
@@ -208,6 +196,9 @@ def test_noise_is_estimated_from_the_scores_of_any_classifier():
     again = clean_accuracy(report.held_out_scores_, noisy[:600])
     assert again.observed_accuracy == pytest.approx(report.observed_accuracy_, abs=0.03)
     assert report.to_dict()["noise"]["rates"] == found.noise_rates.tolist()
+    forecast = report.forecast(n_samples=[300, 600, 2400])
+    assert forecast.score[1] == pytest.approx(report.theoretical_score_)
+    assert (np.diff(forecast.score) >= 0).all()
 
 
 @pytest.mark.parametrize(
@@ -369,10 +360,7 @@ def test_the_line_in_one_over_n_is_found():
     assert low[0] == pytest.approx(0.87) and high[0] == pytest.approx(0.91)
     flat = fitted_growth(inverses, np.full(3, 0.8), np.full(3, 0.01), 400.0, 1.0)
     assert flat.slope == 0.0 and flat.error > 0
-    assert (
-        Growth(400.0, 4.0, 0.0, 1.0).scores(np.array([0.999, 0.99, 1.0]), np.array([9e9])).max()
-        == 1.0
-    )
+    assert found.scores(np.array([0.999, 0.99, 1.0]), np.array([9e9])).max() == 1.0
 
 
 def test_forecasts_by_parts_of_the_rows():
