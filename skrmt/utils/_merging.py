@@ -19,6 +19,8 @@ from ._rows import identical_block_rows, take_rows
 
 _BLOCK = 1 << 16
 _KEY_COLUMNS = 16
+_FEWEST_RECURRENCES = 10
+"""Weight of a row that carries several labels from which it is a value and not one row's copies."""
 
 COPIES = (
     "Rows of X repeat. Copies count as one row with the sum of their weights and are left out "
@@ -87,12 +89,15 @@ def merge_rows(
     np.minimum.at(smallest, origin, weights)
     counted = bool((total == np.rint(total)).all())
     unit = np.ones(len(first)) if counted else smallest
-    kind = "distinct" if len(first) == n else "copies"
-    several = (unit < total).any()
-    if codes is None and several and _is_discrete(X, first, labels, total, twins, counted):
-        kind, part = "discrete", unit / total
-    else:
-        part = np.ones(len(first))
+    kind, part = "distinct" if len(first) == n else "copies", np.ones(len(first))
+    if codes is None and (unit < total).any():
+        content = _contents(n, first, twins)
+        if _is_discrete(X, first, content, total, counted):
+            kind, part = "discrete", unit / total
+        else:
+            values = _recurs(content, total)
+            part = np.where(values, unit / total, 1.0)
+            kind = "copies" if ((unit < total) & ~values).any() else "discrete"
     group = None if codes is None else codes[first]
     together = total**2 * part if group is None else np.bincount(group, total) ** 2
     size = float(total.sum() ** 2 / together.sum())
@@ -132,13 +137,28 @@ def group_folds(group: np.ndarray, labels: np.ndarray, n_folds: int) -> np.ndarr
     return folds[group]
 
 
-def _is_discrete(X, first, labels, total, twins, counted) -> bool:
-    """Return whether rows recur because the columns of X have few values."""
-    rank = np.arange(X.shape[0])
+def _contents(n: int, first: np.ndarray, twins: tuple[np.ndarray, list]) -> np.ndarray:
+    """Return the given row that stands for each distinct row, whatever its label."""
+    rank = np.arange(n)
     contents: dict = {}
     for row, content in zip(*twins, strict=True):
         rank[row] = contents.setdefault(content, row)
-    rows, where = np.unique(rank[first], return_inverse=True)
+    return rank[first]
+
+
+def _recurs(content: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Return which distinct rows are a value that recurs, such as "not measured", with any label.
+
+    A copy would carry its label along.
+    """
+    _, where, labelled = np.unique(content, return_inverse=True, return_counts=True)
+    where = where.ravel()
+    return (labelled[where] > 1) & (np.bincount(where, total)[where] >= _FEWEST_RECURRENCES)
+
+
+def _is_discrete(X, first, content, total, counted) -> bool:
+    """Return whether rows recur because the columns of X have few values."""
+    rows, where = np.unique(content, return_inverse=True)
     labelled = len(rows) < len(first)
     if not labelled and not (counted and total.sum() >= 2 * len(rows)):
         return False

@@ -96,3 +96,16 @@ def test_groups_count_as_one_observation(rng):
         merge_rows(X, y, np.ones(60), groups[:5])
     with pytest.raises(ValueError, match="one group only"):
         merge_rows(X, y, np.ones(60), np.zeros(60))
+
+
+def test_a_value_that_recurs_is_no_copy(rng):
+    """Three rows in ten are "not measured", with both labels; twice ten others are copies."""
+    X = np.r_[np.zeros((300, 4)), rng.standard_normal((700, 4))]
+    y = (rng.random(1000) < 0.2).astype(int)
+    found = merge_rows(X, y, np.ones(1000))
+    assert (found.kind, found.n_effective) == ("discrete", 1000.0)
+    both = merge_rows(np.r_[X, X[-10:]], np.r_[y, y[-10:]], np.ones(1010))
+    assert both.kind == "copies"
+    assert both.n_effective == pytest.approx(1010**2 / (990 + 10 * 4))
+    # With one label they may be copies of one row.
+    assert merge_rows(X, np.where(np.arange(1000) < 300, 0, y), np.ones(1000)).n_effective < 12
