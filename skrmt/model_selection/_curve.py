@@ -29,6 +29,10 @@ _CANDIDATES = np.logspace(-5, 3, 33)
 """Penalties tried where one is chosen, over `_LEVEL` or the mean eigenvalue."""
 _LEVEL = 16
 """Penalty of the profile, .0005 mean eigenvalues: candidates over it are from none to half one."""
+_ALL_ROWS = 0.95
+"""Degrees of freedom over rows, at next to no penalty, from which rows limit them, not features."""
+_CONTINUED = 0.5
+"""Part of the smallest penalty on the profile to which it is continued: an octave."""
 _LEAST_ROOM = 0.1
 """1 - df2 / n below which errors of one training set are amplified tenfold: all noise."""
 
@@ -112,6 +116,18 @@ class Extrapolation(NamedTuple):
         room = max(1.0 - df2 / n_samples, 1e-6)
         return Moments(bias / room, covariance, room)
 
+    def reaches(self, n_samples: float) -> bool:
+        """Return whether the penalty at a number of rows is one that the rows at hand show.
+
+        Of more features than rows, degrees of freedom are continued below it by a power law, and
+        nothing is known of the rest.
+        """
+        if self.profile.df1[0] < _ALL_ROWS * self.profile.n_samples:
+            return True
+        alpha = self.per_row + self.total / n_samples
+        kappa = transfer_penalty(self.profile, alpha, n_samples)
+        return bool(kappa >= _CONTINUED * self.profile.penalties[0])
+
     def best(
         self, n_samples: float, value: Callable[[Moments], float], noise: tuple | None = None
     ) -> float:
@@ -131,7 +147,8 @@ def extrapolation(model: Any, rows: Rows, left: HeldOut, *, is_noise: bool) -> E
     basis = rows_basis(model, rows, weights)
     spectrum = to_numpy(basis.scale).astype(float) * basis.unit**2 / basis.total_weight
     alphas = _PROFILE * spectrum.mean()
-    profile = ridge_profile(spectrum, alphas, rows.size - float(intercept))
+    # Copies of rows make fewer observations than directions: a fit passes through all of them then.
+    profile = ridge_profile(spectrum, alphas, max(rows.size - float(intercept), len(spectrum)))
     shares = rows.weights / rows.weights.sum()
     centred = targets - shares @ targets if intercept else targets
     errors = to_numpy(loo_squared_error(basis, targets, alphas))

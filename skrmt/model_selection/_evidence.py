@@ -13,7 +13,7 @@ from ._accuracy import Labels, read_labels
 from ._estimators import RIDGES, chooses_by_folds, last_step_rows
 from ._held_out import HeldOut, held_out
 from ._metrics import read_sample
-from ._outlook import OF_THEORY, Evidence
+from ._outlook import Evidence
 from ._rounds import closed_round, distinct_scores
 from ._rows import Given, Rows, distinct_rows
 from ._whole_folds import (
@@ -63,8 +63,7 @@ def leave_out(
         rounds,
         read_sample(given.y, weights, rows.size, labels),
         labels,
-        # What theory predicts needs no rows.
-        given._replace(X=None) if model is not None and scoring in OF_THEORY else given,
+        given,
         params,
         scoring,
         scorer,

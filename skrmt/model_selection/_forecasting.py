@@ -15,6 +15,7 @@ from ._outlook import (
     cannot_measure,
     cannot_predict,
     cannot_require,
+    is_measured,
     measure_outlook,
     outlook_scores,
 )
@@ -185,11 +186,13 @@ class ForecastMixin:
         """Return why nothing can be predicted, None if something can."""
         if np.isnan(self.theoretical_score_):
             return TOO_FEW_ROWS if self.regime_ == "too_few_rows" else UNDETECTED
-        if rates is not None and not self._evidence.has_theory:
+        reason = cannot_measure(self._evidence, getattr(self, "classes_", None))
+        if reason is not None:
+            return reason
+        reason = cannot_predict(self._outlook(), self._evidence)
+        if reason is None and rates is not None and is_measured(self._outlook()):
             return NO_NOISE
-        classes = getattr(self, "classes_", None)
-        reason = cannot_measure(self._evidence, classes)
-        return cannot_predict(self._outlook(), self._evidence) if reason is None else reason
+        return reason
 
     def _outlook(self):
         """Return what scores at other numbers of rows depend on, measured at its first use."""

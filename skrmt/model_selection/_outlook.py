@@ -17,6 +17,8 @@ from ._whole_folds import fewest_units
 
 _FEWEST_OF_CLASS = 8
 """Rows of a class, or in all of a regression, of which a quarter is still two."""
+_FARTHEST = 4.0
+"""Times the rows at hand to which theory must see penalties, to be used."""
 _SMALLEST_CONTRAST = 0.1
 """What noise must leave of a difference between classes: gains are not stretched by more."""
 OF_THEORY = ("accuracy", "r2")
@@ -96,9 +98,11 @@ Outlook = Extrapolation | Growth | None
 def measure_outlook(evidence: Evidence, report: Any, present: np.ndarray) -> Outlook:
     """Measure what scores at other numbers of rows depend on."""
     if evidence.has_theory:
-        return extrapolation(
+        curve = extrapolation(
             evidence.model, evidence.rows, evidence.left, is_noise=evidence.interpolates
         )
+        if cannot_predict(curve, evidence) is not None or curve.reaches(_FARTHEST * curve.size):
+            return curve
     try:
         return _measured(evidence, report, present)
     except Exception:
@@ -144,6 +148,11 @@ def cannot_predict(outlook: Outlook, evidence: Evidence) -> str | None:
     if isinstance(outlook, Growth):
         return None
     return no_forecast(outlook, evidence.labels)
+
+
+def is_measured(outlook: Outlook) -> bool:
+    """Return whether other scores are measured on parts of the rows, not those of theory."""
+    return isinstance(outlook, Growth)
 
 
 def cannot_require(outlook: Outlook) -> str | None:
