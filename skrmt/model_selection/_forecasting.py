@@ -73,9 +73,11 @@ class ForecastMixin:
         its own. Accuracies are anchored at `theoretical_accuracy_`.
 
         For all other estimators and metrics the first call fits the estimator four times to a
-        quarter of the rows and six times to half of them. The score is a line in one over the
-        number of rows; where it does not rise visibly from a quarter to all of them, no gain is
-        predicted, with a band.
+        quarter of the rows and six times to half of them. The distance of the score from its limit
+        falls with the power -3/4 of the number of rows, in a band from -1 to -1/2; where the score
+        does not rise visibly from a quarter to all of them, no gain is predicted, with a band. So is
+        the curve of linear estimators of more features than rows, where theory would have to be
+        continued beyond what the rows show.
 
         Examples
         --------

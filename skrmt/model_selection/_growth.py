@@ -14,6 +14,10 @@ from ._whole_folds import part_rounds, whole_folds
 _PARTS = ((0.25, 4), (0.5, 6))
 """Parts of the rows that are trained on, and how often: six fits to halves cost as much as ten to a
 quarter, and the larger part is nearer to what is asked."""
+_EXPONENTS = np.array([0.5, 0.75, 1.0])
+"""Rates at which scores approach their limit: 1 of few parameters, 1/2 and less of neighbours."""
+_LIKELIEST = 1
+"""The rate between them, off by the least over neighbours, trees, forests, Bayes and kernels."""
 _LEAST_RISE = 0.02
 """Rise from a quarter of the rows, in units of the metric, below which no curve is seen."""
 
@@ -25,33 +29,40 @@ NO_RISE = (
 
 
 class Growth(NamedTuple):
-    """The score ``present - slope (1 / m - 1 / n)`` of fits to m rows.
+    """The score ``present - slope (m^-g - n^-g)`` of fits to m rows, at three exponents g.
 
     Attributes
     ----------
     size : float
-        Rows at hand.
-    slope : float
-        How the score rises with ``-1 / m``; 0 where no rise is seen.
-    error : float
-        Standard error of the slope.
+        Rows n at hand.
+    slopes : ndarray of shape (3,)
+        How the score rises with ``-m^-g``; 0 where no rise is seen.
+    errors : ndarray of shape (3,)
+        Standard errors of the slopes.
     best : float
         The largest score that there is.
     """
 
     size: float
-    slope: float
-    error: float
+    slopes: np.ndarray
+    errors: np.ndarray
     best: float
+
+    @property
+    def rises(self) -> bool:
+        """Whether a rise is seen."""
+        return bool(self.slopes.any())
 
     def scores(self, present: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """Return score, lower and upper bound (3, m) at numbers of rows (m,)."""
-        saved = 1.0 / self.size - 1.0 / sizes
-        score = np.minimum(present[0] + self.slope * saved, self.best)
-        spread = Z95 * self.error * np.abs(saved)
+        saved = self.size ** -_EXPONENTS[:, None] - sizes ** -_EXPONENTS[:, None]
+        gains = self.slopes[:, None] * saved
+        spread = (Z95 * self.errors[:, None] * np.abs(saved))[_LIKELIEST]
+        score = present[0] + gains[_LIKELIEST]
         below, above = present[0] - present[1], present[2] - present[0]
-        low, high = score - np.hypot(below, spread), score + np.hypot(above, spread)
-        return np.stack([score, low, np.minimum(high, self.best)])
+        low = present[0] + gains.min(axis=0) - np.hypot(below, spread)
+        high = present[0] + gains.max(axis=0) + np.hypot(above, spread)
+        return np.stack([np.minimum(score, self.best), low, np.minimum(high, self.best)])
 
 
 def growth(
@@ -69,9 +80,9 @@ def growth(
 ) -> Growth:
     """Fit the estimator to parts of the rows, and measure how its score rises with their number.
 
-    The exponent is fixed: from three sizes nothing better than 1 / m can be estimated.
+    Exponents are fixed: from three sizes none can be estimated.
     """
-    inverses, values = [1.0 / sample.size], [float(present[0])]
+    sizes, values = [float(sample.size)], [float(present[0])]
     errors = [float(present[2] - present[1]) / (2.0 * Z95)]
     for part, repeats in _PARTS:
         rounds = part_rounds(given, classes, part, repeats, random_state)
@@ -83,27 +94,26 @@ def growth(
             for one in found
         ]
         trained = float(np.mean([len(train) for ((train, _),) in rounds])) / len(given.y)
-        inverses.append(1.0 / (trained * sample.size))
+        sizes.append(trained * sample.size)
         values.append(float(np.mean(scores)))
         spread = float(np.std(scores, ddof=1))
         errors.append(max(spread / repeats**0.5, 1e-12))
     best = best_score(scoring)
-    return fitted_growth(np.array(inverses), np.array(values), np.array(errors), sample.size, best)
+    return fitted_growth(np.array(sizes), np.array(values), np.array(errors), best)
 
 
-def fitted_growth(
-    inverses: np.ndarray, values: np.ndarray, errors: np.ndarray, size: float, best: float
-) -> Growth:
-    """Return the line in 1 / m through scores, if they rise."""
+def fitted_growth(sizes: np.ndarray, values: np.ndarray, errors: np.ndarray, best: float) -> Growth:
+    """Return the lines through scores at numbers of rows, the first at hand, if they rise."""
     # The same rows test the fits to all sizes: what is uncertain of their level is shared, and the
     # rise to all of them is as certain as that between the parts.
     weights = 1.0 / np.maximum(errors, errors[1:].max()) ** 2
-    centred = inverses - np.average(inverses, weights=weights)
-    power = float(weights @ centred**2)
-    slope = -float(weights @ (centred * values)) / power
-    error = 1.0 / np.sqrt(power)
-    rise = slope * (inverses[1] - inverses[0])
+    x = sizes ** -_EXPONENTS[:, None]
+    centred = x - np.average(x, axis=1, weights=weights)[:, None]
+    power = centred**2 @ weights
+    slopes, spread = -(centred * values) @ weights / power, 1.0 / np.sqrt(power)
+    length = x[:, 1] - x[:, 0]
     scale = 1.0 if best == 1.0 else float(np.abs(values).max())
-    if rise < max(_LEAST_RISE * scale, Z95 * error * (inverses[1] - inverses[0]) / 2.0):
-        return Growth(size, 0.0, max(error, abs(slope)), best)
-    return Growth(size, slope, error, best)
+    least = np.maximum(_LEAST_RISE * scale, Z95 * spread * length / 2.0)
+    if (slopes * length < least)[_LIKELIEST]:
+        return Growth(sizes[0], np.zeros(3), np.maximum(spread, np.abs(slopes)), best)
+    return Growth(sizes[0], np.maximum(slopes, 0.0), spread, best)

@@ -28,7 +28,9 @@ _LEAST_R2 = 0.05
 """R^2 whose sampling error, sqrt(4 R^2 / n) of ``1 - R^2``, is the least that is allowed for."""
 
 _TWO_CLASSES = 2.0
-"""An error is missed in one class and too many in another: F1 and areas of both count it."""
+"""An error is missed in one class and too many in another: the F1 of both count it."""
+_EDGE = 1e-9
+"""Distance from areas of 0 and 1 at which roots beside these are looked for."""
 
 CLASSIFIER_METRICS = (
     "accuracy",
@@ -239,7 +241,8 @@ def _area_claim(rounds: tuple[Round, ...], sample: Sample) -> Claim:
         areas += np.array(each) / len(rounds)
     ends = [_area_interval(a, size * (1 - q), size * q) for a, q in zip(areas, shares, strict=True)]
     low, high = np.array(ends).T
-    return _claimed(_mean_of_intervals(areas, low, high, _TWO_CLASSES), 0.5)
+    # A row in a wrong place is so among the rows of every class.
+    return _claimed(_mean_of_intervals(areas, low, high, sample.n_classes), 0.5)
 
 
 def _area(ranks: Any, positive: np.ndarray, some: Round, sample: Sample) -> float:
@@ -268,9 +271,11 @@ def _area_interval(area: float, n_negative: float, n_positive: float) -> np.ndar
 
     if not np.isfinite(area):
         return np.full(2, np.nan)
-    low = brentq(excess, 0.0, area, args=(-1.0,)) if excess(0.0, -1.0) > 0 else 0.0
-    high = brentq(excess, area, 1.0, args=(1.0,)) if excess(1.0, 1.0) > 0 else 1.0
-    return np.array([low, high])
+    # At areas of 0 and 1 the deviation is 0, and the observed one itself a root.
+    inner = min(max(area, _EDGE), 1.0 - _EDGE)
+    low = brentq(excess, 0.0, inner, args=(-1.0,)) if excess(0.0, -1.0) > 0 else 0.0
+    high = brentq(excess, inner, 1.0, args=(1.0,)) if excess(1.0, 1.0) > 0 else 1.0
+    return np.array([min(low, area), max(high, area)])
 
 
 def _precision_claim(rounds: tuple[Round, ...], sample: Sample) -> Claim:
@@ -283,8 +288,9 @@ def _precision_claim(rounds: tuple[Round, ...], sample: Sample) -> Claim:
             average_precision_score(sample.y[out], ranks, sample_weight=sample.weights[out])
         )
     score, share = float(np.mean(values)), float(np.average(sample.y, weights=sample.weights))
-    inner = min(max(score, 1e-6), 1.0 - 1e-6)
     n_positive = max(sample.seen(rounds) * share, 1e-9)
+    # Never 0 or 1: one more row is right, and one more wrong, as in Laplace's rule.
+    inner = (score * n_positive + 1.0) / (n_positive + 2.0)
     half = SHARED_FITS * Z95 / np.sqrt(n_positive * inner * (1.0 - inner))
     low, high = expit([logit(inner) - half, logit(inner) + half])
     return Claim(score, min(low, score), max(high, score), share)
@@ -331,7 +337,7 @@ def _target_claim(
     reach = _instability(rounds, out, shares, y)
     if name == "neg_mean_absolute_error":
         deviation = np.sqrt(shares @ (losses - mean) ** 2 / size) / mean
-        half = _quantile(size) * np.hypot(_LOSS_DEVIATIONS * deviation, 0.5 * reach)
+        half = _quantile(size) * np.hypot(SHARED_FITS * deviation, 0.5 * reach)
         guess = -float(shares @ np.abs(y - shares @ y))
         return _claimed((-mean, *(-mean * np.exp([half, -half]))), guess)
     r2 = 1.0 - mean / variance
@@ -339,10 +345,10 @@ def _target_claim(
         ratio = losses / mean - spread / variance
         least = np.sqrt(4.0 * max(r2, _LEAST_R2) / size)
         deviation = max(np.sqrt(shares @ ratio**2 / size), least)
-        half = _quantile(size) * np.hypot(_LOSS_DEVIATIONS * deviation, reach)
+        half = _quantile(size) * np.hypot(SHARED_FITS * deviation, reach)
         return _claimed((r2, *(1.0 - (1.0 - r2) * np.exp([half, -half]))), 0.0)
     deviation = np.sqrt(shares @ (losses / mean - 1.0) ** 2 / size)
-    half = _quantile(size) * np.hypot(_LOSS_DEVIATIONS * deviation, reach)
+    half = _quantile(size) * np.hypot(SHARED_FITS * deviation, reach)
     found = np.array([mean, *(mean * np.exp([half, -half])), variance])
     found = -np.sqrt(found) if name == "neg_root_mean_squared_error" else -found
     return _claimed(found[:3], float(found[3]))

@@ -131,7 +131,7 @@ def _measured(evidence: Evidence, report: Any, present: np.ndarray) -> Growth:
         return found
     # Parts are counted on labels as given: noise has shrunk what they gain.
     contrast = max(class_contrast(clean.noise_rates), _SMALLEST_CONTRAST)
-    return found._replace(slope=found.slope / contrast, error=found.error / contrast)
+    return found._replace(slopes=found.slopes / contrast, errors=found.errors / contrast)
 
 
 def cannot_measure(evidence: Evidence, classes: np.ndarray | None) -> str | None:
@@ -157,7 +157,7 @@ def is_measured(outlook: Outlook) -> bool:
 
 def cannot_require(outlook: Outlook) -> str | None:
     """Return why no number of rows is predicted, None if one is."""
-    return NO_RISE if isinstance(outlook, Growth) and not outlook.slope else None
+    return NO_RISE if isinstance(outlook, Growth) and not outlook.rises else None
 
 
 def outlook_scores(

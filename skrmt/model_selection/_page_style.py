@@ -38,7 +38,7 @@ _RULES = """
 & .sections { columns: 22rem; column-gap: 3rem; margin-top: 2.75rem; }
 & .section { break-inside: avoid; padding-bottom: 2.5rem; }
 & .section:has(.many), & .section:has(.many) + .section:last-child { column-span: all; }
-& .mark { font-weight: 650; white-space: nowrap; }
+& .mark { font-weight: 650; white-space: nowrap; background: none; padding: 0; }
 & .ok { color: var(--ok); } & .caution { color: var(--caution); }
 & .refused { color: var(--refused); }
 & .sign { display: inline-block; width: 1.35em; height: 1.35em; line-height: 1.3em;

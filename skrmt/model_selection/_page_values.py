@@ -78,7 +78,7 @@ def short(text: str, limit: int) -> str:
 
 
 def shorter(name: str, limit: int = 20) -> str:
-    """Cut the middle of a name that is too long: what tells names apart may be at either end."""
+    """Cut the middle of a name that is too long: what distinguishes names may be at either end."""
     half = (limit - 1) // 2
     return name if len(name) <= limit else f"{name[:half].rstrip()}…{name[-half:].lstrip()}"
 

@@ -95,7 +95,8 @@ class GeneralizationReport(
         elsewhere; an int is so many folds of the whole estimator, once. Folds follow from what the
         rows hold, not from their order.
     n_jobs : int, default=None
-        Number of folds that are fitted in parallel, see :term:`scikit-learn:n_jobs`.
+        Number of folds that are fitted in parallel; None is 1 unless in a
+        :func:`joblib.parallel_config`, -1 all processors.
     random_state : int, RandomState instance or None, default=None
         Deals rows out over folds; None is always the same way. The estimator has its own.
 
@@ -109,7 +110,7 @@ class GeneralizationReport(
         Its 95 % interval.
     theoretical_scores_ : dict of str to (float, float, float)
         All metrics that the estimator has, by the names and with the signs of scikit-learn: score,
-        lower and upper bound of the 95 % interval.
+        lower and upper bound of the 95 % interval. Those of one class are of the second.
     observed_score_ : float
         The metric on fresh rows with labels as noisy as those given, counted on held-out rows.
     observed_score_interval_ : ndarray of shape (2,)
@@ -137,7 +138,7 @@ class GeneralizationReport(
         Decision function or prediction of every training row by a fit without it; nan for rows
         of weight zero, and for rows that `cv` never leaves out.
     scores_kind_ : {"exact", "newton", "folds"}
-        How rows are held out; folds where there is no closed form.
+        How rows are held out: by folds if there is no closed form.
     regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
         "undetected" if the interval reaches the score of a constant guess, and that of the area
         under the curve, or balanced accuracy, does; "misfit" if
@@ -164,8 +165,8 @@ class GeneralizationReport(
     Leave-one-out scores of the last step of a pipeline are those of the whole only if no step
     before it learns from the targets, or much from single rows, as scalers, encoders and imputers
     do not. After any other step, for searches, and for all other classifiers and regressors the
-    whole is fitted again without each fold: what a selector of features, or a search, learns from a
-    row is not counted in its favour. Copies, and rows of one group, are in one fold.
+    whole is fitted again without each fold: what a selector or a search learns from a row does not
+    raise the score of that row. Copies, and rows of one group, are in one fold.
 
     Accuracy, balanced accuracy and F1 from folds are half counted, and half the sum of the
     probabilities that held-out scores give after calibration on all of them; areas under curves are

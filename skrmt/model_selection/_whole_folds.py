@@ -27,7 +27,7 @@ _FOLDS, _ROUNDS = 10, 2
 """Fits to nine tenths of the rows are nearly those to all; two rounds show how far folds differ."""
 
 _LEAST_SHARE = 1e-9
-"""Probabilities closer to 0 and 1 rank rows alike: their log-odds would be infinite."""
+"""Probabilities closer to 0 and 1 have the log-odds of this one: theirs may be infinite."""
 
 _STRATA = 10
 """Parts of the targets of a regression that are dealt out evenly over folds."""
@@ -281,24 +281,27 @@ def row_results(fitted: Any, X: Any, classes: np.ndarray | None) -> tuple:
         predicted = predicted.reshape(-1).astype(float)
         return predicted, predicted, None, None
     decided = np.searchsorted(classes, predicted)
-    ranks, shares = _ranks_and_shares(fitted, X, classes)
-    return decided, deciding_scores(decided, ranks, len(classes)), ranks, shares
+    scores, ranks, shares = _scores_and_shares(fitted, X, classes)
+    return decided, deciding_scores(decided, scores, len(classes)), ranks, shares
 
 
-def _ranks_and_shares(fitted: Any, X: Any, classes: np.ndarray) -> tuple:
-    """Return decision values or log-odds, and probabilities; None where there are none."""
+def _scores_and_shares(fitted: Any, X: Any, classes: np.ndarray) -> tuple:
+    """Return decision values or log-odds, what ranks rows, and probabilities; None where none."""
     shape = (len(classes),) if len(classes) > 2 else ()
     known = getattr(fitted, "classes_", None)
     if known is None or not np.array_equal(known, classes):
-        return None, None
-    shares = ranks = None
+        return None, None, None
+    shares = scores = None
     if hasattr(fitted, "predict_proba"):
         shares = np.asarray(fitted.predict_proba(X), dtype=float)
     if hasattr(fitted, "decision_function"):
-        ranks = np.asarray(fitted.decision_function(X), dtype=float)
-    if (ranks is None or ranks.shape[1:] != shape) and shares is not None:
-        clipped = np.clip(shares, _LEAST_SHARE, 1.0 - _LEAST_SHARE)
-        ranks = np.log(clipped) if shape else logit(clipped[:, 1])
-    if ranks is not None and ranks.shape[1:] != shape:
-        ranks = None
-    return ranks, shares
+        scores = np.asarray(fitted.decision_function(X), dtype=float)
+    if scores is not None and scores.shape[1:] == shape:
+        return scores, scores, shares
+    if shares is None:
+        return None, None, None
+    # Log-odds of 0 and 1 would be infinite; ranks of tiny probabilities are as given.
+    clipped = np.clip(shares, _LEAST_SHARE, 1.0 - _LEAST_SHARE)
+    if shape:
+        return np.log(clipped), shares, shares
+    return logit(clipped[:, 1]), shares[:, 1], shares

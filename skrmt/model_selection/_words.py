@@ -9,9 +9,10 @@ import numpy as np
 from ._beliefs import beliefs
 from ._metrics import confusion
 from ._outlook import cannot_require
+from ._page_values import metric_name
 from ._texts import KINDS
 
-_NAMES = {"r2": "R^2"}
+_NAMES = {"r2": "R^2", "accuracy": "accuracy"}
 _POINTS = 400
 """Predictions that are drawn: more cover each other."""
 _ASKED_FIRST = (
@@ -22,7 +23,7 @@ _ASKED_FIRST = (
 
 def summary_lines(report) -> list[str]:
     """Return what is predicted in sentences."""
-    name = _NAMES.get(report._evidence.scoring, report._evidence.scoring.replace("_", " "))
+    name = _NAMES.get(report._evidence.scoring) or metric_name(report._evidence.scoring)
     low, high = report.theoretical_score_interval_
     lines = [
         f"Predicted {name} on fresh rows: {report.theoretical_score_:.3f} (95 % interval "
