@@ -187,7 +187,7 @@ def frequencies_contradict(labels):
 
 def noise_matrix(noise_rates, n_classes):
     """Return the noise matrix that rates of any accepted form mean."""
-    rates = np.zeros(1) if noise_rates is None else np.asarray(noise_rates, dtype=float)
+    rates = np.zeros(1) if noise_rates is None else np.array(noise_rates, dtype=float)
     if rates.shape not in ((), (1,), (n_classes,), (n_classes, n_classes)):
         raise ValueError(
             f"noise_rates has shape {rates.shape}, but y has {n_classes} classes: give one rate, "
@@ -227,7 +227,7 @@ def _class_prior(class_prior, n_classes):
     """Return the checked frequencies of the classes, or None."""
     if class_prior is None:
         return None
-    prior = np.asarray(class_prior, dtype=float)
+    prior = np.array(class_prior, dtype=float)
     if prior.shape != (n_classes,) or not (prior > 0).all() or abs(prior.sum() - 1) > _TOLERANCE:
         raise ValueError(
             f"class_prior={class_prior!r} must be {n_classes} positive numbers with sum 1, one "
