@@ -162,23 +162,25 @@ def _averaged(rows, best, stories, posterior, labels, fixed):
     noise = np.tensordot(posterior, [story.noise for story in stories], axes=1)
     if labels.known_by_row:
         noise = labels.average_noise(label_posterior)
-    right = np.array([np.diag(story.noise) for story in stories])
     rates = np.array([story.rate for story in stories])
     interval = _interval(accuracies, _errors(accuracies, rates, labels.size), posterior)
     known = labels.likelihood is not None
+    std = np.zeros(labels.n_classes)
     if known:
         noisy = float(not labels.is_clean)
         ends = [np.nan, accuracies[0]] if noisy else [accuracies[0], np.nan]
     else:
         noisy = float(posterior[1:].sum())
         if_noisy = posterior[1:] @ accuracies[1:] / noisy if noisy > 0 else np.nan
+        right = np.array([np.diag(story.noise) for story in stories])
+        std = np.sqrt(posterior @ (right - np.diag(noise)) ** 2)
         ends = [accuracies[0], if_noisy]
     prior = np.array([story.prior for story in stories]).T @ posterior
     return Stories(
         directions=directions,
         offsets=offsets,
         noise_matrix=noise,
-        noise_rates_std=np.sqrt(posterior @ (right - np.diag(noise)) ** 2),
+        noise_rates_std=std,
         noise_probability=noisy,
         prior=prior if labels.prior is None else labels.prior,
         label_posterior=label_posterior,

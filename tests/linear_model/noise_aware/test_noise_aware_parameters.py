@@ -408,3 +408,19 @@ def test_fitted_attributes_share_no_memory_with_arguments(data, request):
         if name.endswith("_") and isinstance(value, np.ndarray):
             for given in (X, y, weights, *arrays.values()):
                 assert not np.shares_memory(value, given), name
+
+
+@pytest.mark.parametrize("data", ["binary", "three"])
+@pytest.mark.parametrize("form", ["rate", "rows", "rows and classes", "distribution"])
+def test_known_rates_have_no_standard_deviation(data, form, request, rng):
+    X, y, _ = request.getfixturevalue(data)
+    k = y.max() + 1
+    shares = rng.uniform(0.0, 0.5, (len(y), k)) + np.eye(k)[y]
+    options = {
+        "rate": {},
+        "rows": {"sample_noise": rng.uniform(0.0, 0.4, len(y))},
+        "rows and classes": {"sample_noise": rng.uniform(0.0, 0.4, (len(y), k))},
+        "distribution": {"label_distribution": shares / shares.sum(1, keepdims=True)},
+    }[form]
+    model = NoiseAwareLinearClassifier(noise_rates=0.2).fit(X, y, **options)
+    np.testing.assert_array_equal(model.noise_rates_std_, np.zeros(k))
