@@ -14,6 +14,7 @@ from ...model_selection._clean_labels import (
     FEWEST_ROWS,
     class_posterior,
     is_detected,
+    labels_of_no_fit,
     observed_accuracy,
     read_labels,
     tell_stories,
@@ -45,7 +46,7 @@ from ._held_out import (
     known_targets,
     on_device,
 )
-from ._label_issues import label_issues, posterior_of_unseen
+from ._label_issues import label_issues
 from ._perturbation import perturbed_targets
 from ._prediction import accuracy_path, model_accuracy, theory_setting
 from ._reading import read_rows
@@ -324,7 +325,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         scores = stories.apply(fit.scores)
         by_label = class_posterior(labels.with_inferred(stories).likelihood, stories.prior)
         self._assign_decision(basis, targets, alphas, fit, rows.unit, stories)
-        self._assign_rows(X, observed, kept, rows.merged, labels, stories, scores)
+        own = labels_of_no_fit(observed, ~kept, stories, sample_noise, label_distribution)
+        self._assign_rows(X, kept, own, rows.merged, labels, stories, scores)
         self._assign_accuracy(labels, by_label, stories, scores)
         self._assign_theory(basis, targets, alphas, fit, labels, by_label, stories)
         warn_first(complaints(self.regime_, labels, rows.merged.kind))
@@ -347,18 +349,20 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         self.noise_rates_std_ = stories.noise_rates_std
         self.noise_probability_ = stories.noise_probability
 
-    def _assign_rows(self, X, observed, kept, merged, labels, stories, scores):
+    def _assign_rows(self, X, kept, unseen, merged, labels, stories, scores):
         """Assign what is known of each given row."""
         scores, posterior = merged.spread(scores), merged.spread(stories.label_posterior)
         codes = merged.spread(labels.observed)
         if not kept.all():
             # A row of weight 0 is in no fit: the one fit leaves it out.
             own = to_numpy(to_local(linear_scores(self, take_rows(X, ~kept)))).astype(float)
-            right = posterior_of_unseen(own, observed[~kept], self.noise_matrix_)
+            observed, likelihood = unseen
+            joint = class_probabilities(own) * likelihood
+            right = joint / np.maximum(joint.sum(1, keepdims=True), 1e-300)
             order = np.argsort(np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)]))
             scores = np.concatenate([scores, own])[order]
             posterior = np.concatenate([posterior, right])[order]
-            codes = np.concatenate([codes, observed[~kept]])[order]
+            codes = np.concatenate([codes, observed])[order]
         self.scores_kind_ = "exact"
         self.held_out_scores_, self.label_posterior_ = scores, posterior
         quality = posterior[np.arange(len(codes)), codes]

@@ -12,6 +12,7 @@ from ._label_evidence import (
 from ._noisy_labels import (
     NoisyLabels,
     frequencies_contradict,
+    labels_of_no_fit,
     noise_matrix,
     read_labels,
     rows_of,
@@ -29,6 +30,7 @@ __all__ = [
     "frequencies_contradict",
     "is_detected",
     "label_likelihood",
+    "labels_of_no_fit",
     "mixture_fit_test",
     "noise_matrix",
     "normality_test",
