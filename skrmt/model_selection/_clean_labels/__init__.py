@@ -18,6 +18,7 @@ from ._noisy_labels import (
     rows_of,
 )
 from ._stories import FEWEST_ROWS, tell_stories
+from ._ties import without_rounding
 from ._unmixing import unmixed_accuracy
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "symmetric_noise",
     "tell_stories",
     "unmixed_accuracy",
+    "without_rounding",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
 from ...utils._checks import check_sample_weight
 from ...utils._intervals import held_out_interval
@@ -15,6 +16,7 @@ from ...utils._warnings import warn_first
 from ._noisy_labels import frequencies_contradict, read_labels
 from ._record import Stories
 from ._stories import FEWEST_ROWS, tell_stories
+from ._ties import without_rounding
 
 _DETECTED = 1.645
 """Standard errors by which scores must follow the labels: 5 % of pure noise passes."""
@@ -236,8 +238,8 @@ def is_detected(scores, labels):
     wanted = np.eye(labels.n_classes)[labels.observed][:, 0 if many else 1 :]
     columns = columns - columns.mean(1, keepdims=True) if many else columns
     share = labels.shares_of_rows
-    # Ranks: one far score must not decide.
-    ranks = columns.argsort(0).argsort(0).astype(float)
+    # Ranks: one far score must not decide, nor the order of the rows among equal ones.
+    ranks = rankdata(without_rounding(columns), axis=0)
     ranks, wanted = ranks - share @ ranks, wanted - share @ wanted
     power = np.sqrt((share @ ranks**2) * (share @ wanted**2))
     correlation = (share @ (ranks * wanted)) / np.where(power > 0, power, np.inf)
@@ -279,6 +281,7 @@ def _scores(scores, n, n_classes):
     if not np.isfinite(scores).all():
         raise ValueError("scores contains NaN or infinity: every row needs an out-of-fold score.")
     scores = scores[:, 1] - scores[:, 0] if scores.shape[1:] == (2,) else scores
+    scores = without_rounding(scores)
     if not np.ptp(scores, axis=0).any():
         raise ValueError("scores are constant: they rank no row above another. Give other scores.")
     return scores
