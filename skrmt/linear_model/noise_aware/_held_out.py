@@ -9,6 +9,7 @@ import numpy as np
 from ...linalg import RidgeBasis, get_backend, group_path, ridge_basis, to_numpy
 from ...linalg._ridge_basis import map_left, sum_left
 from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets, left_rows
+from ...model_selection._clean_labels import without_rounding
 
 _N_FOLDS = 10
 """Folds of the choice of the penalty: each row is scored at the penalty that the others choose."""
@@ -110,6 +111,10 @@ def held_out(basis: RidgeBasis, targets, alphas, folds, group=None, landmarks=()
         if len(landmarks) > 0:
             parts = map_left(basis, _landmark_sums, basis.sqrt_weights, shared=near)
             sums = _joined(basis, parts)
+    # Where columns say nothing, scores are targets whose rounding, rescaled, would say much. At an
+    # infinite penalty they have a unit of their own.
+    large = basis.rank == 0 or np.isfinite(alphas).all()
+    fit = fit._replace(scores=without_rounding(fit.scores, large * abs(targets).max()))
     return fit if len(landmarks) == 0 else fit._replace(distances=_distances(sums, landmarks))
 
 

@@ -155,7 +155,9 @@ def _unmixed_means(basis, labels, by_label):
     gram = by_label.T @ (weights[:, None] * by_label) + 1e-9 * np.eye(labels.n_classes)
     unmixing = np.linalg.solve(gram, by_label.T).T
     means = to_numpy(coefficients(basis, on_device(basis, unmixing), np.inf)[0]).astype(float)
-    means = means[:, to_numpy(basis.varying)]
+    varying = to_numpy(basis.varying)
+    # Where none varies, theory still has one feature, without signal.
+    means = means[:, varying] if varying.any() else 0.0 * means[:, :1]
     excess = unmixing.T @ ((weights**2 * labels.part)[:, None] * unmixing)
     trace = float(to_numpy(basis.scale).sum()) / basis.total_weight
     return means, trace, excess

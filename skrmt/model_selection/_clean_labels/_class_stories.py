@@ -198,6 +198,9 @@ def _decision(rows, links, posterior, fixed):
         sum(mass * value for mass, value in zip(posterior, values, strict=True))
         for values in zip(*links, strict=True)
     )
+    if not np.ptp(rows.scores, axis=0).any():
+        # One decision for all rows: what a row adds to it would only show which label it has.
+        logits = rows.scores @ directions.T + offsets
     if not fixed:
         return directions, offsets, logits
     # The scores decide; the mean slope makes them log-posteriors.
