@@ -80,3 +80,14 @@ def test_scores_that_differ_are_kept(rng):
     tied = np.array([3.0, 1.0 + 1e-15, 3.0 - 1e-15, 1.0])
     np.testing.assert_allclose(without_rounding(tied)[[0, 1]], without_rounding(tied)[[2, 3]])
     np.testing.assert_array_equal(np.ptp(without_rounding(1e-14 * scores, scale=1.0)), 0.0)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("rates", ["estimate", None, 0.2])
+def test_scores_against_the_labels_are_a_guess(rng, n_classes, rates):
+    y = np.arange(300) % n_classes
+    scores = rng.standard_normal((300, n_classes)) - np.eye(n_classes)[y]
+    found = clean_accuracy(scores, y, noise_rates=rates)
+    assert found.regime == "undetected"
+    for low, high in (found.observed_accuracy_interval, found.accuracy_interval):
+        assert low <= 1.0 / n_classes <= high

@@ -1,6 +1,7 @@
 """What noisy scores show of clean labels: stories of the noise, label links and unmixed counts."""
 
-from ._clean_accuracy import CleanAccuracy, clean_accuracy, is_detected, observed_accuracy
+from ._clean_accuracy import CleanAccuracy, clean_accuracy, observed_accuracy
+from ._detection import is_detected
 from ._goodness import mixture_fit_test, normality_test
 from ._label_evidence import (
     class_posterior,

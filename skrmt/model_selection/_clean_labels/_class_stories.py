@@ -140,6 +140,8 @@ def class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, gr
 
 def _stretched(rows):
     """Return rows whose scores a large penalty has not shrunk to nothing, and the factor."""
+    if not np.ptp(rows.scores, axis=0).any():
+        return rows, 1.0
     centred = rows.scores - rows.shares @ rows.scores
     power = rows.shares @ (centred**2).sum(1)
     slope = rows.shares @ (centred * rows.labels).sum(1) / max(power, 1e-300)

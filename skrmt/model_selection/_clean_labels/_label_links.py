@@ -62,7 +62,7 @@ def score_axis(scores, weights):
     reach = _FARTHEST * 0.5 * (high - low) or np.inf
     bounded = np.clip(scores, centre - reach, centre + reach)
     mean = weights @ bounded / weights.sum()
-    spread = np.sqrt(weights @ (bounded - mean) ** 2 / weights.sum()) or 1.0
+    spread = np.sqrt(weights @ (bounded - mean) ** 2 / weights.sum()) if len(values) > 1 else 1.0
     x = (bounded - centre) / spread
     bins = np.unique((middle * _N_BINS).astype(int), return_inverse=True)[1][tie]
     mass = np.bincount(bins, weights)

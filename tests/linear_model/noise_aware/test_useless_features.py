@@ -81,3 +81,43 @@ def test_scale_of_the_data_does_not_hide_scores_of_an_infinite_penalty(binary):
         for factor in (1e-4, 1e4):
             model = NoiseAwareLinearClassifier(np.inf, method=method).fit(factor * X, y)
             assert model.observed_accuracy_ > 0.6
+
+
+def useless_columns(n_classes, n_values):
+    """Return one-hot columns of which each has all labels equally often: X, y."""
+    n = 60 * n_values
+    return np.repeat(np.eye(n_values), 60, axis=0), np.arange(n) % n_classes
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("n_values", [2, 4])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"noise_rates": 0.2}, {"noise_rates": None}, {"method": "lpc"}, {"alpha": 1e-3}],
+    ids=str,
+)
+def test_balanced_columns(n_classes, n_values, parameters):
+    X, y = useless_columns(n_classes, n_values)
+    model = NoiseAwareLinearClassifier(**parameters).fit(X, y)
+    assert_guess(model, 1.0 / n_classes)
+    assert np.abs(model.decision_function(X)).max() < 10
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_balanced_columns_of_weighted_rows(rng, n_classes):
+    X, y = useless_columns(n_classes, 4)
+    weights = np.repeat(rng.integers(1, 4, len(y) // n_classes), n_classes)
+    assert_guess(NoiseAwareLinearClassifier().fit(X, y, weights), 1.0 / n_classes)
+    X = X + 1e-3 * rng.standard_normal(X.shape)
+    assert_guess(NoiseAwareLinearClassifier(10.0).fit(X, y, weights), 1.0 / n_classes)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"noise_rates": 0.2}], ids=str)
+def test_intervals_of_one_noise_column_contain_a_guess(parameters):
+    covered = []
+    for seed in range(40):
+        X = np.random.default_rng(seed).standard_normal((100, 1))
+        model = NoiseAwareLinearClassifier(**parameters).fit(X, np.arange(100) % 2)
+        for interval in (model.observed_accuracy_interval_, model.theoretical_accuracy_interval_):
+            covered.append(interval[0] <= 0.5 <= interval[1])
+    assert np.mean(covered) >= 0.95
