@@ -328,7 +328,9 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         own = labels_of_no_fit(observed, ~kept, stories, sample_noise, label_distribution)
         self._assign_rows(X, kept, own, rows.merged, labels, stories, scores)
         self._assign_accuracy(labels, by_label, stories, scores)
-        self._assign_theory(basis, targets, alphas, fit, labels, by_label, stories)
+        self._assign_theory(basis, alphas[fit.alpha_index], labels, by_label, stories)
+        path = accuracy_path(basis, targets, alphas, fit, labels, stories, group)
+        self.theoretical_accuracy_path_ = path
         warn_first(complaints(self.regime_, labels, rows.merged.kind))
         if len(self.classes_) > min(_MANY_CLASSES, len(y) - 1):
             warn(_REGRESSION, UserWarning)
@@ -388,15 +390,12 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
             ambiguous=labels.likelihood is None and stories.is_ambiguous,
         )
 
-    def _assign_theory(self, basis, targets, alphas, fit, labels, by_label, stories):
-        """Assign what theory gives for Gaussian classes, and the accuracy at every penalty."""
-        alpha = alphas[fit.alpha_index]
+    def _assign_theory(self, basis, alpha, labels, by_label, stories):
+        """Assign what theory gives for Gaussian classes."""
         perturbation = self.perturbation_ if self.method == "lpc" else None
         self._setting = theory_setting(basis, labels, by_label, stories, alpha, perturbation)
         self.snr_ = self._setting.classes.norm
         self._by_theory = (np.nan, np.nan) if self.regime_ == "too_few_rows" else None
-        path = accuracy_path(basis, targets, alphas, fit, labels, stories)
-        self.theoretical_accuracy_path_ = path
 
     @property
     def model_accuracy_(self):

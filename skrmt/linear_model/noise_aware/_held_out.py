@@ -212,9 +212,14 @@ def _chosen_scores(block, targets, roots, share, part, chosen, landmarks, scale,
     return get_backend(block).concatenate([own, near], axis=1)
 
 
+def group_scores(basis, targets, alphas, group):
+    """Return scores (n, q, k) of rows by fits without their group, at every penalty."""
+    return to_numpy(group_path(basis, on_device(basis, targets), alphas, group)).astype(float)
+
+
 def _of_groups(basis, targets, alphas, folds, group):
     """Score each row by a fit without its group."""
-    paths = to_numpy(group_path(basis, on_device(basis, targets), alphas, group)).astype(float)
+    paths = group_scores(basis, targets, alphas, group)
     columns = targets.reshape(len(targets), -1)[:, :, None]
     bounded = np.clip(paths, targets.min() - _BOUND, targets.max() + _BOUND)
     weights = to_numpy(basis.sqrt_weights) ** 2
