@@ -18,8 +18,7 @@ _GRID = np.logspace(-4, 3, 29)
 """Penalties of "auto" in units of the mean variance of a feature: four per decade."""
 
 _LARGEST = 1e152
-"""Largest value of X: 1e3 times its square is a number, and so is 1e-4 times that of the smallest.
-"""
+"""Largest value of data: 1e3 times its square is a number, as is 1e-4 times that of 1 / 1e152."""
 
 _SMALLEST_ALPHA = 1e-8
 """Least penalty over the largest eigenvalue: below it rounding decides the fit."""
@@ -88,13 +87,13 @@ def data_unit(X):
     return unit_of(_largest(X.data if sparse.issparse(X) else X))
 
 
-def unit_of(largest):
-    """Return the unit of data of a largest modulus, whose penalties must be numbers."""
+def unit_of(largest, name="X", limit=1e60):
+    """Return the unit of data of a largest modulus, whose squares must be numbers."""
     if largest == 0 or 1.0 / _LARGEST <= largest <= _LARGEST:
-        return moderate_unit(largest)
+        return moderate_unit(largest, limit)
     raise ValueError(
-        f"X has values up to {largest:.3g}: penalties, in squares of them, are no finite numbers. "
-        f"Divide X by {power_of_two(largest):.3g}."
+        f"{name} has values up to {largest:.3g}: penalties, rates and losses, in squares of them, "
+        f"are no normal numbers. Divide {name} by {power_of_two(largest):.3g}."
     )
 
 
