@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
+from ._label_evidence import class_posterior
 from ._ties import without_rounding
 
 _DETECTED = 1.645
@@ -20,19 +21,24 @@ each row makes its own class the rarer one: scores then follow all other labels 
 
 def is_detected(scores, labels):
     """Return whether held-out scores follow the observed labels."""
-    return _association(scores, labels) > _DETECTED
+    return _association(scores, labels, np.eye(labels.n_classes)[labels.observed]) > _DETECTED
 
 
 def is_artefact(scores, labels):
-    """Return whether held-out scores run against the observed labels by more than chance."""
-    return _association(scores, labels) < -_ARTEFACT
+    """Return whether held-out scores run against what labels say of the classes, beyond chance."""
+    if labels.likelihood is None:
+        wanted = np.eye(labels.n_classes)[labels.observed]
+    else:
+        # Labels that are mostly wrong, and known to be, say the opposite.
+        wanted = class_posterior(labels.likelihood, labels.implied_prior())
+    return _association(scores, labels, wanted) < -_ARTEFACT
 
 
-def _association(scores, labels):
-    """Return the rank correlation of scores and observed labels in standard errors."""
+def _association(scores, labels, wanted):
+    """Return the rank correlation of scores and what is wanted, (n, K), in standard errors."""
     columns = scores.reshape(len(scores), -1)
     many = labels.n_classes > 2
-    wanted = np.eye(labels.n_classes)[labels.observed][:, 0 if many else 1 :]
+    wanted = wanted[:, 0 if many else 1 :]
     columns = columns - columns.mean(1, keepdims=True) if many else columns
     share = labels.shares_of_rows
     # Ranks: one far score must not decide, nor the order of the rows among equal ones.
