@@ -75,9 +75,9 @@ class ForecastMixin:
         For all other estimators and metrics the first call fits the estimator four times to a
         quarter of the rows and six times to half of them. The distance of the score from its limit
         falls with the power -3/4 of the number of rows, in a band from -1 to -1/2; where the score
-        does not rise visibly from a quarter to all of them, no gain is predicted, with a band. So is
-        the curve of linear estimators of more features than rows, where theory would have to be
-        continued beyond what the rows show.
+        does not rise visibly from a quarter to all of them, no gain is predicted, with a band. The
+        same is done for linear estimators of more features than rows, where theory would have to
+        be continued beyond what the rows show.
 
         Examples
         --------

@@ -14,6 +14,7 @@ from ...model_selection._clean_labels import (
     FEWEST_ROWS,
     class_posterior,
     is_detected,
+    labels_of_no_fit,
     observed_accuracy,
     read_labels,
     tell_stories,
@@ -45,7 +46,7 @@ from ._held_out import (
     known_targets,
     on_device,
 )
-from ._label_issues import label_issues, posterior_of_unseen
+from ._label_issues import label_issues
 from ._perturbation import perturbed_targets
 from ._prediction import accuracy_path, model_accuracy, theory_setting
 from ._reading import read_rows
@@ -324,9 +325,12 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         scores = stories.apply(fit.scores)
         by_label = class_posterior(labels.with_inferred(stories).likelihood, stories.prior)
         self._assign_decision(basis, targets, alphas, fit, rows.unit, stories)
-        self._assign_rows(X, observed, kept, rows.merged, labels, stories, scores)
+        own = labels_of_no_fit(observed, ~kept, stories, sample_noise, label_distribution)
+        self._assign_rows(X, kept, own, rows.merged, labels, stories, scores)
         self._assign_accuracy(labels, by_label, stories, scores)
-        self._assign_theory(basis, targets, alphas, fit, labels, by_label, stories)
+        self._assign_theory(basis, alphas[fit.alpha_index], labels, by_label, stories)
+        path = accuracy_path(basis, targets, alphas, fit, labels, stories, group)
+        self.theoretical_accuracy_path_ = path
         warn_first(complaints(self.regime_, labels, rows.merged.kind))
         if len(self.classes_) > min(_MANY_CLASSES, len(y) - 1):
             warn(_REGRESSION, UserWarning)
@@ -347,18 +351,20 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         self.noise_rates_std_ = stories.noise_rates_std
         self.noise_probability_ = stories.noise_probability
 
-    def _assign_rows(self, X, observed, kept, merged, labels, stories, scores):
+    def _assign_rows(self, X, kept, unseen, merged, labels, stories, scores):
         """Assign what is known of each given row."""
         scores, posterior = merged.spread(scores), merged.spread(stories.label_posterior)
         codes = merged.spread(labels.observed)
         if not kept.all():
             # A row of weight 0 is in no fit: the one fit leaves it out.
             own = to_numpy(to_local(linear_scores(self, take_rows(X, ~kept)))).astype(float)
-            right = posterior_of_unseen(own, observed[~kept], self.noise_matrix_)
+            observed, likelihood = unseen
+            joint = class_probabilities(own) * likelihood
+            right = joint / np.maximum(joint.sum(1, keepdims=True), 1e-300)
             order = np.argsort(np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)]))
             scores = np.concatenate([scores, own])[order]
             posterior = np.concatenate([posterior, right])[order]
-            codes = np.concatenate([codes, observed[~kept]])[order]
+            codes = np.concatenate([codes, observed])[order]
         self.scores_kind_ = "exact"
         self.held_out_scores_, self.label_posterior_ = scores, posterior
         quality = posterior[np.arange(len(codes)), codes]
@@ -384,15 +390,12 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
             ambiguous=labels.likelihood is None and stories.is_ambiguous,
         )
 
-    def _assign_theory(self, basis, targets, alphas, fit, labels, by_label, stories):
-        """Assign what theory gives for Gaussian classes, and the accuracy at every penalty."""
-        alpha = alphas[fit.alpha_index]
+    def _assign_theory(self, basis, alpha, labels, by_label, stories):
+        """Assign what theory gives for Gaussian classes."""
         perturbation = self.perturbation_ if self.method == "lpc" else None
         self._setting = theory_setting(basis, labels, by_label, stories, alpha, perturbation)
         self.snr_ = self._setting.classes.norm
         self._by_theory = (np.nan, np.nan) if self.regime_ == "too_few_rows" else None
-        path = accuracy_path(basis, targets, alphas, fit, labels, stories)
-        self.theoretical_accuracy_path_ = path
 
     @property
     def model_accuracy_(self):

@@ -9,6 +9,7 @@ import numpy as np
 from ...linalg import RidgeBasis, get_backend, group_path, ridge_basis, to_numpy
 from ...linalg._ridge_basis import map_left, sum_left
 from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets, left_rows
+from ...model_selection._clean_labels import without_rounding
 
 _N_FOLDS = 10
 """Folds of the choice of the penalty: each row is scored at the penalty that the others choose."""
@@ -110,6 +111,10 @@ def held_out(basis: RidgeBasis, targets, alphas, folds, group=None, landmarks=()
         if len(landmarks) > 0:
             parts = map_left(basis, _landmark_sums, basis.sqrt_weights, shared=near)
             sums = _joined(basis, parts)
+    # Where columns say nothing, scores are targets whose rounding, rescaled, would say much. At an
+    # infinite penalty they have a unit of their own.
+    large = basis.rank == 0 or np.isfinite(alphas).all()
+    fit = fit._replace(scores=without_rounding(fit.scores, large * abs(targets).max()))
     return fit if len(landmarks) == 0 else fit._replace(distances=_distances(sums, landmarks))
 
 
@@ -207,9 +212,14 @@ def _chosen_scores(block, targets, roots, share, part, chosen, landmarks, scale,
     return get_backend(block).concatenate([own, near], axis=1)
 
 
+def group_scores(basis, targets, alphas, group):
+    """Return scores (n, q, k) of rows by fits without their group, at every penalty."""
+    return to_numpy(group_path(basis, on_device(basis, targets), alphas, group)).astype(float)
+
+
 def _of_groups(basis, targets, alphas, folds, group):
     """Score each row by a fit without its group."""
-    paths = to_numpy(group_path(basis, on_device(basis, targets), alphas, group)).astype(float)
+    paths = group_scores(basis, targets, alphas, group)
     columns = targets.reshape(len(targets), -1)[:, :, None]
     bounded = np.clip(paths, targets.min() - _BOUND, targets.max() + _BOUND)
     weights = to_numpy(basis.sqrt_weights) ** 2

@@ -6,9 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...model_selection._clean_labels import label_likelihood
-from .._input import class_probabilities
-
 
 class LabelIssues(NamedTuple):
     """Rows whose label is probably wrong, the most suspicious first.
@@ -33,10 +30,3 @@ def label_issues(quality, threshold):
     order = np.argsort(-wrong, kind="stable")
     order = order[wrong[order] >= threshold]
     return LabelIssues(order, wrong[order])
-
-
-def posterior_of_unseen(scores, observed, noise_matrix):
-    """Return the probabilities of the classes of rows in no fit; label -1 is of no class."""
-    likelihood = np.where(observed[:, None] >= 0, label_likelihood(observed, noise_matrix), 1.0)
-    joint = class_probabilities(scores) * likelihood
-    return joint / np.maximum(joint.sum(1, keepdims=True), 1e-300)

@@ -28,7 +28,7 @@ def perturbed_targets(labels, perturbation):
 def _loss_weights(labels, perturbation):
     """Return the weights of the perturbed loss of two classes."""
     if not isinstance(perturbation, str):
-        return np.asarray(perturbation, dtype=float)
+        return np.array(perturbation, dtype=float)
     rates = labels.noise_matrix[[0, 1], [1, 0]]
     if perturbation == "optimal":
         return np.array(optimal_perturbation(labels.implied_prior()[1], rates, rho_negative=None))

@@ -23,7 +23,7 @@ from ...theory.noisy_labels import (
     optimal_shift,
     relabelling_path,
 )
-from ._held_out import on_device, pull_of_own
+from ._held_out import group_scores, on_device, pull_of_own
 
 _SMALLEST_SHARE = 0.01
 """Least share of the variance that is left within classes: the signal stays finite."""
@@ -155,7 +155,9 @@ def _unmixed_means(basis, labels, by_label):
     gram = by_label.T @ (weights[:, None] * by_label) + 1e-9 * np.eye(labels.n_classes)
     unmixing = np.linalg.solve(gram, by_label.T).T
     means = to_numpy(coefficients(basis, on_device(basis, unmixing), np.inf)[0]).astype(float)
-    means = means[:, to_numpy(basis.varying)]
+    varying = to_numpy(basis.varying)
+    # Where none varies, theory still has one feature, without signal.
+    means = means[:, varying] if varying.any() else 0.0 * means[:, :1]
     excess = unmixing.T @ ((weights**2 * labels.part)[:, None] * unmixing)
     trace = float(to_numpy(basis.scale).sum()) / basis.total_weight
     return means, trace, excess
@@ -208,7 +210,7 @@ def _perturbed_accuracy(ratio, penalty, norm, prior, rates, weights, fit_interce
     return float(binary_accuracy(means, (scores.variance, scores.variance), prior, 0.0))
 
 
-def accuracy_path(basis, targets, alphas, fit, labels, stories):
+def accuracy_path(basis, targets, alphas, fit, labels, stories, group=None):
     """Predict the accuracy at every penalty, and its own at the one chosen, for given targets.
 
     Leave-one-out decisions are counted against the labels, and the noise taken out of the counts.
@@ -216,26 +218,41 @@ def accuracy_path(basis, targets, alphas, fit, labels, stories):
     """
     if len(alphas) == 1:
         return np.array([stories.accuracy])
-    columns, means = _targets(basis, on_device(basis, targets))
-    rows, shared = _loo_arguments(basis, columns, means, alphas)
-    pull = pull_of_own(basis, targets)
-    label = labels.shares_of_rows[:, None] * np.eye(labels.n_classes)[labels.observed]
-    extra = (on_device(basis, pull), on_device(basis, label))
     index = fit.alpha_index
     stretch = fit.spreads[index] / np.maximum(fit.spreads, 1e-12 * fit.spreads.max() + 1e-300)
     shift = fit.centres[:, [index]] - stretch * fit.centres
-    decision = map(partial(on_device, basis), (stretch, shift, stories.directions, stories.offsets))
-    counts = to_numpy(sum_left(basis, _confusions, *rows, *extra, shared=(*shared, *decision)))
+    label = labels.shares_of_rows[:, None] * np.eye(labels.n_classes)[labels.observed]
+    decision = (stretch, shift, stories.directions, stories.offsets)
+    if group is None:
+        counts = _confusions_of_rows(basis, targets, alphas, label, decision)
+    else:
+        scores = group_scores(basis, targets, alphas, group)
+        scores = scores + pull_of_own(basis, targets, group)[:, :, None]
+        counts = _confusions(scores, label, *decision)
     unmixing = np.linalg.pinv(stories.noise_matrix)
     path = np.einsum("kal,la->k", counts, unmixing)
     return np.clip(path + stories.accuracy - path[index], 0.0, 1.0)
 
 
-def _confusions(block, targets, roots, share, part, pull, label, *arguments):
-    """Count decisions by class and observed label at every penalty, (k, K, K)."""
+def _confusions_of_rows(basis, targets, alphas, label, decision):
+    """Count decisions on rows left out, block by block."""
+    columns, means = _targets(basis, on_device(basis, targets))
+    rows, shared = _loo_arguments(basis, columns, means, alphas)
+    extra = (on_device(basis, x) for x in (pull_of_own(basis, targets), label))
+    decision = (on_device(basis, x) for x in decision)
+    return to_numpy(sum_left(basis, _block_confusions, *rows, *extra, shared=(*shared, *decision)))
+
+
+def _block_confusions(block, targets, roots, share, part, pull, label, *arguments):
+    """Count decisions on a block of rows left out."""
     *others, stretch, shift, directions, offsets = arguments
-    scores = _loo_block(block, targets, roots, share, part, *others).scores
-    scores = (scores + pull[:, :, None]) * stretch + shift
+    scores = _loo_block(block, targets, roots, share, part, *others).scores + pull[:, :, None]
+    return _confusions(scores, label, stretch, shift, directions, offsets)
+
+
+def _confusions(scores, label, stretch, shift, directions, offsets):
+    """Count decisions by class and observed label at every penalty, (k, K, K)."""
+    scores = scores * stretch + shift
     counts = []
     for column in range(scores.shape[2]):
         decision = scores[:, :, column] @ directions.T + offsets

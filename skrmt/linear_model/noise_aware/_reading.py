@@ -20,7 +20,7 @@ from ...utils._rows import (
     several_row_values,
     take_rows,
 )
-from ...utils._scaling import moderate_unit
+from .._input import unit_of
 
 _FENCE = 3.0
 """Interquartile ranges above the quartile at which a row's log-norm is far out (Tukey)."""
@@ -64,7 +64,7 @@ def read_rows(X, kept, labels: NoisyLabels, groups=None) -> ReadRows:
     groups = rows_of("groups", groups, kept)
     X = X if kept.all() else take_rows(X, kept)
     low, high, sums, keys = _read_columns(X)
-    unit = moderate_unit(float(max(-low.min(), high.max(), 0.0)))
+    unit = unit_of(float(max(-low.min(), high.max(), 0.0)))
     varying = high - low > _ROUNDING * np.maximum(abs(low), abs(high))
     merged = merge_rows(X, labels.contents(), labels.weights, groups, keys)
     data = X if merged.origin is None else X[merged.first]

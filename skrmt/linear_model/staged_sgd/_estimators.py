@@ -15,7 +15,7 @@ from ...theory.sgd import critical_batch_size
 from ...utils._checks import check_sample_weight, is_torch
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
-from ...utils._intervals import wilson_interval
+from ...utils._intervals import not_below_guess, wilson_interval
 from ...utils._merging import COPIES
 from ...utils._random import random_entropy
 from ...utils._regimes import regime
@@ -392,11 +392,15 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         codes = (known[:, 0] > 0) * 1 if known.shape[1] == 1 else known.argmax(axis=1)
         few = self.n_effective_samples_ < _FEWEST_ROWS
         accuracy = np.nan if few else predicted_accuracy(prediction, codes, rows.shares)
-        interval = wilson_interval(accuracy, prediction.size)
+        frequencies = np.bincount(codes, rows.shares)
+        guess, largest = float(frequencies.min()), frequencies.max()
+        accuracy = not_below_guess(accuracy, prediction.size, guess)
+        low, high = wilson_interval(accuracy, prediction.size)
+        interval = np.array([low, max(high, guess)])
         self.theoretical_accuracy_ = self.observed_accuracy_ = accuracy
-        self.theoretical_accuracy_interval_ = self.observed_accuracy_interval_ = interval
-        largest = np.bincount(codes, rows.shares).max()
-        self.regime_ = regime(too_few_rows=few, undetected=bool(interval[0] <= largest))
+        self.theoretical_accuracy_interval_ = interval
+        self.observed_accuracy_interval_ = interval.copy()
+        self.regime_ = regime(too_few_rows=few, undetected=bool(low <= largest))
         return self
 
     @restore_on_failure

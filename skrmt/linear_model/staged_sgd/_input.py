@@ -10,8 +10,8 @@ from ...linalg import as_device, is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device, check_sample_weight
 from ...utils._labels import refuse_missing_labels
 from ...utils._merging import group_codes, merge_rows
-from ...utils._scaling import moderate_unit
 from ...utils._sklearn_compat import _check_n_features, validate_data
+from .._input import unit_of
 
 _MOST_REPEATS = 1.1
 """Rows given per distinct row up to which copies are written out, so that one pass uses each once.
@@ -94,8 +94,8 @@ def staged_rows(X, targets, sample_weight, sample_source, groups=None) -> Staged
     weights = check_sample_weight(sample_weight, len(targets))
     groups = None if groups is None else group_codes(groups, len(targets))
     source = _checked_source(sample_source, len(targets))
-    X, unit = _moderate(X)
-    targets, target_unit = _moderate(targets)
+    X, unit = _moderate(X, "X")
+    targets, target_unit = _moderate(targets, "y")
     used = np.flatnonzero(weights > 0)
     if len(used) < len(weights):
         X, targets, weights = X[_index(X, used)], targets[used], weights[used]
@@ -144,9 +144,9 @@ def _index(X, rows):
     return X.new_tensor(rows, dtype=None).long()
 
 
-def _moderate(values):
+def _moderate(values, name):
     """Return values whose squares neither overflow nor vanish, and what they were divided by."""
-    unit = moderate_unit(max(float(values.max()), -float(values.min())), 1e30)
+    unit = unit_of(max(float(values.max()), -float(values.min())), name, 1e30)
     return values if unit == 1 else values / unit, unit
 
 

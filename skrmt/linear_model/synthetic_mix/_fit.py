@@ -9,7 +9,7 @@ from scipy import sparse
 
 from ...linalg import coefficients, is_torch, loo_scores, loo_squared_error, ridge_basis, to_numpy
 from ...utils._dask import is_dask
-from ...utils._intervals import wilson_interval
+from ...utils._intervals import not_below_guess, wilson_interval
 from ...utils._regimes import regime
 from .._input import data_unit
 from ._input import MixRows, as_numbers, effective_size
@@ -231,8 +231,11 @@ def claimed_accuracy(search: Search) -> Claim:
         score_margins(choice.scores, real.codes)
         for choice in (search.choice, search.real_only, search.mix_all)
     )
+    shares = np.bincount(real.codes, real.weights) / real.weights.sum()
+    guess = float(shares.min())
     accuracy, real_only, mix_all = (
-        float(loo_accuracy(margins, *rows).accuracy) for margins in (chosen, alone, mixed)
+        not_below_guess(float(loo_accuracy(margins, *rows).accuracy), real.size, guess)
+        for margins in (chosen, alone, mixed)
     )
     difference = accuracy_influence(chosen, *rows) - accuracy_influence(alone, *rows)
     difference = difference - w @ difference
@@ -240,9 +243,10 @@ def claimed_accuracy(search: Search) -> Claim:
         spread = (w**2 * real.part) @ difference**2
     else:
         spread = (np.bincount(real.group, w * difference) ** 2).sum()
-    chance = float((np.bincount(real.codes, real.weights) / real.weights.sum()).max())
-    interval = wilson_interval(accuracy, real.size)
-    return Claim(accuracy, interval, real_only, mix_all, float(np.sqrt(spread)), chance)
+    low, high = wilson_interval(accuracy, real.size)
+    interval = np.array([low, max(high, guess)])
+    gain_std, chance = float(np.sqrt(spread)), float(shares.max())
+    return Claim(accuracy, interval, real_only, mix_all, gain_std, chance)
 
 
 def claim_regime(claim: Claim, leaked: bool) -> str:

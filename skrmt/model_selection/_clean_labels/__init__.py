@@ -4,9 +4,9 @@ from ._clean_accuracy import (
     CleanAccuracy,
     clean_accuracy,
     find_clean_accuracy,
-    is_detected,
     observed_accuracy,
 )
+from ._detection import is_detected
 from ._goodness import mixture_fit_test, normality_test
 from ._label_evidence import (
     class_posterior,
@@ -18,11 +18,13 @@ from ._label_evidence import (
 from ._noisy_labels import (
     NoisyLabels,
     frequencies_contradict,
+    labels_of_no_fit,
     noise_matrix,
     read_labels,
     rows_of,
 )
 from ._stories import FEWEST_ROWS, tell_stories
+from ._ties import without_rounding
 from ._unmixing import unmixed_accuracy
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "frequencies_contradict",
     "is_detected",
     "label_likelihood",
+    "labels_of_no_fit",
     "mixture_fit_test",
     "noise_matrix",
     "normality_test",
@@ -46,4 +49,5 @@ __all__ = [
     "symmetric_noise",
     "tell_stories",
     "unmixed_accuracy",
+    "without_rounding",
 ]

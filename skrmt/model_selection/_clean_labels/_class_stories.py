@@ -140,6 +140,8 @@ def class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, gr
 
 def _stretched(rows):
     """Return rows whose scores a large penalty has not shrunk to nothing, and the factor."""
+    if not np.ptp(rows.scores, axis=0).any():
+        return rows, 1.0
     centred = rows.scores - rows.shares @ rows.scores
     power = rows.shares @ (centred**2).sum(1)
     slope = rows.shares @ (centred * rows.labels).sum(1) / max(power, 1e-300)
@@ -162,23 +164,25 @@ def _averaged(rows, best, stories, posterior, labels, fixed):
     noise = np.tensordot(posterior, [story.noise for story in stories], axes=1)
     if labels.known_by_row:
         noise = labels.average_noise(label_posterior)
-    right = np.array([np.diag(story.noise) for story in stories])
     rates = np.array([story.rate for story in stories])
     interval = _interval(accuracies, _errors(accuracies, rates, labels.size), posterior)
     known = labels.likelihood is not None
+    std = np.zeros(labels.n_classes)
     if known:
         noisy = float(not labels.is_clean)
         ends = [np.nan, accuracies[0]] if noisy else [accuracies[0], np.nan]
     else:
         noisy = float(posterior[1:].sum())
         if_noisy = posterior[1:] @ accuracies[1:] / noisy if noisy > 0 else np.nan
+        right = np.array([np.diag(story.noise) for story in stories])
+        std = np.sqrt(posterior @ (right - np.diag(noise)) ** 2)
         ends = [accuracies[0], if_noisy]
     prior = np.array([story.prior for story in stories]).T @ posterior
     return Stories(
         directions=directions,
         offsets=offsets,
         noise_matrix=noise,
-        noise_rates_std=np.sqrt(posterior @ (right - np.diag(noise)) ** 2),
+        noise_rates_std=std,
         noise_probability=noisy,
         prior=prior if labels.prior is None else labels.prior,
         label_posterior=label_posterior,
@@ -196,6 +200,9 @@ def _decision(rows, links, posterior, fixed):
         sum(mass * value for mass, value in zip(posterior, values, strict=True))
         for values in zip(*links, strict=True)
     )
+    if not np.ptp(rows.scores, axis=0).any():
+        # One decision for all rows: what a row adds to it would only show which label it has.
+        logits = rows.scores @ directions.T + offsets
     if not fixed:
         return directions, offsets, logits
     # The scores decide; the mean slope makes them log-posteriors.

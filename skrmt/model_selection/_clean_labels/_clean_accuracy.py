@@ -12,12 +12,11 @@ from ...utils._labels import refuse_masked, refuse_missing_labels
 from ...utils._merging import group_codes
 from ...utils._regimes import regime
 from ...utils._warnings import warn_first
+from ._detection import chance_agreement, is_detected
 from ._noisy_labels import frequencies_contradict, read_labels
 from ._record import Stories
 from ._stories import FEWEST_ROWS, tell_stories
-
-_DETECTED = 1.645
-"""Standard errors by which scores must follow the labels: 5 % of pure noise passes."""
+from ._ties import without_rounding
 
 _TOO_FEW = (
     f"There are fewer than {FEWEST_ROWS} effective rows: no accuracy is estimated. Give more rows."
@@ -238,22 +237,9 @@ def observed_accuracy(stories, labels):
     if labels.size < FEWEST_ROWS:
         return np.nan, np.full(2, np.nan)
     share = float(labels.shares_of_rows @ (stories.predicted == labels.observed))
-    return share, held_out_interval(share, labels.size)
-
-
-def is_detected(scores, labels):
-    """Return whether held-out scores follow the observed labels."""
-    columns = scores.reshape(len(scores), -1)
-    many = labels.n_classes > 2
-    wanted = np.eye(labels.n_classes)[labels.observed][:, 0 if many else 1 :]
-    columns = columns - columns.mean(1, keepdims=True) if many else columns
-    share = labels.shares_of_rows
-    # Ranks: one far score must not decide.
-    ranks = columns.argsort(0).argsort(0).astype(float)
-    ranks, wanted = ranks - share @ ranks, wanted - share @ wanted
-    power = np.sqrt((share @ ranks**2) * (share @ wanted**2))
-    correlation = (share @ (ranks * wanted)) / np.where(power > 0, power, np.inf)
-    return bool(correlation.mean() * np.sqrt(labels.size * len(power)) > _DETECTED)
+    low, high = held_out_interval(share, labels.size)
+    # Without its row a class is rarer, which alone can make decisions worse than a guess.
+    return share, np.array([low, max(high, chance_agreement(stories.predicted, labels))])
 
 
 def _labels(y, classes):
@@ -291,6 +277,7 @@ def _scores(scores, n, n_classes):
     if not np.isfinite(scores).all():
         raise ValueError("scores contains NaN or infinity: every row needs an out-of-fold score.")
     scores = scores[:, 1] - scores[:, 0] if scores.shape[1:] == (2,) else scores
+    scores = without_rounding(scores)
     if not np.ptp(scores, axis=0).any():
         raise ValueError("scores are constant: they rank no row above another. Give other scores.")
     return scores

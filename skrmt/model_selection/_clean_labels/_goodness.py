@@ -6,10 +6,15 @@ import numpy as np
 from scipy.special import expit, ndtr, ndtri
 from scipy.stats import chi2
 
+_ROUNDING = 1e-7
+"""Deviation over the largest score up to which there is none: variances are right to 1e-14."""
+
 
 def mixture_fit_test(scores, label_odds, means, variance, sample_weight, *, size=None):
     r"""Test whether scores follow two Gaussians in known proportions."""
     sd = np.sqrt(variance)
+    if not sd > _ROUNDING * np.abs(scores).max():
+        return 1.0
     share = expit(label_odds)
     level = share * ndtr((scores - means[1]) / sd) + (1.0 - share) * ndtr((scores - means[0]) / sd)
     return normality_test(ndtri(np.clip(level, 1e-12, 1.0 - 1e-12)), sample_weight, size=size)
@@ -20,7 +25,7 @@ def normality_test(deviates, sample_weight, *, size=None):
     weights = sample_weight / sample_weight.sum()
     centred = deviates - weights @ deviates
     second = weights @ centred**2
-    if not second > 0:
+    if not np.sqrt(second) > _ROUNDING * np.abs(deviates).max():
         return 1.0
     skewness = weights @ centred**3 / second**1.5
     excess = weights @ centred**4 / second**2 - 3.0

@@ -54,16 +54,17 @@ class _Axis(NamedTuple):
 
 def score_axis(scores, weights):
     """Put scores on a robust scale, and gather them in bins."""
-    order = np.argsort(scores, kind="stable")
-    middle = (np.cumsum(weights[order]) - 0.5 * weights[order]) / weights.sum()
-    low, centre, high = np.interp([0.16, 0.5, 0.84], middle, scores[order])
+    # Equal scores are in one bin: else the order of the rows would show.
+    values, tie = np.unique(scores, return_inverse=True)
+    mass = np.bincount(tie, weights)
+    middle = (np.cumsum(mass) - 0.5 * mass) / weights.sum()
+    low, centre, high = np.interp([0.16, 0.5, 0.84], middle, values)
     reach = _FARTHEST * 0.5 * (high - low) or np.inf
     bounded = np.clip(scores, centre - reach, centre + reach)
     mean = weights @ bounded / weights.sum()
-    spread = np.sqrt(weights @ (bounded - mean) ** 2 / weights.sum()) or 1.0
+    spread = np.sqrt(weights @ (bounded - mean) ** 2 / weights.sum()) if len(values) > 1 else 1.0
     x = (bounded - centre) / spread
-    bins = np.empty(len(x), dtype=int)
-    bins[order] = np.unique((middle * _N_BINS).astype(int), return_inverse=True)[1].ravel()
+    bins = np.unique((middle * _N_BINS).astype(int), return_inverse=True)[1][tie]
     mass = np.bincount(bins, weights)
     return _Axis(float(centre), float(spread), x, bins, np.bincount(bins, weights * x) / mass)
 

@@ -150,8 +150,7 @@ def read_labels(
         if (shares.max(1) == 1.0).all():
             labels = labels._replace(observed=shares.argmax(1), prior=prior)
             return labels.with_noise(np.eye(n_classes))
-        likelihood = shares / np.maximum(prior, 1e-12)
-        likelihood /= likelihood.sum(1, keepdims=True)
+        likelihood = _share_likelihood(shares, prior)
         return labels._replace(observed=shares.argmax(1), likelihood=likelihood, prior=prior)
     if sample_noise is not None:
         rates = _sample_noise(sample_noise, len(observed), n_classes)
@@ -162,6 +161,29 @@ def read_labels(
     if isinstance(noise_rates, str):
         return labels
     return labels.with_noise(noise_matrix(noise_rates, n_classes))
+
+
+def labels_of_no_fit(observed, unseen, stories, sample_noise, label_distribution):
+    """Return the labels of rows that no fit has seen, -1 for no class, and their likelihoods.
+
+    Noise or distributions of their own replace the noise of the fit.
+    """
+    observed = observed[unseen]
+    if label_distribution is not None:
+        shares = rows_of("label_distribution", label_distribution, unseen).astype(float)
+        return shares.argmax(1), _share_likelihood(shares, stories.prior)
+    if sample_noise is None:
+        likelihood = label_likelihood(observed, stories.noise_matrix)
+    else:
+        rates = rows_of("sample_noise", sample_noise, unseen)
+        likelihood = sample_likelihood(observed, rates, len(stories.prior))
+    return observed, np.where(observed[:, None] >= 0, likelihood, 1.0)
+
+
+def _share_likelihood(shares, prior):
+    """Return likelihoods (n, K) that give classes of known frequencies the shares of the rows."""
+    likelihood = shares / np.maximum(prior, 1e-12)
+    return likelihood / np.maximum(likelihood.sum(1, keepdims=True), 1e-300)
 
 
 def rows_of(name, values, kept):
@@ -187,7 +209,7 @@ def frequencies_contradict(labels):
 
 def noise_matrix(noise_rates, n_classes):
     """Return the noise matrix that rates of any accepted form mean."""
-    rates = np.zeros(1) if noise_rates is None else np.asarray(noise_rates, dtype=float)
+    rates = np.zeros(1) if noise_rates is None else np.array(noise_rates, dtype=float)
     if rates.shape not in ((), (1,), (n_classes,), (n_classes, n_classes)):
         raise ValueError(
             f"noise_rates has shape {rates.shape}, but y has {n_classes} classes: give one rate, "
@@ -227,7 +249,7 @@ def _class_prior(class_prior, n_classes):
     """Return the checked frequencies of the classes, or None."""
     if class_prior is None:
         return None
-    prior = np.asarray(class_prior, dtype=float)
+    prior = np.array(class_prior, dtype=float)
     if prior.shape != (n_classes,) or not (prior > 0).all() or abs(prior.sum() - 1) > _TOLERANCE:
         raise ValueError(
             f"class_prior={class_prior!r} must be {n_classes} positive numbers with sum 1, one "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ._class_stories import class_stories
+from ._detection import chance_agreement, is_artefact
 from ._noisy_labels import NoisyLabels
 from ._record import Stories
 from ._two_classes import two_class_stories
@@ -15,8 +18,21 @@ def tell_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, gro
     """Average over what may be wrong with labels, given held-out scores (n,) or (n, K).
 
     `evidence` are better scores, if there are any, which need not decide. `fixed` decides by the
-    sign or the largest of the scores. The accuracies of too few rows are nan.
+    sign or the largest of the scores. The accuracies of too few rows are nan; scores that run
+    against the labels are worth as much as constant ones.
     """
+    scores, evidence = (x if x is None else _believed(x, labels) for x in (scores, evidence))
     find = two_class_stories if scores.ndim == 1 else class_stories
     found = find(scores, labels, evidence=evidence, fixed=fixed, group=group)
-    return found.without_accuracies() if labels.size < FEWEST_ROWS else found
+    if labels.size < FEWEST_ROWS:
+        return found.without_accuracies()
+    low, high = found.interval
+    chance = chance_agreement(found.predicted, labels, found.prior)
+    return found._replace(interval=np.array([low, max(high, chance)]))
+
+
+def _believed(scores, labels):
+    """Return scores, or their mean where they run against the labels."""
+    if not is_artefact(scores, labels):
+        return scores
+    return np.zeros_like(scores) + labels.shares_of_rows @ scores

@@ -74,7 +74,10 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False
     start, prior = (None, labels.implied_prior()) if known else (links.peaks.theta, None)
     slope, offset, own = _decision(own_axis, labels, prior, rates, probabilities, start, group)
     if fixed:
-        offset, own = 0.0, 0.0
+        offset = 0.0
+    if fixed or not np.ptp(scores) > 0:
+        # One decision for all rows: what a row adds to it would only show which label it has.
+        own = 0.0
     joint = joint * (odds / (odds @ probabilities))[:, None]
     probabilities = joint.sum(1)
     predicted = (slope * scores + offset > own).astype(int)

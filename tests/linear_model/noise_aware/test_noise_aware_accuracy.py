@@ -209,3 +209,24 @@ def test_the_path_holds_at_every_penalty(rng, n_classes):
         alone = NoiseAwareLinearClassifier(alpha=alpha).fit(X[:300], observed[:300])
         assert abs(alone.theoretical_accuracy_ - claim) < bound
         assert abs(alone.score(X[300:], y[300:]) - claim) < bound
+
+
+@pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+@pytest.mark.parametrize(("n_classes", "method"), [(2, "threshold"), (2, "lpc"), (3, "threshold")])
+def test_path_leaves_out_whole_groups(rng, n_classes, method):
+    people = np.arange(90) % n_classes
+    centres = rng.standard_normal((90, 40)) + 1.2 * np.eye(40)[people]
+    X = np.repeat(centres, 5, axis=0) + 1e-3 * rng.standard_normal((450, 40))
+    y = np.repeat(np.where(rng.random(90) < 0.1, (people + 1) % n_classes, people), 5)
+    alphas, options = np.array([1e-4, 0.1, 10.0]), {"noise_rates": 0.1, "method": method}
+    groups = np.repeat(np.arange(90), 5)
+    model = NoiseAwareLinearClassifier(alphas, **options).fit(X, y, groups=groups)
+    path = model.theoretical_accuracy_path_
+    chosen = np.argmin(abs(alphas - model.alpha_))
+    assert path[chosen] == pytest.approx(model.theoretical_accuracy_, rel=1e-12)
+    alone = [
+        NoiseAwareLinearClassifier(alpha, **options).fit(X, y, groups=groups).theoretical_accuracy_
+        for alpha in alphas
+    ]
+    # The share of 90 people has a standard error of 0.05.
+    np.testing.assert_allclose(path, alone, atol=0.1 if n_classes > 2 else 0.08)

@@ -1,11 +1,14 @@
 """Bad input to NoiseAwareLinearClassifier: a clear error, or one warning."""
 
+import re
+
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from skrmt.exceptions import TheoryWarning
-from skrmt.linear_model import NoiseAwareLinearClassifier
+from skrmt.linear_model import NoiseAwareLinearClassifier, SyntheticMixClassifier
 
 N = 60
 
@@ -149,6 +152,17 @@ def test_extreme_scales_change_nothing(binary, method, scale):
             getattr(model, name), getattr(expected, name), rtol=1e-6, err_msg=name
         )
     np.testing.assert_allclose(model.coef_ * scale, expected.coef_, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e200, 1e-160, 1e-200])
+def test_scales_without_penalties_are_refused(small, scale):
+    X, y = small
+    expected = re.escape(f"X has values up to {abs(scale * X).max():.3g}: ") + ".*Divide X by"
+    for data in (scale * X, sparse.csr_matrix(scale * X)):
+        with pytest.raises(ValueError, match=expected):
+            NoiseAwareLinearClassifier().fit(data, y)
+        with pytest.raises(ValueError, match=expected):
+            SyntheticMixClassifier().fit(data, y)
 
 
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")

@@ -389,3 +389,38 @@ def test_more_features_than_rows(method, exact_accuracy):
     assert model.coef_.shape == (1, 900)
     low, high = model.theoretical_accuracy_interval_
     assert low <= exact_accuracy(model, means, (0.5, 0.5)) <= high
+
+
+@pytest.mark.parametrize("data", ["binary", "three"])
+def test_fitted_attributes_share_no_memory_with_arguments(data, request):
+    X, y, _ = request.getfixturevalue(data)
+    k = y.max() + 1
+    arrays = {
+        "alpha": np.array([0.1, 1.0]),
+        "noise_rates": symmetric_noise(k, 0.2),
+        "class_prior": np.full(k, 1.0 / k),
+    }
+    if k == 2:
+        arrays["perturbation"] = np.array([0.1, 0.2])
+    weights = np.ones(len(y))
+    model = NoiseAwareLinearClassifier(method="lpc", **arrays).fit(X, y, weights)
+    for name, value in vars(model).items():
+        if name.endswith("_") and isinstance(value, np.ndarray):
+            for given in (X, y, weights, *arrays.values()):
+                assert not np.shares_memory(value, given), name
+
+
+@pytest.mark.parametrize("data", ["binary", "three"])
+@pytest.mark.parametrize("form", ["rate", "rows", "rows and classes", "distribution"])
+def test_known_rates_have_no_standard_deviation(data, form, request, rng):
+    X, y, _ = request.getfixturevalue(data)
+    k = y.max() + 1
+    shares = rng.uniform(0.0, 0.5, (len(y), k)) + np.eye(k)[y]
+    options = {
+        "rate": {},
+        "rows": {"sample_noise": rng.uniform(0.0, 0.4, len(y))},
+        "rows and classes": {"sample_noise": rng.uniform(0.0, 0.4, (len(y), k))},
+        "distribution": {"label_distribution": shares / shares.sum(1, keepdims=True)},
+    }[form]
+    model = NoiseAwareLinearClassifier(noise_rates=0.2).fit(X, y, **options)
+    np.testing.assert_array_equal(model.noise_rates_std_, np.zeros(k))

@@ -96,3 +96,26 @@ def test_balanced_weights_give_no_label_away():
     error = np.std(claimed, ddof=1) / np.sqrt(20)
     assert np.mean(recall) < 0.5
     assert np.mean(claimed) < 0.5 + 4 * error
+
+
+@pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+@pytest.mark.parametrize("data", ["binary", "three"])
+@pytest.mark.parametrize("form", ["sample_noise", "sample_noise per class", "label_distribution"])
+def test_rows_of_weight_zero_keep_their_own_noise(data, form, request, rng):
+    X, y, _ = request.getfixturevalue(data)
+    n, k = len(y), y.max() + 1
+    shares = 0.4 * rng.dirichlet(np.ones(k), n) + 0.6 * np.eye(k)[y]
+    rates = rng.uniform(0.0, 0.4, (n, k))
+    right = rng.random(n) < 0.1
+    shares[right], rates[right] = np.eye(k)[y[right]], 0.0
+    name = form.split()[0]
+    values = shares if name == "label_distribution" else rates if " " in form else rates[:, 0]
+    weights = 1.0 - (np.arange(n) % 5 == 0)
+    model = NoiseAwareLinearClassifier().fit(X, y, sample_weight=weights, **{name: values})
+    everything = NoiseAwareLinearClassifier().fit(X, y, **{name: values})
+    np.testing.assert_allclose(model.label_posterior_.sum(1), 1.0)
+    np.testing.assert_allclose(model.label_quality_[right], 1.0)
+    # The same rows with weight 1 are in the fit, and differ from it no more than that.
+    unseen = weights == 0
+    gap = model.label_posterior_[unseen] - everything.label_posterior_[unseen]
+    assert np.abs(gap).mean() < 0.05

@@ -362,6 +362,17 @@ def test_the_interval_contains_the_accuracy_on_fresh_rows():
     assert abs(np.mean(gaps)) < 0.01 + 4 * np.std(gaps) / np.sqrt(60)
 
 
+@pytest.mark.parametrize("factor", [1e160, 1e-160])
+def test_scales_without_rates_are_refused(rng, factor):
+    X, y = rng.standard_normal((50, 3)), rng.standard_normal(50)
+    with pytest.raises(ValueError, match=r"X has values up to .* Divide X by"):
+        StagedSGDRegressor().fit(factor * X, y)
+    with pytest.raises(ValueError, match=r"y has values up to .* Divide y by"):
+        StagedSGDRegressor().fit(X, factor * y)
+    with pytest.raises(ValueError, match=r"X has values up to .* Divide X by"):
+        StagedSGDClassifier().fit(factor * X, y > 0)
+
+
 @pytest.mark.parametrize("factor", [1e-150, 1e-40, 1e40, 1e150])
 def test_any_unit_of_the_features(rng, factor):
     X, y = gaussian_rows(400, np.ones(3), rng)
