@@ -26,10 +26,10 @@ from sklearn.pipeline import make_pipeline
 from skrmt.model_selection import ForecastDisplay, GeneralizationReport
 
 X, y = load_digits(return_X_y=True, as_frame=True)
-X_train, X_rest, y_train, y_rest = train_test_split(X, y, train_size=300, random_state=0)
-model = make_pipeline(
-    VarianceThreshold(), SelectKBest(k=30), RandomForestClassifier(50, random_state=0)
-)
+parts = train_test_split(X, y, train_size=300, random_state=0)
+X_train, X_rest, y_train, y_rest = parts
+forest = RandomForestClassifier(50, random_state=0)
+model = make_pipeline(VarianceThreshold(), SelectKBest(k=30), forest)
 report = GeneralizationReport(model, scoring="f1_macro").fit(X_train, y_train)
 print(report.summary())
 
@@ -40,7 +40,8 @@ print(report.summary())
 # Scores, the bounds of their 95 % intervals and the score of a constant guess, beside the score on the other rows.
 
 table = report.to_frame()
-table["measured"] = [get_scorer(name)(report.estimator_, X_rest, y_rest) for name in table.index]
+fitted = report.estimator_
+table["measured"] = [get_scorer(name)(fitted, X_rest, y_rest) for name in table.index]
 table.round(3)
 
 # %%
