@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from ..exceptions import TheoryWarning
@@ -282,7 +283,7 @@ def _staged_sgd(seed):
 
 
 def _generalization_report(seed):
-    """Tell the accuracy of scikit-learn's estimators."""
+    """Predict the accuracy of scikit-learn's estimators."""
     from ..model_selection import ForecastDisplay, GeneralizationReport
 
     rows = []
@@ -290,6 +291,7 @@ def _generalization_report(seed):
         ("breast cancer, ridge", load_breast_cancer, RidgeClassifier(10.0)),
         ("breast cancer, logistic", load_breast_cancer, LogisticRegression(C=0.1)),
         ("wine, ridge", load_wine, RidgeClassifier(10.0)),
+        ("ten digits, support vectors", load_digits, SVC()),
         ("ten digits, ridge", load_digits, RidgeClassifier(30.0)),
     ):
         X, y = load(return_X_y=True)
