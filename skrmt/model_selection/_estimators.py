@@ -66,6 +66,9 @@ def chooses_by_folds(estimator: Any) -> bool:
     """
     if isinstance(estimator, Pipeline):
         return chooses_by_folds(estimator.steps[-1][1])
+    if isinstance(estimator, (RidgeCV, RidgeClassifierCV)):
+        # Its own choice leaves rows out, by squares: that is counted in closed form.
+        return estimator.cv is not None or estimator.scoring is not None
     return is_search(estimator) or isinstance(estimator, LogisticRegressionCV)
 
 

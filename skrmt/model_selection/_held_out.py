@@ -12,14 +12,16 @@ from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LinearRegression
 
-from ..linalg import RidgeBasis, group_path, loo_scores, ridge_basis
+from ..linalg import RidgeBasis, group_path, loo_path, loo_scores, ridge_basis, to_numpy
 from ._discriminant import discriminant_scores
 from ._dual import dual_scores, has_dual_form
-from ._estimators import RIDGES, has_other_penalty, inverse_penalty, ridge_penalty
+from ._estimators import CHOOSE_PENALTY, RIDGES, has_other_penalty, inverse_penalty, ridge_penalty
 from ._rows import Rows
 
 _MOST_REFITS = 20
 """Rows that determine a fit alone, as of dummy variables, up to which each is refitted without."""
+_PARTS = 10
+"""Parts of the rows, of each of which the others choose the penalty."""
 _LEAST_ROOM = 1e-8
 """Floor of 1 - leverage: a row that determines its own fit is moved far, not divided by zero."""
 _INTERPOLATING = 1 - 1e-6
@@ -125,9 +127,33 @@ def _ridge_held_out(model: Any, rows: Rows) -> HeldOut | None:
         if len(alone) > _MOST_REFITS:
             return None
         scores[alone] = [_refitted_score(model, rows, i) for i in alone]
+    if isinstance(model, CHOOSE_PENALTY):
+        scores = _choice_held_out(model, basis, targets, rows)
     mean = float(leverage @ (rows.fit_weights / rows.fit_weights.sum()))
     even = targets - (targets - fitted) / max(1.0 - mean, _LEAST_ROOM)
     return HeldOut(scores, even, "exact")
+
+
+def _choice_held_out(model: Any, basis: RidgeBasis, targets: np.ndarray, rows: Rows) -> np.ndarray:
+    """Return leave-one-out scores of rows at the penalty that the other parts of them choose.
+
+    At the penalty that the rows themselves choose, their error is the least of several.
+    """
+    alphas = np.sort(np.ravel(model.alphas)) / basis.total_weight
+    path = to_numpy(loo_path(basis, targets, alphas)[0])
+    squares = ((targets.reshape(len(targets), -1)[:, :, None] - path) ** 2).mean(axis=1)
+    losses = squares * rows.weights[:, None]
+    part = _content_parts(rows)
+    others = losses.sum(axis=0) - np.stack([losses[part == k].sum(axis=0) for k in range(_PARTS)])
+    chosen = others.argmin(axis=1)[part]
+    scores = np.take_along_axis(path, chosen[:, None, None], axis=2)[:, :, 0]
+    return scores.reshape(targets.shape)
+
+
+def _content_parts(rows: Rows) -> np.ndarray:
+    """Deal rows out over parts, by what they hold and not by their order."""
+    keys = np.asarray(rows.X @ np.sqrt(np.arange(2.0, rows.X.shape[1] + 2.0)), dtype=float)
+    return np.argsort(np.lexsort((rows.y, keys)), kind="stable") % _PARTS
 
 
 def _refitted_score(model: Any, rows: Rows, i: Any) -> float:

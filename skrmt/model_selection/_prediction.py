@@ -35,71 +35,91 @@ class Found(NamedTuple):
     ----------
     main, observed : Claim
         The metric asked for, on clean labels and on labels as given.
-    observed_accuracy : Claim
-        Accuracy on labels as given, or R^2.
-    claims : dict of str to Claim
-        All metrics.
+    default, observed_default : Claim
+        The same of accuracy, or R^2.
     model, p_value : float
         The score in theory, and the p-value of its agreement with rows left out.
     clean : CleanAccuracy or None
         What scores show of the labels, if that was asked for.
     regime : str
         The regime.
+    is_known : bool
+        Whether anything is predicted.
     """
 
     main: Claim
     observed: Claim
-    observed_accuracy: Claim
-    claims: dict
+    default: Claim
+    observed_default: Claim
     model: float
     p_value: float
     clean: CleanAccuracy | None
     regime: str
+    is_known: bool
 
 
 def predict_scores(evidence: Evidence, noise_rates: Any) -> Found:
-    """Predict all metrics on fresh rows."""
+    """Predict the metric of a report, and accuracy or R^2, on fresh rows."""
     rounds, sample, scoring = evidence.rounds, evidence.sample, evidence.scoring
-    claims = {name: claim(name, rounds, sample) for name in metric_names(sample, rounds)}
-    plain = sample._replace(unmixing=None, contrast=1.0)
-    first = claim("accuracy" if sample.n_classes else "r2", rounds, plain)
-    if evidence.scorer is None and scoring not in claims:
-        check_available(scoring, tuple(claims))
-    default = "accuracy" if sample.n_classes else "r2"
-    accuracy, clean = _accuracy_or_r2(evidence, claims[default], noise_rates)
+    names = metric_names(sample, rounds)
+    if evidence.scorer is None:
+        check_available(scoring, names)
+    first = claim(names[0], rounds, sample._replace(unmixing=None, contrast=1.0))
+    counted = first if sample.unmixing is None else claim(names[0], rounds, sample)
+    accuracy, clean = _accuracy_or_r2(evidence, counted, noise_rates)
     low, high = accuracy.interval
-    claims[default] = Claim(accuracy.score, float(low), float(high), claims[default].guess)
-    if clean is not None:
-        claims = {default: claims[default]}
-    main = scorer_claim(scoring, rounds) if evidence.scorer else claims[scoring]
+    default = Claim(accuracy.score, float(low), float(high), counted.guess)
+    main = default if scoring == names[0] else _main(evidence)
     observed = main if evidence.scorer else _observed(scoring, first, evidence, main)
     few = sample.size < _FEWEST_ROWS
-    if few or _is_artefact(evidence, first):
-        guesses = {name: _NOTHING._replace(guess=x.guess) for name, x in claims.items()}
-        main, observed, claims = _NOTHING._replace(guess=main.guess), _NOTHING, guesses
-        first, accuracy = _NOTHING, Prediction(np.nan, np.full(2, np.nan))
+    known = not (few or _is_artefact(evidence, first))
+    if not known:
+        main, default = (_NOTHING._replace(guess=found.guess) for found in (main, default))
+        observed, first, accuracy = _NOTHING, _NOTHING, Prediction(np.nan, np.full(2, np.nan))
     theory = scoring in OF_THEORY and evidence.scorer is None
-    p_value = accuracy.p_value if theory else np.nan
+    p_value = float(accuracy.p_value) if theory else np.nan
     state = regime(
         too_few_rows=few,
-        undetected=not _is_detected(main, claims, clean),
+        undetected=not (known and _is_detected(evidence, main, clean)),
         misfit=p_value < MISFIT_LEVEL,
         ambiguous=clean is not None and clean.regime == "ambiguous",
     )
     model = float(accuracy.model) if theory else np.nan
-    return Found(main, observed, first, claims, model, float(p_value), clean, state)
+    return Found(main, observed, default, first, model, p_value, clean, state, known)
 
 
-def _is_detected(main: Claim, claims: dict, clean: CleanAccuracy | None) -> bool:
+def all_claims(evidence: Evidence, found: Found) -> dict[str, Claim]:
+    """Predict all metrics that a report has."""
+    rounds, sample = evidence.rounds, evidence.sample
+    names = metric_names(sample, rounds)
+    claims = {names[0]: found.default}
+    for name in names[1:] if found.clean is None else ():
+        claims[name] = found.main if name == evidence.scoring else claim(name, rounds, sample)
+        if not found.is_known:
+            claims[name] = _NOTHING._replace(guess=claims[name].guess)
+    return claims
+
+
+def _main(evidence: Evidence) -> Claim:
+    """Return the metric asked for."""
+    if evidence.scorer:
+        return scorer_claim(evidence.scoring, evidence.rounds)
+    return claim(evidence.scoring, evidence.rounds, evidence.sample)
+
+
+def _is_detected(evidence: Evidence, main: Claim, clean: CleanAccuracy | None) -> bool:
     """Return whether the metric asked for, or else the ranks of rows, beat a constant guess.
 
     Of rare classes a constant guess has an accuracy that no features improve on.
     """
     if clean is not None:
         return clean.regime != "undetected"
-    ranking = next(claims[name] for name in _RANKING if name in claims)
-    clear = ranking.low - ranking.guess > _SECOND_LOOK * (ranking.score - ranking.low)
-    return bool(main.low > main.guess or clear)
+    if main.low > main.guess:
+        return True
+    names = metric_names(evidence.sample, evidence.rounds)
+    name = next(name for name in _RANKING if name in names)
+    ranking = claim(name, evidence.rounds, evidence.sample)
+    return bool(ranking.low - ranking.guess > _SECOND_LOOK * (ranking.score - ranking.low))
 
 
 def _accuracy_or_r2(

@@ -29,7 +29,7 @@ from ._estimators import check_predicts, fit_weighted, last_step
 from ._evidence import leave_out
 from ._forecasting import ForecastMixin
 from ._page import report_page
-from ._prediction import predict_scores
+from ._prediction import all_claims, predict_scores
 from ._report_display import ReportDisplay
 from ._rows import params_of_rows, read_rows
 from ._scoring import check_noise, read_scoring
@@ -62,7 +62,7 @@ def _observed(part, summary):
         check_is_fitted(self)
         if self._evidence.labels is None:
             raise AttributeError("This report is on a regressor: there is no such attribute.")
-        found = self._found.observed_accuracy
+        found = self._found.observed_default
         return float(found.score) if part == 0 else found.interval
 
     return property(read, doc=summary)
@@ -299,9 +299,6 @@ class GeneralizationReport(
         evidence = leave_out(self, given, params, groups, scoring, scorer)
         found = predict_scores(evidence, self.noise_rates)
 
-        self.theoretical_scores_ = {
-            name: (float(x.score), float(x.low), float(x.high)) for name, x in found.claims.items()
-        }
         self.theoretical_score_ = float(found.main.score)
         self.theoretical_score_interval_ = found.main.interval
         self.observed_score_ = float(found.observed.score)
@@ -319,6 +316,7 @@ class GeneralizationReport(
         _check_feature_names(self, X, reset=True)
         self._evidence = evidence
         self._found = found
+        self._claims = {}
         self._curve = ()
         complaints = [OF_REGIME[found.regime]] if found.regime in OF_REGIME else []
         warn_first(complaints + [COPIES] * (given.merged.kind == "copies"))
@@ -329,6 +327,21 @@ class GeneralizationReport(
         if fit_params and get_config()["enable_metadata_routing"]:
             fit_params = dict(process_routing(self, "fit", **fit_params).estimator.fit)
         return params_of_rows(fit_params, len(given.kept), given.kept)
+
+    @property
+    def theoretical_scores_(self):
+        """All metrics that the estimator has, worked out when they are first read."""
+        check_is_fitted(self)
+        return {
+            name: (float(found.score), float(found.low), float(found.high))
+            for name, found in self._all_claims().items()
+        }
+
+    def _all_claims(self):
+        """Return all metrics with their intervals and those of a constant guess."""
+        if not self._claims:
+            self._claims = all_claims(self._evidence, self._found)
+        return self._claims
 
     def summary(self):
         """Return the report in words.
@@ -383,7 +396,7 @@ class GeneralizationReport(
         """
         check_is_fitted(self)
         pandas = import_optional("pandas", "cli")
-        rows = {name: tuple(claim) for name, claim in self._found.claims.items()}
+        rows = {name: tuple(claim) for name, claim in self._all_claims().items()}
         columns = ["score", "lower", "upper", "baseline"]
         return pandas.DataFrame.from_dict(rows, orient="index", columns=columns)
 

@@ -224,7 +224,7 @@ def cubic(a, b):
         KernelRidge(0.1, kernel="rbf", gamma=0.05),
         KernelRidge(2.0, kernel="poly", degree=2, coef0=2),
         KernelRidge(0.5, kernel="laplacian"),
-        KernelRidge(0.5, kernel=cubic),
+        pytest.param(KernelRidge(0.5, kernel=cubic), id="cubic"),
     ],
     ids=lambda model: str(model.kernel),
 )
