@@ -8,6 +8,7 @@ import inspect
 import joblib
 import numpy as np
 import pytest
+from sklearn.naive_bayes import GaussianNB
 from threadpoolctl import threadpool_limits
 
 from skrmt.cluster import NestedTensorClustering
@@ -20,6 +21,7 @@ from skrmt.datasets import (
 from skrmt.decomposition import TensorDeflation
 from skrmt.inspection import PhaseDiagramDisplay
 from skrmt.matching import EncoderMatcher, cka_matrix, cka_test, quadratic_assignment
+from skrmt.model_selection import GeneralizationReport
 from skrmt.utils._compare import assert_same, fitted_state
 from skrmt.utils._discovery import public_subpackages
 
@@ -45,6 +47,15 @@ def cluster(n_jobs):
     X = make_nested_views(60, 20, separation=3.0, random_state=0).X
     model = NestedTensorClustering(n_bootstrap=6, n_jobs=n_jobs, random_state=0)
     return fitted_state(model.fit(X))
+
+
+def report(n_jobs):
+    """Report on a classifier, by folds, with fits to parts of the rows."""
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    X = rng.standard_normal((60, 3)) + y[:, None]
+    found = GeneralizationReport(GaussianNB(), n_jobs=n_jobs).fit(X, y)
+    return fitted_state(found) | {"scores_": found.theoretical_scores_, "page_": found.to_html()}
 
 
 def decompose(n_jobs):
@@ -108,6 +119,7 @@ def draw_phases(n_jobs):
 CASES = {
     "CollapseForecaster": forecast,
     "EncoderMatcher": match,
+    "GeneralizationReport": report,
     "NestedTensorClustering": cluster,
     "PhaseDiagramDisplay": draw_phases,
     "TensorDeflation": decompose,

@@ -21,7 +21,7 @@ from ._scoring import check_available
 
 _FEWEST_ROWS = 10
 """Effective rows below which an interval of 95 % spans half of all accuracies or more."""
-_RANKING = ("roc_auc", "roc_auc_ovr", "balanced_accuracy", "r2")
+_RANKING = ("roc_auc", "balanced_accuracy", "r2")
 """Metrics that show whether features say anything, the most sensitive first."""
 _SECOND_LOOK = 0.3
 """Part of half an interval by which ranks must beat chance: at 2.5 instead of 2 deviations."""

@@ -97,7 +97,8 @@ def merge_rows(
         else:
             values = _recurs(content, total)
             part = np.where(values, unit / total, 1.0)
-            kind = "copies" if ((unit < total) & ~values).any() else "discrete"
+            if values.any() and not ((unit < total) & ~values).any():
+                kind = "discrete"
     group = None if codes is None else codes[first]
     together = total**2 * part if group is None else np.bincount(group, total) ** 2
     size = float(total.sum() ** 2 / together.sum())

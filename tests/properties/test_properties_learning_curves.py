@@ -104,6 +104,19 @@ def test_reports_on_regressions_ignore_the_unit_and_the_origin_of_the_target(see
     assert np.isclose(there.theoretical_error_, scale**2 * here.theoretical_error_, rtol=1e-8)
 
 
+@pytest.mark.property_of("model_selection.ReportDisplay")
+@settings(max_examples=2)
+@given(SEEDS)
+def test_the_number_drawn_is_the_score(seed):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    X, y, _, _ = datasets.make_noisy_mixture(80, 5, noise_rates=None, random_state=seed)
+    report = model_selection.GeneralizationReport(RidgeClassifier(1.0)).fit(X, y)
+    display = report.plot()
+    assert display.report["score"] == report.theoretical_score_
+    assert len(display.axes_) == 4
+    plt.close("all")
+
+
 @pytest.mark.property_of("model_selection.ForecastDisplay")
 @settings(max_examples=2)
 @given(SEEDS)
