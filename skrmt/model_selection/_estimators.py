@@ -10,6 +10,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.base import is_classifier, is_regressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
@@ -20,7 +21,7 @@ from sklearn.linear_model import (
     RidgeCV,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.utils import compute_class_weight, compute_sample_weight
+from sklearn.utils import compute_class_weight, compute_sample_weight, get_tags
 from sklearn.utils.validation import check_array, has_fit_parameter
 
 RIDGES = (LinearRegression, Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV)
@@ -47,11 +48,29 @@ def check_predicts(estimator: Any) -> None:
             f"estimator={estimator!r} is neither a classifier nor a regressor: give one, or a "
             "Pipeline or a search that ends in one."
         )
+    if is_search(estimator) and getattr(estimator, "refit", True) is False:
+        raise ValueError("estimator has refit=False: there is no fit to report. Leave it at True.")
+    if isinstance(last_step(estimator), FrozenEstimator):
+        raise TypeError(
+            "estimator ends in a FrozenEstimator, whose rows no fit can leave out: give the "
+            "estimator itself."
+        )
+    if get_tags(estimator).input_tags.pairwise:
+        raise ValueError(
+            "estimator takes precomputed distances or a kernel, of which no row can be left out "
+            "alone: give an estimator of rows."
+        )
 
 
 def has_theory(model: Any) -> bool:
     """Return whether there is a theory of an estimator, and a decomposition that follows it."""
-    return isinstance(model, _LINEAR) and not getattr(model, "positive", False)
+    # A subclass may do more in its fit.
+    return type(model) in _LINEAR and not getattr(model, "positive", False)
+
+
+def chosen_estimator(fitted: Any) -> Any:
+    """Return what a fitted search has chosen, and anything else as it is."""
+    return getattr(fitted, "best_estimator_", fitted)
 
 
 def is_search(estimator: Any) -> bool:
@@ -84,11 +103,17 @@ def fit_weighted(
     params = params or {}
     if weights is None:
         return estimator.fit(X, y, **params)
-    inner = getattr(estimator, "estimator", estimator)
-    step = f"{inner.steps[-1][0]}__" if isinstance(inner, Pipeline) else ""
     # Routing by name needs requests of every step; this route gives the same fit without them.
     with config_context(enable_metadata_routing=False):
-        return estimator.fit(X, y, **{f"{step}sample_weight": weights}, **params)
+        return estimator.fit(X, y, **{_weight_name(estimator): weights}, **params)
+
+
+def _weight_name(estimator: Any) -> str:
+    """Return by which name the last step of pipelines and searches is given weights."""
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        return f"{name}__{_weight_name(last)}"
+    return _weight_name(estimator.estimator) if is_search(estimator) else "sample_weight"
 
 
 def last_step_rows(fitted: Any, X: Any) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils._intervals import Z95
-from ._metrics import Sample, best_score, claim, scorer_claim
+from ._metrics import Sample, claim, score_range, scorer_claim
 from ._rows import Given
 from ._whole_folds import part_rounds, whole_folds
 
@@ -39,14 +39,14 @@ class Growth(NamedTuple):
         How the score rises with ``-m^-g``; 0 where no rise is seen.
     errors : ndarray of shape (3,)
         Standard errors of the slopes.
-    best : float
-        The largest score that there is.
+    scoring : str
+        The metric. Errors grow in their logarithm: they never reach 0.
     """
 
     size: float
     slopes: np.ndarray
     errors: np.ndarray
-    best: float
+    scoring: str
 
     @property
     def rises(self) -> bool:
@@ -55,14 +55,29 @@ class Growth(NamedTuple):
 
     def scores(self, present: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         """Return score, lower and upper bound (3, m) at numbers of rows (m,)."""
+        # Nothing is known of fewer rows than the smallest part.
+        sizes = np.maximum(sizes, _PARTS[0][0] * self.size)
+        now = _straight(present, self.scoring)
         saved = self.size ** -_EXPONENTS[:, None] - sizes ** -_EXPONENTS[:, None]
         gains = self.slopes[:, None] * saved
         spread = (Z95 * self.errors[:, None] * np.abs(saved))[_LIKELIEST]
-        score = present[0] + gains[_LIKELIEST]
-        below, above = present[0] - present[1], present[2] - present[0]
-        low = present[0] + gains.min(axis=0) - np.hypot(below, spread)
-        high = present[0] + gains.max(axis=0) + np.hypot(above, spread)
-        return np.stack([np.minimum(score, self.best), low, np.minimum(high, self.best)])
+        low = now[0] + gains.min(axis=0) - np.hypot(now[0] - now[1], spread)
+        high = now[0] + gains.max(axis=0) + np.hypot(now[2] - now[0], spread)
+        found = np.stack([now[0] + gains[_LIKELIEST], low, high])
+        if _is_error(self.scoring):
+            return -np.exp(-found)
+        return np.clip(found, *score_range(self.scoring))
+
+
+def _is_error(scoring: str) -> bool:
+    """Return whether a metric is an error, 0 at best."""
+    return score_range(scoring)[1] == 0.0
+
+
+def _straight(scores: Any, scoring: str) -> np.ndarray:
+    """Return scores as they rise with the number of rows: errors in logarithms."""
+    scores = np.asarray(scores, dtype=float)
+    return -np.log(np.maximum(-scores, 1e-300)) if _is_error(scoring) else scores
 
 
 def growth(
@@ -82,27 +97,30 @@ def growth(
 
     Exponents are fixed: from three sizes none can be estimated.
     """
-    sizes, values = [float(sample.size)], [float(present[0])]
-    errors = [float(present[2] - present[1]) / (2.0 * Z95)]
+    now = _straight(present, scoring)
+    sizes, values = [float(sample.size)], [float(now[0])]
+    errors = [float(now[2] - now[1]) / (2.0 * Z95)]
     for part, repeats in _PARTS:
         rounds = part_rounds(given, classes, part, repeats, random_state)
         found = whole_folds(
             estimator, given, classes, rounds, scorer=scorer, n_jobs=n_jobs, params=params
         )
-        scores = [
+        found_scores = [
             scorer_claim(scoring, (one,)).score if scorer else claim(scoring, (one,), sample).score
             for one in found
         ]
+        scores = _straight(found_scores, scoring)
         trained = float(np.mean([len(train) for ((train, _),) in rounds])) / len(given.y)
         sizes.append(trained * sample.size)
         values.append(float(np.mean(scores)))
         spread = float(np.std(scores, ddof=1))
         errors.append(max(spread / repeats**0.5, 1e-12))
-    best = best_score(scoring)
-    return fitted_growth(np.array(sizes), np.array(values), np.array(errors), best)
+    return fitted_growth(np.array(sizes), np.array(values), np.array(errors), scoring)
 
 
-def fitted_growth(sizes: np.ndarray, values: np.ndarray, errors: np.ndarray, best: float) -> Growth:
+def fitted_growth(
+    sizes: np.ndarray, values: np.ndarray, errors: np.ndarray, scoring: str
+) -> Growth:
     """Return the lines through scores at numbers of rows, the first at hand, if they rise."""
     # The same rows test the fits to all sizes: what is uncertain of their level is shared, and the
     # rise to all of them is as certain as that between the parts.
@@ -112,8 +130,9 @@ def fitted_growth(sizes: np.ndarray, values: np.ndarray, errors: np.ndarray, bes
     power = centred**2 @ weights
     slopes, spread = -(centred * values) @ weights / power, 1.0 / np.sqrt(power)
     length = x[:, 1] - x[:, 0]
-    scale = 1.0 if best == 1.0 else float(np.abs(values).max())
+    bounded = _is_error(scoring) or score_range(scoring)[1] == 1.0
+    scale = 1.0 if bounded else float(np.abs(values).max())
     least = np.maximum(_LEAST_RISE * scale, Z95 * spread * length / 2.0)
     if (slopes * length < least)[_LIKELIEST]:
-        return Growth(sizes[0], np.zeros(3), np.maximum(spread, np.abs(slopes)), best)
-    return Growth(sizes[0], np.maximum(slopes, 0.0), spread, best)
+        return Growth(sizes[0], np.zeros(3), np.maximum(spread, np.abs(slopes)), scoring)
+    return Growth(sizes[0], np.maximum(slopes, 0.0), spread, scoring)

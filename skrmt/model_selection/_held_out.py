@@ -182,6 +182,9 @@ def _logistic_held_out(model: Any, rows: Rows) -> HeldOut | None:
     """Return approximate leave-one-out scores of logistic regression."""
     if sparse.issparse(rows.X) and rows.X.shape[1] > _LARGEST_HESSIAN:
         return None
+    if getattr(model, "solver", None) == "liblinear" and model.fit_intercept:
+        # It alone penalises the intercept.
+        return None
     X = rows.X.toarray() if sparse.issparse(rows.X) else rows.X
     codes = np.searchsorted(model.classes_, rows.y)
     design = np.hstack([X, np.ones((len(X), 1))]) if model.fit_intercept else X

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from scipy.stats import t as student
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, get_scorer_names, roc_auc_score
 
 from ..utils._intervals import SHARED_FITS, Z95, held_out_interval
 from ._rounds import Round
@@ -52,15 +52,20 @@ REGRESSOR_METRICS = (
 OF_CONFUSION = ("accuracy", "balanced_accuracy", "f1", "f1_macro")
 
 
-_BOUNDED = ("accuracy", "r2", "roc_auc", "f1", "precision", "recall", "jaccard", "variance", "d2_")
-"""Parts of names of metrics of which 1 is best."""
+_SHARES = ("accuracy", "roc_auc", "f1", "precision", "recall", "jaccard")
+_BOUNDED = ("r2", "variance", "d2_", "matthews")
+"""Parts of names of metrics that are from 0 to 1, and of others of which 1 is best."""
 
 
-def best_score(scoring: str) -> float:
-    """Return the best score that there is, infinite if the name of the metric does not say."""
+def score_range(scoring: str) -> tuple[float, float]:
+    """Return the least and the largest score that there is, infinite if the name says nothing."""
+    if scoring not in get_scorer_names():
+        return -np.inf, np.inf
     if scoring.startswith("neg_"):
-        return 0.0
-    return 1.0 if any(part in scoring for part in _BOUNDED) else np.inf
+        return -np.inf, 0.0
+    if any(part in scoring for part in _SHARES):
+        return 0.0, 1.0
+    return -np.inf, 1.0 if any(part in scoring for part in _BOUNDED) else np.inf
 
 
 class Claim(NamedTuple):
@@ -153,7 +158,8 @@ def claim(name: str, rounds: tuple[Round, ...], sample: Sample) -> Claim:
 
 def confusion(rounds: tuple[Round, ...], sample: Sample) -> np.ndarray:
     """Return the shares of true (rows) and predicted classes."""
-    return np.mean([_round_confusion(some, sample) for some in rounds], axis=0)
+    parts = [_round_confusion(some, sample) for some in rounds]
+    return np.average(parts, axis=0, weights=[(some.fold >= 0).sum() for some in rounds])
 
 
 def _round_confusion(some: Round, sample: Sample) -> np.ndarray:
@@ -176,7 +182,6 @@ def _confusion_claim(name: str, shares: np.ndarray, size: float, sample: Sample)
     """Return a metric that follows from the shares of true and predicted classes."""
     own, actual, predicted = np.diag(shares), shares.sum(1), shares.sum(0)
     size = size * _worth(float(own.sum()), size, sample)
-    most = int(actual.argmax())
     if name == "accuracy":
         score = float(own.sum())
         return _claimed((score, *held_out_interval(score, size)), float(actual.max()))
@@ -185,14 +190,17 @@ def _confusion_claim(name: str, shares: np.ndarray, size: float, sample: Sample)
         return _claimed(_mean_of_shares(recalls, size * actual), 1.0 / sample.n_classes)
     joint = own / np.maximum(actual + predicted - own, 1e-300)
     known = size * np.maximum(actual + predicted - own, 1e-300)
-    constant = 2.0 * actual[most] / (1.0 + actual[most])
+    # The best constant guess of F1 is the class itself, though it be rare.
+    constant = 2.0 * actual / (1.0 + actual)
     if name == "f1":
         low, high = held_out_interval(joint[1], known[1])
         ends = [2.0 * x / (1.0 + x) for x in (joint[1], low, high)]
-        return _claimed(ends, constant * most)
+        return _claimed(ends, float(constant[1]))
     each = np.array([(x, *held_out_interval(x, n)) for x, n in zip(joint, known, strict=True)]).T
     score, low, high = 2.0 * each / (1.0 + each)
-    return _claimed(_mean_of_intervals(score, low, high, _TWO_CLASSES), constant / sample.n_classes)
+    return _claimed(
+        _mean_of_intervals(score, low, high, _TWO_CLASSES), float(constant.max()) / sample.n_classes
+    )
 
 
 def _worth(accuracy: float, size: float, sample: Sample) -> float:
@@ -310,7 +318,13 @@ def _loss_claim(name: str, rounds: tuple[Round, ...], sample: Sample) -> Claim:
     deviation = np.sqrt(shares @ (losses - mean) ** 2 / sample.seen(rounds)) / mean
     half = 2.0 * np.hypot(_LOSS_DEVIATIONS * deviation, _UNSTABLE_PART * _change(table, seen, mean))
     guess = _constant_loss(name, np.bincount(sample.y, sample.weights, sample.n_classes))
-    return Claim(-mean, -mean * np.exp(half), -mean * np.exp(-half), guess)
+    most = max(mean * np.exp(half), _unseen(losses, _LARGEST_LOSS[name], sample.seen(rounds)))
+    return Claim(-mean, -most, -mean * np.exp(-half), guess)
+
+
+def _unseen(losses: np.ndarray, largest: float, size: float) -> float:
+    """Return what the mean loss may be where no row has any: 95 % of samples have one of 3 / n."""
+    return 3.0 / size * largest if losses.max() <= 1e-12 * largest else 0.0
 
 
 def _change(table: np.ndarray, seen: np.ndarray, mean: float) -> float:
@@ -334,6 +348,13 @@ def _target_claim(
     mean = max(float(shares @ losses), 1e-300)
     spread = (y - shares @ y) ** 2 * size / max(size - 1.0, 1.0)
     variance = max(float(shares @ spread), 1e-300)
+    reached = float(np.ptp(y)) ** (1 if name == "neg_mean_absolute_error" else 2)
+    unseen = _unseen(losses, max(reached, 1e-300), size)
+    if unseen:
+        found = np.array([0.0, unseen, 0.0])
+        if name == "r2":
+            return _claimed(1.0 - found / variance, 0.0)
+        return _claimed(-np.sqrt(found) if "root" in name else -found, -variance)
     reach = _instability(rounds, out, shares, y)
     if name == "neg_mean_absolute_error":
         deviation = np.sqrt(shares @ (losses - mean) ** 2 / size) / mean
@@ -390,6 +411,7 @@ def _squares(some: Round, sample: Sample) -> np.ndarray:
     return (sample.y - some.decided) ** 2
 
 
+_LARGEST_LOSS = {"neg_log_loss": -float(np.log(np.finfo(float).eps)), "neg_brier_score": 1.0}
 _LOSSES: dict[str, Callable] = {
     "neg_log_loss": _log_loss,
     "neg_brier_score": _brier,
@@ -415,10 +437,16 @@ def scorer_claim(scoring: str, rounds: tuple[Round, ...]) -> Claim:
     Folds share training rows: the variance of their mean is larger by Nadeau and Bengio's term,
     the ratio of test to training rows.
     """
-    score, best = float(np.mean([np.mean(some.values) for some in rounds])), best_score(scoring)
+    score = float(np.mean([np.mean(some.values) for some in rounds]))
+    least, best = score_range(scoring)
     counts = np.array([len(some.values) for some in rounds])
     if counts.min() < 2:
         return Claim(score, np.nan, np.nan, np.nan)
     widths = np.sqrt(1.0 / counts + 1.0 / (counts - 1.0)) * student.ppf(0.975, counts - 1.0)
     half = float(np.mean([np.std(r.values, ddof=1) for r in rounds] * widths))
-    return Claim(score, score - half, min(score + half, best), np.nan)
+    ends = np.clip([score - half, score + half], least, best)
+    if half == 0.0:
+        # Folds that are all as good as can be do not show how rare the others are.
+        out = sum((some.fold >= 0).sum() for some in rounds) / len(rounds)
+        ends = held_out_interval(score, out) if (least, best) == (0.0, 1.0) else np.full(2, np.nan)
+    return Claim(score, float(ends[0]), float(ends[1]), np.nan)

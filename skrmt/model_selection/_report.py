@@ -34,7 +34,7 @@ from ._report_display import ReportDisplay
 from ._rows import params_of_rows, read_rows
 from ._scoring import check_noise, read_scoring
 from ._texts import OF_REGIME
-from ._words import outlook_line, report_dict, summary_lines
+from ._words import outlook_line, plain, report_dict, summary_lines
 
 
 def _part(name, part, summary):
@@ -293,9 +293,7 @@ class GeneralizationReport(
         check_noise(self.estimator, scoring, scorer, self.noise_rates)
         given = read_rows(self.estimator, X, y, sample_weight, groups)
         params = self._routed(fit_params, given)
-        self.estimator_ = fit_weighted(
-            clone(self.estimator), given.X, given.y, given.fit_weights, params
-        )
+        given = self._fit_estimator(given, params, is_weighted=sample_weight is not None)
         evidence = leave_out(self, given, params, groups, scoring, scorer)
         found = predict_scores(evidence, self.noise_rates)
 
@@ -321,6 +319,19 @@ class GeneralizationReport(
         complaints = [OF_REGIME[found.regime]] if found.regime in OF_REGIME else []
         warn_first(complaints + [COPIES] * (given.merged.kind == "copies"))
         return self
+
+    def _fit_estimator(self, given, params, *, is_weighted):
+        """Fit the estimator to all rows, and return them with the weights that it takes."""
+        rows = given.X, given.y
+        try:
+            self.estimator_ = fit_weighted(clone(self.estimator), *rows, given.fit_weights, params)
+        except Exception:
+            if is_weighted or given.fit_weights is None:
+                raise
+            # Copies alone have weights, and some estimators take none where others do.
+            given = given._replace(fit_weights=None)
+            self.estimator_ = fit_weighted(clone(self.estimator), *rows, None, params)
+        return given
 
     def _routed(self, fit_params, given):
         """Return the parameters that are for the fit of the estimator, of rows with weight."""
@@ -401,7 +412,7 @@ class GeneralizationReport(
         return pandas.DataFrame.from_dict(rows, orient="index", columns=columns)
 
     def to_dict(self):
-        """Return every number of the report in plain types.
+        """Return every number of the report in plain types, None where one is not known.
 
         The forecast is measured if it has not been, which takes ten fits of estimators without a
         theory.
@@ -427,7 +438,7 @@ class GeneralizationReport(
         ('r2', 442)
         """
         check_is_fitted(self)
-        return report_dict(self, measure=True)
+        return plain(report_dict(self, measure=True))
 
     def to_html(self, path=None):
         """Return the report as a page, or write it to a file.
@@ -458,7 +469,8 @@ class GeneralizationReport(
         >>> GeneralizationReport(Ridge(0.1)).fit(X, y).to_html()[:15]
         '<!DOCTYPE html>'
         """
-        page = report_page(self.to_dict(), whole=True)
+        check_is_fitted(self)
+        page = report_page(report_dict(self, measure=True), whole=True)
         if path is None:
             return page
         Path(path).write_text(page, encoding="utf-8")

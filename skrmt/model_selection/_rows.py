@@ -82,6 +82,7 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
     # Types and missing values are for the estimator to judge, and whether it takes documents.
     if not _are_documents(X):
         check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False, input_name="X")
+    X = X.tocsr() if sparse.issparse(X) else X
     if y is None:
         raise ValueError("A report requires y to be passed, but the target y is None.")
     refuse_missing_labels(y)
@@ -93,7 +94,9 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
         )
         y = y[:, 0]
     if y.ndim != 1:
-        raise ValueError(f"y has shape {y.shape}: give one label or target per row.")
+        raise ValueError(
+            f"y has shape {y.shape}: give one label or target per row; several are not reported."
+        )
     check_consistent_length(X, y)
     weighs = takes_weights(estimator)
     if sample_weight is not None and not weighs:

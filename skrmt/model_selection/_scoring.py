@@ -39,7 +39,8 @@ def read_scoring(estimator: Any, scoring: Any) -> tuple[str, Callable | None]:
             f"scoring={scoring!r} must be None, the name of a scorer of scikit-learn, or a scorer: "
             "give one; `theoretical_scores_` has the others."
         )
-    return getattr(scoring, "__name__", "score"), check_scoring(estimator, scoring)
+    # With brackets: no name of scikit-learn, of which more is known.
+    return f"{getattr(scoring, '__name__', 'scorer')}()", check_scoring(estimator, scoring)
 
 
 def check_available(scoring: str, names: tuple[str, ...]) -> None:

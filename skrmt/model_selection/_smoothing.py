@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 _LEAST_SHARE = 0.02
@@ -28,20 +28,37 @@ def smoothed_confusion(
 ) -> np.ndarray | None:
     """Return the shares of true and predicted classes by calibrated scores, None without scores.
 
-    One slope by maximum likelihood makes log-odds of the scores of the rows left out.
+    A slope and offsets by maximum likelihood make log-odds of the scores of the rows left out.
     """
     scores = _log_shares(some, out) if some.shares is not None else _margins(some, out, n_classes)
     if scores is None:
         return None
-    rows, weights = np.arange(len(codes)), shares * len(codes)
-
-    def loss(slope: float) -> float:
-        likelihood = log_softmax(slope * scores, axis=1)[rows, codes]
-        return float(_PENALTY * slope**2 - weights @ likelihood)
-
-    slope = minimize_scalar(loss, bounds=(0.0, _LARGEST_SLOPE), method="bounded").x
-    true = softmax(slope * scores, axis=1) * shares[:, None]
+    true = _calibrated(scores, codes, shares * len(codes)) * shares[:, None]
+    # As frequent as the classes are, to the last digit: recalls and F1 hang on it.
+    true *= np.bincount(codes, shares, n_classes) / np.maximum(true.sum(axis=0), 1e-300)
     return true.T @ np.eye(n_classes)[decided]
+
+
+def _calibrated(scores: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the probabilities of a slope, and an offset of each class, by maximum likelihood.
+
+    Without offsets rare classes would be taken for frequent ones. The slope may be negative: where
+    features show nothing it is so as often as not.
+    """
+    n_classes = scores.shape[1]
+    wanted = np.eye(n_classes)[codes]
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        log_shares = log_softmax(values[0] * scores + values[1:], axis=1)
+        rest = weights[:, None] * (np.exp(log_shares) - wanted)
+        slope = 2.0 * _PENALTY * values[0] + (rest * scores).sum()
+        value = _PENALTY * values[0] ** 2 - weights @ (wanted * log_shares).sum(axis=1)
+        return float(value), np.concatenate([[slope], rest.sum(axis=0)])
+
+    bounds = [(-_LARGEST_SLOPE, _LARGEST_SLOPE), *[(None, None)] * n_classes]
+    start = np.log(np.maximum(weights @ wanted, 0.5) / weights.sum())
+    found = minimize(loss, [0.0, *start], jac=True, bounds=bounds, method="L-BFGS-B").x
+    return softmax(found[0] * scores + found[1:], axis=1)
 
 
 def _log_shares(some: Any, out: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logit
+from scipy.stats import rankdata
 from sklearn import preprocessing
 from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
@@ -203,17 +204,22 @@ def given_rounds(cv: Any, estimator: Any, given: Given, groups: Any) -> list:
     rounds: list = []
     taken: list = []
     for train, test in splitter.split(given.X, given.y, groups):
-        train, test = (_kept_numbers(rows, kept) for rows in (train, test))
+        try:
+            train, test = (_kept_numbers(rows, kept) for rows in (train, test))
+        except (IndexError, TypeError) as error:
+            raise ValueError(f"cv has a split that does not number rows of X: {error}.") from error
         if not len(test) or not len(train):
-            raise ValueError(f"cv={cv!r} has a split without training or test rows.")
+            raise ValueError("cv has a split without training or test rows: give rows of both.")
         if len(np.intersect1d(train, test)):
-            raise ValueError(f"cv={cv!r} has rows in training and test of a split: part them.")
+            raise ValueError("cv has rows in training and test of a split: part them.")
         free = next((k for k, rows in enumerate(taken) if not rows[test].any()), len(rounds))
         if free == len(rounds):
             rounds.append([])
             taken.append(np.zeros(len(given.y), dtype=bool))
         rounds[free].append((train, test))
         taken[free][test] = True
+    if not rounds:
+        raise ValueError(f"cv={cv!r} has no split: give one at least, of (train, test).")
     return rounds
 
 
@@ -237,8 +243,8 @@ def _strata(given: Given, classes: np.ndarray | None) -> np.ndarray:
     """Return what is as frequent in every fold: classes, or parts of the range of targets."""
     if classes is not None:
         return np.searchsorted(classes, given.y)
-    ranks = np.argsort(np.argsort(given.y, kind="stable"), kind="stable")
-    return ranks * _STRATA // len(given.y)
+    # Equal targets are in one part, whatever the order of their rows.
+    return (rankdata(given.y, "min").astype(int) - 1) * _STRATA // len(given.y)
 
 
 def _content_ranks(given: Given, unit: np.ndarray) -> np.ndarray:

@@ -132,3 +132,12 @@ def _retrained(report) -> float:
         return np.nan
     sizes = np.array([report.n_effective_samples_])
     return float(report._scores(sizes, clean[None])[0, 0])
+
+
+def plain(found: Any) -> Any:
+    """Return numbers, lists and dicts with None in place of nan, which JSON does not have."""
+    if isinstance(found, dict):
+        return {name: plain(value) for name, value in found.items()}
+    if isinstance(found, list):
+        return [plain(value) for value in found]
+    return None if isinstance(found, float) and not np.isfinite(found) else found

@@ -7,16 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from joblib import parallel_config
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import RandomForestRegressor, VotingClassifier
+from sklearn.ensemble import RandomForestRegressor, StackingClassifier, VotingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import get_scorer, make_scorer, precision_score
 from sklearn.model_selection import (
+    GridSearchCV,
     KFold,
     RepeatedStratifiedKFold,
     ShuffleSplit,
@@ -24,11 +27,11 @@ from sklearn.model_selection import (
     cross_val_score,
 )
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from skrmt.datasets import flip_labels, make_noisy_mixture
 from skrmt.exceptions import TheoryWarning
@@ -121,6 +124,112 @@ def test_tiny_probabilities_rank_rows(rng):
     ranked = get_scorer("roc_auc")(GaussianNB().fit(X[:200, :1], y[:200]), X[200:, :1], y[200:])
     assert abs(report.theoretical_score_ - truth) < 0.12
     assert abs(truth - ranked) < 0.01
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        DecisionTreeClassifier(random_state=0),
+        SVC(class_weight="balanced", random_state=0),
+        GaussianNB(priors=[0.5, 0.5]),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_rare_classes_of_noise_are_not_recalled(model):
+    """Calibrated probabilities are as rare as the class."""
+    gaps, found = {"balanced_accuracy": [], "f1": []}, 0
+    for seed in range(16):
+        rng = np.random.default_rng(seed)
+        y = (rng.random(3150) < 0.1).astype(int)
+        X = rng.standard_normal((3150, 3))
+        report = GeneralizationReport(model, scoring="f1").fit(X[:150], y[:150])
+        for name in gaps:
+            truth = get_scorer(name)(report.estimator_, X[150:], y[150:])
+            gaps[name].append(report.theoretical_scores_[name][0] - truth)
+        guess = report.to_frame().loc["accuracy", "baseline"]
+        assert guess == pytest.approx(1.0 - y[:150].mean())
+        found += report.regime_ == "detected"
+    for gap in gaps.values():
+        assert abs(np.mean(gap)) < 4.0 * np.std(gap) / 4.0 + 0.02
+    assert found < 5
+
+
+def test_scores_without_an_error_are_not_certain(rng):
+    y = np.arange(60) % 2
+    X = rng.standard_normal((60, 3))
+    X[:, 0] += 8.0 * y
+    tree = GeneralizationReport(DecisionTreeClassifier(random_state=0)).fit(X, y)
+    for score, low, high in tree.theoretical_scores_.values():
+        assert low < score <= high
+    line = GeneralizationReport(DecisionTreeRegressor(random_state=0)).fit(X, y.astype(float))
+    for score, low, high in line.theoretical_scores_.values():
+        assert low < score <= high
+    report = GeneralizationReport(LogisticRegression(), scoring="precision").fit(X, y)
+    assert report.theoretical_score_interval_[0] < 0.97
+
+
+def test_scorers_of_ones_own_have_no_bounds(rng):
+    X, y = clouds(rng, 80)
+
+    def f1_in_thousands(model, X, y):
+        return 1000.0 + 1000.0 * model.score(X, y)
+
+    report = GeneralizationReport(GaussianNB(), scoring=f1_in_thousands).fit(X, y)
+    low, high = report.theoretical_score_interval_
+    assert low < report.theoretical_score_ < high
+    assert high > 1500.0
+
+
+def test_equal_targets_are_dealt_out_whatever_their_order(rng):
+    X, y = rng.standard_normal((80, 3)), np.round(rng.standard_normal(80))
+    order = rng.permutation(80)
+    here = GeneralizationReport(KNeighborsRegressor()).fit(X, y)
+    there = GeneralizationReport(KNeighborsRegressor()).fit(X[order], y[order])
+    assert there.theoretical_r2_ == pytest.approx(here.theoretical_r2_, abs=1e-9)
+
+
+def test_searches_among_estimators_have_the_curve_of_the_one_chosen(rng):
+    X = rng.uniform(-1, 1, (200, 2))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    steps = Pipeline([("model", LogisticRegression())])
+    search = GridSearchCV(steps, {"model": [SVC(C=10.0, random_state=0)]}, cv=3)
+    report = GeneralizationReport(search).fit(X, y)
+    score = report.forecast(n_samples=[100, 200, 800]).score
+    assert score[0] < score[1] <= score[2]
+    assert score[1] > 0.8
+
+
+def test_copies_for_estimators_that_take_no_weights(rng):
+    X, y = clouds(rng, 60)
+    inner = make_pipeline(StandardScaler(), LogisticRegression())
+    search = GridSearchCV(inner, {"logisticregression__C": [1.0, 3.0]}, cv=3)
+    for model in (make_pipeline(StandardScaler(), search), StackingClassifier([("a", inner)])):
+        report = GeneralizationReport(model, cv=3).fit(np.r_[X, X[:20]], np.r_[y, y[:20]])
+        assert report.n_effective_samples_ < 60
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (FrozenEstimator(GaussianNB()), TypeError, "ends in a FrozenEstimator"),
+        (SVC(kernel="precomputed"), ValueError, "precomputed distances or a kernel"),
+        (GridSearchCV(SVC(), {"C": [1.0]}, refit=False), ValueError, "refit=False"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_reported_is_named(rng, model, error, message):
+    X, y = clouds(rng, 60)
+    with pytest.raises(error, match=message):
+        GeneralizationReport(model).fit(X, y)
+
+
+@pytest.mark.parametrize("kind", [sparse.coo_matrix, sparse.bsr_array, sparse.dia_array])
+def test_sparse_formats(rng, kind):
+    X, y = clouds(rng, 60)
+    weights = np.arange(60) % 3
+    report = GeneralizationReport(LogisticRegression())
+    report.fit(kind(np.where(X > 1, X, 0.0)), y, sample_weight=weights)
+    assert np.isnan(report.held_out_scores_[weights == 0]).all()
 
 
 DRAWS = 300
@@ -261,8 +370,14 @@ def test_repeats_and_rows_that_are_never_out(rng):
     report = GeneralizationReport(GaussianNB(), cv=[(np.arange(45), np.arange(45, 90))]).fit(X, y)
     assert np.isnan(report.held_out_scores_[:45]).all()
     assert np.isfinite(report.held_out_scores_[45:]).all()
-    with pytest.raises(ValueError, match="rows in training and test of a split"):
-        GeneralizationReport(GaussianNB(), cv=[(np.arange(60), np.arange(45, 90))]).fit(X, y)
+    for cv, message in (
+        ([(np.arange(60), np.arange(45, 90))], "rows in training and test of a split"),
+        ([], "has no split"),
+        ([(np.arange(60), np.arange(60, 91))], "does not number rows of X"),
+        ([(np.arange(60), [])], "does not number rows of X|without training or test rows"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            GeneralizationReport(GaussianNB(), cv=cv).fit(X, y)
 
 
 def test_folds_follow_from_what_rows_hold(rng):
@@ -376,7 +491,7 @@ def test_areas_of_noise_are_a_half():
 def test_the_line_through_scores_is_found():
     sizes = np.array([400.0, 100.0, 200.0])
     values, errors = 0.9 - 2.0 * sizes**-0.75, np.full(3, 1e-6)
-    found = fitted_growth(sizes, values, errors, 1.0)
+    found = fitted_growth(sizes, values, errors, "accuracy")
     assert found.slopes[1] == pytest.approx(2.0, rel=1e-9)
     present = values[0] + np.array([0.0, -0.02, 0.02])
     score, low, high = found.scores(present, np.array([400.0, 1600.0, 1e9]))
@@ -384,9 +499,11 @@ def test_the_line_through_scores_is_found():
     assert low[0] == pytest.approx(present[1]) and high[0] == pytest.approx(present[2])
     # The band contains the curves of a slower and of a faster rise.
     slow = 0.9 - 0.5 * sizes**-0.5
-    low, high = fitted_growth(sizes, slow, errors, 1.0).scores(np.full(3, slow[0]), sizes * 4)[1:]
+    low, high = fitted_growth(sizes, slow, errors, "accuracy").scores(
+        np.full(3, slow[0]), sizes * 4
+    )[1:]
     assert low[0] < 0.9 - 0.5 * 1600**-0.5 < high[0] + 1e-5
-    flat = fitted_growth(sizes, np.full(3, 0.8), np.full(3, 0.01), 1.0)
+    flat = fitted_growth(sizes, np.full(3, 0.8), np.full(3, 0.01), "accuracy")
     assert not flat.rises and (flat.errors > 0).all()
     ends = found.scores(np.array([0.999, 0.99, 1.0]), np.array([9e9]))
     assert ends[0] == ends[2] == 1.0
@@ -443,12 +560,12 @@ def test_plain_types_pages_and_frames():
     cell = report._repr_html_()
     assert not report._curve and "Call <code>forecast</code>" in cell
     found = report.to_dict()
-    assert json.dumps(json.loads(json.dumps(found))) == json.dumps(found)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["n_fits"] == 21 and len(found["forecast"]["n_samples"]) == 25
     assert {check["status"] for check in found["checks"]} <= {"ok", "caution", "refused"}
     assert list(report.to_frame().index) == list(report.theoretical_scores_)
     other = pickle.loads(pickle.dumps(report))
-    assert json.dumps(other.to_dict()) == json.dumps(found)
+    assert other.to_dict() == found
     assert isinstance(report.plot(), ReportDisplay)
     assert "not fitted" not in GeneralizationReport(GaussianNB())._repr_html_()[:0]
 
