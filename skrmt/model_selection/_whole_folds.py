@@ -6,16 +6,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy.special import logit
 from scipy.stats import rankdata
-from sklearn import preprocessing
+from sklearn import config_context, get_config, preprocessing
 from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils.parallel import Parallel, delayed
 
 from ..utils._merging import group_folds
 from ..utils._random import random_seed
@@ -107,9 +107,10 @@ def whole_folds(
 ) -> tuple[Round, ...]:
     """Return what fits of the whole estimator to training rows make of test rows, by round."""
     splits = [split for splits in rounds for split in splits]
-    run = delayed(_fold_scores)
+    # scikit-learn's own `delayed` sets warning filters in threads, and leaves some behind.
+    run, config = delayed(_fold_scores), get_config()
     found = Parallel(n_jobs=n_jobs)(
-        run(estimator, given, classes, split, k, len(splits), scorer, params or {})
+        run(config, estimator, given, classes, split, k, len(splits), scorer, params or {})
         for k, split in enumerate(splits)
     )
     start, gathered = 0, []
@@ -138,8 +139,14 @@ def _gather(found: list, splits: list, n: int) -> Round:
     return Round(fold, decided, scores, ranks, shares, tuple(one.value for one in found))
 
 
-def _fold_scores(estimator, given, classes, split, k, n_folds, scorer, params) -> _Found:
+def _fold_scores(config, estimator, given, classes, split, k, n_folds, scorer, params) -> _Found:
     """Return what the fit to the training rows of a fold makes of its test rows."""
+    with config_context(**config):
+        return _tested(estimator, given, classes, split, k, n_folds, scorer, params)
+
+
+def _tested(estimator, given, classes, split, k, n_folds, scorer, params) -> _Found:
+    """Fit to the training rows of a fold, and return what comes of its test rows."""
     train, test = split
     weights = None if given.fit_weights is None else given.fit_weights[train]
     try:

@@ -111,7 +111,7 @@ def test_the_number_drawn_is_the_score(seed):
     plt = pytest.importorskip("matplotlib.pyplot")
     X, y, _, _ = datasets.make_noisy_mixture(80, 5, noise_rates=None, random_state=seed)
     report = model_selection.GeneralizationReport(RidgeClassifier(1.0)).fit(X, y)
-    display = report.plot()
+    display = model_selection.ReportDisplay.from_estimator(report)
     assert display.report["score"] == report.theoretical_score_
     assert len(display.axes_) == 4
     plt.close("all")
