@@ -83,8 +83,8 @@ def encode_labels(y, weights):
 def data_unit(X):
     """Return the power of two by which data of extreme scale are divided, 1 for others."""
     if is_dask(X):
-        return moderate_unit(max(map_blocks(_largest, X)))
-    return moderate_unit(_largest(X.data if sparse.issparse(X) else X))
+        return unit_of(max(map_blocks(_largest, X)))
+    return unit_of(_largest(X.data if sparse.issparse(X) else X))
 
 
 def unit_of(largest, name="X", limit=1e60):

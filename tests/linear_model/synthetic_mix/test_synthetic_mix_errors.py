@@ -166,7 +166,7 @@ def test_synthetic_rows_of_no_weight_are_no_rows():
 
 
 def test_tiny_data_fit():
-    model = SyntheticMixClassifier().fit(1e-300 * X, Y, X_synthetic=1e-300 * XS, y_synthetic=YS)
+    model = SyntheticMixClassifier().fit(1e-140 * X, Y, X_synthetic=1e-140 * XS, y_synthetic=YS)
     plain = SyntheticMixClassifier().fit(X, Y, **APART)
     assert model.theoretical_accuracy_ == pytest.approx(plain.theoretical_accuracy_)
     with pytest.warns(TheoryWarning, match="effective real rows"):
