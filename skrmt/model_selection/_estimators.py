@@ -20,12 +20,26 @@ from sklearn.linear_model import (
     RidgeClassifierCV,
     RidgeCV,
 )
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    LeaveOneGroupOut,
+    LeavePGroupsOut,
+    StratifiedGroupKFold,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.utils import compute_class_weight, compute_sample_weight, get_tags
 from sklearn.utils.validation import check_array, has_fit_parameter
 
 RIDGES = (LinearRegression, Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV)
 """Ridge regression, of penalty 0 too."""
+_OF_GROUPS = (
+    GroupKFold,
+    GroupShuffleSplit,
+    LeaveOneGroupOut,
+    LeavePGroupsOut,
+    StratifiedGroupKFold,
+)
 CHOOSE_PENALTY = (RidgeCV, RidgeClassifierCV, LogisticRegressionCV)
 _LINEAR = (*RIDGES, LinearDiscriminantAnalysis, LogisticRegression, LogisticRegressionCV)
 
@@ -76,6 +90,11 @@ def chosen_estimator(fitted: Any) -> Any:
 def is_search(estimator: Any) -> bool:
     """Return whether an estimator searches for parameters of another."""
     return hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions")
+
+
+def splits_by_groups(estimator: Any) -> bool:
+    """Return whether a search has folds of groups, which its fit must know."""
+    return is_search(estimator) and isinstance(estimator.cv, _OF_GROUPS)
 
 
 def chooses_by_folds(estimator: Any) -> bool:

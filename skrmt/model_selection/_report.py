@@ -25,7 +25,7 @@ from ..utils._sklearn_compat import (
 from ..utils._warnings import warn_first
 from ._accuracy import MISFIT_LEVEL
 from ._delegation import FittedEstimatorMixin
-from ._estimators import check_predicts, fit_weighted, last_step
+from ._estimators import check_predicts, fit_weighted, last_step, splits_by_groups
 from ._evidence import leave_out
 from ._forecasting import ForecastMixin
 from ._page import report_page
@@ -292,6 +292,8 @@ class GeneralizationReport(
         scoring, scorer = read_scoring(self.estimator, self.scoring)
         check_noise(self.estimator, scoring, scorer, self.noise_rates)
         given = read_rows(self.estimator, X, y, sample_weight, groups)
+        if groups is not None and splits_by_groups(self.estimator):
+            fit_params = {"groups": groups} | fit_params
         params = self._routed(fit_params, given)
         given = self._fit_estimator(given, params, is_weighted=sample_weight is not None)
         evidence = leave_out(self, given, params, groups, scoring, scorer)

@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import get_scorer, make_scorer, precision_score
 from sklearn.model_selection import (
     GridSearchCV,
+    GroupKFold,
     KFold,
     RepeatedStratifiedKFold,
     ShuffleSplit,
@@ -206,6 +207,15 @@ def test_copies_for_estimators_that_take_no_weights(rng):
     for model in (make_pipeline(StandardScaler(), search), StackingClassifier([("a", inner)])):
         report = GeneralizationReport(model, cv=3).fit(np.r_[X, X[:20]], np.r_[y, y[:20]])
         assert report.n_effective_samples_ < 60
+
+
+def test_searches_over_groups_are_given_them(rng):
+    X, y = clouds(rng, 60)
+    groups = np.repeat(np.arange(20), 3)
+    search = GridSearchCV(SVC(random_state=0), {"C": [0.1, 1.0]}, cv=GroupKFold(3))
+    report = GeneralizationReport(search).fit(X, y, groups=groups)
+    assert report.n_effective_samples_ == pytest.approx(20)
+    assert report.estimator_.n_splits_ == 3
 
 
 @pytest.mark.parametrize(
