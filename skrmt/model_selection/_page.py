@@ -203,6 +203,7 @@ def _curve(report: dict) -> tuple[str, str]:
     last += f" ({interval([found['lower'][-1], found['upper'][-1]])})."
     words = f"Predicted {name} along the number of training rows. {last}"
     note = f"The same estimator, trained on other numbers of rows. {last} The band is 95 %."
+    note += f" {prose(report['forecast_note'])}" if report["forecast_note"] else ""
     return title, f'<p class="note">{note}</p>{curve(report, words, escape(name))}'
 
 

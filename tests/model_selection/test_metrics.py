@@ -555,6 +555,7 @@ def test_what_no_part_of_the_rows_shows(rng):
     forecast = report.forecast(n_samples=[100, 800])
     np.testing.assert_allclose(forecast.score, report.theoretical_score_, atol=1e-12)
     assert forecast.upper[1] >= forecast.score[1] > forecast.lower[1]
+    assert "does not rise visibly" in report.to_html()
     with pytest.warns(TheoryWarning, match="does not rise visibly"):
         assert np.isnan(report.required(0.999))
     with pytest.warns(TheoryWarning, match="no theory of this estimator"):
