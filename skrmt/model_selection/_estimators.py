@@ -51,6 +51,10 @@ def last_step(estimator: Any) -> Any:
     if isinstance(estimator, Pipeline):
         return last_step(estimator.steps[-1][1])
     if is_search(estimator):
+        if getattr(estimator, "refit", True) is False:
+            raise ValueError(
+                "estimator has refit=False: there is no fit to report. Leave it at True."
+            )
         return last_step(estimator.estimator)
     return estimator
 
@@ -62,8 +66,6 @@ def check_predicts(estimator: Any) -> None:
             f"estimator={estimator!r} is neither a classifier nor a regressor: give one, or a "
             "Pipeline or a search that ends in one."
         )
-    if is_search(estimator) and getattr(estimator, "refit", True) is False:
-        raise ValueError("estimator has refit=False: there is no fit to report. Leave it at True.")
     if isinstance(last_step(estimator), FrozenEstimator):
         raise TypeError(
             "estimator ends in a FrozenEstimator, whose rows no fit can leave out: give the "
@@ -82,9 +84,9 @@ def has_theory(model: Any) -> bool:
     return type(model) in _LINEAR and not getattr(model, "positive", False)
 
 
-def chosen_estimator(fitted: Any) -> Any:
-    """Return what a fitted search has chosen, and anything else as it is."""
-    return getattr(fitted, "best_estimator_", fitted)
+def searched(search: Any) -> Any:
+    """Return what a search has chosen, or what it is over if it is not fitted."""
+    return getattr(search, "best_estimator_", search.estimator)
 
 
 def is_search(estimator: Any) -> bool:
@@ -137,8 +139,6 @@ def _weight_name(estimator: Any) -> str:
 
 def last_step_rows(fitted: Any, X: Any) -> tuple[Any, Any]:
     """Return the rows as the fitted last step sees them, and the last step."""
-    if getattr(fitted, "refit", True) is False:
-        raise ValueError("estimator has refit=False: there is no fit to report. Leave it at True.")
     if hasattr(fitted, "best_estimator_"):
         return last_step_rows(fitted.best_estimator_, X)
     if isinstance(fitted, Pipeline):

@@ -11,7 +11,7 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
 from ._accuracy import Labels, read_labels
-from ._estimators import RIDGES, chooses_by_folds, chosen_estimator, last_step_rows
+from ._estimators import RIDGES, chooses_by_folds, last_step_rows
 from ._held_out import HeldOut, held_out
 from ._metrics import read_sample
 from ._outlook import Evidence
@@ -37,12 +37,11 @@ def leave_out(
 ) -> Evidence:
     """Return what fits without them make of the rows of a report whose estimator is fitted."""
     estimator, features, model = report.estimator, None, None
-    chosen = chosen_estimator(report.estimator_)
     classes = None
     if is_classifier(estimator):
         classes = np.asarray(getattr(report.estimator_, "classes_", np.unique(given.y)))
         check_classes(given, classes)
-    if has_closed_form(chosen):
+    if has_closed_form(report.estimator_):
         features, model = last_step_rows(report.estimator_, given.X)
         if isinstance(report.estimator_, Pipeline) and _hang_on_single_rows(features):
             features = model = None
@@ -57,7 +56,7 @@ def leave_out(
     else:
         rounds = (closed_round(left, model, rows, given),)
     interpolates = closed and left.kind == "folds" and isinstance(model, RIDGES)
-    model = model if is_linear(chosen) else None
+    model = model if is_linear(report.estimator_) else None
     weights = np.ones(len(given.y)) if given.fit_weights is None else given.fit_weights
     return Evidence(
         model,

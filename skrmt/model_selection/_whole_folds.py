@@ -19,8 +19,9 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from ..utils._merging import group_folds
 from ..utils._random import random_seed
+from ..utils._rows import content_keys
 from ._dual import has_dual_form
-from ._estimators import fit_weighted, has_theory, is_search
+from ._estimators import fit_weighted, has_theory, is_search, searched
 from ._rounds import Round, deciding_scores
 from ._rows import Given, comparable, params_of_rows, some_rows
 
@@ -60,7 +61,7 @@ def is_linear(estimator: Any) -> bool:
     if isinstance(estimator, Pipeline):
         *before, (_, last) = estimator.steps
         return is_linear(last) and all(_is_harmless(step) for _, step in before)
-    return is_linear(estimator.estimator) if is_search(estimator) else has_theory(estimator)
+    return is_linear(searched(estimator)) if is_search(estimator) else has_theory(estimator)
 
 
 def has_closed_form(estimator: Any) -> bool:
@@ -257,7 +258,7 @@ def _strata(given: Given, classes: np.ndarray | None) -> np.ndarray:
 def _content_ranks(given: Given, unit: np.ndarray) -> np.ndarray:
     """Return the rank of each unit by what its rows hold, whatever their order."""
     X = comparable(given.X)
-    keys = np.asarray(X @ np.sqrt(np.arange(2.0, X.shape[1] + 2.0)), dtype=float)
+    keys = content_keys(X, np.ones(X.shape[1], dtype=bool))
     least = np.full(unit.max() + 1, np.inf)
     np.minimum.at(least, unit, keys)
     codes = np.full(unit.max() + 1, np.inf)
@@ -267,17 +268,21 @@ def _content_ranks(given: Given, unit: np.ndarray) -> np.ndarray:
 
 def fewest_units(given: Given, classes: np.ndarray | None) -> int:
     """Return how many rows or groups, left out apart from each other, the rarest class has."""
-    unit = _units(given)
-    codes = np.zeros(len(unit), dtype=int) if classes is None else np.searchsorted(classes, given.y)
-    pairs = np.unique(np.stack([codes, unit], axis=1), axis=0)
-    return int(np.bincount(pairs[:, 0]).min())
+    return int(_unit_counts(given, classes).min())
+
+
+def _unit_counts(given: Given, classes: np.ndarray | None) -> np.ndarray:
+    """Return how many rows or groups, left out apart from each other, each class has."""
+    codes = np.zeros(len(given.y), dtype=int)
+    if classes is not None:
+        codes = np.searchsorted(classes, given.y)
+    pairs = np.unique(np.stack([codes, _units(given)], axis=1), axis=0)
+    return np.bincount(pairs[:, 0], minlength=1 if classes is None else len(classes))
 
 
 def check_classes(given: Given, classes: np.ndarray) -> None:
     """Raise if without the rows that are left out together no fit knows a class."""
-    codes = np.searchsorted(classes, given.y)
-    pairs = np.unique(np.stack([codes, _units(given)], axis=1), axis=0)
-    alone = np.flatnonzero(np.bincount(pairs[:, 0], minlength=len(classes)) < 2)
+    alone = np.flatnonzero(_unit_counts(given, classes) < 2)
     if len(alone):
         raise ValueError(
             f"y has class {classes[alone[0]].item()!r} in one row only, or in rows that are left "

@@ -194,10 +194,11 @@ def test_searches_among_estimators_have_the_curve_of_the_one_chosen(rng):
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
     steps = Pipeline([("model", LogisticRegression())])
     search = GridSearchCV(steps, {"model": [SVC(C=10.0, random_state=0)]}, cv=3)
-    report = GeneralizationReport(search).fit(X, y)
-    score = report.forecast(n_samples=[100, 200, 800]).score
-    assert score[0] < score[1] <= score[2]
-    assert score[1] > 0.8
+    for model in (search, make_pipeline(StandardScaler(), search)):
+        report = GeneralizationReport(model).fit(X, y)
+        score = report.forecast(n_samples=[100, 200, 800]).score
+        assert score[0] < score[1] <= score[2]
+        assert score[1] > 0.8
 
 
 def test_copies_for_estimators_that_take_no_weights(rng):
@@ -224,6 +225,11 @@ def test_searches_over_groups_are_given_them(rng):
         (FrozenEstimator(GaussianNB()), TypeError, "ends in a FrozenEstimator"),
         (SVC(kernel="precomputed"), ValueError, "precomputed distances or a kernel"),
         (GridSearchCV(SVC(), {"C": [1.0]}, refit=False), ValueError, "refit=False"),
+        (
+            make_pipeline("passthrough", GridSearchCV(SVC(), {"C": [1.0]}, refit=False)),
+            ValueError,
+            "refit=False",
+        ),
     ],
     ids=str,
 )
