@@ -298,8 +298,8 @@ def measure(part, rows, arguments):
         for found in Parallel(n_jobs=arguments.jobs)(delayed(run)(job) for job in jobs):
             rows.extend(found)
         write(arguments.output, rows)
-        told = f"{part}, {batch[0]}, {batch[1]}, draw {batch[2]}"
-        print(f"{told}: {perf_counter() - begun:.1f} s", file=sys.stderr, flush=True)
+        batch_name = f"{part}, {batch[0]}, {batch[1]}, draw {batch[2]}"
+        print(f"{batch_name}: {perf_counter() - begun:.1f} s", file=sys.stderr, flush=True)
 
 
 def grouped(rows, *names):
@@ -440,24 +440,24 @@ NEEDED_HEADER = ("estimator", "targets", "crossings", "within 1.5", "inf", "nan"
 
 def curve_row(rows):
     """Return the printed numbers of forecasts; errors of gains are of later minus present."""
-    told = [row for row in rows if np.isfinite(row["claim"] + row["truth"])]
-    gain = values(told, "truth") - values(told, "present_truth")
-    claimed = values(told, "claim") - values(told, "present_claim")
+    forecast = [row for row in rows if np.isfinite(row["claim"] + row["truth"])]
+    gain = values(forecast, "truth") - values(forecast, "present_truth")
+    claimed = values(forecast, "claim") - values(forecast, "present_claim")
     pairs = (
         (abs(claimed - gain), abs(gain)),
         (
-            absolute(told, "claim"),
-            absolute(told, "present_claim"),
+            absolute(forecast, "claim"),
+            absolute(forecast, "present_claim"),
         ),
     )
     numbers = []
     for pair in pairs:
-        ours, theirs = (by_cell(told, errors) for errors in pair)
+        ours, theirs = (by_cell(forecast, errors) for errors in pair)
         numbers += [shown(mean_se(ours)[0], 4), shown(mean_se(theirs)[0], 4)]
         numbers.append(shown_se(ratio_se(ours, theirs), 2))
     return (
-        *(len(by_cell(told, gain)), len(told), shown_se(mean_se(by_cell(told, gain)))),
-        *(*numbers, shown_se(mean_se(by_cell(told, covered(told, "low", "high"))), 2)),
+        *(len(by_cell(forecast, gain)), len(forecast), shown_se(mean_se(by_cell(forecast, gain)))),
+        *(*numbers, shown_se(mean_se(by_cell(forecast, covered(forecast, "low", "high"))), 2)),
         shown(np.mean(np.isnan(values(rows, "claim"))), 2),
     )
 
@@ -494,8 +494,8 @@ def show_speed(rows):
         seconds, folds = values(found, "seconds"), values(found, "cv5_seconds")
         refused = {row["kind"] for row in found} & {"refused", "failed"}
         times = [np.median(seconds), np.median(folds), np.median(seconds / folds)]
-        told = [f"{time:.3g}" for time in times] if not refused else [""] * 3
-        printed.append((*key, len(found), *told, counted(row["kind"] for row in found)))
+        in_words = [f"{time:.3g}" for time in times] if not refused else [""] * 3
+        printed.append((*key, len(found), *in_words, counted(row["kind"] for row in found)))
     header = ("data", "estimator", "of what", "turns", "seconds", "5 folds", "ratio", "kinds")
     print_table("Time of reports over five folds", header, printed)
 

@@ -9,7 +9,7 @@ from scipy.special import ndtr, ndtri
 
 from ..utils._intervals import held_out_interval, wilson_interval
 from ._clean_labels import normality_test, unmixed_accuracy
-from ._held_out import HeldOut, Rows
+from ._held_out import HeldOut, Rows, predicted_codes
 
 MISFIT_LEVEL = 0.01
 """p-value below which theory is contradicted: one in a hundred sound reports is doubted."""
@@ -127,7 +127,7 @@ def with_theory(counted: Prediction, left: HeldOut, labels: Labels, rows: Rows) 
         return counted
     shares = rows.weights / rows.weights.sum()
     unmixed = unmixed_accuracy(
-        _predicted(left.scores), labels.posterior, labels.prior, rows.weights
+        predicted_codes(left.scores), labels.posterior, labels.prior, rows.weights
     )
     # The error is for as many observations as there are rows: those that repeat are more.
     error = unmixed.standard_error * np.sqrt(1.0 / (shares**2).sum() / rows.size)
@@ -162,17 +162,12 @@ def _with_theory(
         score = gaussian_accuracy(scores, labels, rows.weights)
         normality = _normality_p_value(scores, labels, rows)
     else:
-        predicted = _predicted(even)
+        predicted = predicted_codes(even)
         model = unmixed_accuracy(predicted, labels.posterior, labels.prior, rows.weights).accuracy
         score, normality = counted, 1.0
     gap = 2.0 * ndtr(-abs(model - counted) / np.hypot(error, 0.5 / rows.size))
     p_value = float(min(1.0, 2.0 * min(gap, normality)))
     return score, model, p_value
-
-
-def _predicted(scores: np.ndarray) -> np.ndarray:
-    """Return the codes that scores predict."""
-    return (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)
 
 
 def class_moments(

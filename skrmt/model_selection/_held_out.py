@@ -13,6 +13,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LinearRegression
 
 from ..linalg import RidgeBasis, group_path, loo_path, loo_scores, ridge_basis, to_numpy
+from ..utils._rows import content_keys
 from ._discriminant import discriminant_scores
 from ._dual import dual_scores, has_dual_form
 from ._estimators import CHOOSE_PENALTY, RIDGES, has_other_penalty, inverse_penalty, ridge_penalty
@@ -79,6 +80,11 @@ def _decision(model: Any, X: Any) -> np.ndarray:
     """Return the decision function of a linear classifier, of rows that were checked before."""
     scores = X @ np.atleast_2d(model.coef_).T + model.intercept_
     return scores[:, 0] if scores.shape[1] == 1 else scores
+
+
+def predicted_codes(scores: np.ndarray) -> np.ndarray:
+    """Return the codes of the classes that scores predict."""
+    return (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)
 
 
 def least_squares_targets(model: Any, y: np.ndarray) -> np.ndarray:
@@ -152,7 +158,7 @@ def _choice_held_out(model: Any, basis: RidgeBasis, targets: np.ndarray, rows: R
 
 def _content_parts(rows: Rows) -> np.ndarray:
     """Deal rows out over parts, by what they hold and not by their order."""
-    keys = np.asarray(rows.X @ np.sqrt(np.arange(2.0, rows.X.shape[1] + 2.0)), dtype=float)
+    keys = content_keys(rows.X, np.ones(rows.X.shape[1], dtype=bool))
     return np.argsort(np.lexsort((rows.y, keys)), kind="stable") % _PARTS
 
 

@@ -114,6 +114,11 @@ class Sample(NamedTuple):
     unmixing: np.ndarray | None = None
     contrast: float = 1.0
 
+    @property
+    def as_given(self) -> Sample:
+        """The same rows with their labels as given."""
+        return self._replace(unmixing=None, contrast=1.0)
+
     def seen(self, rounds: tuple[Round, ...]) -> float:
         """Return how many observations have been left out by some round."""
         out = np.any([some.fold >= 0 for some in rounds], axis=0)

@@ -64,7 +64,7 @@ def predict_scores(evidence: Evidence, noise_rates: Any) -> Found:
     names = metric_names(sample, rounds)
     if evidence.scorer is None:
         check_available(scoring, names)
-    first = claim(names[0], rounds, sample._replace(unmixing=None, contrast=1.0))
+    first = claim(names[0], rounds, sample.as_given)
     counted = first if sample.unmixing is None else claim(names[0], rounds, sample)
     accuracy, clean = _accuracy_or_r2(evidence, counted, noise_rates)
     low, high = accuracy.interval
@@ -159,8 +159,7 @@ def _observed(scoring: str, first: Claim, evidence: Evidence, main: Claim) -> Cl
         return first
     if evidence.sample.unmixing is None:
         return main
-    plain = evidence.sample._replace(unmixing=None, contrast=1.0)
-    return claim(scoring, evidence.rounds, plain)
+    return claim(scoring, evidence.rounds, evidence.sample.as_given)
 
 
 def _is_artefact(evidence: Evidence, first: Claim) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from ._estimators import RIDGES
-from ._held_out import HeldOut
+from ._held_out import HeldOut, predicted_codes
 from ._rows import Given, Rows
 
 
@@ -65,7 +65,7 @@ def closed_round(left: HeldOut, model: Any, rows: Rows, given: Given) -> Round:
     if not hasattr(model, "classes_"):
         return one_round(scores, scores)
     two = scores.ndim == 1
-    decided = (scores > 0).astype(int) if two else scores.argmax(axis=1)
+    decided = predicted_codes(scores)
     ranks = scores
     if two and getattr(model, "fit_intercept", True):
         ranks = given.merged.spread(_fair_ranks(left.scores, model, rows))
