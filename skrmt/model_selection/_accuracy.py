@@ -9,7 +9,8 @@ from scipy.special import ndtr, ndtri
 
 from ..utils._intervals import held_out_interval, wilson_interval
 from ._clean_labels import normality_test, unmixed_accuracy
-from ._held_out import HeldOut, Rows, predicted_codes
+from ._closed_forms import HeldOut, predicted_codes
+from ._input import Rows
 
 MISFIT_LEVEL = 0.01
 """p-value below which theory is contradicted: one in a hundred sound reports is doubted."""

@@ -18,8 +18,8 @@ from ..theory.learning_curves import (
     transfer_values,
 )
 from ._accuracy import Labels, class_rates, stretch_accuracy
-from ._estimators import CHOOSE_PENALTY, RIDGES, ridge_penalty
-from ._held_out import HeldOut, Rows, least_squares_targets, rows_basis
+from ._closed_forms import HeldOut, least_squares_targets, rows_basis
+from ._input import CHOOSE_PENALTY, RIDGES, Rows, ridge_penalty
 
 _PROFILE = np.logspace(-6, 4, 61)
 """Penalties of the profile over the mean eigenvalue: from hardly any shrinkage to almost all."""

@@ -11,12 +11,11 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
 from ._accuracy import Labels, read_labels
-from ._estimators import RIDGES, chooses_by_folds, last_step_rows
-from ._held_out import HeldOut, held_out
+from ._closed_forms import HeldOut, held_out
+from ._input import RIDGES, Given, Rows, chooses_by_folds, distinct_rows, last_step_rows
 from ._metrics import read_sample
 from ._outlook import Evidence
 from ._rounds import closed_round, distinct_scores
-from ._rows import Given, Rows, distinct_rows
 from ._whole_folds import (
     check_classes,
     content_rounds,

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils._intervals import Z95
+from ._input import Given
 from ._metrics import Sample, claim, score_range, scorer_claim
-from ._rows import Given
 from ._whole_folds import part_rounds, whole_folds
 
 _PARTS = ((0.25, 4), (0.5, 6))

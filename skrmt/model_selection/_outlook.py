@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._accuracy import Labels, class_contrast
+from ._closed_forms import HeldOut
 from ._curve import Extrapolation, extrapolation, no_forecast, predicted_scores
 from ._growth import NO_RISE, Growth, growth
-from ._held_out import HeldOut
+from ._input import Given, Rows
 from ._metrics import Sample
 from ._rounds import Round
-from ._rows import Given, Rows
 from ._whole_folds import fewest_units
 
 _FEWEST_OF_CLASS = 8

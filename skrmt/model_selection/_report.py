@@ -25,13 +25,19 @@ from ..utils._sklearn_compat import (
 from ..utils._warnings import warn_first
 from ._accuracy import MISFIT_LEVEL
 from ._delegation import FittedEstimatorMixin
-from ._estimators import check_predicts, fit_weighted, last_step, splits_by_groups
 from ._evidence import leave_out
 from ._forecasting import ForecastMixin
+from ._input import (
+    check_predicts,
+    fit_weighted,
+    last_step,
+    params_of_rows,
+    read_rows,
+    splits_by_groups,
+)
 from ._page import report_page
 from ._prediction import all_claims, predict_scores
 from ._report_display import ReportDisplay
-from ._rows import params_of_rows, read_rows
 from ._scoring import check_noise, read_scoring
 from ._texts import OF_REGIME
 from ._words import outlook_line, plain, report_dict, summary_lines

@@ -10,7 +10,7 @@ from ..inspection._display import COLOURS, tidy
 from ..utils._forecast import Forecast
 from ..utils._optional import import_optional
 from ._forecast_display import ForecastDisplay
-from ._page_values import (
+from ._page import (
     confusion,
     interval,
     known,

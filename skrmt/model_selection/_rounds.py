@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import expit, softmax
 
-from ._estimators import RIDGES
-from ._held_out import HeldOut, predicted_codes
-from ._rows import Given, Rows
+from ._closed_forms import HeldOut, predicted_codes
+from ._input import RIDGES, Given, Rows
 
 
 class Round(NamedTuple):

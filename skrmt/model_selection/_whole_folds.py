@@ -20,10 +20,18 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from ..utils._merging import group_folds
 from ..utils._random import random_seed
 from ..utils._rows import content_keys
-from ._dual import has_dual_form
-from ._estimators import fit_weighted, has_theory, is_search, searched
+from ._closed_forms import has_dual_form
+from ._input import (
+    Given,
+    comparable,
+    fit_weighted,
+    has_theory,
+    is_search,
+    params_of_rows,
+    searched,
+    some_rows,
+)
 from ._rounds import Round, deciding_scores
-from ._rows import Given, comparable, params_of_rows, some_rows
 
 _FOLDS, _ROUNDS = 10, 2
 """Fits to nine tenths of the rows are nearly those to all; two rounds show how far folds differ."""

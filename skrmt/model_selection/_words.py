@@ -9,7 +9,7 @@ import numpy as np
 from ._beliefs import beliefs
 from ._metrics import confusion
 from ._outlook import cannot_require
-from ._page_values import metric_name
+from ._page import metric_name
 from ._texts import KINDS
 
 _NAMES = {"r2": "R^2", "accuracy": "accuracy"}

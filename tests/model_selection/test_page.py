@@ -10,9 +10,9 @@ import pytest
 from matplotlib import pyplot, rcParams
 
 from skrmt.model_selection._page import report_page
-from skrmt.model_selection._page_charts import fit_scale, log_ticks, ticks
-from skrmt.model_selection._page_style import DARK, LIGHT, style_sheet
-from skrmt.model_selection._page_values import confusion, interval, metric_name, number
+from skrmt.model_selection._page._charts import fit_scale, log_ticks, ticks
+from skrmt.model_selection._page._style import DARK, LIGHT, style_sheet
+from skrmt.model_selection._page._values import confusion, interval, metric_name, number
 from skrmt.model_selection._report_display import ReportDisplay
 
 NAN = math.nan

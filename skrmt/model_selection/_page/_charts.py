@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ._page_values import escape, interval, known, number
+from ._values import escape, interval, known, number
 
 _PAD = 0.15
 """Room on either side of what is drawn, as a share of its extent."""

@@ -9,10 +9,10 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_array, check_consistent_length
 
-from ..utils._checks import check_sample_weight, refuse_masked
-from ..utils._labels import refuse_missing_labels
-from ..utils._merging import MergedRows, merge_rows
-from ..utils._warnings import warn
+from ...utils._checks import check_sample_weight, refuse_masked
+from ...utils._labels import refuse_missing_labels
+from ...utils._merging import MergedRows, merge_rows
+from ...utils._warnings import warn
 from ._estimators import class_factors, takes_weights
 
 

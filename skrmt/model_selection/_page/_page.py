@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from ._page_charts import Scale, bar, curve, describe, fit_scale, headline, scatter
-from ._page_style import NAME, style_sheet
-from ._page_values import (
+from ._charts import Scale, bar, curve, describe, fit_scale, headline, scatter
+from ._style import NAME, style_sheet
+from ._values import (
     MOST_CLASSES,
     confusion,
     count,

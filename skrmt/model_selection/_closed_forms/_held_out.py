@@ -12,12 +12,11 @@ from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LinearRegression
 
-from ..linalg import RidgeBasis, group_path, loo_path, loo_scores, ridge_basis, to_numpy
-from ..utils._rows import content_keys
+from ...linalg import RidgeBasis, group_path, loo_path, loo_scores, ridge_basis, to_numpy
+from ...utils._rows import content_keys
+from .._input import CHOOSE_PENALTY, RIDGES, Rows, has_other_penalty, inverse_penalty, ridge_penalty
 from ._discriminant import discriminant_scores
 from ._dual import dual_scores, has_dual_form
-from ._estimators import CHOOSE_PENALTY, RIDGES, has_other_penalty, inverse_penalty, ridge_penalty
-from ._rows import Rows
 
 _MOST_REFITS = 20
 """Rows that determine a fit alone, as of dummy variables, up to which each is refitted without."""

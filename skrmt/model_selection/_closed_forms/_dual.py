@@ -10,8 +10,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import pairwise_kernels
 
-from ._estimators import ridge_penalty
-from ._rows import Rows
+from .._input import Rows, ridge_penalty
 
 _LEAST_DIAGONAL = 1e-4
 """Smallest over largest diagonal of a Cholesky factor: below, an inverse has lost eight digits."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh, qr
 
+from .._input import Rows
 from ._class_distances import (
     Classes,
     Found,
@@ -17,7 +18,6 @@ from ._class_distances import (
     solve_lower,
 )
 from ._ledoit_wolf import ledoit_wolf_scores
-from ._rows import Rows
 
 _LEAST_EIGENVALUE = 1e-12
 """Smallest over largest eigenvalue of a shrunk scatter: below, it is hardly shrunk at all."""
