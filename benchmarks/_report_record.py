@@ -180,10 +180,14 @@ def absolute(rows, name, truth="truth"):
 
 
 def covered(rows, low, high):
-    """Return 1 where the truth, within its own sampling error, is in the interval; nan without."""
-    truth, error = values(rows, "truth"), Z * np.nan_to_num(values(rows, "truth_se"))
+    """Return 1 where the truth is in the interval, whose ends have its sampling error too."""
+    claim = "cv5" if low.startswith("cv5") else "claim"
+    centre, truth = values(rows, claim), values(rows, "truth")
     bottom, top = values(rows, low), values(rows, high)
-    inside = (bottom - error <= truth) & (truth <= top + error)
+    error = Z * np.nan_to_num(values(rows, "truth_se"))
+    # Both errors are random: their squares add, not they, which would count too many as inside.
+    below, above = np.hypot(centre - bottom, error), np.hypot(top - centre, error)
+    inside = (centre - below <= truth) & (truth <= centre + above)
     return np.where(np.isnan([bottom, top, truth]).any(axis=0), np.nan, inside)
 
 

@@ -6,9 +6,9 @@ Four parts, chosen by ``--part``:
   rare classes, and values. n rows train, drawn at random and stratified by class. The truth is the
   metric of the report's own fitted estimator on up to 2500 other rows; beside the claim stands
   that of five folds of cross-validation, shuffled, with a t interval over folds. A share of m test
-  rows (accuracy, balanced accuracy) counts as covered where it is within 1.96 of its own sampling
-  errors of the interval; other metrics are taken as they are. Squared and absolute errors are
-  printed as shares of their truth.
+  rows (accuracy, balanced accuracy) counts as covered by the interval with its own sampling error
+  added in squares; other metrics are taken as they are. Squared and absolute errors are printed as
+  shares of their truth.
 - ``leaks``: thirty pipelines in which a step before the last one uses the targets, on noise of 500
   columns, where the truth is chance, and on a hundred columns of which eight matter; n = 100, and
   every pipeline has draws of its own.

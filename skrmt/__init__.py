@@ -1,4 +1,4 @@
-"""Estimators that tell, from their training data alone, how accurate they will be.
+"""Estimators that predict, from their training data alone, how accurate they will be.
 
 Everything public lives in a subpackage (`skrmt.linear_model`, `skrmt.theory`, ...), which is
 imported on first use.

@@ -30,8 +30,8 @@ SUBJECTS = {
     "all": "one after another",
 }
 DEMO = (
-    "Does it come true? Each subject runs a small job, on data that come with Python and "
-    "scikit-learn or are drawn, and prints what skrmt tells beforehand beside what came true. "
+    "Are predictions right? Each subject runs a small job, on data that come with Python and "
+    "scikit-learn or are drawn, and prints what skrmt predicts beside what is measured. "
     "Takes some seconds; a figure is drawn where Matplotlib is installed."
 )
 DEMO_MORE = (
@@ -47,7 +47,7 @@ examples:
 AUDIT = """\
 How many labels of this table are wrong, which ones, and how accurate can a linear classifier be?
 Reads a CSV or Parquet file; prints the estimated noise, the accuracy to expect now, with more rows
-and with every label put right, and the suspicious rows in order. With --synthetic, also tells what
+and with every label put right, and the suspicious rows in order. With --synthetic, also shows what
 a file of synthetic rows is worth beside the real ones."""
 AUDIT_MORE = """
 What happens to the columns: numbers are standardised; true/false become 0/1; dates become days;
@@ -136,7 +136,7 @@ def _add_demo(commands):
     """Add the arguments of the demonstration."""
     demo = commands.add_parser(
         "demo",
-        help="what is told beforehand, and what came true",
+        help="what is predicted, and what is measured",
         description=DEMO,
         epilog=DEMO_MORE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -130,7 +130,7 @@ def audit_table(table, target, *, name="table", drop=(), noise_rates=None, thres
         raise CommandError(one_line(error, 300)) from error
     rows = np.flatnonzero(labels.kept) + 1
     notes = [*labels.notes, *features.notes, *_copies(frame, target, drop)]
-    # The regime is told in any case; what else there is to warn of concerns rates given.
+    # The regime is printed in any case; what else there is to warn of concerns rates given.
     notes += warned if noise_rates is not None else []
     suspicious = suspicious_rows(model, frame, rows, labels.values, threshold)
     return Audit(
@@ -144,7 +144,7 @@ def _rates(rates):
 
 
 def _copies(frame, target, drop):
-    """Tell how many rows repeat others."""
+    """Return how many rows repeat others."""
     try:
         copies = int(frame.drop(columns=list(set(drop) - {target})).duplicated().sum())
     except TypeError:

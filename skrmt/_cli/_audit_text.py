@@ -24,7 +24,7 @@ def audit_text(audit, paths, missing=None):
 
 
 def _table_read(audit):
-    """Tell what was read and what became of the columns."""
+    """Describe what was read and what became of the columns."""
     title = f"skrmt audit: {one_line(audit.name)}\n{'=' * WIDTH}"
     size = f"""{count(len(audit.labels), "row")} with a label in the column
         "{one_line(audit.target)}"; {count(audit.features.X.shape[1], "feature")} made of:"""
@@ -56,11 +56,11 @@ def noise_cells(audit):
 
 
 def _noise(audit):
-    """Tell how many labels are wrong."""
+    """Describe how many labels are wrong."""
     header, rows = noise_cells(audit)
     origin = "You say that" if audit.model.noise_rates != "estimate" else "It seems that"
     if audit.model.regime_ == "undetected":
-        text = "Nobody can tell from these columns: the rates below are guesses."
+        text = "These columns do not show it: the rates below are guesses."
     else:
         text = f"{origin} {percent(audit.wrong_share)} of the labels are wrong."
     if len(rows) > CLASSES_SHOWN:
@@ -71,7 +71,7 @@ def _noise(audit):
 
 
 def accuracy_sentences(audit):
-    """Tell how accurate the classifier is, in plain words."""
+    """Describe how accurate the classifier is, in plain words."""
     model = audit.model
     sentences = [
         "A linear classifier that knows of the noise will be right on "
@@ -102,13 +102,13 @@ def _stories(audit):
 
 
 def _accuracy(audit):
-    """Tell how accurate the classifier is."""
+    """Describe how accurate the classifier is."""
     text = " ".join(accuracy_sentences(audit))
     return f"How accurate can a linear classifier be on correct labels?\n{paragraph(text)}"
 
 
 def _synthetic(audit):
-    """Tell what the synthetic rows are worth."""
+    """Describe what the synthetic rows are worth."""
     advice = [paragraph(text, indent=2, bullet="- ") for text in synthetic_advice(audit.synthetic)]
     cells = table(["", one_line(audit.synthetic.name)], synthetic_rows(audit.synthetic), left=1)
     return "\n".join(["What are the synthetic rows worth?", cells, *advice])

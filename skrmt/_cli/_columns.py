@@ -62,7 +62,7 @@ def _left_out(column, reason):
 
 
 def _repeats(codes, labels):
-    """Tell whether values and labels correspond one to one."""
+    """Return whether values and labels correspond one to one."""
     classes, targets = np.unique(labels, return_inverse=True)
     if codes.max() + 1 != len(classes):
         return False
@@ -70,7 +70,7 @@ def _repeats(codes, labels):
 
 
 def _only_booleans(distinct):
-    """Tell whether all values that are there are True or False."""
+    """Return whether all values that are there are True or False."""
     missing = import_optional("pandas", "cli").isna(distinct)
     return all(isinstance(value, (bool, np.bool_)) for value in np.asarray(distinct)[~missing])
 
@@ -105,7 +105,7 @@ def _numbers(column, values, remark=""):
 
 
 def _numbers_rows(values):
-    """Tell whether whole numbers are all different and increase, decrease or leave no gap."""
+    """Return whether whole numbers are all different and increase, decrease or leave no gap."""
     steps = np.diff(values)
     if len(values) < 3 or (values != np.round(values)).any() or len(set(values)) < len(values):
         return False
@@ -114,7 +114,7 @@ def _numbers_rows(values):
 
 
 def _texts(column):
-    """Tell dates, numbers, categories, free texts and names of rows apart."""
+    """Return which column holds dates, numbers, categories, free text or names of rows."""
     present = column.notna().to_numpy(dtype=bool)
     texts = column.astype(object).where(present, "").astype(str).str.strip().astype(object)
     there = texts[texts != ""]
@@ -149,7 +149,7 @@ def _parsed_numbers(texts, there):
 
 
 def _words(column, texts, there):
-    """Tell categories, free texts and names of rows apart by how many there are and how long."""
+    """Return the kind of a column of text, by how many texts there are and how long they are."""
     distinct = there.nunique()
     few = distinct <= min(FEW, len(there) / 2)
     if not few and there.str.split().str.len().mean() >= MANY_WORDS:

@@ -1,4 +1,4 @@
-"""The demonstration: real data with wrong labels, predictions, and what came true."""
+"""The demonstration: real data with wrong labels, predictions, and what is measured."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def run_demo(output="skrmt_demo", *, seed=0, repeats=1):
 
 
 def _figure_note(results, folder):
-    """Draw the figure and tell where it is, or what is missing to draw it."""
+    """Draw the figure and return where it is, or what is missing to draw it."""
     try:
         path = save_demo_figure(results, folder / "demo.png")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Short demonstrations of every subject: what is told beforehand, and what came true."""
+"""Short demonstrations of every subject: what is predicted, and what is measured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ._text import WIDTH, paragraph, table
 Row = tuple[str, str, str]
 
 
-class Told(NamedTuple):
+class Demonstration(NamedTuple):
     """What a demonstration shows.
 
     Attributes
@@ -30,7 +30,7 @@ class Told(NamedTuple):
     text : str
         What is done.
     rows : list of tuple of str
-        What is asked, what was told beforehand, what came true.
+        What is asked, what was predicted, what was measured.
     draw : callable or None
         Draws the figure through a display, and returns it.
     """
@@ -45,21 +45,21 @@ def run_subject(subject, output, seed):
     folder = output_folder(output)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", TheoryWarning)
-        told = SUBJECTS[subject](seed)
+        shown = SUBJECTS[subject](seed)
         print(f"skrmt demo: {subject}\n{'=' * WIDTH}")
-        print(paragraph(told.text))
+        print(paragraph(shown.text))
         print()
-        print(table(["", "told beforehand", "came true"], told.rows, left=1))
-        print(_drawn(told, folder / f"{subject}.png"))
+        print(table(["", "predicted", "measured"], shown.rows, left=1))
+        print(_drawn(shown, folder / f"{subject}.png"))
     return 0
 
 
-def _drawn(told, path):
-    """Draw the figure, and tell where it is or what is missing to draw it."""
-    if told.draw is None:
+def _drawn(shown, path):
+    """Draw the figure, and return where it is or what is missing to draw it."""
+    if shown.draw is None:
         return ""
     try:
-        told.draw().savefig(path, dpi=150)
+        shown.draw().savefig(path, dpi=150)
     except ImportError as error:
         return "\n" + paragraph(f"No figure was drawn. {error}")
     return f"\nThe same in a figure: {path}"
@@ -104,7 +104,7 @@ def _synthetic_mix(seed):
         "60 real digits and 1000 made by a generator, three labels in ten of which are wrong: what "
         "are they worth?"
     )
-    return Told(text, rows, lambda: SyntheticValueDisplay.from_estimator(model).figure_)
+    return Demonstration(text, rows, lambda: SyntheticValueDisplay.from_estimator(model).figure_)
 
 
 def _collapse(seed):
@@ -117,16 +117,16 @@ def _collapse(seed):
     forecaster = CollapseForecaster(n_generations=20, tokenizer=str.split)
     forecaster.fit(list(topics.values()))
     found = forecaster.simulate(20, seed)
-    told = forecaster.theoretical_diversity_
+    predicted = forecaster.theoretical_diversity_
     rows = [
-        (f"diversity after {n} generations", f"{told[n]:.3f}", f"{found.score[n]:.3f}")
+        (f"diversity after {n} generations", f"{predicted[n]:.3f}", f"{found.score[n]:.3f}")
         for n in (1, 5, 10, 20)
     ]
     text = (
         "Models of the words of Python's manual, each trained on what the one before wrote: how "
         "fast does its language die?"
     )
-    return Told(
+    return Demonstration(
         text,
         rows,
         lambda: (
@@ -146,17 +146,17 @@ def _tensor(seed):
     data = make_spiked_tensor((50, 60, 70), [5.0, 3.0], grams=0.5, noise_std=2.0, random_state=seed)
     model = TensorDeflation(random_state=0).fit(data.X)
     real = factor_alignments(model.factors_, data.factors).mean(axis=1)
-    told = np.asarray(model.theoretical_alignments_).mean(axis=1)
+    predicted = np.asarray(model.theoretical_alignments_).mean(axis=1)
     rows = [("number of components", str(model.n_components_), "2")]
     rows += [
         (f"alignment of component {k + 1}", f"{a:.3f}", f"{b:.3f}")
-        for k, (a, b) in enumerate(zip(np.ravel(told), np.ravel(real), strict=False))
+        for k, (a, b) in enumerate(zip(np.ravel(predicted), np.ravel(real), strict=False))
     ]
     text = (
         "A cube of 50 x 60 x 70 measurements with two correlated components in strong noise: how "
         "many are there, and how close do we come?"
     )
-    return Told(text, rows, lambda: TensorScreeDisplay.from_estimator(model).figure_)
+    return Demonstration(text, rows, lambda: TensorScreeDisplay.from_estimator(model).figure_)
 
 
 def _multi_view(seed):
@@ -177,15 +177,15 @@ def _multi_view(seed):
             _percent(model.score(data.X, data.y)),
         ),
         *(
-            (f"noise of view {k + 1}", f"{told:.2f}", f"{real:.2f}")
-            for k, (told, real) in enumerate(zip(noise, (1.0, 2.0, 3.0, 6.0), strict=True))
+            (f"noise of view {k + 1}", f"{predicted:.2f}", f"{real:.2f}")
+            for k, (predicted, real) in enumerate(zip(noise, (1.0, 2.0, 3.0, 6.0), strict=True))
         ),
     ]
     text = (
         "400 items seen through four views of unknown noise, without labels: which cluster is "
         "each in?"
     )
-    return Told(text, rows, lambda: ViewWeightsDisplay.from_estimator(model).figure_)
+    return Demonstration(text, rows, lambda: ViewWeightsDisplay.from_estimator(model).figure_)
 
 
 def _matching(seed):
@@ -199,13 +199,15 @@ def _matching(seed):
     rows = []
     for known in (40, 80, 150):
         matcher = EncoderMatcher(random_state=0).fit(data.X[base][:known], data.Y[base][:known])
-        told, real = matcher.predict_accuracy(*queries).accuracy, matcher.score(*queries)
-        rows.append((f"right matches, {known} known pairs", _percent(told), _percent(real)))
+        predicted, real = matcher.predict_accuracy(*queries).accuracy, matcher.score(*queries)
+        rows.append((f"right matches, {known} known pairs", _percent(predicted), _percent(real)))
     text = (
         "Two embedding spaces of the same 300 items: which of 150 belong together, from known "
         "pairs?"
     )
-    return Told(text, rows, lambda: ScoreMatrixDisplay.from_estimator(matcher, *queries).figure_)
+    return Demonstration(
+        text, rows, lambda: ScoreMatrixDisplay.from_estimator(matcher, *queries).figure_
+    )
 
 
 def _preference(seed):
@@ -233,7 +235,7 @@ def _preference(seed):
     text = (
         "1000 comparisons of answers with 60 features: how many fresh pairs will be ranked rightly?"
     )
-    return Told(text, rows)
+    return Demonstration(text, rows)
 
 
 def _self_play(seed):
@@ -251,13 +253,15 @@ def _self_play(seed):
         policy.fit(X, y)
         steps = np.linalg.norm(np.diff(policy.coef_path_, axis=0), axis=1)
         known = steps > 1e-9 * steps[0]
-        measured = (steps[1:] / np.maximum(steps[:-1], 1e-300))[known[1:]][:6].mean()
+        rate = (steps[1:] / np.maximum(steps[:-1], 1e-300))[known[1:]][:6].mean()
         stable = "converges" if policy.is_stable_ else "diverges"
-        came = "converges" if steps[-1] < steps[0] else "diverges"
-        rows.append((f"beta {beta}", stable, came))
-        rows.append(("  rate a round", f"{abs(policy.rate_):.3f}", f"{measured:.3f}"))
+        measured_end = "converges" if steps[-1] < steps[0] else "diverges"
+        rows.append((f"beta {beta}", stable, measured_end))
+        rows.append(("  rate a round", f"{abs(policy.rate_):.3f}", f"{rate:.3f}"))
     text = "Self-play from 300 human choices, at two values of beta: does it settle, and how fast?"
-    return Told(text, rows, lambda: SelfPlayConvergenceDisplay.from_estimator(policy).figure_)
+    return Demonstration(
+        text, rows, lambda: SelfPlayConvergenceDisplay.from_estimator(policy).figure_
+    )
 
 
 def _staged_sgd(seed):
@@ -270,16 +274,16 @@ def _staged_sgd(seed):
     stages = [Stage(300, 8, 0.3, relative=True), Stage(150, 16, 0.3, "cosine", relative=True)]
     runs = [StagedSGDRegressor(stages, random_state=seed + k).fit(X, y) for k in range(30)]
     measured = np.mean([run.loss_curve_ for run in runs], axis=0)
-    told = runs[0].theoretical_loss_curve_
+    predicted = runs[0].theoretical_loss_curve_
     rows = [
-        (f"mean loss of steps {a} to {b}", f"{told[a:b].mean():.4f}", f"{measured[a:b].mean():.4f}")
+        (f"mean loss of steps {a} to {b}", *(f"{x[a:b].mean():.4f}" for x in (predicted, measured)))
         for a, b in ((0, 50), (50, 150), (150, 300), (300, 450))
     ]
     text = (
         "Two stages of SGD on breast cancer, the batch doubled and the rate decayed in the second: "
         "the loss curve before the first step, and the mean of 30 runs."
     )
-    return Told(text, rows, lambda: StagedLossDisplay.from_estimator(runs[0]).figure_)
+    return Demonstration(text, rows, lambda: StagedLossDisplay.from_estimator(runs[0]).figure_)
 
 
 def _generalization_report(seed):
@@ -303,7 +307,7 @@ def _generalization_report(seed):
         "Estimators of scikit-learn on three tenths of real data: how right will they be on "
         "the rest?"
     )
-    return Told(text, rows, lambda: ForecastDisplay.from_estimator(report).figure_)
+    return Demonstration(text, rows, lambda: ForecastDisplay.from_estimator(report).figure_)
 
 
 SUBJECTS = {

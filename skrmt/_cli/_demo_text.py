@@ -28,12 +28,12 @@ def _section(title, text, *blocks):
 
 
 def _introduction():
-    """Tell what is done."""
+    """Describe what is done."""
     title = "skrmt demo: learning from labels that are partly wrong"
     text = """Four data sets that come with scikit-learn. Half of the rows of each are for training:
         some of their labels are replaced by wrong ones (10% in one class and 40% in the other;
-        40% of all labels for ten digits). The other half keeps its true labels, is not used for
-        training, and shows at the end what came true."""
+        40% of all labels for ten digits). The other half keeps its true labels and is not
+        used for training: the accuracy predicted from the first is measured on it."""
     return f"{title}\n{'=' * WIDTH}\n{paragraph(text)}"
 
 
@@ -175,7 +175,7 @@ def _suspicious(run):
 
 
 def _found(run):
-    """Return the cells that tell how good the list is."""
+    """Return the cells that show how good the list is."""
     listed = run.model.find_label_issues().indices
     right = int(run.wrong[listed].sum())
     shares = right / max(len(listed), 1), right / max(int(run.wrong.sum()), 1)

@@ -103,27 +103,27 @@ def _joined(blocks):
 
 
 def _used(columns, blocks, terms):
-    """Tell what was made of the columns."""
+    """Describe what was made of the columns."""
     kinds = [column.kind for column in columns]
-    told = []
+    parts = []
     if kinds.count("number"):
-        told.append(f"{count(kinds.count('number'), 'numeric column')}, standardised")
+        parts.append(f"{count(kinds.count('number'), 'numeric column')}, standardised")
     if kinds.count("true/false"):
-        told.append(f"{count(kinds.count('true/false'), 'true/false column')}, as 0 and 1")
+        parts.append(f"{count(kinds.count('true/false'), 'true/false column')}, as 0 and 1")
     if kinds.count("date"):
-        told.append(f"{count(kinds.count('date'), 'date column')}, as days")
+        parts.append(f"{count(kinds.count('date'), 'date column')}, as days")
     if kinds.count("category"):
         encoded = blocks[int(any(kind in NUMERIC for kind in kinds))].shape[1]
         named = count(kinds.count("category"), "column of categories", "columns of categories")
-        told.append(f"{named}, one-hot encoded ({count(encoded, 'feature')})")
+        parts.append(f"{named}, one-hot encoded ({count(encoded, 'feature')})")
     if terms:
         words = count(sum(block.shape[1] for block in terms), "word")
-        told.append(f"{count(len(terms), 'text column')}, as tf-idf weights of {words}")
-    return told
+        parts.append(f"{count(len(terms), 'text column')}, as tf-idf weights of {words}")
+    return parts
 
 
 def _notes(columns):
-    """Tell what was left out and filled in."""
+    """Describe what was left out and filled in."""
     unused = [column for column in columns if column.kind == "left out"]
     notes = []
     for reason in dict.fromkeys(column.remark for column in unused):

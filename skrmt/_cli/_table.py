@@ -139,7 +139,7 @@ def read_labels(column):
 
 
 def _present(column):
-    """Tell which labels are there; a blank text is none."""
+    """Return which labels are there; a blank text is none."""
     present = column.notna().to_numpy()
     if column.dtype.kind in "biufmMc":
         return present
@@ -161,7 +161,7 @@ def _as_labels(column, name):
 
 
 def _continuous(values):
-    """Tell whether numbers are no labels: fractions, or as good as all different."""
+    """Return whether numbers are no labels: fractions, or as good as all different."""
     if type_of_target(values).startswith("continuous"):
         return True
     distinct = len(np.unique(values))

@@ -1,4 +1,4 @@
-"""Every demonstration tells something that comes true."""
+"""What every demonstration predicts is what it measures."""
 
 import pytest
 
@@ -17,14 +17,14 @@ def test_subject(subject, tmp_path, capsys):
     assert main(["demo", subject, "--output", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"skrmt demo: {subject}\n")
-    assert "told beforehand" in printed
+    assert "predicted" in printed
     assert max(map(len, printed.replace(str(tmp_path), "").splitlines())) <= 100
     if subject != "preference":
         assert (tmp_path / f"{subject}.png").stat().st_size > 5000
     for line in printed.splitlines():
         if line.strip().startswith(("accuracy", "diversity", "alignment", "items", "fresh")):
-            told, real = numbers(line)
-            assert abs(told - real) < 0.06 * (100 if "%" in line.split()[-1] else 1)
+            predicted, real = numbers(line)
+            assert abs(predicted - real) < 0.06 * (100 if "%" in line.split()[-1] else 1)
 
 
 def test_the_command_names_every_subject(capsys):
