@@ -3,6 +3,9 @@
 import importlib.metadata
 import re
 import tomllib
+import warnings
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -49,13 +52,29 @@ def test_typed_marker_and_licence():
     assert (ROOT / "LICENSE").read_text().startswith("BSD 3-Clause")
 
 
-def test_readme_code_runs():
-    pytest.importorskip("skrmt.linear_model")
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    assert blocks
+def words_and_numbers(text):
+    """Return a text without its numbers, and these."""
+    number = r"-?\d+(?:\.\d+)?"
+    words = " ".join(re.sub(number, "#", text).split())
+    return words, [float(found) for found in re.findall(number, text)]
+
+
+def test_readme_code_prints_what_is_shown():
+    pytest.importorskip("pandas")
+    blocks = re.findall(
+        r"```python\n(.*?)```\n\n```\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S
+    )
+    assert len(blocks) == (ROOT / "README.md").read_text().count("```python") == 2
     namespace = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), namespace)
+    for block, shown in blocks:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()) as printed:
+            exec(compile(block, "README.md", "exec"), namespace)
+        words, numbers = words_and_numbers(shown)
+        printed_words, printed_numbers = words_and_numbers(printed.getvalue())
+        assert printed_words == words
+        # Another release of a library may turn over a row or two of the forest.
+        for found, expected in zip(printed_numbers, numbers, strict=True):
+            assert found == pytest.approx(expected, abs=0.02 if abs(expected) < 1 else 2)
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
