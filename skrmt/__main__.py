@@ -50,10 +50,11 @@ Reads a CSV or Parquet file; prints the estimated noise, the accuracy to expect 
 and with every label put right, and the suspicious rows in order. With --synthetic, also shows what
 a file of synthetic rows is worth beside the real ones."""
 AUDIT_MORE = """
-What happens to the columns: numbers are standardised; true/false become 0/1; dates become days;
-columns of few distinct texts are one-hot encoded, free texts become tf-idf weights of their words.
-Missing values are filled in with the median (numbers) or a category of their own (texts). Columns
-that number or name the rows, say nothing, or repeat the target are left out. The output says which.
+What happens to the columns: numbers are standardised, also as $1,234.56, 12.3%, 50.1 kg or
+1.234,56; yes/no become 1/0; dates become days; columns of few distinct texts are one-hot encoded,
+free texts become tf-idf weights of their words. Missing values are filled in with the median
+(numbers) or a category of their own (texts). Columns that number or name the rows, say nothing, or
+give the target away are left out. The output says which.
 
 What is written to the folder: suspicious_rows.csv, with the original columns beside the label
 given, the label suggested and the probability that the label is wrong; and report.html or
@@ -213,6 +214,11 @@ def _add_audit(commands):
     )
     audit.add_argument(
         "--encoding", default="utf-8-sig", metavar="NAME", help="of a CSV file (%(default)s)"
+    )
+    audit.add_argument(
+        "--literal-labels",
+        action="store_true",
+        help="NA, None, null and the like in the target of a CSV file are classes, not missing",
     )
 
 

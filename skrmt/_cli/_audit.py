@@ -15,7 +15,7 @@ from ._fitting import fit_quietly
 from ._output import output_folder
 from ._report import write_page, write_report
 from ._synthetic import Synthetic, weigh_synthetic
-from ._table import check_columns, read_labels, read_table
+from ._table import UTF8, check_columns, read_labels, read_table
 from ._text import CommandError, count, one_line
 
 
@@ -84,14 +84,16 @@ def run_audit(
     report="html",
     html=None,
     synthetic=None,
-    encoding="utf-8-sig",
+    encoding=UTF8,
+    literal_labels=False,
 ):
     """Audit a table, print what was found and write the suspicious rows."""
     if not 0 <= threshold <= 1:
         raise CommandError(f"--threshold {threshold:g} must be a probability, from 0 to 1.")
-    table = read_table(file, encoding)
+    literal = target if literal_labels else None
+    table = read_table(file, encoding, literal)
     check_columns(table, [target, *drop])
-    made = None if synthetic is None else read_table(synthetic, encoding)
+    made = None if synthetic is None else read_table(synthetic, encoding, literal)
     audit = audit_table(
         table,
         target,

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..utils._optional import import_optional
+from ._text import count
+from ._values import parsed
 
 FEW, MANY_WORDS, NEARLY_ALL = 30, 3.0, 0.9
+FEWEST_OTHERS, MANY_ROWS = 5, 100
+"""Rows that differ from a constant, and rows in all, from which they are no accident."""
+ROWS_A_VALUE = 10
+"""Rows of a value, all with one label, that are no accident: of even classes one in a thousand."""
+NAMES_OF_ROWS = re.compile(r"(^|.*[ _\-])(id|key|uuid|guid|nr|no)$", flags=re.I)
 
 
 class Column(NamedTuple):
@@ -41,10 +49,9 @@ def understand(column, labels):
         return _left_out(column, "holds lists or other objects")
     if column.isna().all():
         return _left_out(column, "is empty")
-    if len(distinct) == 1:
-        return _left_out(column, "is the same in every row")
-    if _repeats(codes, labels):
-        return _left_out(column, "says the same as the target")
+    reason = _says_nothing(codes) or _says_all(codes, labels)
+    if reason:
+        return _left_out(column, reason)
     if column.dtype.kind in "mM":
         return _dates(column)
     if pandas.api.types.is_bool_dtype(column.dtype) or _only_booleans(distinct):
@@ -61,12 +68,27 @@ def _left_out(column, reason):
     return Column(column.name, "left out", None, reason)
 
 
-def _repeats(codes, labels):
-    """Return whether values and labels correspond one to one."""
-    classes, targets = np.unique(labels, return_inverse=True)
-    if codes.max() + 1 != len(classes):
-        return False
-    return len(np.unique(codes * len(classes) + targets)) == len(classes)
+def _says_nothing(codes):
+    """Return why a column has no more to say than a constant, "" if it has."""
+    others = len(codes) - np.bincount(codes).max()
+    if others == 0:
+        return "is the same in every row"
+    if others < FEWEST_OTHERS and len(codes) >= MANY_ROWS:
+        return f"is the same in all but {count(others, 'row')}"
+    return ""
+
+
+def _says_all(codes, labels):
+    """Return how a column gives the target away, "" if it does not."""
+    targets = np.unique(labels, return_inverse=True)[1]
+    n_values, n_classes = codes.max() + 1, targets.max() + 1
+    if len(np.unique(codes * n_classes + targets)) > n_values:
+        return ""
+    if n_values == n_classes:
+        return "says the same as the target"
+    if n_values <= len(codes) / ROWS_A_VALUE:
+        return "gives the target away: every value goes with one label"
+    return ""
 
 
 def _only_booleans(distinct):
@@ -83,11 +105,11 @@ def _floats(column):
     return pandas.Series(column.to_numpy(dtype=float, na_value=np.nan), column.index)
 
 
-def _dates(column):
+def _dates(column, remark=""):
     """Turn dates into days since the first, durations into days."""
     pandas = import_optional("pandas", "cli")
     start = column.min() if column.dtype.kind == "M" else pandas.Timedelta(0)
-    return Column(column.name, "date", (column - start) / pandas.Timedelta(days=1))
+    return Column(column.name, "date", (column - start) / pandas.Timedelta(days=1), remark)
 
 
 def _numbers(column, values, remark=""):
@@ -101,6 +123,8 @@ def _numbers(column, values, remark=""):
         return _left_out(column, "has no finite number")
     if _numbers_rows(present.to_numpy()):
         return _left_out(column, "numbers the rows")
+    if NAMES_OF_ROWS.match(str(column.name)) and present.is_unique:
+        return _left_out(column, "names the rows: every value is different")
     return Column(column.name, "number", values, remark)
 
 
@@ -120,32 +144,14 @@ def _texts(column):
     there = texts[texts != ""]
     if there.empty:
         return _left_out(column, "is empty")
-    if there.str.fullmatch(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?").all():
-        dates = _parsed_dates(texts)
-        if dates is not None:
-            return _dates(dates)
-    numbers = _parsed_numbers(texts, there)
-    if numbers is not None:
-        return _numbers(column, *numbers)
-    return _words(column, texts, there)
-
-
-def _parsed_dates(texts):
-    """Return dates, or None where some are none."""
-    pandas = import_optional("pandas", "cli")
-    dates = pandas.to_datetime(texts.mask(texts == ""), format="ISO8601", errors="coerce", utc=True)
-    return None if (dates.isna() & (texts != "")).any() else dates
-
-
-def _parsed_numbers(texts, there):
-    """Return numbers with a remark, where few texts, such as "?", are none; else None."""
-    pandas = import_optional("pandas", "cli")
-    values = pandas.to_numeric(texts, errors="coerce").astype(float)
-    failed = there[values[there.index].isna()]
-    if len(failed) > 0.1 * len(there) or failed.nunique() > 3:
-        return None
-    marks = ", ".join(repr(mark) for mark in sorted(failed.unique()))
-    return values, f"{marks} counted as missing" if marks else ""
+    found = parsed(texts, there)
+    if found is None:
+        return _words(column, texts, there)
+    if found.kind == "number":
+        return _numbers(column, found.values, found.remark)
+    if found.kind == "date":
+        return _dates(found.values.rename(column.name), found.remark)
+    return Column(column.name, found.kind, found.values, found.remark)
 
 
 def _words(column, texts, there):
@@ -158,4 +164,13 @@ def _words(column, texts, there):
         return _left_out(column, "names the rows: every value is different")
     if not few and distinct > NEARLY_ALL * len(there):
         return _left_out(column, "has hardly two equal values")
-    return Column(column.name, "category", texts)
+    return _categories(column, texts)
+
+
+def _categories(column, texts):
+    """Return categories; those that differ in case or spaces only are one."""
+    keys = texts.str.casefold().str.split().str.join(" ")
+    spelling = texts.groupby(keys).agg(lambda same: same.value_counts().index[0])
+    merged = texts.nunique() - len(spelling)
+    remark = f"{count(merged, 'spelling')} that differ in case or spaces merged" if merged else ""
+    return Column(column.name, "category", keys.map(spelling).astype(object), remark)

@@ -16,6 +16,9 @@ from ._text import CommandError, count, listed, one_line
 PARQUET = {".parquet", ".pq"}
 FOREIGN = {".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arrow", ".h5", ".dta"}
 SEPARATORS = (",", ";", "\t", "|")
+UTF8 = "utf-8-sig"
+MISSING = ["", "NA", "N/A", "n/a", "<NA>", "nan", "NaN", "NULL", "null", "None", "#N/A", "#NA"]
+"""What stands for a missing value in other columns where the target is read literally."""
 FEWEST_ROWS, FEWEST_IN_CLASS, MOST_CLASSES = 20, 5, 100
 
 
@@ -37,8 +40,8 @@ class Labels(NamedTuple):
     notes: list
 
 
-def read_table(path, encoding="utf-8-sig"):
-    """Read a table."""
+def read_table(path, encoding=UTF8, literal=None):
+    """Read a table; in the column `literal`, NA and the like are texts of a CSV file."""
     import_optional("pandas", "cli")
     path = Path(path)
     if not path.exists():
@@ -51,11 +54,11 @@ def read_table(path, encoding="utf-8-sig"):
         )
     parquet = path.suffix.lower() in PARQUET
     try:
-        frame = _read_parquet(path) if parquet else _read_csv(path, encoding)
+        frame = _read_parquet(path) if parquet else _read_csv(path, encoding, literal)
     except (UnicodeDecodeError, LookupError) as error:
         raise CommandError(
             f"{path.name!r} is not text in the encoding {encoding!r}: name the right one with "
-            "--encoding, 'cp1252' for many files of spreadsheets."
+            "--encoding, 'cp1252' for many files of spreadsheets, 'utf-16' for their Unicode text."
         ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or one_line(error, 200).rstrip(".")
@@ -84,18 +87,37 @@ def _read_parquet(path):
     return frame.reset_index() if any(frame.index.names) else frame.reset_index(drop=True)
 
 
-def _read_csv(path, encoding):
+def _read_csv(path, encoding, literal):
     """Read a CSV file with the separator that gives its header most columns."""
     read = import_optional("pandas", "cli").read_csv
     with warnings.catch_warnings():
         # pandas reads rows with one separator too many at their end well, and warns at length.
         warnings.simplefilter("ignore")
-        options = {"encoding": encoding, "index_col": False}
-        widths = [read(path, sep=mark, nrows=0, **options).shape[1] for mark in SEPARATORS]
-        separator = SEPARATORS[int(np.argmax(widths))]
+        options = {"encoding": _encoding(path, encoding), "index_col": False}
+        headers = [read(path, sep=mark, nrows=0, **options).columns for mark in SEPARATORS]
+        k = int(np.argmax([len(header) for header in headers]))
+        if literal is not None:
+            others = [name for name in headers[k] if str(name).strip() != literal]
+            options |= {"keep_default_na": False, "na_values": dict.fromkeys(others, MISSING)}
         # Where the semicolon separates columns, the comma is a decimal point.
-        decimal = "," if separator == ";" else "."
-        return read(path, sep=separator, decimal=decimal, low_memory=False, **options)
+        decimal = "," if SEPARATORS[k] == ";" else "."
+        return read(path, sep=SEPARATORS[k], decimal=decimal, low_memory=False, **options)
+
+
+def _encoding(path, encoding):
+    """Return the encoding of a file: UTF-16, of Windows, where its first bytes say so."""
+    with path.open("rb") as file:
+        head = file.read(400)
+    if encoding != UTF8:
+        return encoding
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    zeros = np.frombuffer(head, np.uint8) == 0
+    # Of text in UTF-16, and of no other, nearly every second byte is zero.
+    for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if len(head) > 1 and zeros[start::2].mean() > 0.8 and zeros[1 - start :: 2].mean() < 0.2:
+            return name
+    return encoding
 
 
 def check_columns(frame, names):
