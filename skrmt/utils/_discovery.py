@@ -40,8 +40,8 @@ def all_estimators() -> list[tuple[str, type]]:
     Examples
     --------
     >>> from skrmt.utils import all_estimators
-    >>> all(name == estimator.__name__ for name, estimator in all_estimators())
-    True
+    >>> [name for name, _ in all_estimators()][:3]
+    ['CollapseForecaster', 'EncoderMatcher', 'GaussianGenerator']
     """
     found: dict[str, type] = {}
     for name in public_subpackages():

@@ -487,8 +487,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         >>> from skrmt.linear_model import NoiseAwareLinearClassifier
         >>> X, y, clean, _ = make_noisy_mixture(600, 50, noise_rates=(0.2, 0.3), random_state=0)
         >>> issues = NoiseAwareLinearClassifier().fit(X, y).find_label_issues()
-        >>> bool((y != clean)[issues.indices[:10]].all())
-        True
+        >>> int((y != clean)[issues.indices[:10]].sum())  # of the first ten
+        10
         """
         check_is_fitted(self)
         return label_issues(self.label_quality_, threshold)
