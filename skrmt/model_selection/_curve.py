@@ -42,7 +42,7 @@ _AMPLITUDE_SPREAD = 0.5
 """By how much true gains differ from those of approximate theory, relative to these: one deviation.
 Classes that are not equally far apart gain half of what equal ones would, or twice."""
 _DOUBT_PER_OCTAVE = 0.25
-"""By how much the amplitude that a part of the rows shows differs from that at more rows than all,
+"""By how much a rise from a part of the rows leaves that of theory, relative to the larger of both,
 for each halving: one deviation. A quarter may have hardly more rows than features."""
 
 ALL_NOISE = (
@@ -244,10 +244,13 @@ def no_forecast(curve: Extrapolation, labels: Labels | None) -> str | None:
 def knows_amplitude(model: Any, labels: Labels | None) -> bool:
     """Return whether theory knows by how much scores rise, not only along what curve.
 
-    Three and more classes are taken as equally far apart, and a ridge stands for logistic
-    regression.
+    Three and more classes are taken as equally far apart, a ridge stands for logistic regression,
+    and shrinkage that is estimated changes with the number of rows.
     """
-    return labels is None or (len(labels.prior) == 2 and not isinstance(model, LogisticRegression))
+    if labels is None:
+        return True
+    approximate = isinstance(model, LogisticRegression) or getattr(model, "shrinkage", 0) == "auto"
+    return len(labels.prior) == 2 and not approximate
 
 
 def scaled_gains(
@@ -258,10 +261,12 @@ def scaled_gains(
         return curve._replace(amplitude_error=_AMPLITUDE_SPREAD)
     expected = _theory(curve, labels, present[:1], parts.sizes, None)[0]
     rises, expected = ((x[0] - x[1:]) for x in (parts.values, expected))
-    # In units of the amplitude; theory that expects nothing shows nothing of it.
-    doubt = np.hypot(parts.errors[0], parts.errors[1:]) / np.maximum(np.abs(expected), 1e-9)
-    doubt = np.hypot(doubt, _DOUBT_PER_OCTAVE * np.log2(parts.sizes[0] / parts.sizes[1:]))
-    ratios = np.append(rises / np.where(expected == 0.0, 1.0, expected), 1.0)
+    octaves = np.log2(parts.sizes[0] / parts.sizes[1:])
+    misfit = _DOUBT_PER_OCTAVE * octaves * np.maximum(np.abs(rises), np.abs(expected))
+    expected = np.where(np.abs(expected) < 1e-9, 1e-9, expected)
+    # In units of the amplitude; theory that expects no rise shows nothing of it.
+    doubt = np.sqrt(parts.errors[0] ** 2 + parts.errors[1:] ** 2 + misfit**2) / np.abs(expected)
+    ratios = np.append(rises / expected, 1.0)
     known = np.append(doubt, _AMPLITUDE_SPREAD) ** -2.0
     amplitude = max(float(np.average(ratios, weights=known)), 0.0)
     return curve._replace(amplitude=amplitude, amplitude_error=float(known.sum() ** -0.5))

@@ -80,9 +80,10 @@ class ForecastMixin:
         Exact in high dimension for ridge regression and for classifiers of two classes that are
         one: the ridge classifier, and discriminant analysis, whose direction is that of least
         squares. Accuracies are anchored at `theoretical_accuracy_`. Logistic regression is
-        represented by the ridge classifier whose held-out scores correlate best with its own, and
-        three or more classes are taken as equally far apart: there theory gives the shape of the
-        curve, and fits to parts of the rows by how much it rises.
+        represented by the ridge classifier whose held-out scores correlate best with its own,
+        shrinkage that is estimated is held, and three or more classes are taken as equally far
+        apart: there theory gives the shape of the curve, and fits to parts of the rows by how much
+        it rises.
 
         For all other estimators and metrics the curve is measured. The first call fits the
         estimator four times to a quarter of the rows and six times to half of them, and compares
