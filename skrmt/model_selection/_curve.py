@@ -291,6 +291,9 @@ def predicted_scores(
     gains = scores - now
     spread = Z95 * curve.amplitude_error * np.abs(gains[0])
     score, low, high = now + curve.amplitude * gains
+    # Errors fall no faster than 1/n, unless theory says so.
+    slowly = 1.0 - (1.0 - now[0]) * np.minimum(curve.size / sizes, 1.0)
+    score = np.minimum(score, np.maximum(scores[0], slowly))
     low = score - np.hypot(score - low, spread)
     high = score + np.hypot(high - score, spread)
     return np.clip([score, low, high], 0.0, 1.0)
