@@ -52,11 +52,6 @@ class Parts(NamedTuple):
     values: np.ndarray
     errors: np.ndarray
 
-    def weights(self) -> np.ndarray:
-        """Return the weights of the scores where a curve is fitted to them."""
-        misfit = _MISFIT * (self.values[0] - self.values[1])
-        return 1.0 / (self.errors**2 + misfit**2 + 1e-12)
-
 
 class Growth(NamedTuple):
     """The score ``present + sum_k w_k slope_k (1 - (m/n)^-g_k)`` of fits to m rows.
@@ -190,26 +185,29 @@ def _beside(
     return score if np.isfinite(score) else present
 
 
-def fitted_growth(parts: Parts, scoring: str) -> Growth:
-    """Return the power laws through scores at numbers of rows, if they rise.
+def fitted_growth(
+    sizes: np.ndarray, values: np.ndarray, errors: np.ndarray, scoring: str
+) -> Growth:
+    """Return the power laws through scores at numbers of rows, all, a quarter and a half.
 
     Three sizes do not decide on an exponent: each counts as much as it is likely.
     """
-    size, weights = parts.sizes[0], parts.weights()
-    x = -((parts.sizes / size) ** -_EXPONENTS[:, None])
-    slopes, errors, misfits = _slopes(x, parts.values, weights)
+    size = sizes[0]
+    weights = 1.0 / (errors**2 + (_MISFIT * (values[0] - values[1])) ** 2 + 1e-12)
+    x = -((sizes / size) ** -_EXPONENTS[:, None])
+    slopes, spread, misfits = _slopes(x, values, weights)
     likely = np.exp(-0.5 * (misfits - misfits.min()))
     likely /= likely.sum()
-    rise, recent = parts.values[0] - parts.values[1:]
+    rise, recent = values[0] - values[1:]
     bounded = _is_error(scoring) or score_range(scoring)[1] == 1.0
-    scale = 1.0 if bounded else float(np.abs(parts.values).max())
+    scale = 1.0 if bounded else float(np.abs(values).max())
     length = x[:, 0] - x[:, 1]
-    seen, known = likely @ (slopes * length), np.sqrt(likely @ (errors * length) ** 2)
+    seen, known = likely @ (slopes * length), np.sqrt(likely @ (spread * length) ** 2)
     recent = max(abs(recent), abs(rise) / 2.0, _LEAST_LATE * scale)
     if seen < max(_LEAST_RISE * scale, Z95 * known / 2.0):
-        unseen = np.hypot(errors, slopes)
+        unseen = np.hypot(spread, slopes)
         return Growth(size, np.zeros_like(slopes), unseen, likely, recent, scoring)
-    return Growth(size, np.maximum(slopes, 0.0), errors, likely, recent, scoring)
+    return Growth(size, np.maximum(slopes, 0.0), spread, likely, recent, scoring)
 
 
 def _slopes(

@@ -125,7 +125,7 @@ def measure_outlook(evidence: Evidence, report: Any, present: np.ndarray) -> Out
     parts = _measured(evidence, report, present)
     if parts is None:
         return None
-    found = fitted_growth(parts, evidence.scoring)
+    found = fitted_growth(*parts, evidence.scoring)
     # Of what has not begun nobody knows when it will.
     return found.unbounded(present[0]) if report.regime_ == "undetected" else found
 

@@ -40,7 +40,7 @@ from skrmt.datasets import flip_labels, make_noisy_mixture
 from skrmt.exceptions import TheoryWarning
 from skrmt.model_selection import GeneralizationReport, ReportDisplay, clean_accuracy
 from skrmt.model_selection._accuracy import read_labels
-from skrmt.model_selection._growth import Parts, fitted_growth
+from skrmt.model_selection._growth import fitted_growth
 from skrmt.model_selection._input import read_rows
 from skrmt.model_selection._metrics import claim, metric_names, read_sample
 from skrmt.model_selection._rounds import one_round
@@ -511,9 +511,10 @@ def test_areas_of_noise_are_a_half():
 def test_power_laws_through_scores_are_found():
     """Each law by weighted least squares, and as likely as its misfit leaves it."""
     sizes, values = np.array([400.0, 100.0, 200.0]), np.array([0.85, 0.70, 0.80])
-    parts = Parts(sizes, values, np.array([0.01, 0.02, 0.01]))
-    found = fitted_growth(parts, "accuracy")
-    weights, slopes, likely = parts.weights(), [], []
+    errors = np.array([0.01, 0.02, 0.01])
+    found = fitted_growth(sizes, values, errors, "accuracy")
+    # A twentieth of the rise is the misfit of any power law.
+    weights, slopes, likely = 1.0 / (errors**2 + (0.05 * 0.15) ** 2 + 1e-12), [], []
     for exponent in (0.25, 0.5, 1.0, 2.0):
         u = -((sizes / 400.0) ** -exponent)
         slope, level = np.polyfit(u, values, 1, w=np.sqrt(weights))
@@ -530,18 +531,19 @@ def test_power_laws_through_scores_are_found():
     assert (np.diff(score) > 0).all() and (low < score).all() and (score < high).all()
     # Late curves steepen: there is more room above than below.
     assert high[3] - score[3] > score[3] - low[3]
-    flat = fitted_growth(Parts(sizes, np.full(3, 0.8), np.full(3, 0.01)), "accuracy")
+    flat = fitted_growth(sizes, np.full(3, 0.8), np.full(3, 0.01), "accuracy")
     assert not flat.rises and (flat.errors > 0).all()
 
 
 def test_no_score_becomes_perfect():
     """What misses of the best score falls no faster than the number of rows rises."""
-    steep = Parts(np.array([400.0, 100.0, 200.0]), np.array([0.97, 0.7, 0.85]), np.full(3, 0.01))
+    sizes, errors = np.array([400.0, 100.0, 200.0]), np.full(3, 0.01)
+    steep = fitted_growth(sizes, np.array([0.97, 0.7, 0.85]), errors, "accuracy")
     present = np.array([0.97, 0.93, 0.99])
-    score = fitted_growth(steep, "accuracy").scores(present, np.array([800.0, 1600.0, 4e6]))[0]
+    score = steep.scores(present, np.array([800.0, 1600.0, 4e6]))[0]
     assert (score <= 1.0 - 0.03 * 400.0 / np.array([800.0, 1600.0, 4e6]) + 1e-12).all()
-    losses = steep._replace(values=np.array([3.0, 0.0, 1.0]))
-    score = fitted_growth(losses, "neg_log_loss").scores(-np.exp([-3.0] * 3), np.array([800.0]))[0]
+    losses = fitted_growth(sizes, np.array([3.0, 0.0, 1.0]), errors, "neg_log_loss")
+    score = losses.scores(-np.exp([-3.0] * 3), np.array([800.0]))[0]
     assert score == pytest.approx(-np.exp(-3.0) / 2.0)
 
 
@@ -563,9 +565,9 @@ def test_parts_are_compared_on_the_same_rows():
         sizes.append(part * 320.0)
         values.append(values[0] - np.mean(logs[:, 0] - logs[:, 1]))
         errors.append(np.std(logs[:, 0], ddof=1) / repeats**0.5)
-    parts = Parts(*map(np.array, (sizes, values, [errors[1], *errors])))
+    parts = map(np.array, (sizes, values, [errors[1], *errors]))
     present = np.array([report.theoretical_score_, *report.theoretical_score_interval_])
-    expected = fitted_growth(parts, scoring).scores(present, np.array([160.0, 640.0]))
+    expected = fitted_growth(*parts, scoring).scores(present, np.array([160.0, 640.0]))
     found = report.forecast(n_samples=[160, 640])
     assert found.score[1] > report.theoretical_score_ > found.score[0]
     np.testing.assert_allclose([found.score, found.lower, found.upper], expected, rtol=1e-8)
