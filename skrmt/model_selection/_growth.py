@@ -167,8 +167,9 @@ def scored_parts(
         else:
             alone, beside = [scorer_claim(scoring, (one,)).score for one in found], [present]
         rises = _straight(beside, scoring) - _straight(alone, scoring)
-        trained = float(np.mean([len(train) for ((train, _),) in rounds])) / len(given.y)
-        sizes.append(trained * sample.size)
+        # By weight: a row of weight two is the row twice.
+        trained = np.mean([sample.weights[train].sum() for ((train, _),) in rounds])
+        sizes.append(float(trained / sample.weights.sum()) * sample.size)
         values.append(now - float(np.mean(rises)))
         errors.append(float(np.std(_straight(alone, scoring), ddof=1)) / repeats**0.5)
     errors[0] = errors[-1]
