@@ -19,7 +19,8 @@ KEYS = ("part", "data", "n", "estimator", "draw")
 FIELDS = (
     *KEYS,
     *("metric", "claim", "low", "high", "truth", "truth_se", "cv5", "cv5_low", "cv5_high"),
-    *("present_claim", "present_truth", "target", "required", "crossing"),
+    *("present_claim", "present_truth", "target", "crossing"),
+    *("required", "required_low", "required_high", "required_rise", "required_level"),
     *("kind", "regime", "seconds", "cv5_seconds", "error"),
 )
 TEXTS = (*KEYS, "metric", "kind", "regime", "error")
@@ -137,7 +138,7 @@ def read(path):
     if path is None or not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return [{name: row.get(name, "") for name in FIELDS} for row in csv.DictReader(file)]
 
 
 def write(path, rows):

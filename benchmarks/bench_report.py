@@ -16,7 +16,10 @@ Four parts, chosen by ``--part``:
   is the mean over three fits to the n rows and fresh ones, on rows that none of them saw.
   "No change" is the present claim. Where the truth rises by .02 or more from n to 4n, `required`
   is given the score halfway, and compared with the crossing of the true scores at n, 2n and 4n,
-  linear in log n.
+  linear in log n. Beside it stand what `required` says of the same rise above the present claim
+  ("rise"), so that the error of the present score does not count; what the true curve would say
+  if it went through the present claim ("true curve": no forecast of gains can do better); and the
+  answer 2n to every question ("twice"), which shows how narrow these questions are.
 - ``speed``: seconds of a report over seconds of five folds, taking turns.
 
 Means and standard errors are over cells (a set and a number of rows, or a pipeline), not over
@@ -185,6 +188,33 @@ def crossing(sizes, scores, target):
     return np.nan
 
 
+def moved_crossing(sizes, scores, target):
+    """Return where scores reach a target, linear in log n, which goes on beyond their ends."""
+    found = crossing(sizes, scores, target)
+    if np.isfinite(found):
+        return found
+    i = 1 if target <= scores[0] else len(sizes) - 1
+    slope = (scores[i] - scores[i - 1]) / np.log(sizes[i] / sizes[i - 1])
+    return sizes[i] * np.exp((target - scores[i]) / slope) if slope > 0 else np.inf
+
+
+def asked(report, claim, sizes, scores):
+    """Return the target halfway to the last score, where it is reached, and what reports say."""
+    target = (scores[0] + scores[-1]) / 2
+    needed, failed, _ = quietly(report.required, target)
+    ends, _, _ = quietly(report.required_interval, target)
+    rise, _, _ = quietly(report.required, claim + target - scores[0])
+    found = {
+        "target": target,
+        "crossing": crossing(sizes, scores, target),
+        "required": needed,
+        "required_rise": rise,
+        "required_level": moved_crossing(sizes, scores + claim - scores[0], target),
+    }
+    found["required_low"], found["required_high"] = (None, None) if ends is None else ends
+    return {k: np.nan if x is None else float(x) for k, x in found.items()}, failed
+
+
 def curves_run(job):
     """Compare forecasts at more rows with refits, and the rows required with the crossing."""
     data = subjects.curve_sets()[job.data]
@@ -209,11 +239,9 @@ def curves_run(job):
         "error": error or "",
     }
     if later[-1] is not None and later[-1] - present >= LEAST_RISE:
-        shared["target"] = target = (present + later[-1]) / 2
-        shared["crossing"] = crossing([job.n, *sizes], [present, *later], target)
-        needed, failed, _ = quietly(report.required, target)
-        shared["required"] = np.nan if failed else float(needed)
-        shared["error"] = "; ".join(filter(None, (shared["error"], failed)))
+        curve = np.array([job.n, *sizes]), np.array([present, *later])
+        answers, failed = asked(report, shared["present_claim"], *curve)
+        shared |= answers | {"error": "; ".join(filter(None, (shared["error"], failed)))}
     rows = []
     for i, factor in enumerate(FACTORS):
         row = shared | {"metric": f"x{factor}", "truth": np.nan if later[i] is None else later[i]}
@@ -435,7 +463,9 @@ def show_leaks(rows):
 CURVE_HEADER = ("estimator", "rows / n", "cells", "rows", "true gain", "error of gain")
 CURVE_HEADER += ("gain, no change", "ratio of gains", "error of score", "score, no change")
 CURVE_HEADER += ("ratio of scores", "coverage", "no forecast")
-NEEDED_HEADER = ("estimator", "targets", "crossings", "within 1.5", "inf", "nan")
+NEEDED_HEADER = ("estimator", "targets", "within 1.5", "inf", "nan", "rise: within 1.5")
+NEEDED_HEADER += ("true curve: within 1.5", "twice: within 1.5", "interval: coverage")
+NEEDED_HEADER += ("interval: from above n", "interval: to inf")
 
 
 def curve_row(rows):
@@ -464,11 +494,25 @@ def curve_row(rows):
 
 def needed_row(rows):
     """Return the printed numbers of `required`; shares are of targets."""
-    asked = [row for row in rows if np.isfinite(row["target"])]
-    needed, found = values(asked, "required"), values(asked, "crossing")
-    close = abs(np.log(needed / found)) <= np.log(CLOSE)
-    share = (close.mean(), np.isinf(needed).mean(), np.isnan(needed).mean()) if asked else ()
-    return len(asked), int(np.isfinite(found).sum()), *(shown(x, 2) for x in share)
+    rows = [row for row in rows if np.isfinite(row["target"])]
+    if not rows:
+        return (0,)
+    found, n = values(rows, "crossing"), values(rows, "n")
+    needed, low, high = (values(rows, f"required{end}") for end in ("", "_low", "_high"))
+
+    def close(answers):
+        return (abs(np.log(answers / found)) <= np.log(CLOSE)).mean()
+
+    others = [values(rows, name) for name in ("required_rise", "required_level")]
+    there = np.isfinite(low)
+    inside = np.where(there, (low <= found) & (found <= high), np.nan)
+    shares = (close(needed), np.isinf(needed).mean(), np.isnan(needed).mean())
+    shares += (*map(close, others), close(2 * n))
+    open_ended = (
+        ((low > n)[there].mean(), np.isinf(high)[there].mean()) if there.any() else ("", "")
+    )
+    inside = shown_se(mean_se(by_cell(rows, inside)), 2) if there.any() else ""
+    return len(rows), *(shown(x, 2) for x in shares), inside, *(shown(x, 2) for x in open_ended)
 
 
 def show_curves(rows):

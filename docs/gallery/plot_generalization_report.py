@@ -88,7 +88,8 @@ for n in sizes:
 ForecastDisplay.from_estimator(
     report, values=np.geomspace(30, 1500, 40), measured=(sizes, np.array(scores))
 )
-print(f"Rows for an accuracy of 85 %: {report.required(0.85):.0f}")
+low, high = report.required_interval(0.85)
+print(f"Rows for an accuracy of 85 %: {report.required(0.85):.0f}, {low:.0f} to {high:.0f}")
 
 # %%
 # With wrong labels

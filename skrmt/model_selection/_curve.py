@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 
 from ..linalg import RidgeBasis, loo_path, loo_squared_error, to_numpy
 from ..theory.learning_curves import (
@@ -17,8 +18,10 @@ from ..theory.learning_curves import (
     transfer_penalty,
     transfer_values,
 )
+from ..utils._intervals import Z95
 from ._accuracy import Labels, class_rates, stretch_accuracy
 from ._closed_forms import HeldOut, least_squares_targets, rows_basis
+from ._growth import Parts
 from ._input import CHOOSE_PENALTY, RIDGES, Rows, ridge_penalty
 
 _PROFILE = np.logspace(-6, 4, 61)
@@ -35,6 +38,12 @@ _CONTINUED = 0.5
 """Part of the smallest penalty on the profile to which it is continued: an octave."""
 _LEAST_ROOM = 0.1
 """1 - df2 / n below which errors of one training set are amplified tenfold: all noise."""
+_AMPLITUDE_SPREAD = 0.5
+"""By how much true gains differ from those of approximate theory, relative to these: one deviation.
+Classes that are not equally far apart gain half of what equal ones would, or twice."""
+_DOUBT_PER_OCTAVE = 0.25
+"""By how much a rise from a part of the rows leaves that of theory, relative to the larger of both,
+for each halving: one deviation. A quarter may have hardly more rows than features."""
 
 ALL_NOISE = (
     "The rows are hardly more than the features in use (`n_effective_samples_`), where a fit with "
@@ -86,6 +95,8 @@ class Extrapolation(NamedTuple):
         Whether the penalty is chosen anew at every number of rows.
     is_noise : bool
         Whether a fit passes through its rows.
+    amplitude, amplitude_error : float
+        By what gains are multiplied, and its standard error; 1 and 0 where theory is exact.
     """
 
     profile: RidgeProfile
@@ -97,6 +108,8 @@ class Extrapolation(NamedTuple):
     total: float
     is_chosen: bool
     is_noise: bool
+    amplitude: float = 1.0
+    amplitude_error: float = 0.0
 
     def moments(
         self, n_samples: float, alpha: float | None = None, noise: tuple | None = None
@@ -228,7 +241,65 @@ def no_forecast(curve: Extrapolation, labels: Labels | None) -> str | None:
     return None
 
 
+def knows_amplitude(model: Any, labels: Labels | None) -> bool:
+    """Return whether theory knows by how much scores rise, not only along what curve.
+
+    Three and more classes are taken as equally far apart, a ridge stands for logistic regression,
+    and shrinkage that is estimated changes with the number of rows.
+    """
+    if labels is None:
+        return True
+    approximate = isinstance(model, LogisticRegression) or getattr(model, "shrinkage", 0) == "auto"
+    return len(labels.prior) == 2 and not approximate
+
+
+def scaled_gains(
+    curve: Extrapolation, labels: Labels | None, present: np.ndarray, parts: Parts | None
+) -> Extrapolation:
+    """Return a curve whose gains are those measured on parts of the rows, as far as they show."""
+    if parts is None:
+        return curve._replace(amplitude_error=_AMPLITUDE_SPREAD)
+    expected = _theory(curve, labels, present[:1], parts.sizes, None)[0]
+    rises, expected = ((x[0] - x[1:]) for x in (parts.values, expected))
+    octaves = np.log2(parts.sizes[0] / parts.sizes[1:])
+    misfit = _DOUBT_PER_OCTAVE * octaves * np.maximum(np.abs(rises), np.abs(expected))
+    expected = np.where(np.abs(expected) < 1e-9, 1e-9, expected)
+    # In units of the amplitude; theory that expects no rise shows nothing of it.
+    doubt = np.sqrt(parts.errors[0] ** 2 + parts.errors[1:] ** 2 + misfit**2) / np.abs(expected)
+    ratios = np.append(rises / expected, 1.0)
+    known = np.append(doubt, _AMPLITUDE_SPREAD) ** -2.0
+    amplitude = max(float(np.average(ratios, weights=known)), 0.0)
+    return curve._replace(amplitude=amplitude, amplitude_error=float(known.sum() ** -0.5))
+
+
 def predicted_scores(
+    curve: Extrapolation,
+    labels: Labels | None,
+    present: np.ndarray,
+    sizes: np.ndarray,
+    noise_rates: np.ndarray | None,
+) -> np.ndarray:
+    """Return score, lower and upper bound (3, m) at numbers of rows (m,) and rates (m, r)."""
+    scores = _theory(curve, labels, present, sizes, noise_rates)
+    if curve.amplitude_error == 0.0:
+        return scores
+    rates, which = noise_rates, np.zeros(len(sizes), dtype=int)
+    if noise_rates is not None:
+        rates, which = np.unique(noise_rates, axis=0, return_inverse=True)
+    here = np.full(1 if rates is None else len(rates), curve.size)
+    now = _theory(curve, labels, present, here, rates)[:, which.ravel()]
+    gains = scores - now
+    spread = Z95 * curve.amplitude_error * np.abs(gains[0])
+    score, low, high = now + curve.amplitude * gains
+    # Errors fall no faster than 1/n, unless theory says so.
+    slowly = 1.0 - (1.0 - now[0]) * np.minimum(curve.size / sizes, 1.0)
+    score = np.minimum(score, np.maximum(scores[0], slowly))
+    low = score - np.hypot(score - low, spread)
+    high = score + np.hypot(high - score, spread)
+    return np.clip([score, low, high], 0.0, 1.0)
+
+
+def _theory(
     curve: Extrapolation,
     labels: Labels | None,
     present: np.ndarray,
@@ -278,7 +349,7 @@ def _accuracies(
 
     noise = (contrast / labels.contrast, variances)
     ratios = np.array([curve.best(n, ratio, noise) for n in sizes])
-    return np.array([stretch_accuracy(score, ratios, len(labels.prior)) for score in present])
+    return stretch_accuracy(present[:, None], ratios, len(labels.prior))
 
 
 def _separations(curve: Extrapolation, labels: Labels) -> tuple[np.ndarray, np.ndarray]:

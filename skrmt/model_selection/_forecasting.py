@@ -5,21 +5,31 @@ from __future__ import annotations
 from numbers import Real
 
 import numpy as np
+from scipy.optimize import brentq
 
-from ..utils._forecast import Forecast, first_reaching, unbanded
+from ..utils._forecast import Forecast, unbanded
 from ..utils._sklearn_compat import check_is_fitted
 from ..utils._warnings import warn
 from ._outlook import (
+    FEWEST_ROWS,
     NO_NOISE,
     Evidence,
     cannot_measure,
     cannot_predict,
     cannot_require,
+    fewest_rows,
     is_measured,
     measure_outlook,
     outlook_scores,
 )
 from ._texts import TOO_FEW_ROWS, UNDETECTED
+
+_MOST_ROWS = 1e9
+"""More rows than anyone has: a score that they do not reach is out of reach."""
+_SIZES_TRIED = 64
+"""Numbers of rows, 1.4 times each other, between which a score is looked for."""
+_PRECISION = 1e-9
+"""Relative error of numbers of rows at which a score is reached."""
 
 
 class ForecastMixin:
@@ -67,17 +77,24 @@ class ForecastMixin:
 
         Notes
         -----
-        Exact in high dimension for ridge regression and for classifiers that are one: the ridge
-        classifier, and discriminant analysis, whose direction is that of least squares. Logistic
-        regression is represented by the ridge classifier whose held-out scores correlate best with
-        its own. Accuracies are anchored at `theoretical_accuracy_`.
+        Exact in high dimension for ridge regression and for classifiers of two classes that are
+        one: the ridge classifier, and discriminant analysis, whose direction is that of least
+        squares. Accuracies are anchored at `theoretical_accuracy_`. Logistic regression is
+        represented by the ridge classifier whose held-out scores correlate best with its own,
+        shrinkage that is estimated is held, and three or more classes are taken as equally far
+        apart: there theory gives the shape of the curve, and fits to parts of the rows by how much
+        it rises.
 
-        For all other estimators and metrics the first call fits the estimator four times to a
-        quarter of the rows and six times to half of them. The distance of the score from its limit
-        falls with the power -3/4 of the number of rows, in a band from -1 to -1/2; where the score
-        does not rise visibly from a quarter to all of them, no gain is predicted, with a band. The
-        same is done for linear estimators of more features than rows, where theory would have to
-        be continued beyond what the rows show.
+        For all other estimators and metrics the curve is measured. The first call fits the
+        estimator four times to a quarter of the rows and six times to half of them, and compares
+        their scores with those of the whole on the same rows. What the score at m rows misses of
+        its limit is a power of m: -1/4, -1/2, -1 and -2 count as much as they are likely, and what
+        it misses of the best score there is falls no faster than 1/m. The band contains what is
+        uncertain of both, and above it that half of the last doubling's rise comes on top, or
+        any rise where `regime_` is "undetected". Where the score does not rise visibly from a
+        quarter of the rows to all of them, no gain is predicted, with a band. The same is done for
+        linear estimators of more features than rows, where theory would have to be continued
+        beyond what the rows show.
 
         Examples
         --------
@@ -118,7 +135,8 @@ class ForecastMixin:
         Returns
         -------
         float
-            Smallest number of rows, from 2 to 1e9, at which `forecast` reaches the score; inf if
+            Smallest number of rows, up to 1e9, at which `forecast` reaches the score: at least 2,
+            or a quarter of the rows at hand where the curve is measured on parts of them. inf if
             none does, nan where nothing can be predicted or no rise of the score is seen.
 
         Raises
@@ -131,7 +149,12 @@ class ForecastMixin:
         Warns
         -----
         TheoryWarning
-            Where `forecast` does: the result is nan then.
+            Where `forecast` does, and where no rise is seen: the result is nan then.
+
+        See Also
+        --------
+        required_interval : How far off this may be: curves are flat, and numbers of rows hang on
+            the third digit of a score.
 
         Examples
         --------
@@ -143,6 +166,76 @@ class ForecastMixin:
         >>> round(report.required(0.5))
         1029
         """
+        score, rates = self._question(score, of, noise_rates)
+        reason = self._no_forecast(rates) or cannot_require(self._outlook())
+        if reason is not None:
+            warn(reason)
+            return np.nan
+        return self._reaching(score, rates, 0, fewest_rows(self._outlook()))
+
+    def required_interval(self, score, *, of="n_samples", noise_rates=None):
+        """Predict between which numbers of training rows a score is reached.
+
+        Parameters
+        ----------
+        score : float
+            Score in the metric of the report.
+        of : {"n_samples"}, default="n_samples"
+            What is counted.
+        noise_rates : float or array-like of shape (K,), default=None
+            Rates of wrong labels, see `forecast`.
+
+        Returns
+        -------
+        ndarray of shape (2,)
+            Numbers of rows between which the score is reached in 95 % of cases: those at which the
+            upper and the lower bound of the band of `forecast` reach it. The first is 2 where few
+            rows may do, the second inf where no number may. nan where nothing can be predicted.
+
+        Raises
+        ------
+        NotFittedError
+            If the report is not fitted.
+        ValueError
+            If a value is out of its domain.
+
+        Warns
+        -----
+        TheoryWarning
+            Where `forecast` does: both are nan then.
+
+        See Also
+        --------
+        required : The number of rows at which the score predicted is reached.
+
+        Notes
+        -----
+        A score that is within the present interval, `theoretical_score_interval_`, may have been
+        reached already, and may never be: from 100 rows accuracies are known to .07, as much as
+        four times the rows bring. Such a question has no answer that is short and true.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.linear_model import Ridge
+        >>> from skrmt.model_selection import GeneralizationReport
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> report = GeneralizationReport(Ridge(0.1)).fit(X, y)
+        >>> report.required_interval(0.4).round()
+        array([ 15., 322.])
+        >>> report.required_interval(0.5).round()
+        array([44., inf])
+        """
+        score, rates = self._question(score, of, noise_rates)
+        reason = self._no_forecast(rates)
+        if reason is not None:
+            warn(reason)
+            return np.full(2, np.nan)
+        ends = (2, FEWEST_ROWS), (1, fewest_rows(self._outlook()))
+        return np.array([self._reaching(score, rates, *end) for end in ends])
+
+    def _question(self, score, of, noise_rates):
+        """Return the score that is asked for, and noise rates with one axis."""
         check_is_fitted(self)
         if of != "n_samples":
             raise ValueError(f"of={of!r} must be 'n_samples'.")
@@ -151,22 +244,30 @@ class ForecastMixin:
         _, rates = self._conditions(None, noise_rates)
         if rates is not None and rates.ndim > 1:
             raise ValueError(f"noise_rates={noise_rates!r} must be one rate, or one per class.")
-        reason = self._no_forecast(rates) or cannot_require(self._outlook())
-        if reason is not None:
-            warn(reason)
-            return np.nan
+        return float(score), rates
 
-        def score_at(sizes):
-            repeated = None if rates is None else np.tile(rates, (len(sizes), 1))
-            return self._scores(sizes, repeated)[0]
+    def _reaching(self, score, rates, bound, fewest):
+        """Return the number of rows at which the score (0), or a bound of its band, is reached."""
 
-        return first_reaching(score_at, float(score), 2.0)
+        def missing(logs):
+            repeated = None if rates is None else np.tile(rates, (len(logs), 1))
+            return self._scores(np.exp(logs), repeated)[bound] - score
+
+        logs = np.linspace(np.log(fewest), np.log(_MOST_ROWS), _SIZES_TRIED)
+        reached = np.flatnonzero(missing(logs) >= 0.0)
+        if len(reached) == 0:
+            return np.inf
+        first = reached[0]
+        if first == 0:
+            return float(fewest)
+        ends = logs[first - 1 : first + 1]
+        return float(np.exp(brentq(lambda x: missing(np.array([x]))[0], *ends, xtol=_PRECISION)))
 
     def _conditions(self, n_samples, noise_rates):
         """Return numbers of rows, and noise rates with one axis at least."""
         given = self.n_effective_samples_ if n_samples is None else n_samples
         sizes = np.asarray(given, dtype=float)
-        if not (np.isfinite(sizes) & (sizes >= 2)).all():
+        if not (np.isfinite(sizes) & (sizes >= FEWEST_ROWS)).all():
             raise ValueError(f"n_samples={n_samples!r} must be numbers of rows, 2 at least.")
         if noise_rates is None:
             return sizes, None

@@ -8,8 +8,15 @@ import numpy as np
 
 from ._accuracy import Labels, class_contrast
 from ._closed_forms import HeldOut
-from ._curve import Extrapolation, extrapolation, no_forecast, predicted_scores
-from ._growth import NO_RISE, Growth, growth
+from ._curve import (
+    Extrapolation,
+    extrapolation,
+    knows_amplitude,
+    no_forecast,
+    predicted_scores,
+    scaled_gains,
+)
+from ._growth import NO_RISE, Growth, Parts, fitted_growth, scored_parts
 from ._input import Given, Rows
 from ._metrics import Sample
 from ._rounds import Round
@@ -21,6 +28,8 @@ _FARTHEST = 4.0
 """Times the rows at hand to which theory must see penalties, to be used."""
 _SMALLEST_CONTRAST = 0.1
 """What noise must leave of a difference between classes: gains are not stretched by more."""
+FEWEST_ROWS = 2.0
+"""The smallest number of rows that a score is predicted for."""
 OF_THEORY = ("accuracy", "r2")
 """Metrics of which theory knows how they grow."""
 
@@ -82,6 +91,11 @@ class Evidence(NamedTuple):
         """Whether other numbers of rows are predicted by theory."""
         return self.model is not None and self.scoring in OF_THEORY
 
+    @property
+    def needs_no_parts(self) -> bool:
+        """Whether other numbers of rows are predicted without fits to parts of the rows."""
+        return self.has_theory and knows_amplitude(self.model, self.labels)
+
     def held_out_scores(self) -> np.ndarray:
         """Return the scores of all rows given, nan where they were never left out."""
         some, kept = self.rounds[0], self.given.kept
@@ -101,37 +115,49 @@ def measure_outlook(evidence: Evidence, report: Any, present: np.ndarray) -> Out
         curve = extrapolation(
             evidence.model, evidence.rows, evidence.left, is_noise=evidence.interpolates
         )
-        if cannot_predict(curve, evidence) is not None or curve.reaches(_FARTHEST * curve.size):
+        if cannot_predict(curve, evidence) is not None:
             return curve
+        if curve.reaches(_FARTHEST * curve.size):
+            if evidence.needs_no_parts:
+                return curve
+            parts = _measured(evidence, report, present)
+            return scaled_gains(curve, evidence.labels, present, parts)
+    parts = _measured(evidence, report, present)
+    if parts is None:
+        return None
+    found = fitted_growth(*parts, evidence.scoring)
+    # Of what has not begun nobody knows when it will.
+    return found.unbounded(present[0]) if report.regime_ == "undetected" else found
+
+
+def _measured(evidence: Evidence, report: Any, present: np.ndarray) -> Parts | None:
+    """Fit the estimator of a report to parts of its rows; None if it cannot be."""
+    clean = report.clean_accuracy_
+    classes = None if evidence.labels is None else report.classes_
+    if fewest_units(evidence.given, classes) < _FEWEST_OF_CLASS:
+        return None
     try:
-        return _measured(evidence, report, present)
+        parts = scored_parts(
+            report.estimator,
+            evidence.given,
+            classes,
+            evidence.sample,
+            float(present[0]) if clean is None else report.observed_score_,
+            evidence.rounds,
+            scoring=evidence.scoring,
+            scorer=evidence.scorer,
+            n_jobs=report.n_jobs,
+            params=evidence.params,
+            random_state=report.random_state,
+        )
     except Exception:
         # What an estimator raises on few rows is its own; it has been fitted to all.
         return None
-
-
-def _measured(evidence: Evidence, report: Any, present: np.ndarray) -> Growth:
-    """Fit the estimator of a report to parts of its rows."""
-    clean = report.clean_accuracy_
-    if clean is not None:
-        present = np.array([report.observed_score_, *report.observed_score_interval_])
-    found = growth(
-        report.estimator,
-        evidence.given,
-        None if evidence.labels is None else report.classes_,
-        evidence.sample,
-        present,
-        scoring=evidence.scoring,
-        scorer=evidence.scorer,
-        n_jobs=report.n_jobs,
-        params=evidence.params,
-        random_state=report.random_state,
-    )
     if clean is None:
-        return found
+        return parts
     # Parts are counted on labels as given: noise has shrunk what they gain.
     contrast = max(class_contrast(clean.noise_rates), _SMALLEST_CONTRAST)
-    return found._replace(slopes=found.slopes / contrast, errors=found.errors / contrast)
+    return parts._replace(values=parts.values / contrast, errors=parts.errors / contrast)
 
 
 def cannot_measure(evidence: Evidence, classes: np.ndarray | None) -> str | None:
@@ -153,6 +179,11 @@ def cannot_predict(outlook: Outlook, evidence: Evidence) -> str | None:
 def is_measured(outlook: Outlook) -> bool:
     """Return whether other scores are measured on parts of the rows, not those of theory."""
     return isinstance(outlook, Growth)
+
+
+def fewest_rows(outlook: Outlook) -> float:
+    """Return the number of rows below which nothing is predicted."""
+    return outlook.fewest if isinstance(outlook, Growth) else FEWEST_ROWS
 
 
 def cannot_require(outlook: Outlook) -> str | None:

@@ -79,7 +79,7 @@ def report_dict(report, *, measure: bool) -> dict[str, Any]:
         "points": _points(evidence) if labels is None else None,
         "forecast": forecast,
         "forecast_note": note,
-        "noise": _noise(report),
+        "noise": _noise(report, measure),
         "checks": [check._asdict() for check in beliefs(report)],
         "summary": " ".join(summary_lines(report)),
     }
@@ -94,7 +94,7 @@ def _points(evidence) -> list:
 
 def _forecast(report, measure: bool) -> tuple[dict | None, str | None]:
     """Return scores at other numbers of rows, or why there are none."""
-    if not measure and not report._curve and not report._evidence.has_theory:
+    if not measure and not report._curve and not report._evidence.needs_no_parts:
         return None, _ASKED_FIRST
     reason = report._no_forecast()
     if reason is not None:
@@ -107,7 +107,7 @@ def _forecast(report, measure: bool) -> tuple[dict | None, str | None]:
     return {name: values.tolist() for name, values in found.items()}, note
 
 
-def _noise(report) -> dict | None:
+def _noise(report, measure: bool) -> dict | None:
     """Return what is known, or estimated, of wrong labels."""
     labels, clean = report._evidence.labels, report.clean_accuracy_
     if labels is None or report.noise_rates is None:
@@ -121,12 +121,14 @@ def _noise(report) -> dict | None:
         "if_clean": np.nan if clean is None else float(clean.accuracy_if_clean),
         "if_noisy": np.nan if clean is None else float(clean.accuracy_if_noisy),
         "probability": float(rates.max() > 0) if clean is None else float(clean.noise_probability),
-        "retrained": _retrained(report),
+        "retrained": _retrained(report, measure),
     }
 
 
-def _retrained(report) -> float:
+def _retrained(report, measure: bool) -> float:
     """Return the accuracy of a fit to as many rows with clean labels; nan where unknown."""
+    if not measure and not report._curve and not report._evidence.needs_no_parts:
+        return np.nan
     clean = np.zeros(len(report.classes_))
     if not report._evidence.has_theory or report._no_forecast(clean) is not None:
         return np.nan

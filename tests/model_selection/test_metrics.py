@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from joblib import parallel_config
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestRegressor, StackingClassifier, VotingClassifier
@@ -25,6 +26,7 @@ from sklearn.model_selection import (
     RepeatedStratifiedKFold,
     ShuffleSplit,
     StratifiedKFold,
+    cross_val_predict,
     cross_val_score,
 )
 from sklearn.naive_bayes import GaussianNB
@@ -39,8 +41,10 @@ from skrmt.exceptions import TheoryWarning
 from skrmt.model_selection import GeneralizationReport, ReportDisplay, clean_accuracy
 from skrmt.model_selection._accuracy import read_labels
 from skrmt.model_selection._growth import fitted_growth
+from skrmt.model_selection._input import read_rows
 from skrmt.model_selection._metrics import claim, metric_names, read_sample
 from skrmt.model_selection._rounds import one_round
+from skrmt.model_selection._whole_folds import part_rounds
 
 pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 
@@ -504,25 +508,100 @@ def test_areas_of_noise_are_a_half():
     assert abs(areas.mean() - 0.5) < 4 * areas.std() / np.sqrt(len(areas))
 
 
-def test_the_line_through_scores_is_found():
-    sizes = np.array([400.0, 100.0, 200.0])
-    values, errors = 0.9 - 2.0 * sizes**-0.75, np.full(3, 1e-6)
+def test_power_laws_through_scores_are_found():
+    """Each law by weighted least squares, and as likely as its misfit leaves it."""
+    sizes, values = np.array([400.0, 100.0, 200.0]), np.array([0.85, 0.70, 0.80])
+    errors = np.array([0.01, 0.02, 0.01])
     found = fitted_growth(sizes, values, errors, "accuracy")
-    assert found.slopes[1] == pytest.approx(2.0, rel=1e-9)
-    present = values[0] + np.array([0.0, -0.02, 0.02])
-    score, low, high = found.scores(present, np.array([400.0, 1600.0, 1e9]))
-    np.testing.assert_allclose(score, [values[0], 0.9 - 2.0 * 1600**-0.75, 0.9], atol=1e-6)
-    assert low[0] == pytest.approx(present[1]) and high[0] == pytest.approx(present[2])
-    # The band contains the curves of a slower and of a faster rise.
-    slow = 0.9 - 0.5 * sizes**-0.5
-    low, high = fitted_growth(sizes, slow, errors, "accuracy").scores(
-        np.full(3, slow[0]), sizes * 4
-    )[1:]
-    assert low[0] < 0.9 - 0.5 * 1600**-0.5 < high[0] + 1e-5
+    # A twentieth of the rise is the misfit of any power law.
+    weights, slopes, likely = 1.0 / (errors**2 + (0.05 * 0.15) ** 2 + 1e-12), [], []
+    for exponent in (0.25, 0.5, 1.0, 2.0):
+        u = -((sizes / 400.0) ** -exponent)
+        slope, level = np.polyfit(u, values, 1, w=np.sqrt(weights))
+        slopes.append(slope)
+        likely.append(np.exp(-0.5 * weights @ (values - level - slope * u) ** 2))
+    likely = np.array(likely) / np.sum(likely)
+    np.testing.assert_allclose(found.slopes, slopes, rtol=1e-8)
+    np.testing.assert_allclose(found.weights, likely, rtol=1e-8)
+    present = np.array([0.85, 0.80, 0.89])
+    score, low, high = found.scores(present, np.array([100.0, 400.0, 800.0, 1600.0]))
+    expected = 0.85 + likely @ (slopes * (1.0 - 2.0 ** -np.array([0.25, 0.5, 1.0, 2.0])))
+    assert score[2] == pytest.approx(expected, rel=1e-8)
+    np.testing.assert_allclose([score[1], low[1], high[1]], present, rtol=1e-12)
+    assert (np.diff(score) > 0).all() and (low < score).all() and (score < high).all()
+    # Late curves steepen: there is more room above than below.
+    assert high[3] - score[3] > score[3] - low[3]
     flat = fitted_growth(sizes, np.full(3, 0.8), np.full(3, 0.01), "accuracy")
     assert not flat.rises and (flat.errors > 0).all()
-    ends = found.scores(np.array([0.999, 0.99, 1.0]), np.array([9e9]))
-    assert ends[0] == ends[2] == 1.0
+
+
+def test_no_score_becomes_perfect():
+    """What misses of the best score falls no faster than the number of rows rises."""
+    sizes, errors = np.array([400.0, 100.0, 200.0]), np.full(3, 0.01)
+    steep = fitted_growth(sizes, np.array([0.97, 0.7, 0.85]), errors, "accuracy")
+    present = np.array([0.97, 0.93, 0.99])
+    score = steep.scores(present, np.array([800.0, 1600.0, 4e6]))[0]
+    assert (score <= 1.0 - 0.03 * 400.0 / np.array([800.0, 1600.0, 4e6]) + 1e-12).all()
+    losses = fitted_growth(sizes, np.array([3.0, 0.0, 1.0]), errors, "neg_log_loss")
+    score = losses.scores(-np.exp([-3.0] * 3), np.array([800.0]))[0]
+    assert score == pytest.approx(-np.exp(-3.0) / 2.0)
+
+
+def test_parts_are_compared_on_the_same_rows():
+    """Forecasts equal to those of refits, beside held-out errors of the rows that they test."""
+    X, y = load_diabetes(return_X_y=True)
+    X, y, model = X[:320], y[:320], KNeighborsRegressor()
+    folds, scoring = KFold(5, shuffle=True, random_state=0), "neg_mean_squared_error"
+    report = GeneralizationReport(model, cv=folds, scoring=scoring, random_state=0).fit(X, y)
+    held_out = cross_val_predict(model, X, y, cv=folds)
+    given = read_rows(model, X, y, None, None)
+    sizes, values, errors = [320.0], [-np.log(np.mean((y - held_out) ** 2))], []
+    for part, repeats in ((0.25, 4), (0.5, 6)):
+        logs = []
+        for ((train, test),) in part_rounds(given, None, part, repeats, 0):
+            alone = clone(model).fit(X[train], y[train]).predict(X[test])
+            logs.append([np.log(np.mean((y[test] - p) ** 2)) for p in (alone, held_out[test])])
+        logs = np.array(logs)
+        sizes.append(part * 320.0)
+        values.append(values[0] - np.mean(logs[:, 0] - logs[:, 1]))
+        errors.append(np.std(logs[:, 0], ddof=1) / repeats**0.5)
+    parts = map(np.array, (sizes, values, [errors[1], *errors]))
+    present = np.array([report.theoretical_score_, *report.theoretical_score_interval_])
+    expected = fitted_growth(*parts, scoring).scores(present, np.array([160.0, 640.0]))
+    found = report.forecast(n_samples=[160, 640])
+    assert found.score[1] > report.theoretical_score_ > found.score[0]
+    np.testing.assert_allclose([found.score, found.lower, found.upper], expected, rtol=1e-8)
+
+
+def test_where_nothing_is_seen_a_band_is_open():
+    """Of what has not begun nobody knows when it will."""
+    rng = np.random.default_rng(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is no signal
+        report = GeneralizationReport(GaussianNB()).fit(
+            rng.standard_normal((100, 4)), np.arange(100) % 2
+        )
+    assert report.regime_ == "undetected"
+    found = report.forecast(n_samples=[100, 400])
+    assert found.upper[0] == pytest.approx(report.theoretical_score_interval_[1])
+    assert found.upper[1] == 1.0 and found.lower[1] < report.theoretical_score_
+
+
+def test_gains_of_many_classes_are_measured():
+    """Digits, of which some are near each other, at four times the rows, against real gains."""
+    X, y = load_digits(return_X_y=True)
+    gaps, gains, model = [], [], RidgeClassifier(10.0)
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(len(y))
+        few, more, test = order[:200], order[:800], order[900:]
+        report = GeneralizationReport(model).fit(X[few], y[few])
+        assert "Call <code>forecast</code>" in report._repr_html_()
+        score = report.forecast(n_samples=[200, 800]).score
+        larger = clone(model).fit(X[more], y[more])
+        gains.append(larger.score(X[test], y[test]) - report.score(X[test], y[test]))
+        gaps.append(score[1] - score[0] - gains[-1])
+    # Ten classes taken as equally far apart gain half as much again.
+    assert np.abs(gaps).mean() < np.abs(gains).mean() / 3.0
 
 
 def test_forecasts_by_parts_of_the_rows():

@@ -25,6 +25,7 @@ from sklearn.linear_model import (
     RidgeCV,
 )
 from sklearn.model_selection import GridSearchCV, LeaveOneOut, cross_val_predict, learning_curve
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -364,6 +365,67 @@ def test_required_rows_reach_the_score():
     report.fit(rng.standard_normal((80, 5)), np.arange(80) % 2)
     with pytest.warns(TheoryWarning, match="not apart beyond chance"):
         assert np.isnan(report.required(0.9))
+
+
+@quiet
+def test_intervals_of_required_rows_are_where_bands_reach_the_score():
+    X, y = mixture(600)
+    report = GeneralizationReport(RidgeClassifier(20.0)).fit(X, y)
+    score = report.theoretical_score_ + 0.01
+    low, high = report.required_interval(score)
+    assert 2 < low < report.required(score) < high
+    assert report.forecast(n_samples=low).upper == pytest.approx(score, abs=1e-7)
+    assert np.isinf(high) or report.forecast(n_samples=high).lower == pytest.approx(score, abs=1e-7)
+    reached = report.theoretical_score_interval_[0] - 0.005
+    _, high = report.required_interval(reached)
+    assert 2 < high < 600
+    assert report.forecast(n_samples=high).lower == pytest.approx(reached, abs=1e-7)
+    np.testing.assert_array_equal(report.required_interval(0.1), [2.0, 2.0])
+    np.testing.assert_array_equal(report.required_interval(0.9999999), [np.inf, np.inf])
+    assert report.required_interval(score, noise_rates=0.1)[0] > low
+    with pytest.raises(ValueError, match="of='epochs'"):
+        report.required_interval(0.9, of="epochs")
+    with pytest.raises(ValueError, match="must be a number"):
+        report.required_interval("0.9")
+
+
+@quiet
+def test_required_rows_of_measured_curves():
+    """Nothing is known of fewer rows than a quarter; where no rise is seen, of a lower bound."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 240)
+    X = rng.standard_normal((240, 8)) + 0.7 * y[:, None]
+    report = GeneralizationReport(KNeighborsClassifier(40)).fit(X, y)
+    assert report.required(0.5) == pytest.approx(60.0)
+    assert report.required_interval(0.5) == pytest.approx([2.0, 60.0])
+    score = report.theoretical_score_ + 0.005
+    needed, (low, high) = report.required(score), report.required_interval(score)
+    assert report.forecast(n_samples=needed).score == pytest.approx(score, abs=1e-7)
+    assert low < 240 < needed and np.isinf(high)
+    X[:, 0] += 7.0 * y
+    report.fit(X, y)
+    with pytest.warns(TheoryWarning, match="does not rise visibly"):
+        assert np.isnan(report.required(0.9999))
+    low, high = report.required_interval(0.9999)
+    assert np.isfinite(low) and np.isinf(high)
+
+
+@quiet
+def test_intervals_of_required_rows_hold():
+    """Of 12 scores halfway to that of four times the rows, most are reached within."""
+    inside = []
+    for seed in range(6):
+        X, y = mixture(5000, seed=seed)
+        for model in (RidgeClassifier(20.0), KNeighborsClassifier(15)):
+            report = GeneralizationReport(model).fit(X[:200], y[:200])
+            fits = [clone(model).fit(X[:n], y[:n]) for n in (200, 400, 800)]
+            real = [fit.score(X[1000:], y[1000:]) for fit in fits]
+            target = (real[0] + real[2]) / 2
+            low, high = report.required_interval(target)
+            reached = np.exp(np.interp(target, np.sort(real), np.log([200, 400, 800])))
+            inside.append(low <= reached <= high)
+    # Of 95 % intervals four of twelve miss once in five hundred times.
+    assert np.sum(inside) >= 9
 
 
 @quiet
