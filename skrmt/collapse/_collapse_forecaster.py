@@ -25,6 +25,7 @@ from ._corpus import REUSES_REAL, USES_REAL, checked_scheme, sized_corpus
 from ._free import FREE, chain_of, lost_share, simulate_free
 from ._next_token import NextTokenModel
 from ._simulation import CURVES, block_size, simulate_block
+from ._tokens import TokenizerMixin
 
 _SAFE_EXCESS = 0.1
 """Share of the variance of the corpus that safe synthetic tokens add at most: lost beside it."""
@@ -40,7 +41,7 @@ _DIVERSITY_ONLY = (
 )
 
 
-class CollapseForecaster(DocLinkMixin, BaseEstimator):
+class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
     r"""Forecast of what training on the output of models does to a corpus.
 
     A next-token model is fitted to the corpus, the next one to tokens drawn from it, and so on. How

@@ -14,7 +14,7 @@ from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._random import fresh_random_state
 from ..utils._sklearn_compat import Interval, _fit_context
-from ._tokens import TokenCounts, checked_counts, count_tokens, merged, tokenized
+from ._tokens import TokenCounts, TokenizerMixin, checked_counts, count_tokens, merged, tokenized
 
 _BLOCK = 1024
 """Contexts whose probabilities are in memory at once."""
@@ -27,7 +27,7 @@ def _as_tuple(context):
     return tuple(context) if isinstance(context, tuple | list) else (context,)
 
 
-class NextTokenModel(DocLinkMixin, BaseEstimator):
+class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
     r"""Next-token model: frequencies of the tokens that followed each context.
 
     It is what a softmax classifier on one-hot contexts learns by cross-entropy, exactly: the model
