@@ -13,6 +13,7 @@ from ._audit_text import audit_text
 from ._features import Features, make_features
 from ._fitting import fit_quietly
 from ._output import check_free, output_folder, write_csv
+from ._progress import working
 from ._report import write_report
 from ._synthetic import Synthetic, weigh_synthetic
 from ._table import UTF8, check_columns, read_labels, read_table
@@ -91,12 +92,13 @@ def run_audit(
     """Audit a table, print what was found and write the suspicious rows."""
     if not 0 <= threshold <= 1:
         raise CommandError(f"--threshold {threshold:g} must be a probability, from 0 to 1.")
-    listed, page = _paths(output, report, html)
-    check_free([listed] if page is None else [listed, page], force)
     literal = target if literal_labels else None
-    table = read_table(file, encoding, literal)
+    with working(f"reading {Path(file).name}"):
+        table = read_table(file, encoding, literal)
     check_columns(table, [target, *drop])
     made = None if synthetic is None else read_table(synthetic, encoding, literal)
+    listed, page = _paths(output, report, html)
+    check_free([listed] if page is None else [listed, page], force)
     audit = audit_table(
         table,
         target,
@@ -113,7 +115,8 @@ def run_audit(
     write_csv(listed, audit.suspicious, force)
     paths, missing = [listed], None
     if page is not None:
-        written, missing = write_report(audit, page, report if html is None else "html", force)
+        with working("drawing the report"):
+            written, missing = write_report(audit, page, report if html is None else "html", force)
         paths += [page] if written else []
     print(audit_text(audit, paths, missing))
     return 0
@@ -130,7 +133,8 @@ def audit_table(table, target, *, name="table", drop=(), noise_rates=None, thres
     """Audit a table."""
     labels = read_labels(table[target])
     frame = table[labels.kept].reset_index(drop=True)
-    features = make_features(frame.drop(columns=list({target, *drop})), labels.values)
+    with working(f"making features of {count(len(frame), 'row')}"):
+        features = make_features(frame.drop(columns=list({target, *drop})), labels.values)
     rates = "estimate" if noise_rates is None else _rates(noise_rates)
     try:
         model = NoiseAwareLinearClassifier(noise_rates=rates)

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from ..exceptions import TheoryWarning
 from ._output import check_free, output_folder, write_figure
+from ._progress import working
 from ._text import WIDTH, paragraph, table
 
 Row = tuple[str, str, str]
@@ -46,7 +47,8 @@ def run_subject(subject, output, seed, force=False):
     check_free([path], force)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", TheoryWarning)
-        shown = SUBJECTS[subject](seed)
+        with working(f"running {subject}"):
+            shown = SUBJECTS[subject](seed)
         print(f"skrmt demo: {subject}\n{'=' * WIDTH}")
         print(paragraph(shown.text))
         print()

@@ -57,18 +57,32 @@ def write_file(path, content, force=False):
     target = path.with_name(f".{path.name}.{secrets.token_hex(4)}") if force else path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(target, "xb") as file:
-            try:
-                file.write(content)
-            except BaseException:
-                target.unlink(missing_ok=True)
-                raise
+        _write_new(target, content)
         if force:
-            target.replace(path)
-    except FileExistsError as error:
-        raise _taken(path) from error
+            _replace(target, path)
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.parent.is_dir():
+            raise _taken(path) from error
         raise CommandError(f"cannot write {str(path)!r} ({error.strerror}).") from error
+
+
+def _write_new(path, content):
+    """Write a file that is not there, whole or not at all."""
+    with open(path, "xb") as file:
+        try:
+            file.write(content)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _replace(source, path):
+    """Put a file in the place of another, or remove it."""
+    try:
+        source.replace(path)
+    except BaseException:
+        source.unlink(missing_ok=True)
+        raise
 
 
 def write_figure(path, figure, dpi, force=False):

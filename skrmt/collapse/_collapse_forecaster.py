@@ -76,7 +76,7 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
     n_jobs : int, default=None
         Number of jobs of simulations, and of the curves that are computed when first read.
     verbose : int, default=0
-        Whether simulations report their progress.
+        Whether simulations, and curves computed when first read, report their progress.
     random_state : int, RandomState instance or None, default=None
         Seed of simulations.
 
@@ -341,7 +341,7 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
         if self._curves is None:
             horizon = len(self.theoretical_diversity_) - 1
             self._curves = forecast.expected_curves(
-                self._corpus, self._scheme, horizon, self.n_jobs
+                self._corpus, self._scheme, horizon, self.n_jobs, 10 * int(self.verbose)
             )
         return self._curves
 
