@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 
 from . import _install
 
@@ -58,7 +59,9 @@ give the target away are left out. The output says which.
 
 What is written to the folder: suspicious_rows.csv, with the original columns beside the label
 given, the label suggested and the probability that the label is wrong; and report.html or
-report.png. Rows are counted from 1, the header not included.
+report.png. Rows are counted from 1, the header not included. Cells that a spreadsheet could run as
+formulas get an apostrophe in front. Files that are there, and links, are left alone without
+--force.
 
 examples:
   python -m skrmt audit people.csv --target income
@@ -98,19 +101,23 @@ def _run(command, arguments):
     return run_audit(**arguments)
 
 
-def _run_demo(subject, output, seed, repeats):
+def _run_demo(subject, output, seed, repeats, force):
     """Run the demonstration of one subject, or of all."""
     if subject == "noisy-labels":
         from ._cli._demo import run_demo
 
-        return run_demo(output, seed=seed, repeats=repeats)
+        return run_demo(output, seed=seed, repeats=repeats, force=force)
     from ._cli._demo_subjects import run_subject
 
     if subject != "all":
-        return run_subject(subject, output, seed)
+        return run_subject(subject, output, seed, force)
+    from ._cli._output import check_free
+
+    figures = ["demo" if name == "noisy-labels" else name for name in SUBJECTS]
+    check_free([Path(output, f"{name}.png") for name in figures], force)
     for name in SUBJECTS:
         if name != "all":
-            _run_demo(name, output, seed, repeats)
+            _run_demo(name, output, seed, repeats, force)
             print()
     return 0
 
@@ -163,6 +170,7 @@ def _add_demo(commands):
         metavar="N",
         help="random splits of each data set of noisy-labels (%(default)s); several add a summary",
     )
+    demo.add_argument("--force", action="store_true", help="replace a figure that is there")
 
 
 def _add_audit(commands):
@@ -212,6 +220,7 @@ def _add_audit(commands):
         metavar="DIR",
         help="folder of what is written (%(default)s)",
     )
+    audit.add_argument("--force", action="store_true", help="replace files that are there")
     audit.add_argument(
         "--encoding", default="utf-8-sig", metavar="NAME", help="of a CSV file (%(default)s)"
     )

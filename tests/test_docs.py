@@ -42,7 +42,7 @@ def test_chooser_names_every_estimator():
 def test_landing_page_leads_to_every_subject():
     text = (DOCS / "index.rst").read_text()
     pages = guide_pages()
-    tools = {"phase_diagrams", "scale_out", "command_line", "noisy_labels_mathematics"}
+    tools = {"phase_diagrams", "scale_out", "saving", "command_line", "noisy_labels_mathematics"}
     assert {page for page in pages - tools if f"user_guide/{page}>`" not in text} == set()
     listed = (DOCS / "user_guide" / "index.rst").read_text()
     assert {page for page in pages if f"   {page}\n" not in listed} == set()
@@ -71,7 +71,7 @@ def test_every_guide_page_says_when_it_fails():
 
 
 def test_every_subject_has_a_model_and_a_formula():
-    tools = {"phase_diagrams", "scale_out", "command_line", "encoders", "noisy_labels"}
+    tools = {"phase_diagrams", "scale_out", "saving", "command_line", "encoders", "noisy_labels"}
     for page in guide_pages() - tools:
         text = (DOCS / "user_guide" / f"{page}.rst").read_text()
         assert re.search(r"^The model.*\n[=-]+$", text, re.M), page

@@ -182,6 +182,11 @@ def outputs(name: str, model: Any, data: Any) -> dict[str, Any]:
     return said
 
 
+def kept(model: Any) -> dict[str, Any]:
+    """Return the attributes of an estimator that its pickle holds: all but training rows."""
+    return model.__getstate__()
+
+
 def fresh(name: str, model: Any) -> Any:
     """Return data for the methods of a fitted estimator."""
     if name in ("EncoderMatcher", "GaussianGenerator", "SafetyUtilityFrontier",
@@ -204,7 +209,7 @@ def test_fitted_estimators_come_back_the_same(kind):
     for way, round_trip in WAYS.items():
         back = round_trip(model)
         assert type(back) is type(model)
-        assert_same(vars(back), vars(model), what=f"{kind} {way}")
+        assert_same(kept(back), kept(model), what=f"{kind} {way}")
         assert_same(outputs(name, back, data), expected, what=f"{kind} {way}")
 
 

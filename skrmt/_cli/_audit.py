@@ -12,8 +12,9 @@ from ..utils._optional import import_optional
 from ._audit_text import audit_text
 from ._features import Features, make_features
 from ._fitting import fit_quietly
-from ._output import output_folder
-from ._report import write_page, write_report
+from ._output import check_free, output_folder, write_csv
+from ._progress import working
+from ._report import write_report
 from ._synthetic import Synthetic, weigh_synthetic
 from ._table import UTF8, check_columns, read_labels, read_table
 from ._text import CommandError, count, one_line
@@ -86,14 +87,18 @@ def run_audit(
     synthetic=None,
     encoding=UTF8,
     literal_labels=False,
+    force=False,
 ):
     """Audit a table, print what was found and write the suspicious rows."""
     if not 0 <= threshold <= 1:
         raise CommandError(f"--threshold {threshold:g} must be a probability, from 0 to 1.")
     literal = target if literal_labels else None
-    table = read_table(file, encoding, literal)
+    with working(f"reading {Path(file).name}"):
+        table = read_table(file, encoding, literal)
     check_columns(table, [target, *drop])
     made = None if synthetic is None else read_table(synthetic, encoding, literal)
+    listed, page = _paths(output, report, html)
+    check_free([listed] if page is None else [listed, page], force)
     audit = audit_table(
         table,
         target,
@@ -106,24 +111,30 @@ def run_audit(
         name = Path(synthetic).name
         rows = weigh_synthetic(audit.frame, audit.labels, made, target, name=name, drop=drop)
         audit = audit._replace(synthetic=rows)
-    folder = output_folder(output)
-    paths, missing = [folder / "suspicious_rows.csv"], None
-    _write_rows(audit.suspicious, paths[0])
-    if html is not None:
-        missing = write_page(audit, Path(html))
-        paths.append(Path(html))
-    elif report != "none":
-        path, missing = write_report(audit, folder, report)
-        paths += [] if path is None else [path]
+    output_folder(output, force)
+    write_csv(listed, audit.suspicious, force)
+    paths, missing = [listed], None
+    if page is not None:
+        with working("drawing the report"):
+            written, missing = write_report(audit, page, report if html is None else "html", force)
+        paths += [page] if written else []
     print(audit_text(audit, paths, missing))
     return 0
+
+
+def _paths(output, report, html):
+    """Return where the suspicious rows and the report are written, None for no report."""
+    folder = Path(output)
+    page = None if report == "none" else folder / f"report.{report}"
+    return folder / "suspicious_rows.csv", page if html is None else Path(html)
 
 
 def audit_table(table, target, *, name="table", drop=(), noise_rates=None, threshold=0.5):
     """Audit a table."""
     labels = read_labels(table[target])
     frame = table[labels.kept].reset_index(drop=True)
-    features = make_features(frame.drop(columns=list({target, *drop})), labels.values)
+    with working(f"making features of {count(len(frame), 'row')}"):
+        features = make_features(frame.drop(columns=list({target, *drop})), labels.values)
     rates = "estimate" if noise_rates is None else _rates(noise_rates)
     try:
         model = NoiseAwareLinearClassifier(noise_rates=rates)
@@ -173,11 +184,3 @@ def suspicious_rows(model, frame, rows, labels, threshold):
     named = {key if key not in taken else f"skrmt_{key}": found[key] for key in found}
     listed = frame.iloc[issues.indices].reset_index(drop=True)
     return pandas.concat([pandas.DataFrame(named), listed], axis=1)
-
-
-def _write_rows(suspicious, path):
-    """Write the suspicious rows."""
-    try:
-        suspicious.to_csv(path, index=False)
-    except OSError as error:
-        raise CommandError(f"cannot write {str(path)!r} ({error.strerror}).") from error

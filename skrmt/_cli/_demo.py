@@ -16,7 +16,7 @@ from ..linear_model import NoiseAwareLinearClassifier
 from ._demo_figure import save_demo_figure
 from ._demo_text import demo_text
 from ._fitting import fit_quietly
-from ._output import output_folder
+from ._output import check_free, output_folder
 from ._text import paragraph
 
 OURS = "skrmt"
@@ -144,22 +144,23 @@ def run_once(problem, seed):
     return Run(problem, rows, given, truth, methods[OURS], messages, accuracies, seconds)
 
 
-def run_demo(output="skrmt_demo", *, seed=0, repeats=1):
+def run_demo(output="skrmt_demo", *, seed=0, repeats=1, force=False):
     """Run the demonstration, print it and draw its figure."""
-    folder = output_folder(output)
+    path = output_folder(output, force) / "demo.png"
+    check_free([path], force)
     # On matrices this small, more threads wait for one another longer than they compute.
     with threadpool_limits(1):
         results = [[run_once(problem, seed + k) for k in range(repeats)] for problem in problems()]
     print(demo_text(results))
-    print(_figure_note(results, folder))
+    print(_figure_note(results, path, force))
     print(_READ_NEXT)
     return 0
 
 
-def _figure_note(results, folder):
+def _figure_note(results, path, force):
     """Draw the figure and return where it is, or what is missing to draw it."""
     try:
-        path = save_demo_figure(results, folder / "demo.png")
+        save_demo_figure(results, path, force)
     except ImportError as error:
         return "\n\n" + paragraph(f"No figure was drawn. {error}")
     return f"\n\nThe same in a figure: {path}"

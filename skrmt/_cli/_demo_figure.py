@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._figure import COLOURS, FAINT, INK, in_percent, new_figure, plain
+from ._output import write_figure
 from ._text import likelihood
 
 METHODS = {
@@ -16,7 +17,7 @@ SET_COLOURS = (COLOURS[2], COLOURS[3], COLOURS[5], "#5A5A5A")
 N_PICTURES = 10
 
 
-def save_demo_figure(results, path):
+def save_demo_figure(results, path, force=False):
     """Draw the figure of the demonstration."""
     figure = new_figure(12.5, 9.2)
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.10, wspace=0.03, hspace=0.03)
@@ -36,8 +37,7 @@ def save_demo_figure(results, path):
     rates, pictures = bottom.subfigures(1, 2, width_ratios=[1, 1.6])
     _draw_rates(rates.subplots(), results)
     _draw_pictures(pictures, results)
-    figure.savefig(path, dpi=130)
-    return path
+    write_figure(path, figure, 130, force)
 
 
 def _draw_predictions(ax, results):

@@ -16,7 +16,8 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from ..exceptions import TheoryWarning
-from ._output import output_folder
+from ._output import check_free, output_folder, write_figure
+from ._progress import working
 from ._text import WIDTH, paragraph, table
 
 Row = tuple[str, str, str]
@@ -40,26 +41,28 @@ class Demonstration(NamedTuple):
     draw: Callable[[], Any] | None = None
 
 
-def run_subject(subject, output, seed):
+def run_subject(subject, output, seed, force=False):
     """Run the demonstration of a subject, print it and draw its figure."""
-    folder = output_folder(output)
+    path = output_folder(output, force) / f"{subject}.png"
+    check_free([path], force)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", TheoryWarning)
-        shown = SUBJECTS[subject](seed)
+        with working(f"running {subject}"):
+            shown = SUBJECTS[subject](seed)
         print(f"skrmt demo: {subject}\n{'=' * WIDTH}")
         print(paragraph(shown.text))
         print()
         print(table(["", "predicted", "measured"], shown.rows, left=1))
-        print(_drawn(shown, folder / f"{subject}.png"))
+        print(_drawn(shown, path, force))
     return 0
 
 
-def _drawn(shown, path):
+def _drawn(shown, path, force):
     """Draw the figure, and return where it is or what is missing to draw it."""
     if shown.draw is None:
         return ""
     try:
-        shown.draw().savefig(path, dpi=150)
+        write_figure(path, shown.draw(), 150, force)
     except ImportError as error:
         return "\n" + paragraph(f"No figure was drawn. {error}")
     return f"\nThe same in a figure: {path}"
@@ -276,7 +279,11 @@ def _staged_sgd(seed):
     measured = np.mean([run.loss_curve_ for run in runs], axis=0)
     predicted = runs[0].theoretical_loss_curve_
     rows = [
-        (f"mean loss of steps {a} to {b}", *(f"{x[a:b].mean():.4f}" for x in (predicted, measured)))
+        (
+            f"mean loss of steps {a} to {b}",
+            f"{predicted[a:b].mean():.4f}",
+            f"{measured[a:b].mean():.4f}",
+        )
         for a, b in ((0, 50), (50, 150), (150, 300), (300, 450))
     ]
     text = (

@@ -6,6 +6,7 @@ import time
 import warnings
 
 from ..exceptions import TheoryWarning
+from ._progress import working
 
 REGIMES = {
     "detected": "The scores follow the labels, and one explanation of the labels is far more "
@@ -33,7 +34,8 @@ def fit_quietly(estimator, X, y, **options):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = time.perf_counter()
-        estimator.fit(X, y, **options)
+        with working(f"fitting {type(estimator).__name__} to {X.shape[0]} x {X.shape[1]} numbers"):
+            estimator.fit(X, y, **options)
         seconds = time.perf_counter() - start
     notes = [str(item.message) for item in caught if issubclass(item.category, TheoryWarning)]
     return estimator, seconds, notes

@@ -46,18 +46,20 @@ def add_arguments(parser):
         help="torch device, such as cuda",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed (%(default)s)")
+    parser.add_argument("--force", action="store_true", help="replace a figure that is there")
 
 
-def run_phase_diagram(subject, output, simulate, draws, size, grid, device, seed):
+def run_phase_diagram(subject, output, simulate, draws, size, grid, device, seed, force=False):
     """Draw a phase diagram, print it as a table, and save the figure."""
-    from ._output import output_folder
+    from ._output import check_free, output_folder, write_figure
     from ._text import CommandError
 
     if grid < 2:
         raise CommandError(f"--grid {grid} is too small: give 2 cells a side, or more.")
     if seed < 0:
         raise CommandError(f"--seed {seed} is negative: give 0 or more.")
-    folder = output_folder(output)
+    path = output_folder(output, force) / f"{subject}.png"
+    check_free([path], force)
     options = {"n_draws": draws, "device": device, "random_state": seed, "verbose": 1}
     if simulate:
         print(f"Simulating {grid * grid} cells of {draws} draws each ...", flush=True)
@@ -66,11 +68,7 @@ def run_phase_diagram(subject, output, simulate, draws, size, grid, device, seed
     except (ValueError, MemoryError) as error:
         raise CommandError(str(error)) from error
     _print_maps(display)
-    path = folder / f"{subject}.png"
-    try:
-        display.figure_.savefig(path, dpi=150)
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
+    write_figure(path, display.figure_, 150, force)
     print(f"\nFigure: {path}")
     return 0
 

@@ -10,28 +10,20 @@ from .. import _install
 from ._audit_figure import audit_figure
 from ._audit_text import accuracy_sentences, noise_cells
 from ._fitting import BRIEFLY
+from ._output import write_file
 from ._synthetic import synthetic_advice, synthetic_rows
-from ._text import CommandError, count, likelihood, one_line, percent, span
+from ._text import count, likelihood, one_line, percent, span
 
 ROWS_SHOWN, COLUMNS_SHOWN = 100, 8
 
 
-def write_report(audit, folder, kind):
-    """Write the report of an audit."""
+def write_report(audit, path, kind, force=False):
+    """Write the report of an audit; return whether it was, and why there is no figure."""
     figure, missing = _figure(audit)
     if kind == "png" and figure is None:
-        return None, missing
-    content = figure if kind == "png" else report_html(audit, figure).encode()
-    path = folder / f"report.{kind}"
-    _write(path, content)
-    return path, missing
-
-
-def write_page(audit, path):
-    """Write the page of an audit to a file."""
-    figure, missing = _figure(audit)
-    _write(path, report_html(audit, figure).encode())
-    return missing
+        return False, missing
+    write_file(path, figure if kind == "png" else report_html(audit, figure).encode(), force)
+    return True, missing
 
 
 def _figure(audit):
@@ -40,15 +32,6 @@ def _figure(audit):
         return _png(audit), None
     except ImportError as error:
         return None, f"No figure was drawn. {error}"
-
-
-def _write(path, content):
-    """Write a file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise CommandError(f"cannot write {str(path)!r} ({error.strerror}).") from error
 
 
 def _png(audit):
@@ -95,7 +78,7 @@ def _synthetic(audit):
         return []
     return [
         "<h2>What are the synthetic rows worth?</h2>",
-        _html_table(["", escape(audit.synthetic.name)], synthetic_rows(audit.synthetic), left=1),
+        _html_table(["", audit.synthetic.name], synthetic_rows(audit.synthetic), left=1),
         _list(synthetic_advice(audit.synthetic)),
     ]
 

@@ -32,8 +32,8 @@ def table(header, rows, *, left=1, indent=2):
 
 
 def one_line(value, longest=60):
-    r"""Write a value on one line, cut where it is long."""
-    text = " ".join(str(value).split())
+    """Write a value on one line, cut where it is long, without codes that move the cursor."""
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 

@@ -153,7 +153,7 @@ def half_life(groups, scheme):
     )
 
 
-def expected_curves(corpus, scheme, n_generations, n_jobs):
+def expected_curves(corpus, scheme, n_generations, n_jobs, verbose=0):
     """Return the curves that need more than variances."""
     if scheme.name in REUSES_REAL:
         return _constant_support(corpus, scheme, n_generations)
@@ -165,7 +165,7 @@ def expected_curves(corpus, scheme, n_generations, n_jobs):
     sizes = np.unique(drawn)
     order = np.argsort(drawn, kind="stable")
     groups = np.split(order, np.searchsorted(drawn[order], sizes[1:]))
-    found = Parallel(n_jobs=n_jobs)(
+    found = Parallel(n_jobs=n_jobs, verbose=verbose)(
         delayed(_token_curves)(frequencies[pairs], corpus.share[context[pairs]], int(n), times)
         for n, pairs in zip(sizes, groups, strict=True)
     )

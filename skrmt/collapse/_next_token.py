@@ -14,13 +14,20 @@ from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._random import fresh_random_state
 from ..utils._sklearn_compat import Interval, _fit_context
-from ._tokens import TokenCounts, checked_counts, count_tokens, merged, tokenized
+from ._tokens import TokenCounts, TokenizerMixin, checked_counts, count_tokens, merged, tokenized
 
 _BLOCK = 1024
 """Contexts whose probabilities are in memory at once."""
 
 
-class NextTokenModel(DocLinkMixin, BaseEstimator):
+def _as_tuple(context):
+    """Return a context as a tuple; what is neither a sequence nor a row of an array is a token."""
+    if isinstance(context, np.ndarray) and context.ndim == 1:
+        return tuple(context.tolist())
+    return tuple(context) if isinstance(context, tuple | list) else (context,)
+
+
+class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
     r"""Next-token model: frequencies of the tokens that followed each context.
 
     It is what a softmax classifier on one-hot contexts learns by cross-entropy, exactly: the model
@@ -32,7 +39,7 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
         Number of tokens of a context.
     smoothing : float, default=0.0
         Pseudocounts of a context, shared among the tokens in proportion to the unigram
-        frequencies.
+        frequencies. To `score`, a token that was never seen is one that occurred so often.
     tokenizer : callable, default=None
         What turns a string into a sequence of tokens, such as `str.split`; strings are refused if
         None.
@@ -143,8 +150,8 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of tuple
-            Contexts; a token for a tuple of one.
+        X : sequence of tuple or list
+            Contexts, or an array of them; a token for a tuple of one.
 
         Returns
         -------
@@ -160,8 +167,8 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of tuple
-            Contexts; a token for a tuple of one.
+        X : sequence of tuple or list
+            Contexts, or an array of them; a token for a tuple of one.
 
         Returns
         -------
@@ -185,24 +192,47 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
         Returns
         -------
         float
-            Minus infinity if a token has probability 0 where it occurs.
+            Minus infinity if a token has probability 0 where it occurs, which smoothing prevents.
+
+        Notes
+        -----
+        With smoothing s, the tokens of X that were never seen join the unigram frequencies, each
+        as if it had occurred s times: of m of them each has :math:`s/(N+sm)`, where N tokens were
+        counted, and the others share the rest as before.
+
+        Examples
+        --------
+        >>> from skrmt.collapse import NextTokenModel
+        >>> model = NextTokenModel(smoothing=0.5, tokenizer=str.split).fit(["a b a b a c"])
+        >>> round(model.score(["a b a"]), 3), round(model.score(["a b d"]), 3)
+        (-0.296, -2.24)
         """
         check_is_fitted(self)
         seen = self._counted(X)
         column = {token: i for i, token in enumerate(self.tokens_)}
         entries = seen.counts.tocoo()
         columns = np.array([column.get(token, -1) for token in seen.tokens])[entries.col]
-        total, start = 0.0, 0
-        order = np.argsort(entries.row, kind="stable")
-        rows, columns, counts = entries.row[order], columns[order], entries.data[order]
-        for block in self._blocks(self._rows(seen.contexts)):
-            inside = (rows >= start) & (rows < start + len(block))
-            known = columns[inside] >= 0
-            found = np.where(known, block[rows[inside] - start, columns[inside]], 0.0)
-            with np.errstate(divide="ignore"):
-                total += float(counts[inside] @ np.log(found))
-            start += len(block)
-        return total / float(counts.sum())
+        n_new = len(np.unique(entries.col[columns < 0]))
+        rows = self._rows(seen.contexts)[entries.row]
+        found = self._likelihoods(rows, columns, n_new)
+        with np.errstate(divide="ignore"):
+            return float(entries.data @ np.log(found)) / float(entries.data.sum())
+
+    def _likelihoods(self, rows, columns, n_new):
+        """Return the probability of tokens after contexts, both -1 where they were not seen."""
+        total = self.n_tokens_seen_ + self.smoothing * n_new
+        often = np.where(columns >= 0, self.unigram_[columns] * self.n_tokens_seen_, self.smoothing)
+        pairs = self.counts_.tocoo()
+        keys = pairs.row.astype(np.int64) * len(self.tokens_) + pairs.col
+        order = np.argsort(keys)
+        wanted = np.where(columns >= 0, rows.astype(np.int64) * len(self.tokens_) + columns, -1)
+        place = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
+        counts = np.where(keys[order[place]] == wanted, pairs.data[order[place]], 0)
+        seen = rows >= 0
+        sizes = np.where(seen, np.asarray(self.counts_.sum(axis=1)).ravel()[rows], 0)
+        # A context that was not seen has the unigram frequencies, smoothed or not.
+        weight = np.where(seen, self.smoothing, 1.0)
+        return (counts + weight * often / total) / (sizes + weight)
 
     def sample(self, n_samples=1, random_state=None):
         """Generate tokens, each from the distribution after those before it.
@@ -280,11 +310,11 @@ class NextTokenModel(DocLinkMixin, BaseEstimator):
         length = len(self.contexts_[0])
         rows = []
         for context in X:
-            context = context if isinstance(context, tuple) else (context,)
+            context = _as_tuple(context)
             if len(context) != length:
                 raise ValueError(
                     f"the context {context!r} has {len(context)} token(s), in fit they had "
-                    f"{length}. Pass tuples of that length."
+                    f"{length}. Pass tuples or lists of that length."
                 )
             rows.append(row_of.get(context, -1))
         return np.array(rows, dtype=np.int64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from types import MethodDescriptorType
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -27,6 +28,40 @@ class TokenCounts(NamedTuple):
     counts: sparse.csr_array
     contexts: list
     tokens: list
+
+
+class StrMethod(NamedTuple):
+    """A method of `str` by its name, in pickles: not every format knows such functions.
+
+    Attributes
+    ----------
+    name : str
+        Its name, such as "split".
+    """
+
+    name: str
+
+
+class TokenizerMixin:
+    """Save a tokenizer that is a method of `str`, such as `str.split`, by its name."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        parent: Any = super()
+        state = dict(parent.__getstate__())
+        tokenizer = state.get("tokenizer")
+        if isinstance(tokenizer, MethodDescriptorType) and tokenizer.__objclass__ is str:
+            state["tokenizer"] = StrMethod(tokenizer.__name__)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        tokenizer = state.get("tokenizer")
+        if isinstance(tokenizer, StrMethod):
+            method = vars(str).get(tokenizer.name)
+            if not isinstance(method, MethodDescriptorType):
+                raise ValueError(f"tokenizer is {tokenizer.name!r}, which is no method of str.")
+            state = {**state, "tokenizer": method}
+        parent: Any = super()
+        parent.__setstate__(state)
 
 
 def tokenized(X, tokenizer):

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..utils._checks import check_sample_weight
 from ..utils._fit import restore_on_failure
+from ..utils._pickles import VersionedMixin
 from ..utils._random import fresh_random_state
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
 
@@ -188,7 +189,7 @@ def _class_means(n_classes, n_features, norm):
     return means
 
 
-class GaussianGenerator(BaseEstimator):
+class GaussianGenerator(VersionedMixin, BaseEstimator):
     """Generator of labelled rows: one Gaussian per class.
 
     Parameters

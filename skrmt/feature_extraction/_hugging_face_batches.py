@@ -8,10 +8,11 @@ import numpy as np
 
 from ..utils._optional import import_optional
 from ..utils._warnings import warn
-from ._hugging_face_model import largest_length, part, text_model, vision_model
+from ._hugging_face_model import largest_length, learned_positions, part, text_model, vision_model
 
 _BATCHES_WITH_BAR = 32
-"""Fewer batches are done before a progress bar is read."""
+_PATIENCE = 10.0
+"""Fewer batches are done before a progress bar is read, unless they take more seconds than this."""
 
 
 def check_texts(X):
@@ -99,17 +100,20 @@ def _image(i, item):
 
 
 def bar(batches, verbose):
-    """Return batches with a progress bar where there are many."""
-    if not verbose or len(batches) < _BATCHES_WITH_BAR:
+    """Return batches with a progress bar where there are many, or they are slow."""
+    if not verbose:
         return batches
-    return import_optional("tqdm", "hf").tqdm(batches, desc="HuggingFaceEncoder", unit="batch")
+    delay = 0.0 if len(batches) >= _BATCHES_WITH_BAR else _PATIENCE
+    tqdm = import_optional("tqdm", "hf").tqdm
+    return tqdm(batches, desc="HuggingFaceEncoder", unit="batch", delay=delay)
 
 
 def encode_texts(encoder, loaded, texts):
     """Return one vector per text."""
     torch = import_optional("torch", "hf")
     model, config = text_model(loaded)
-    limit = largest_length(config, loaded.processor, encoder.max_length)
+    learned = learned_positions(model)
+    limit = largest_length(config, loaded.processor, encoder.max_length, learned)
     tokens = _tokenized(loaded.processor, texts, limit)
     order = sorted(range(len(texts)), key=lambda i: -len(tokens[i]))
     size = encoder.batch_size

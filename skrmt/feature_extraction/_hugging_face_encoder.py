@@ -19,7 +19,15 @@ from ._hugging_face_batches import (
     layer_index,
     read_images,
 )
-from ._hugging_face_model import load, memory_estimate, text_model, vision_model
+from ._hugging_face_model import (
+    evaluating,
+    largest_length,
+    learned_positions,
+    load,
+    memory_estimate,
+    text_model,
+    vision_model,
+)
 
 
 class HuggingFaceEncoder(
@@ -46,11 +54,12 @@ class HuggingFaceEncoder(
         Items at a time.
     max_length : int, default=None
         Largest number of tokens of a text; what the model takes if None. Longer ones are cut, with
-        a warning.
+        a warning. More than the positions that a model has learned are refused.
     device : str, default=None
-        Torch device of the model; where it is if None.
+        Torch device of the model; where it is if None. A ready model is copied if it is elsewhere.
     dtype : {"float32", "bfloat16", "float16", "float64"}, default=None
-        Type of the weights; as they were saved if None. Pooling is done in float32.
+        Type of the weights; as they were saved if None. Pooling is done in float32. A ready model
+        is copied if its weights are of another type.
     device_map : str or dict, default=None
         How a large model is spread over devices (by accelerate).
     normalize : bool, default=False
@@ -61,6 +70,13 @@ class HuggingFaceEncoder(
         Folder in which features are kept, so that the same items are not computed again.
     local_files_only : bool, default=False
         Whether to look for the model on this machine only.
+    revision : str, default=None
+        Which version of the model: a branch, a tag or, as only a commit stays what it is, a commit.
+        None: the newest.
+    use_safetensors : bool or None, default=True
+        Whether weights are read from safetensors files, which hold numbers alone: True, only from
+        them; False, only from others; None, from what there is. Others are pickles, which run what
+        their author put in.
     verbose : int, default=1
         0 for no progress bar on long input.
 
@@ -79,7 +95,8 @@ class HuggingFaceEncoder(
     -----
     Nothing is learned: `fit` loads the model and checks the parameters. Texts are sorted by length
     inside, so that little is padded, and come back in order. `clone` shares a ready model instead
-    of copying it; an encoder with a model by name is pickled without its weights.
+    of copying it, and every part of it is in the mode (training or evaluation) and of the type in
+    which it was, before and after; an encoder with a model by name is pickled without its weights.
 
     References
     ----------
@@ -110,6 +127,8 @@ class HuggingFaceEncoder(
         "processor": "no_validation",
         "memory": "no_validation",
         "local_files_only": ["boolean"],
+        "revision": [str, None],
+        "use_safetensors": ["boolean", None],
         "verbose": ["verbose"],
     }
 
@@ -129,6 +148,8 @@ class HuggingFaceEncoder(
         processor=None,
         memory=None,
         local_files_only=False,
+        revision=None,
+        use_safetensors=True,
         verbose=1,
     ):
         self.model = model
@@ -144,6 +165,8 @@ class HuggingFaceEncoder(
         self.processor = processor
         self.memory = memory
         self.local_files_only = local_files_only
+        self.revision = revision
+        self.use_safetensors = use_safetensors
         self.verbose = verbose
 
     @restore_on_failure
@@ -168,13 +191,16 @@ class HuggingFaceEncoder(
         ImportError
             If torch or transformers is not installed.
         ValueError
-            If the model cannot be loaded, or has no such layer.
+            If the model cannot be loaded, has no such layer, or has learned fewer positions than
+            `max_length`.
         """
         if X is not None:
             self._checked(X)
         check_memory(self.memory)
         loaded = load(self)
-        _, config = text_model(loaded) if self.modality == "text" else vision_model(loaded)
+        inner, config = text_model(loaded) if self.modality == "text" else vision_model(loaded)
+        if self.modality == "text":
+            largest_length(config, loaded.processor, self.max_length, learned_positions(inner))
         width = config.hidden_size
         if self.layer == "projector":
             width = loaded.config.text_config.hidden_size if self.modality == "image" else None
@@ -226,7 +252,9 @@ class HuggingFaceEncoder(
     def _features(self, items):
         """Return the features of checked items."""
         encode = encode_texts if self.modality == "text" else encode_images
-        features = encode(self, self._model(), items).astype(np.float32, copy=False)
+        loaded = self._model()
+        with evaluating(loaded.model):
+            features = encode(self, loaded, items).astype(np.float32, copy=False)
         if self.normalize:
             lengths = np.linalg.norm(features, axis=1, keepdims=True)
             features = features / np.where(lengths > 0, lengths, 1)
@@ -243,7 +271,7 @@ class HuggingFaceEncoder(
         names = ("modality", "layer", "pooling", "max_length", "normalize")
         given = [getattr(self, name) for name in names]
         if isinstance(self.model, str) or hasattr(self.model, "__fspath__"):
-            return joblib.hash([str(self.model), str(self.dtype), *given])
+            return joblib.hash([str(self.model), self.revision, str(self.dtype), *given])
         state = self._model().model.state_dict()
         sums = [(name, tuple(w.shape), float(w.double().sum())) for name, w in state.items()]
         return joblib.hash([sums, *given])

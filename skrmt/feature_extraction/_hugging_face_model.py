@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 from ..utils._optional import import_optional
@@ -41,7 +44,7 @@ class LoadedModel(NamedTuple):
     Attributes
     ----------
     model : torch module
-        The model, in evaluation mode.
+        The model; that of the caller is used as it is, see `evaluating`.
     processor : tokenizer or image processor
         What turns input into tensors.
     config : object
@@ -70,9 +73,9 @@ def load(encoder):
         return _ready(encoder)
     name = _name(encoder.model)
     transformers = import_optional("transformers", "hf")
-    local = {"local_files_only": bool(encoder.local_files_only)}
+    local = {"local_files_only": bool(encoder.local_files_only), "revision": encoder.revision}
     config = _found(transformers.AutoConfig.from_pretrained, name, **local)
-    options: dict[str, Any] = dict(local)
+    options: dict[str, Any] = {**local, "use_safetensors": encoder.use_safetensors}
     kind = torch_dtype(encoder.dtype)
     if kind is not None:
         options[_dtype_name(transformers)] = kind
@@ -96,12 +99,36 @@ def _ready(encoder):
             f"model is a ready {type(encoder.model).__name__} and processor is None: pass its "
             f"{what} as processor."
         )
+    return LoadedModel(_as_asked(encoder), encoder.processor, encoder.model.config)
+
+
+def _as_asked(encoder):
+    """Return a model of the type and on the device that are asked for, a copy if it is neither."""
     model, kind = encoder.model, torch_dtype(encoder.dtype)
-    if kind is not None:
-        model = model.to(kind)
-    if encoder.device is not None:
-        model = model.to(encoder.device)
-    return LoadedModel(model.eval(), encoder.processor, model.config)
+    device = (
+        None if encoder.device is None else import_optional("torch", "hf").device(encoder.device)
+    )
+    weights = [weight for weight in model.parameters() if weight.is_floating_point()]
+    same_type = kind is None or all(weight.dtype == kind for weight in weights)
+    same_place = device is None or all(_is_on(weight, device) for weight in weights)
+    return model if same_type and same_place else deepcopy(model).to(device=device, dtype=kind)
+
+
+def _is_on(weight, device):
+    """Return whether a weight is on a device, the first one of its kind where none is named."""
+    return weight.device.type == device.type and device.index in (None, weight.device.index)
+
+
+@contextmanager
+def evaluating(model) -> Iterator[None]:
+    """Compute without dropout, and leave every part of a model in the mode in which it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _name(model):
@@ -124,7 +151,9 @@ def _found(read, name, **options):
         raise ValueError(
             f"model={name!r} could not be loaded: {first} Check the name, that the folder holds "
             "config.json, weights and tokenizer or preprocessor files, or that the model hub can "
-            "be reached; without it, download the model before and pass its folder."
+            "be reached; without it, download the model before and pass its folder. Weights that "
+            "are not in safetensors files may run code when they are loaded: use_safetensors=None "
+            "takes them from an author you trust."
         ) from error
 
 
@@ -171,11 +200,29 @@ def vision_model(loaded):
     return (loaded.model if inner is None else inner), config
 
 
-def largest_length(config, processor, max_length):
+def learned_positions(model):
+    """Return how many positions a model has learned, None where it takes any number."""
+    torch = import_optional("torch", "hf")
+    for name, module in model.named_modules():
+        last = name.rpartition(".")[2]
+        if isinstance(module, torch.nn.Embedding) and ("position" in last or last == "wpe"):
+            # Positions of models with a padding token start behind its number.
+            first = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - max(first, getattr(module, "offset", 0))
+    return None
+
+
+def largest_length(config, processor, max_length, learned=None):
     """Return how many tokens a text may have."""
     if max_length is not None:
+        if learned is not None and max_length > learned:
+            raise ValueError(
+                f"max_length={max_length} is more than the {learned} positions that the model has "
+                "learned: lower it, or leave it at None."
+            )
         return int(max_length)
     limits = [
+        learned,
         getattr(processor, "model_max_length", None),
         getattr(config, "max_position_embeddings", None),
     ]
@@ -194,6 +241,7 @@ def memory_estimate(encoder):
             transformers.AutoConfig.from_pretrained,
             _name(encoder.model),
             local_files_only=bool(encoder.local_files_only),
+            revision=encoder.revision,
         )
         with torch.device("meta"):
             model = _model_class(transformers, config).from_config(config)

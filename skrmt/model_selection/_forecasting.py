@@ -13,6 +13,7 @@ from ..utils._warnings import warn
 from ._outlook import (
     FEWEST_ROWS,
     NO_NOISE,
+    NO_ROWS,
     Evidence,
     cannot_measure,
     cannot_predict,
@@ -289,6 +290,8 @@ class ForecastMixin:
         """Return why nothing can be predicted, None if something can."""
         if np.isnan(self.theoretical_score_):
             return TOO_FEW_ROWS if self.regime_ == "too_few_rows" else UNDETECTED
+        if not (self._curve or self._evidence.has_rows):
+            return NO_ROWS
         reason = cannot_measure(self._evidence, getattr(self, "classes_", None))
         if reason is not None:
             return reason

@@ -41,6 +41,10 @@ NO_PARTS = (
     "The estimator cannot be fitted to parts of the rows, a quarter or half of them: no other "
     "number of rows is predicted. Give more rows."
 )
+NO_ROWS = (
+    "A report that was saved holds no training rows to fit parts of: no other number of rows is "
+    "predicted. Call forecast() once before it is saved, or fit it again."
+)
 NO_NOISE = (
     "There is no theory of this estimator or metric under other label noise: only numbers of rows "
     "are predicted. Leave noise_rates at None."
@@ -95,6 +99,16 @@ class Evidence(NamedTuple):
     def needs_no_parts(self) -> bool:
         """Whether other numbers of rows are predicted without fits to parts of the rows."""
         return self.has_theory and knows_amplitude(self.model, self.labels)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the training rows are at hand, which no pickle holds."""
+        return self.given.X is not None
+
+    def without_rows(self) -> Evidence:
+        """Return what is left without the training rows and what else was given of each."""
+        rows, given = self.rows._replace(X=None), self.given._replace(X=None)
+        return self._replace(rows=rows, given=given, params={})
 
     def held_out_scores(self) -> np.ndarray:
         """Return the scores of all rows given, nan where they were never left out."""

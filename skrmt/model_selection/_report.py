@@ -328,6 +328,17 @@ class GeneralizationReport(
         warn_first(complaints + [COPIES] * (given.merged.kind == "copies"))
         return self
 
+    def __getstate__(self):
+        """Return the state without training rows; what theory needs of them is worked out first."""
+        state = dict(super().__getstate__())
+        evidence = state.get("_evidence")
+        if evidence is not None and evidence.has_rows:
+            if evidence.needs_no_parts:
+                self._no_forecast()
+                state["_curve"] = self._curve
+            state["_evidence"] = evidence.without_rows()
+        return state
+
     def _fit_estimator(self, given, params, *, is_weighted):
         """Fit the estimator to all rows, and return them with the weights that it takes."""
         rows = given.X, given.y

@@ -6,6 +6,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
+from ._pickles import VersionedMixin
+
 
 @cache
 def documentation_url() -> str:
@@ -18,8 +20,10 @@ def documentation_url() -> str:
     return entries.get("Documentation", "").rstrip("/")
 
 
-class DocLinkMixin:
+class DocLinkMixin(VersionedMixin):
     """Make scikit-learn's HTML representation link to this package's documentation.
+
+    Every documented estimator has it, and with it the version in its pickles.
 
     Put it before `BaseEstimator`. Without a documentation address there is no link.
 

@@ -203,7 +203,8 @@ def test_without_matplotlib_the_page_has_no_figure(run, small, without, tmp_path
     assert code == 0
     assert "skrmt[cli]" in text
     assert "<img" not in (tmp_path / "out" / "report.html").read_text()
-    code, text, _ = run("audit", tmp_path / "t.csv", "--target", "label", "--report", "png")
+    again = ("audit", tmp_path / "t.csv", "--target", "label", "--report", "png", "--force")
+    code, text, _ = run(*again)
     assert code == 0
     assert "report.png" not in text
 

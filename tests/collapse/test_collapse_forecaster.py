@@ -360,3 +360,26 @@ def test_input_is_left_alone():
     counts.setflags(write=False)
     CollapseForecaster(n_generations=2).fit(counts).simulate(3, 0)
     assert np.array_equal(counts, COUNTS)
+
+
+def test_verbose_reports_progress_of_curves(capfd):
+    model = CollapseForecaster(n_generations=2, verbose=1).fit([TEXT])
+    assert "".join(capfd.readouterr()) == ""
+    assert model.expected_support_[1] > 0
+    assert "Done" in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("attribute", ["theoretical_diversity_", "corpus_"])
+def test_an_interrupted_fit_leaves_the_old_state(attribute):
+    def interrupted(text):
+        if text == "stop":
+            raise KeyboardInterrupt
+        return text.split()
+
+    model = CollapseForecaster(n_generations=2, tokenizer=interrupted).fit(["a b a c"])
+    before = dict(vars(model))
+    for fit in (model.fit, model.partial_fit):
+        with pytest.raises(KeyboardInterrupt):
+            fit(["a b", "stop"])
+        assert vars(model) == before
+    assert getattr(model, attribute) is before[attribute]

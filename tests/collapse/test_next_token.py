@@ -64,7 +64,8 @@ def test_score_is_the_mean_log_likelihood():
     proba = model.predict_proba([(word,) for word in words[:-1]])
     expected = np.mean([np.log(p[column[w]]) for p, w in zip(proba, words[1:], strict=True)])
     assert model.score([CORPUS[0]]) == pytest.approx(expected)
-    assert model.score([["never seen", "nor this"]]) == -np.inf
+    plain = NextTokenModel(tokenizer=str.split).fit(CORPUS)
+    assert plain.score([["never seen", "nor this"]]) == -np.inf
 
 
 def test_counts_can_be_given():
@@ -168,3 +169,40 @@ def test_other_mistakes():
     with pytest.raises(ValueError):
         model.fit([])
     assert vars(model) == before
+
+
+def test_smoothing_makes_new_tokens_finite():
+    model = NextTokenModel(smoothing=0.5, tokenizer=str.split).fit(["a b a b a c"])
+    # Five tokens follow another; two new ones join them with half an occurrence each.
+    new = 0.5 / (5 + 0.5 * 2)
+    expected = np.log(0.5 * new / (3 + 0.5)), np.log(new)
+    assert model.score([["a", "d"], ["d", "e"]]) == pytest.approx(np.mean(expected))
+    alone = [model.score([["a", token], ["a", "d"]]) for token in "bc"]
+    assert np.isfinite(alone).all()
+    plain = NextTokenModel(tokenizer=str.split).fit(["a b a b a c"])
+    assert plain.score(["a d"]) == -np.inf
+
+
+@pytest.mark.parametrize("context", ["a", "never"])
+def test_the_law_of_known_and_new_tokens_sums_to_one(context):
+    model = NextTokenModel(smoothing=0.7).fit([list("abacabadab")])
+    # Each pair occurs once in every text, so that a score is the sum of one new and known logs.
+    texts = [[[context, token], [context, "x"], [context, "y"]] for token in model.tokens_]
+    base = np.log(0.7 / (model.n_tokens_seen_ + 1.4))
+    size = np.asarray(model.counts_.sum(axis=1)).ravel()[model.contexts_.index(("a",))]
+    if context == "a":
+        base += np.log(0.7 / (size + 0.7))
+    known = [np.exp(3 * model.score(text) - 2 * base) for text in texts]
+    assert sum(known) + 2 * np.exp(base) == pytest.approx(1)
+
+
+def test_contexts_may_be_lists_or_rows_of_an_array():
+    model = NextTokenModel(2).fit([list("abcabdab")])
+    expected = model.predict_proba([("a", "b"), ("b", "c")])
+    for contexts in ([["a", "b"], ["b", "c"]], np.array([["a", "b"], ["b", "c"]])):
+        np.testing.assert_array_equal(model.predict_proba(contexts), expected)
+    numbers = NextTokenModel().fit([[1, 2, 1, 3]])
+    for contexts in ([[1]], [1], np.array([[1]]), np.array([1]), [(1,)]):
+        np.testing.assert_array_equal(numbers.predict_proba(contexts), [[0, 0.5, 0.5]])
+    with pytest.raises(ValueError, match="3 token"):
+        model.predict([["a", "b", "c"]])

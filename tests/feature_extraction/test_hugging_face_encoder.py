@@ -351,3 +351,104 @@ def test_missing_models_are_named(tmp_path):
         HuggingFaceEncoder(tmp_path).fit()
     with pytest.raises(ValueError, match="model must be"):
         HuggingFaceEncoder(3).fit()
+
+
+def modes(model):
+    """Return in which mode each part of a model is."""
+    return [module.training for module in model.modules()]
+
+
+def dropout_falcon():
+    """Return a model in training whose dropout would make features random."""
+    config = falcon_config()
+    config.hidden_dropout = config.attention_dropout = 0.5
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return transformers.FalconModel(config).train()
+
+
+def test_a_ready_model_is_left_as_it_was():
+    model = dropout_falcon()
+    model.h[0].eval()
+    before, mode = {k: v.clone() for k, v in model.state_dict().items()}, modes(model)
+    encoder = HuggingFaceEncoder(model, processor=tokenizer()).fit(TEXTS)
+    assert modes(model) == mode
+    first = encoder.transform(TEXTS)
+    assert modes(model) == mode
+    np.testing.assert_array_equal(encoder.transform(TEXTS), first)
+    with pytest.raises(ValueError, match="empty"):
+        encoder.transform([""])
+    for kind in ("bfloat16", "float64"):
+        other = HuggingFaceEncoder(model, processor=tokenizer(), dtype=kind).fit_transform(TEXTS)
+        np.testing.assert_allclose(other, first, atol=0.1)
+        assert modes(model) == mode
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    assert all(weight.requires_grad for weight in model.parameters())
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, before[name])
+
+
+def test_the_mode_comes_back_where_a_model_fails():
+    model = dropout_falcon()
+    encoder = HuggingFaceEncoder(model, processor=tokenizer(), layer=1).fit()
+    encoder.layer = 7
+    with pytest.raises(ValueError, match="layer=7"):
+        encoder.transform(TEXTS)
+    assert model.training
+
+
+def test_models_of_the_type_asked_for_are_not_copied(falcon, monkeypatch):
+    monkeypatch.setattr(type(falcon), "__deepcopy__", lambda *_: pytest.fail("copied"), False)
+    options = {"dtype": "float32", "device": "cpu"}
+    HuggingFaceEncoder(falcon, processor=tokenizer(), **options).fit_transform(TEXTS)
+
+
+def test_weights_in_pickles_are_refused_unless_asked_for(falcon, tmp_path):
+    falcon.config.save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    torch.save(falcon.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="use_safetensors=None"):
+        HuggingFaceEncoder(tmp_path).fit()
+    expected = HuggingFaceEncoder(falcon, processor=tokenizer()).fit_transform(TEXTS)
+    found = HuggingFaceEncoder(tmp_path, use_safetensors=None).fit_transform(TEXTS)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_revision_is_passed_on(folder, monkeypatch):
+    seen = []
+    for reader in ("AutoConfig", "AutoModel", "AutoTokenizer"):
+        cls = getattr(transformers, reader)
+        read = cls.from_pretrained
+
+        def spy(*args, _read=read, **options):
+            seen.append((options["revision"], options.get("use_safetensors")))
+            return _read(*args, **options)
+
+        monkeypatch.setattr(cls, "from_pretrained", spy)
+    HuggingFaceEncoder(folder, revision="abc123").fit()
+    # Transformers' own readers may call one another.
+    assert set(seen) == {("abc123", None), ("abc123", True)} and len(seen) >= 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "learned"),
+    [("Bert", 16), ("Roberta", 14), ("GPT2", 16)],
+)
+def test_more_tokens_than_learned_positions(kind, learned):
+    sizes = {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 16} if kind == "GPT2" else {
+        "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 32, "max_position_embeddings": 16}  # fmt: skip
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=128, bos_token_id=1, eos_token_id=1, **sizes
+    )
+    with torch.random.fork_rng():
+        model = getattr(transformers, f"{kind}Model")(config).eval()
+    words = tokenizer(pad_token="<eos>")
+    long = " ".join(WORDS[i % 10] for i in range(30))
+    cut = " ".join(WORDS[i % 10] for i in range(learned))
+    with pytest.warns(UserWarning, match=f"more than max_length={learned} tokens"):
+        found = HuggingFaceEncoder(model, processor=words).fit_transform([long])
+    expected = HuggingFaceEncoder(model, processor=words, max_length=learned).fit_transform([cut])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    with pytest.raises(ValueError, match=f"max_length={learned + 1} is more than the {learned}"):
+        HuggingFaceEncoder(model, processor=words, max_length=learned + 1).fit()
