@@ -9,8 +9,7 @@ import numpy as np
 from ...linalg import coefficients, group_path, loo_path, ridge_basis
 from ...theory.preference._names import canonical_loss
 from ...utils._dask import is_dask
-from ..losses._losses import MARGIN_LOSSES
-from ..losses._table import LOSSES, Loss
+from ..losses._table import LOSSES, MARGIN_LOSSES, Loss
 from ._accuracy import smooth_ratio
 from ._candidate_fit import fit_candidates, leave_one_out_candidates
 from ._comparisons import Comparisons
@@ -107,6 +106,11 @@ def read_setting(
 ) -> Setting:
     """Check parameters against one another, and take the penalty to the unit of the data."""
     name = canonical_loss(loss)
+    if LOSSES[name].batch:
+        raise ValueError(
+            f"loss={loss!r} compares ranks within a batch, so that a pair has no loss of its own. "
+            "Use 'cdpo', or train a model by `preference_loss`."
+        )
     if LOSSES[name].needs_noise and not noise > 0:
         raise ValueError(
             f"noise_rate={noise!r} with loss={loss!r}, which needs it above 0: its target is "

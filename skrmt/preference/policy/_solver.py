@@ -13,6 +13,7 @@ from scipy.special import expit, log_expit
 
 from ...utils._merging import rows_together
 from ..losses._losses import margin_derivatives
+from ..losses._table import LOSSES
 from ._comparisons import Comparisons
 
 _TOL = 3e-9
@@ -107,6 +108,7 @@ def directions(D: np.ndarray, full_rank: bool) -> Directions:
 
 def loss_of(name: str, *, beta: float, noise: float, options: dict[str, Any]) -> PairLoss:
     """Return a loss of the margin as a function."""
+    noise = LOSSES[name].smoothing(noise)
 
     def loss(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return margin_derivatives(name, d, beta=beta, label_smoothing=noise, **options)
