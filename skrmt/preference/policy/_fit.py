@@ -275,15 +275,15 @@ def _newton_path(
     max_iter: int,
 ) -> tuple[list[Fit], np.ndarray]:
     """Return the fits for increasing penalties, each from the one above, and scores left out."""
-    size = gradient_size(Z, losses[-1])
-    start, near = (None, None) if rough is None else (rough.coef, rough.factor)
+    start, near, size = (None, None, None)
+    if rough is not None:
+        start, near, size = rough.coef, rough.factor, rough.size
+    size = gradient_size(Z, losses[-1]) if size is None else size
     fits, left = [], []
     for alpha in alphas[::-1]:
         fit = newton(Z, losses, float(alpha), start, max_iter, factor=near, size=size)
-        # Where rows abound, Hessians are dear: that of the fit before is near enough.
-        near = None if rough is None else fit.factor
+        near, start = fit.factor, fit.coef
         fits.append(fit)
-        start = fit.coef
         without = leave_one_out(
             Z, losses[-1], float(alpha), fit.scores, pairs.part, near, pairs.group
         )
