@@ -20,7 +20,7 @@ from ._language_model import response_logps, sample_responses
 from .losses._inputs import read_beta, read_number
 from .losses._losses import preference_loss
 from .losses._spin import spin_loss
-from .self_play._fit import DIVERGES, Rules, predict_rounds
+from .self_play._theory import DIVERGES, Rules, predict_rounds
 
 
 class TrainingLog(NamedTuple):
