@@ -123,7 +123,7 @@ def population_margin(
     >>> population_margin("robust", [0.05, 0.8], beta=0.5, noise_rate=0.1).round(6)
     array([   -inf, 3.89182])
     >>> population_margin("cpo", 0.8, beta=0.5, weight=[0.0, 1.0]).round(6)
-    array([2.772589, 1.568321])
+    array([2.772589, 1.72299 ])
     """
     name = canonical_loss(loss, tuple(_MARGINS))
     known = known_options(name, loss_options)
