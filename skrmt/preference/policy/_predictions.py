@@ -43,9 +43,8 @@ class PolicyPredictions:
 
         Parameters
         ----------
-        X : array-like, sparse or torch tensor of shape (n, n_features), or array-like or torch \
-tensor of shape (..., n_candidates, n_features)
-            Differences of features, or features of candidates.
+        X : array-like or torch tensor of shape (n, n_features) or (..., n_candidates, n_features)
+            Differences of features, which may be sparse, or features of candidates.
 
         Returns
         -------
