@@ -257,7 +257,7 @@ def _self_play(seed):
         steps = np.linalg.norm(np.diff(policy.coef_path_, axis=0), axis=1)
         known = steps > 1e-9 * steps[0]
         rate = (steps[1:] / np.maximum(steps[:-1], 1e-300))[known[1:]][:6].mean()
-        stable = "converges" if policy.is_stable_ else "diverges"
+        stable = "converges" if beta > policy.min_beta_ else "diverges"
         measured_end = "converges" if steps[-1] < steps[0] else "diverges"
         rows.append((f"beta {beta}", stable, measured_end))
         rows.append(("  rate a round", f"{abs(policy.rate_):.3f}", f"{rate:.3f}"))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..theory.preference import safety_utility_curve
+from ..theory.preference._names import LOSS_ARGUMENTS, canonical_loss
 from ._display import COLOURS, fitted_attributes, new_axes, tidy
 
 _STYLES = [
@@ -99,14 +100,17 @@ class PreferenceLossDisplay:
         """
         margins = np.linspace(-4, 4, 401) / beta if margins is None else np.asarray(margins, float)
         half, zero = margins / 2, np.zeros(len(margins))
-        options = {"beta": beta, "label_smoothing": label_smoothing}
-        lengths = {"chosen_lengths": 1.0, "rejected_lengths": 1.0}
         values, slopes = {}, {}
         for name in names:
-            more = lengths if name in ("sigmoid_norm", "simpo") else {}
-            values[name] = loss(name, half, -half, zero, zero, **options, **more)
+            takes = LOSS_ARGUMENTS[canonical_loss(name)]
+            options = {"beta": beta}
+            if takes.smoothing != "unused":
+                options["label_smoothing"] = label_smoothing
+            if takes.lengths == "required":
+                options |= {"chosen_lengths": 1.0, "rejected_lengths": 1.0}
+            values[name] = loss(name, half, -half, zero, zero, **options)
             if gradient is not None:
-                chosen, rejected = gradient(name, half, -half, zero, zero, **options, **more)
+                chosen, rejected = gradient(name, half, -half, zero, zero, **options)
                 slopes[name] = (chosen - rejected) / 2
         return cls(margins, values, slopes or None).plot(axes=axes)
 

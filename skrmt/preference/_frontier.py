@@ -38,9 +38,10 @@ class SafetyUtilityFrontier(DocLinkMixin, BaseEstimator):
         Means over the prompts of both rewards, and of the divergence from the reference in nats.
     slope_ : ndarray of shape (n_weights,)
         Utility gained for each unit of safety along the frontier; negative where it is lost, nan
-        where safety does not move.
+        where safety does not move, or one of the rewards is constant.
     knee_ : float
-        Weight where the frontier is farthest from its chord; nan for a straight one.
+        Weight where the frontier is farthest from its chord; nan for a straight one, as with a
+        constant reward.
     n_candidates_ : int
         Number of candidates.
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..theory.preference._names import canonical_loss
+from ..theory.preference._names import LOSS_ARGUMENTS, canonical_loss
 from ..utils._optional import import_optional
 from ..utils._random import fresh_random_state
 from ..utils._warnings import warn
@@ -20,8 +20,7 @@ from ._language_model import response_logps, sample_responses
 from .losses._inputs import read_beta, read_number
 from .losses._losses import preference_loss
 from .losses._spin import spin_loss
-from .losses._table import LOSSES
-from .self_play._fit import DIVERGES, Rules, predict_rounds
+from .self_play._theory import DIVERGES, Rules, predict_rounds
 
 
 class TrainingLog(NamedTuple):
@@ -204,7 +203,7 @@ class SelfPlayTrainer:
 
         def losses(pair: list[Any], rows: Any) -> Any:
             options = dict(self.loss_options or {})
-            if LOSSES[name].lengths != "unused":
+            if LOSS_ARGUMENTS[name].lengths != "unused":
                 options |= {
                     "chosen_lengths": lengths[0][rows].to(pair[0].device),
                     "rejected_lengths": lengths[1][rows].to(pair[0].device),

@@ -61,6 +61,15 @@ def test_the_reference_is_even_by_default_and_clones_are_unfitted():
     assert not hasattr(clone(one), "knee_")
 
 
+def test_a_constant_reward_has_no_knee():
+    safety, utility, base = rewards()
+    for pair in ((np.full_like(safety, 0.3), utility), (safety, np.full_like(utility, 0.3))):
+        frontier = SafetyUtilityFrontier(beta=0.2).fit(*pair, base)
+        assert np.isnan(frontier.knee_)
+        assert np.isnan(frontier.slope_).all()
+        assert_allclose(frontier.policy(), frontier.policy(0.5))
+
+
 def test_bad_input_is_refused_and_leaves_the_fit():
     safety, utility, base = rewards()
     frontier = SafetyUtilityFrontier().fit(safety, utility, base)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_expit
 
-from skrmt.preference.losses._losses import (
-    MARGIN_LOSSES,
-    margin_derivatives,
-    preference_gradient,
-    preference_loss,
-)
-from skrmt.preference.losses._table import LOSSES
+from skrmt.preference import preference_gradient, preference_loss
+from skrmt.preference.losses._losses import margin_derivatives
+from skrmt.preference.losses._table import LOSSES, MARGIN_LOSSES
 from skrmt.theory.preference import population_margin
 
 ALIASES = {
@@ -28,6 +25,8 @@ ALIASES = {
     "sppo": ("sppo_hard",),
     "apo_zero": (),
     "apo_down": (),
+    "aot": (),
+    "aot_unpaired": ("aot_pair",),
     "discopop": (),
     "sigmoid_norm": ("dpo_norm", "length_normalized_dpo"),
     "sft": (),
@@ -62,7 +61,12 @@ OPTIONS = {
     "slic": {"delta": 2.0, "weight": 0.3},
 }
 NAMES = tuple(ALIASES)
-WITH_REFERENCE = [name for name in NAMES if LOSSES[name].reference]
+SMOOTHED = ("cdpo", "robust", "exo", "exo_pair", "aot", "aot_unpaired")
+
+
+def smoothing(name, value):
+    """Return the noise for the losses that read it."""
+    return {"label_smoothing": value} if name in SMOOTHED else {}
 
 
 def draw(rng, n=7, scale=4.0):
@@ -86,7 +90,7 @@ def test_pinned_values(name, value, backend):
         zero,
         zero,
         beta=0.7,
-        label_smoothing=0.1,
+        **smoothing(name, 0.1),
         chosen_lengths=1,
         rejected_lengths=1,
     )
@@ -137,11 +141,11 @@ def exact_loss(name, lw, ll, rw, rl, nw, nl, mean_nw, beta, eps, options):
     }[name]()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if not LOSSES[name].batch])
 def test_values_to_forty_digits(name, rng):
     logps, lengths = draw(rng)
     options, mpf = OPTIONS.get(name, {}), mpmath.mpf
-    found = preference_loss(name, *logps, beta=0.7, label_smoothing=0.15, **lengths, **options)
+    found = preference_loss(name, *logps, beta=0.7, **smoothing(name, 0.15), **lengths, **options)
     mean = mpf(float(np.mean(lengths["chosen_lengths"])))
     with mpmath.workdps(40):
         for i, value in enumerate(found):
@@ -152,26 +156,65 @@ def test_values_to_forty_digits(name, rng):
             assert value == pytest.approx(float(expected), rel=1e-12, abs=1e-14)
 
 
+@pytest.mark.parametrize("name", ["aot", "aot_unpaired"])
+def test_losses_of_ranks_to_forty_digits(name, rng):
+    logps, _ = draw(rng)
+    found = preference_loss(name, *logps, beta=0.7, label_smoothing=0.15)
+    lw, ll, rw, rl = logps
+    sides = (lw - ll, rw - rl) if name == "aot" else (lw - rw, ll - rl)
+    order = np.argsort(sides[0])
+    with mpmath.workdps(40):
+        for i, high, low in zip(order, np.sort(sides[0]), np.sort(sides[1]), strict=True):
+            z = mpmath.mpf(0.7) * (mpmath.mpf(float(high)) - mpmath.mpf(float(low)))
+            ahead, behind = (mpmath.log(1 + mpmath.exp(u)) for u in (-z, z))
+            expected = (1 - mpmath.mpf(0.15)) * ahead + mpmath.mpf(0.15) * behind
+            assert found[i] == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_aot_of_an_indifferent_reference_is_cdpo(rng):
+    logps, _ = draw(rng)
+    logps[3] = logps[2]
+    settings = {"beta": 0.7, "label_smoothing": 0.15}
+    # A reference of equal log-ratios has no order: every rank meets the same number.
+    np.testing.assert_allclose(
+        preference_loss("aot", *logps, **settings),
+        preference_loss("cdpo", *logps, **settings),
+        rtol=1e-12,
+    )
+
+
+def test_aot_unpaired_does_not_know_the_pairs(rng):
+    logps, _ = draw(rng)
+    settings = {"beta": 0.7, "reduction": "mean"}
+    expected = preference_loss("aot_unpaired", *logps, **settings)
+    logps[1::2] = logps[1::2, ::-1]
+    found = preference_loss("aot_unpaired", *logps, **settings)
+    assert found == pytest.approx(expected, rel=1e-14)
+    assert preference_loss("dpo", *logps, **settings) != pytest.approx(expected, rel=1e-3)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_by_differences(name, rng):
     logps, lengths = draw(rng)
-    settings = {"beta": 0.7, "label_smoothing": 0.15, **lengths, **OPTIONS.get(name, {})}
+    settings = {"beta": 0.7, **smoothing(name, 0.15), **lengths, **OPTIONS.get(name, {})}
     found = preference_gradient(name, *logps, **settings)
     h = 1e-6
     for side in (0, 1):
-        step = np.zeros((4, 1))
-        step[side] = h
-        up = preference_loss(name, *(logps + step), **settings)
-        down = preference_loss(name, *(logps - step), **settings)
-        # Truncation h^2 and rounding 1e-16 / h, times a few.
-        np.testing.assert_allclose((up - down) / (2 * h), found[side], rtol=1e-7, atol=2e-9)
+        for i in range(logps.shape[1]):
+            step = np.zeros(logps.shape)
+            step[side, i] = h
+            up = preference_loss(name, *(logps + step), **settings)
+            down = preference_loss(name, *(logps - step), **settings)
+            # Truncation h^2 and rounding 1e-16 / h, times a few.
+            change = (up - down).sum() / (2 * h)
+            assert change == pytest.approx(found[side][i], rel=1e-7, abs=2e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_torch_agrees_and_differentiates(name, rng):
     torch = pytest.importorskip("torch")
     logps, lengths = draw(rng)
-    settings = {"beta": 0.7, "label_smoothing": 0.15, **lengths, **OPTIONS.get(name, {})}
+    settings = {"beta": 0.7, **smoothing(name, 0.15), **lengths, **OPTIONS.get(name, {})}
     tensors = [torch.tensor(row, requires_grad=i < 2) for i, row in enumerate(logps)]
     losses = preference_loss(name, *tensors, **settings)
     expected = preference_loss(name, *logps, **settings)
@@ -191,7 +234,7 @@ def test_extremes_stay_finite(name, backend):
     lengths = {"chosen_lengths": 1, "rejected_lengths": 1}
     arrays = [backend.asarray(x) for x in (far, near, zero, zero)]
     for beta in (1e-3, 1.0, 30.0):
-        settings = {"beta": beta, "label_smoothing": 0.1, **lengths}
+        settings = {"beta": beta, **smoothing(name, 0.1), **lengths}
         if backend.name == "torch":
             arrays[0] = arrays[0].detach().requires_grad_()
         losses = preference_loss(name, *arrays, **settings)
@@ -207,7 +250,7 @@ def test_extremes_stay_finite(name, backend):
 def test_derivatives_in_the_margin(name):
     d, h = np.linspace(-5, 5, 24), 1e-6
     options = OPTIONS.get(name, {})
-    settings = {"beta": 0.8, "label_smoothing": 0.2, **options}
+    settings = {"beta": 0.8, **smoothing(name, 0.2), **options}
     value, first, second = margin_derivatives(name, d, **settings)
     up, down = (margin_derivatives(name, d + s, **settings) for s in (h, -h))
     np.testing.assert_allclose((up[0] - down[0]) / (2 * h), first, rtol=1e-7, atol=2e-9)
@@ -238,19 +281,23 @@ def test_robust_is_unbiased_under_flips(rng):
     np.testing.assert_allclose(mixed, preference_loss("dpo", *logps, beta=0.7), rtol=1e-13)
 
 
+def expected_loss(name, p, first, second, **settings):
+    """Return the mean loss where the first of two responses is preferred with probability p."""
+    zero = np.zeros(np.shape(first))
+    ahead = preference_loss(name, first, second, zero, zero, **settings)
+    return p * ahead + (1 - p) * preference_loss(name, second, first, zero, zero, **settings)
+
+
 @pytest.mark.parametrize(
     "name", ["dpo", "cdpo", "robust", "hinge", "ipo", "exo", "sppo", "bco", "nca"]
 )
 @pytest.mark.parametrize("p", [0.35, 0.8])
 def test_minimum_is_the_population_margin(name, p):
     """The first of two responses is chosen with probability p, both equally often drawn."""
-    settings = {"beta": 0.6, "label_smoothing": 0.1}
-    zero = np.zeros(1)
+    settings = {"beta": 0.6, **smoothing(name, 0.1)}
 
     def expected(ratios):
-        c, r = ratios[:1], ratios[1:]
-        ahead = preference_loss(name, c, r, zero, zero, **settings)
-        return (p * ahead + (1 - p) * preference_loss(name, r, c, zero, zero, **settings))[0]
+        return expected_loss(name, p, ratios[:1], ratios[1:], **settings)[0]
 
     found = minimize(expected, [0.1, -0.1], method="Nelder-Mead", options={"xatol": 1e-9}).x
     first = population_margin(name, p, beta=0.6, noise_rate=0.1)
@@ -261,20 +308,119 @@ def test_minimum_is_the_population_margin(name, p):
         assert found[0] - found[1] == pytest.approx(first, abs=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("discopop", {}),
+        ("discopop", {"tau": 1.0}),
+        ("simpo", {}),
+        ("simpo", {"gamma": -1.0}),
+        ("sft", {}),
+        ("cpo", {}),
+        ("cpo", {"weight": 0.0}),
+        ("orpo", {}),
+        ("orpo", {"weight": 2.0}),
+        ("slic", {}),
+        ("slic", {"weight": 0.1}),
+        ("slic", {"weight": 4.0, "delta": 0.3}),
+    ],
+)
+@pytest.mark.parametrize("p", [0.1, 0.45, 0.8])
+@pytest.mark.parametrize("beta", [0.6, 1.7])
+def test_population_margin_has_the_least_loss_of_a_grid(name, options, p, beta):
+    """The margin is free with a reference or by simpo, else that of two responses alone."""
+    d = np.linspace(-12.0, 12.0, 240_001)
+    alone = name in ("sft", "cpo", "orpo", "slic")
+    sides = (log_expit(d), log_expit(-d)) if alone else (d / 2, -d / 2)
+    settings = {"beta": beta, "chosen_lengths": 1, "rejected_lengths": 1, **options}
+    found = d[np.argmin(expected_loss(name, p, *sides, **settings))]
+    theory = population_margin(name, p, beta=beta, **options)
+    # Half a step of the grid; a smooth minimum is flat to rounding within 3e-8 / sqrt(curvature).
+    assert theory == pytest.approx(found, abs=1.01e-4)
+
+
+@pytest.mark.parametrize("name", ["cpo", "orpo", "simpo", "slic", "discopop"])
+def test_policies_trained_on_drawn_pairs_reach_the_population_margin(name, rng):
+    """The share of n pairs is off by sqrt(p (1 - p) / n): five times that at most."""
+    n, p, beta = 4000, 0.7, 0.8
+    won = rng.random(n) < p
+    alone = name in ("cpo", "orpo", "slic")
+
+    def objective(d):
+        first, second = (log_expit(d), log_expit(-d)) if alone else (d / 2, -d / 2)
+        chosen, rejected = np.where(won, first, second), np.where(won, second, first)
+        lengths = {"chosen_lengths": 1, "rejected_lengths": 1}
+        zero = np.zeros(n)
+        return preference_loss(
+            name, chosen, rejected, zero, zero, beta=beta, reduction="mean", **lengths
+        )
+
+    found = minimize_scalar(objective, bounds=(0.05, 6), method="bounded").x
+    spread = 5 * np.sqrt(p * (1 - p) / n)
+    low, high = population_margin(name, [p - spread, p + spread], beta=beta)
+    assert low - 1e-5 <= found <= high + 1e-5
+
+
+@pytest.mark.parametrize("name", ["kto", "apo_zero", "apo_down"])
+def test_the_loss_falls_all_the_way_to_infinite_margins(name):
+    far = np.linspace(0.0, 60.0, 121)
+    drift = -2 * far if name == "apo_down" else 0.0
+    for p, sign in ((0.8, 1.0), (0.3, -1.0)):
+        losses = expected_loss(name, p, drift + sign * far, drift - sign * far, beta=0.5)
+        assert (np.diff(losses) <= 1e-15).all()
+        assert losses[-1] == pytest.approx(expected_loss_at_infinity(name, p), abs=1e-12)
+        assert population_margin(name, p, beta=0.5) == sign * np.inf
+
+
+def expected_loss_at_infinity(name, p):
+    """Return the least loss: that of the minority."""
+    return min(p, 1 - p) * (1 if name == "apo_down" else 2)
+
+
+def test_weights_decide_the_side_of_kto():
+    options = {"desirable_weight": 1.0, "undesirable_weight": 3.0}
+    assert population_margin("kto", [0.7, 0.75, 0.8], beta=1.0, **options).tolist() == [
+        -np.inf,
+        0.0,
+        np.inf,
+    ]
+    h = np.linspace(-20, 20, 41)
+    for p, best in ((0.7, -20.0), (0.8, 20.0)):
+        chosen = preference_loss("kto", h, None, 0 * h, beta=1.0, **options)
+        rejected = preference_loss("kto", None, h, None, 0 * h, beta=1.0, **options)
+        assert h[np.argmin(p * chosen + (1 - p) * rejected)] == best
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_aliases_and_case(name, rng):
     logps, lengths = draw(rng)
-    settings = {"label_smoothing": 0.1, **lengths}
+    settings = {**smoothing(name, 0.1), **lengths}
     expected = preference_loss(name, *logps, **settings)
     for alias in (*ALIASES[name], name.upper().replace("_", "-")):
         np.testing.assert_array_equal(preference_loss(alias, *logps, **settings), expected)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SMOOTHED])
+def test_smoothing_that_would_be_ignored_is_refused(name, rng):
+    logps, lengths = draw(rng)
+    for function in (preference_loss, preference_gradient):
+        with pytest.raises(ValueError, match=f"label_smoothing=0.2 with {name}, which does not"):
+            function(name, *logps, label_smoothing=0.2, **lengths)
+        function(name, *logps, label_smoothing=0.0, **lengths)
+
+
+def test_smoothed_labels_of_one_pair():
+    """Labels smoothed by 0.2 at a margin of -1: 1.3133 of dpo less 0.2 of the difference."""
+    found = preference_loss("cdpo", -1.0, 0.0, 0.0, 0.0, beta=1.0, label_smoothing=0.2)
+    assert float(found) == pytest.approx(np.log1p(np.e) - 0.2, rel=1e-14)
+    assert round(float(found), 4) == 1.1133
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reductions(name, rng, backend):
     logps, lengths = draw(rng)
     arrays = [backend.asarray(row) for row in logps]
-    settings = {"label_smoothing": 0.1, **lengths}
+    settings = {**smoothing(name, 0.1), **lengths}
     losses = backend.to_numpy(preference_loss(name, *arrays, **settings))
     for reduction, expected in (("mean", losses.mean()), ("sum", losses.sum())):
         found = preference_loss(name, *arrays, reduction=reduction, **settings)
@@ -288,6 +434,16 @@ def test_likelihood_counts_tokens(rng):
     mean = preference_loss("sft", logps[0], None, chosen_lengths=tokens, reduction="mean")
     assert mean == pytest.approx(-logps[0].sum() / tokens.sum(), rel=1e-14)
     np.testing.assert_array_equal(preference_loss("sft", logps[0], None), -logps[0])
+    # orpo, too, without its odds; of means over tokens each response counts the same.
+    settings = {"weight": 0.0, "reduction": "mean"}
+    assert preference_loss("orpo", *logps[:2], **lengths, **settings) == pytest.approx(
+        mean, rel=1e-14
+    )
+    ones = {side: 1 for side in lengths}
+    means = logps[0] / tokens, logps[1] / lengths["rejected_lengths"]
+    assert preference_loss("orpo", *means, **ones, **settings) == pytest.approx(
+        -means[0].mean(), rel=1e-14
+    )
 
 
 def test_kto_sides(rng):
@@ -316,7 +472,7 @@ def test_kto_estimate_has_no_gradient_torch(rng):
 def test_float32(name, rng, backend):
     logps, lengths = draw(rng)
     single = logps.astype(np.float32)
-    settings = {"beta": 0.7, "label_smoothing": 0.1, **lengths}
+    settings = {"beta": 0.7, **smoothing(name, 0.1), **lengths}
     found = preference_loss(name, *(backend.asarray(row, np.float32) for row in single), **settings)
     assert str(found.dtype).endswith("float32")
     expected = preference_loss(name, *single.astype(float), **settings)
@@ -366,6 +522,7 @@ REFUSED = [
     ({"label_smoothing": 0.5}, ValueError, "label_smoothing must lie in"),
     ({"label_smoothing": -0.1}, ValueError, "label_smoothing must lie in"),
     ({"name": "exo"}, ValueError, "exo needs it above 0"),
+    ({"name": "sigmoid", "label_smoothing": 0.2}, ValueError, "cdpo is dpo, TRL's sigmoid"),
     ({"reduction": "max"}, ValueError, "reduction='max' is not known"),
     ({"rejected": [-1.0]}, ValueError, "one shape"),
     ({"chosen": [-1.0, np.nan]}, ValueError, "chosen_logps must be finite"),

@@ -68,6 +68,28 @@ def test_mask_is_leaving_out(name, rng):
     np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
+@pytest.mark.parametrize("name", ["info_nca", "nca_k"])
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf, 1e300])
+def test_what_is_masked_is_never_read(name, hole, rng, backend):
+    arrays = draw(rng)
+    mask = np.ones((6, 4), bool)
+    mask[:3, 1] = mask[2:, 3] = False
+    expected = listwise_loss(name, *arrays, mask=mask)
+    holes = [backend.asarray(np.where(mask, array, hole)) for array in arrays]
+    if backend.name == "torch":
+        holes[0] = holes[0].detach().requires_grad_()
+    found = listwise_loss(name, *holes, mask=mask)
+    np.testing.assert_allclose(backend.to_numpy(found), expected, rtol=1e-14)
+    if backend.name == "torch":
+        found.sum().backward()
+        gradient = holes[0].grad.numpy()
+        assert np.isfinite(gradient).all()
+        assert (gradient[~mask] == 0).all()
+        assert (gradient[mask] != 0).all()
+    with pytest.raises(ValueError, match="logps must be finite"):
+        listwise_loss(name, np.full((6, 4), np.nan), *arrays[1:], mask=mask)
+
+
 def test_two_responses_with_a_hard_label(rng):
     logps, reference, _ = draw(rng, (6, 2))
     rewards = np.tile([1.0, 0.0], (6, 1))

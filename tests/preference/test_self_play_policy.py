@@ -135,6 +135,70 @@ def test_the_rate_is_that_of_the_theory_near_the_point_of_rest():
         assert policy.observed_rate_ == pytest.approx(policy.rate_, abs=0.1)
 
 
+def misfit_choices():
+    """Return few choices, which the fit describes better than it describes others."""
+    return human_choices(n=60, K=3, F=5, seed=2)
+
+
+def largest_factor(X, y, rest, **settings):
+    """Return the largest factor of a round, by differences of rounds that start near their rest."""
+    h, columns = 1e-4, []
+    for step in h * np.eye(X.shape[2]):
+        up, down = (
+            SelfPlayPolicy(n_rounds=1, reference=rest + s, **settings).fit(X, y).coef_
+            for s in (step, -step)
+        )
+        columns.append((up - down) / (2 * h))
+    factors = np.linalg.eigvals(np.transpose(columns))
+    return factors[np.argmax(np.abs(factors))].real
+
+
+@pytest.mark.parametrize("sampler", ["reference", "previous"])
+@pytest.mark.parametrize("beta", [1.0, 2.0, 4.0])
+def test_rounds_slower_than_predicted_are_not_stable_and_have_the_rate_of_the_features(
+    sampler, beta
+):
+    X, y = misfit_choices()
+    settings = {"beta": beta, "sampler": sampler, "alpha": 0.0, "tol": 1e-12}
+    policy = SelfPlayPolicy(n_rounds=200, **settings).fit(X, y)
+    told, true = self_play_rate(sampler, beta), largest_factor(X, y, policy.coef_, **settings)
+    assert 1.2 * (1 - abs(true)) < 1 - max(abs(told), 1 / 6)
+    assert not policy.is_stable_
+    # Truncation of the differences is of the order of the square of their step.
+    assert policy.rate_ == pytest.approx(true, rel=1e-5)
+    assert policy.converged_
+    assert policy.regime_ == "detected"
+
+
+@pytest.mark.parametrize("sampler", ["reference", "previous"])
+def test_with_a_mixture_the_rate_is_that_of_the_last_steps(sampler):
+    X, y = misfit_choices()
+    policy = SelfPlayPolicy(0.8, mixture_weight=0.1, sampler=sampler, n_rounds=300, alpha=0.0)
+    policy.fit(X, y)
+    assert not policy.is_stable_
+    # Steps are followed down to 1e-6 of the largest, where other factors are forgotten.
+    assert policy.rate_ == pytest.approx(policy.observed_rate_, rel=0.02)
+
+
+def test_two_opponents_have_the_rate_that_is_seen():
+    X, y = misfit_choices()
+    policy = SelfPlayPolicy(0.7, history=2, n_rounds=300, alpha=0.0).fit(X, y)
+    assert policy.rate_ > 1.2 * self_play_rate("last_two_both", 0.7)
+    assert not policy.is_stable_
+    steps = np.linalg.norm(np.diff(policy.coef_path_, axis=0), axis=1)
+    clear = np.flatnonzero(steps > 1e-6 * steps.max())[-1]
+    # Complex factors turn as they shrink: over half of the steps a turn is a small part of it.
+    mean = (steps[clear] / steps[clear // 2]) ** (1 / (clear - clear // 2))
+    assert policy.rate_ == pytest.approx(mean, rel=0.1)
+
+
+def test_draws_do_not_count_as_slower_rounds():
+    X, y = human_choices(n=2000)
+    policy = SelfPlayPolicy(2.0, n_draws=8, n_rounds=30, random_state=0).fit(X, y)
+    assert policy.is_stable_
+    assert policy.rate_ == 0.5
+
+
 @pytest.mark.parametrize("sampler", ["reference", "previous"])
 def test_the_point_of_rest_is_the_fit_of_largest_likelihood(sampler):
     X, y = human_choices()
@@ -305,6 +369,7 @@ def test_steps_that_grow_against_the_prediction_are_a_misfit():
     y = (2.0 * X[..., 0] + rng.gumbel(size=(30, 4))).argmax(axis=1)
     with pytest.warns(ConvergenceWarning, match="grew"):
         policy = SelfPlayPolicy(beta=0.8, alpha=1e-6, n_rounds=40).fit(X, y)
-    assert policy.is_stable_
+    assert not policy.is_stable_
+    assert policy.rate_ == policy.observed_rate_
     assert policy.regime_ == "misfit"
     assert SelfPlayPolicy(beta=2.0, alpha=0.1).fit(X, y).regime_ == "detected"

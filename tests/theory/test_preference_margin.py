@@ -138,7 +138,7 @@ def test_names_and_broadcasting():
         (("dpo", 0.5, float("inf"), 0.0), "beta must lie in"),
         (("dpo", 0.5, 1.0, 0.5), "noise_rate must lie in"),
         (("exo", 0.5, 1.0, 0.0), "above 0"),
-        (("kto", 0.5, 1.0, 0.0), "not known here"),
+        (("aot", 0.5, 1.0, 0.0), "not known here"),
         (("nothing", 0.5, 1.0, 0.0), "'nothing' is not known"),
         (("dpo", [0.5, 0.6], [1.0, 2.0, 3.0], 0.0), "do not broadcast"),
     ],

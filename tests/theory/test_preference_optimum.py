@@ -158,6 +158,26 @@ def test_opposed_rewards_trade_and_equal_ones_do_not():
     assert np.isnan(equal.knee)
 
 
+@pytest.mark.parametrize("beta", [0.1, [0.05, 2.0]])
+def test_a_constant_reward_leaves_nothing_to_trade(rng, beta):
+    """Equal to rounding: 0.1 + 0.2 is no 0.3; a candidate that does not exist has no reward."""
+    varied, base = rng.standard_normal((3, 5)), rng.standard_normal((3, 5))
+    base[:, -1] = -np.inf
+    level = np.where(varied > 0, 0.3, 0.1 + 0.2)
+    level[:, -1] = np.nan
+    for rewards in ((level, varied), (varied, level), (level, level)):
+        curve = safety_utility_curve(*rewards, base, beta)
+        assert np.isnan(curve.knee).all()
+        assert np.isnan(curve.slope).all()
+        for reward, mean in zip(rewards, (curve.safety, curve.utility), strict=True):
+            if reward is level:
+                assert (mean == mean.flat[0]).all()
+                assert mean.flat[0] == pytest.approx(0.3, rel=1e-14)
+    # A reward that varies in one prompt alone is one.
+    level[1, 2] = 0.4
+    assert np.isfinite(safety_utility_curve(level, varied, base, beta).slope).all()
+
+
 def test_knee_by_geometry_whatever_the_units(rng):
     safety, utility, base = [1, 0.8, 0], [0, 0.7, 1], np.log([0.2, 0.3, 0.5])
     curve = safety_utility_curve(safety, utility, base, 0.1)

@@ -23,6 +23,8 @@ class Pair(NamedTuple):
     chosen_lengths: Array | None
     rejected_lengths: Array | None
     options: dict[str, Any]
+    reference: Array | None = None
+    """Log-ratio of chosen to rejected under the reference, for losses that sort it by itself."""
 
 
 class Slope(NamedTuple):
@@ -171,6 +173,42 @@ def _simpo_second(bk: Any, d: Array, pair: Pair) -> Array:
     return pair.beta**2 * bump(bk, pair.beta * d - pair.options["gamma"])
 
 
+def _in_order(bk: Any, values: Array) -> Array:
+    """Return the indices that sort the entries of an array, whatever its shape."""
+    return bk.argsort(values.reshape(-1), axis=0)
+
+
+def _partners(bk: Any, values: Array, others: Array) -> Array:
+    """Return for each value the one of the others that has the same rank in the batch."""
+    rank = _in_order(bk, _in_order(bk, values))
+    return others.reshape(-1)[_in_order(bk, others)][rank].reshape(tuple(values.shape))
+
+
+def _aot_margin(bk: Any, pair: Pair) -> Array:
+    """Return the policy's log-ratio of each pair less the reference's of the same rank."""
+    ratio = pair.chosen - pair.rejected + pair.reference
+    return ratio - _partners(bk, ratio, pair.reference)
+
+
+def _aot(bk: Any, pair: Pair) -> Array:
+    return _smoothed(bk, _aot_margin(bk, pair), pair)
+
+
+def _aot_gradient(bk: Any, pair: Pair) -> tuple[Array, Array]:
+    first = _smoothed_first(bk, _aot_margin(bk, pair), pair)
+    return first, -first
+
+
+def _aot_unpaired(bk: Any, pair: Pair) -> Array:
+    return _smoothed(bk, pair.chosen - _partners(bk, pair.chosen, pair.rejected), pair)
+
+
+def _aot_unpaired_gradient(bk: Any, pair: Pair) -> tuple[Array, Array]:
+    ahead = pair.chosen - _partners(bk, pair.chosen, pair.rejected)
+    behind = _partners(bk, pair.rejected, pair.chosen) - pair.rejected
+    return _smoothed_first(bk, ahead, pair), -_smoothed_first(bk, behind, pair)
+
+
 def _nca(bk: Any, pair: Pair) -> Array:
     c, r = pair.beta * pair.chosen, pair.beta * pair.rejected
     return -log_sigmoid(bk, c) - 0.5 * (log_sigmoid(bk, -c) + log_sigmoid(bk, -r))
@@ -222,7 +260,7 @@ def _apo_down_gradient(bk: Any, pair: Pair) -> tuple[Array, Array]:
 
 def _kto_arguments(pair: Pair) -> tuple[Array | None, Array | None]:
     """Return the arguments of the two sigmoids, those of a missing side None."""
-    k = pair.options["k"]
+    k = max(pair.options["k"], 0.0)
     return (
         None if pair.chosen is None else pair.beta * (k - pair.chosen),
         None if pair.rejected is None else pair.beta * (pair.rejected - k),

@@ -27,7 +27,14 @@ class Operands(NamedTuple):
 
 
 def read_arrays(**arrays: Any) -> Operands:
-    """Return arrays of one shape and one library, checked, leaving out those that are None."""
+    """Return finite arrays of one shape and one library, leaving out those that are None."""
+    operands = convert_arrays(**arrays)
+    check_finite(operands)
+    return operands
+
+
+def convert_arrays(**arrays: Any) -> Operands:
+    """Return arrays of one shape and one library, leaving out those that are None."""
     given = {name: value for name, value in arrays.items() if value is not None}
     backend = get_backend(*given.values())
     model = next((value for value in given.values() if is_torch(value)), None)
@@ -39,12 +46,16 @@ def read_arrays(**arrays: Any) -> Operands:
         read = {name: _as_tensor(name, value, backend, model) for name, value in given.items()}
         dtype = model.dtype if model.is_floating_point() else None
     _check_shapes(read)
-    for name, value in read.items():
-        if not bool(backend.isfinite(value).all()):
+    return Operands(backend, read, dtype)
+
+
+def check_finite(operands: Operands) -> None:
+    """Refuse arrays that are not finite."""
+    for name, value in operands.arrays.items():
+        if not bool(operands.backend.isfinite(value).all()):
             raise ValueError(
                 f"{name} must be finite, got a NaN or an infinity. Leave such pairs out."
             )
-    return Operands(backend, read, dtype)
 
 
 def _as_tensor(name: str, value: Any, backend: Any, model: Any) -> Any:

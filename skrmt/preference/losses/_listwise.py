@@ -8,9 +8,19 @@ import numpy as np
 
 from ...linalg import to_numpy
 from ._formulas import Array, log_sigmoid
-from ._inputs import check_reduction, finish, read_arrays, read_beta, read_number
+from ._inputs import (
+    Operands,
+    check_finite,
+    check_reduction,
+    convert_arrays,
+    finish,
+    read_beta,
+    read_number,
+)
 
-_NAMES = {"info_nca": "info_nca", "infonca": "info_nca", "nca_k": "nca_k", "nca": "nca_k"}
+_ABSENT = -1e30
+"""Score of a response that does not exist: far below any other, and finite, so that gradients
+are."""
 
 
 def listwise_loss(
@@ -42,8 +52,8 @@ def listwise_loss(
         The :math:`\alpha` that divides the rewards, positive and in their unit: the smaller, the
         more only the best response counts.
     mask : array-like or torch tensor of bool of shape (n_prompts, n_responses), optional
-        True where there is a response; all by default. What is masked is not read, but must be
-        finite.
+        True where there is a response; all by default. What is masked is not read: it may be NaN
+        or infinite, and has a gradient of 0.
     reduction : {"none", "mean", "sum"}, default="none"
         What to return: one loss per prompt, their mean or their sum.
 
@@ -89,25 +99,49 @@ def listwise_loss(
     >>> listwise_loss("info_nca", [[-4.0, -5.0, -6.0]], [[-5.0, -5.0, -5.0]], rewards, beta=1.0)
     array([0.83239558])
     """
-    key = _NAMES.get(name.lower().replace("-", "_")) if isinstance(name, str) else None
-    if key is None:
+    loss = _LISTWISE.get(name.lower().replace("-", "_")) if isinstance(name, str) else None
+    if loss is None:
         raise ValueError(
             f"name={name!r} is not a loss of several responses. Use 'info_nca' or 'nca_k'."
         )
     check_reduction(reduction)
     strength = read_beta(beta)
     scale = read_number("temperature", temperature, 0.0, np.inf, remedy="It divides the rewards.")
-    operands = read_arrays(logps=logps, ref_logps=ref_logps, rewards=rewards)
-    bk, arrays = operands.backend, operands.arrays
-    present = _read_mask(mask, arrays["logps"], bk)
-    h = strength * (arrays["logps"] - arrays["ref_logps"])
-    weights = bk.exp(_log_softmax(bk, _scaled(bk, arrays["rewards"], scale), present))
-    if key == "info_nca":
-        terms = weights * bk.where(present, _log_softmax(bk, h, present), 0 * h)
-    else:
-        share = 1 / present.sum(-1)[..., None]
-        terms = weights * log_sigmoid(bk, h) + bk.where(present, share * log_sigmoid(bk, -h), 0 * h)
+    operands = convert_arrays(logps=logps, ref_logps=ref_logps, rewards=rewards)
+    bk = operands.backend
+    present = _read_mask(mask, operands.arrays["logps"], bk)
+    policy, reference, gains = _present_only(operands, present)
+    weights = bk.exp(_log_softmax(bk, _scaled(bk, gains, scale), present))
+    terms = loss(bk, strength * (policy - reference), weights, present)
     return finish(-terms.sum(-1), reduction, operands.dtype)
+
+
+def _info_nca(bk: Any, h: Array, weights: Array, present: Array) -> Array:
+    """Return the terms of the cross entropy between rewards and policy."""
+    return weights * bk.where(present, _log_softmax(bk, h, present), 0 * h)
+
+
+def _nca_k(bk: Any, h: Array, weights: Array, present: Array) -> Array:
+    """Return the terms of the contrast of each response with one drawn evenly."""
+    counted = bk.where(present, 1 + 0 * h, 0 * h)
+    # Counts in the dtype of h: the ratio of integers is in single precision in torch.
+    share = counted / counted.sum(-1)[..., None]
+    return weights * log_sigmoid(bk, h) + share * log_sigmoid(bk, -h)
+
+
+_LISTWISE = {"info_nca": _info_nca, "infonca": _info_nca, "nca_k": _nca_k, "nca": _nca_k}
+"""The losses by all their names."""
+
+
+def _present_only(operands: Operands, present: Array) -> list[Array]:
+    """Return the arrays with 0 where there is no response, and refuse other holes."""
+    bk = operands.backend
+    kept = {
+        name: bk.where(present, array, bk.zeros_like(array))
+        for name, array in operands.arrays.items()
+    }
+    check_finite(operands._replace(arrays=kept))
+    return list(kept.values())
 
 
 def _read_mask(mask: Any, like: Array, backend: Any) -> Array:
@@ -149,5 +183,5 @@ def _log_softmax(bk: Any, scores: Array, present: Array) -> Array:
 
 
 def _floored(bk: Any, scores: Array, present: Array) -> Array:
-    """Return the scores, those not present far below any other; finite, so that gradients are."""
-    return bk.where(present, scores, 0 * scores - 1e30)
+    """Return the scores, those not present far below any other."""
+    return bk.where(present, scores, 0 * scores + _ABSENT)

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ...linalg import to_numpy
 from ...theory.preference._names import canonical_loss
-from ...utils._checks import is_torch
+from ._arguments import read_loss, read_options, read_smoothing
 from ._formulas import Array, Pair
-from ._inputs import check_reduction, finish, read_arrays, read_beta, read_lengths, read_number
-from ._table import LOSSES, Loss
-
-MARGIN_LOSSES = tuple(name for name, loss in LOSSES.items() if loss.margin is not None)
-"""The losses that depend on the difference of the two log-ratios only."""
+from ._inputs import check_reduction, finish, read_arrays, read_beta
+from ._table import LOSSES, MARGIN_LOSSES
 
 
 def preference_loss(
@@ -36,7 +30,7 @@ def preference_loss(
     Parameters
     ----------
     name : str
-        Name of the loss, see Notes; the names of TRL are understood.
+        Name of the loss, see Notes; the names of TRL are understood, and mean what TRL computes.
     chosen_logps, rejected_logps : array-like or torch tensor of shape (n_pairs,)
         Log-probabilities of the responses under the policy, *summed* over their tokens. Any common
         shape will do. "sft" does not read `rejected_logps`; "kto" takes None for a side without
@@ -47,14 +41,16 @@ def preference_loss(
     beta : float, default=0.1
         Strength :math:`\beta` of the pull to the reference, positive. Not used by sft, orpo, slic.
     label_smoothing : float, default=0.0
-        Fraction :math:`\epsilon` of pairs given in the wrong order, in [0, 1/2). Used by cdpo,
-        robust and exo, which needs it above 0; the others ignore it.
+        Fraction :math:`\epsilon` of pairs given in the wrong order, in [0, 1/2). Read by cdpo,
+        robust, aot, aot_unpaired and exo, which needs it above 0; the others refuse it.
     chosen_lengths, rejected_lengths : array-like, torch tensor or float, optional
-        Numbers of tokens :math:`|y_w|, |y_l|`, at least 1. Needed by sigmoid_norm, simpo and orpo
-        (1 where the log-probabilities are means over tokens already). With them ipo divides the
-        log-ratios as TRL does, and the likelihood term of sft, cpo and slic is the mean over the
-        *tokens* of the batch; without them ipo is the published loss of sums, and the likelihood
-        term a mean over responses. The others ignore them.
+        Numbers of tokens :math:`|y_w|, |y_l|`, at least 1. Needed by sigmoid_norm, simpo and orpo.
+        With them ipo divides the log-ratios as TRL does, and the likelihood term of sft, cpo, slic
+        and orpo is, in the mean over pairs, that over the *tokens* of the batch. Without them ipo
+        is the published loss of sums, and the likelihood term of sft, cpo and slic a mean over
+        responses. Where the log-probabilities are means over tokens already, lengths of 1 leave
+        simpo and sigmoid_norm as they are; the likelihood term, that of orpo too, then weighs each
+        response equally, however long. The others ignore them.
     reduction : {"none", "mean", "sum"}, default="none"
         What to return: one loss per pair, their mean or their sum.
     **loss_options : float
@@ -107,6 +103,9 @@ def preference_loss(
     sppo (sppo_hard)                    :math:`(c-1/(2\beta))^2+(r+1/(2\beta))^2`
     apo_zero                            :math:`1-\sigma(\beta c)+\sigma(\beta r)`
     apo_down                            :math:`\sigma(\beta c)+1-\sigma(z)`
+    aot                                 cdpo of :math:`s_{(i)}-t_{(i)}`, :math:`s=l_w-l_l`,
+                                        :math:`t` that of the reference
+    aot_unpaired                        cdpo of :math:`c_{(i)}-r_{(i)}`
     discopop                            :math:`-\log\sigma(z)(1-g)+e^{-z}g`,
                                         :math:`g=\sigma(z/\tau)`
     sigmoid_norm                        dpo of :math:`c/|y_w|-r/|y_l|`
@@ -120,18 +119,26 @@ def preference_loss(
     slic                                :math:`\max(0,\delta-l_w+l_l)` + weight sft
     =================================== ========================================================
 
-    where :math:`l = \log\pi` and :math:`\bar l = l/|y|`. robust equals
+    where :math:`l = \log\pi`, :math:`\bar l = l/|y|`, and :math:`x_{(i)}` is the i-th smallest
+    number of the batch. The losses of aot are those of batches: each is returned for the pair, or
+    for aot_unpaired the chosen response, of its rank, and equal numbers have ranks in any order.
+    robust equals
     :math:`-\log\sigma(z)-\epsilon z/(1-2\epsilon)`: convex, and unbounded below, so that it needs a
     penalty or an early stop on pairs that can be separated. exo is not convex, and its gradient
-    vanishes where :math:`|z|` is large. kto of TRL is a mean over single responses, half the mean
-    over pairs here where both sides are as many.
+    vanishes where :math:`|z|` is large.
+
+    Where TRL differs: its sigmoid smoothed labels by `label_smoothing` in releases before 1, and
+    ignores it since; that is cdpo here, and dpo refuses it. Its exo_pair takes 0 for 0.001. Its kto
+    is a mean over single responses, half the mean over pairs here where both sides are as many. Its
+    `beta` of ORPO is `weight` here, and its likelihood term of ORPO counts the tokens of the prompt
+    as well; its simpo adds the likelihood term of CPO unless `cpo_alpha` is 0.
 
     References
     ----------
     DPO arXiv:2305.18290, robust 2403.00409, hinge and slic 2305.10425, IPO 2310.12036, EXO
     2402.00856, NCA 2402.05369, Safe-NCA 2409.07772, BCO 2404.04656, SPPO 2405.00675, APO
-    2408.06266, DiscoPOP 2406.08414, KTO 2402.01306, SimPO 2405.14734, CPO 2401.08417, ORPO
-    2403.07691.
+    2408.06266, AOT 2406.05882, DiscoPOP 2406.08414, KTO 2402.01306, SimPO 2405.14734, CPO
+    2401.08417, ORPO 2403.07691.
 
     Examples
     --------
@@ -139,7 +146,7 @@ def preference_loss(
     >>> preference_loss("dpo", [-9.7, -8.0], [-12.4, -7.0], [-10, -8], [-12, -8], beta=0.7)
     array([0.47786415, 1.10318605])
     """
-    loss, pair, operands = _read(
+    loss, pair, operands = read_loss(
         name,
         chosen_logps,
         rejected_logps,
@@ -181,7 +188,7 @@ def preference_gradient(
     beta : float, default=0.1
         Strength of the pull to the reference, positive.
     label_smoothing : float, default=0.0
-        Fraction of pairs given in the wrong order, in [0, 1/2).
+        Fraction of pairs given in the wrong order, in [0, 1/2); refused by losses that have none.
     chosen_lengths, rejected_lengths : array-like, torch tensor or float, optional
         Numbers of tokens, at least 1.
     **loss_options : float
@@ -210,7 +217,8 @@ def preference_gradient(
     -----
     In closed form, without automatic differentiation: for a loss of the margin, :math:`f'(d)` and
     :math:`-f'(d)` (each divided by its length where the loss divides). Where hinge and slic have a
-    corner the derivative is 0, as torch has it.
+    corner the derivative is 0, as torch has it. For aot and aot_unpaired it is that of the sum over
+    the batch.
 
     References
     ----------
@@ -223,7 +231,7 @@ def preference_gradient(
     >>> chosen.round(6), rejected.round(6)
     (array([-0.265925]), array([0.265925]))
     """
-    loss, pair, operands = _read(
+    loss, pair, operands = read_loss(
         name,
         chosen_logps,
         rejected_logps,
@@ -247,164 +255,14 @@ def margin_derivatives(
     name: str, margin: Any, *, beta: float, label_smoothing: float = 0.0, **loss_options: Any
 ) -> tuple[Array, Array, Array]:
     """Return a loss of the margin with its first two derivatives, for fits."""
-    name = canonical_loss(name, MARGIN_LOSSES)
-    slope = LOSSES[name].margin
-    assert slope is not None
+    loss = LOSSES[canonical_loss(name, MARGIN_LOSSES)]
+    assert loss.margin is not None
     operands = read_arrays(margin=margin)
     d, bk = operands.arrays["margin"], operands.backend
-    options = _read_options(name, loss_options)
-    smoothing = _read_smoothing(name, label_smoothing)
+    options = read_options(loss.name, loss_options)
+    smoothing = read_smoothing(loss, label_smoothing)
     pair = Pair(d, 0 * d, read_beta(beta), smoothing, None, None, options)
     value, first, second = (
-        finish(function(bk, d, pair), "none", operands.dtype) for function in slope
+        finish(function(bk, d, pair), "none", operands.dtype) for function in loss.margin
     )
     return value, first, second
-
-
-def _read(
-    name: str,
-    chosen_logps: Any,
-    rejected_logps: Any,
-    ref_chosen_logps: Any,
-    ref_rejected_logps: Any,
-    *,
-    beta: float,
-    label_smoothing: float,
-    chosen_lengths: Any,
-    rejected_lengths: Any,
-    **loss_options: Any,
-) -> tuple[Loss, Pair, Any]:
-    """Return the loss, what it is computed from, and the library, all checked."""
-    name = canonical_loss(name)
-    loss = LOSSES[name]
-    options = _read_options(name, loss_options)
-    logps = {"chosen_logps": chosen_logps, "rejected_logps": rejected_logps}
-    references = {"chosen": ref_chosen_logps, "rejected": ref_rejected_logps}
-    sides = _sides(name, loss, logps)
-    wanted = {f"{side}_logps": logps[f"{side}_logps"] for side in sides}
-    if loss.reference:
-        wanted |= {f"ref_{side}_logps": references[side] for side in sides}
-    _check_given(name, wanted)
-    operands = read_arrays(**wanted)
-    values = _subtract_reference(operands.arrays, sides)
-    lengths = {"chosen": chosen_lengths, "rejected": rejected_lengths}
-    tokens = {
-        side: _read_tokens(name, loss, side, lengths[side], values[side], operands.backend)
-        for side in sides
-    }
-    if name == "ipo" and len({value is None for value in tokens.values()}) == 2:
-        raise ValueError(
-            "ipo needs both chosen_lengths and rejected_lengths, or neither; got one of them. "
-            "Give the other one."
-        )
-    if name == "orpo":
-        options["epsilon"] = _check_mean_logps(values, tokens)
-    pair = Pair(
-        values.get("chosen"),
-        values.get("rejected"),
-        read_beta(beta),
-        _read_smoothing(name, label_smoothing),
-        tokens.get("chosen"),
-        tokens.get("rejected"),
-        options,
-    )
-    return loss, pair, operands
-
-
-def _sides(name: str, loss: Loss, logps: dict[str, Any]) -> list[str]:
-    """Return which of the two responses the loss reads."""
-    if loss.sides == "chosen":
-        return ["chosen"]
-    sides = ["chosen", "rejected"]
-    if loss.sides == "both":
-        return sides
-    given = [side for side in sides if logps[f"{side}_logps"] is not None]
-    if not given:
-        raise ValueError(f"{name} needs chosen_logps or rejected_logps, got None for both.")
-    return given
-
-
-def _check_given(name: str, wanted: dict[str, Any]) -> None:
-    """Refuse what is missing."""
-    for parameter, value in wanted.items():
-        if value is None:
-            remedy = (
-                "Give the log-probabilities of the reference policy, or zeros where the others "
-                "are log-ratios to it already."
-                if parameter.startswith("ref_")
-                else "Give log-probabilities."
-            )
-            raise ValueError(f"{name} needs {parameter}, got None. {remedy}")
-
-
-def _subtract_reference(arrays: dict[str, Array], sides: list[str]) -> dict[str, Array]:
-    """Return the log-ratios, or the log-probabilities where there is no reference."""
-    values = {}
-    for side in sides:
-        reference = arrays.get(f"ref_{side}_logps")
-        value = arrays[f"{side}_logps"]
-        values[side] = value if reference is None else value - reference
-    return values
-
-
-def _read_tokens(
-    name: str, loss: Loss, side: str, lengths: Any, like: Array, backend: Any
-) -> Array | None:
-    """Return the lengths of a side where the loss uses them."""
-    parameter = f"{side}_lengths"
-    if loss.lengths == "unused":
-        return None
-    if lengths is None and loss.lengths == "required":
-        raise ValueError(
-            f"{name} needs {parameter}, got None. Give the numbers of tokens, or 1 where the "
-            "log-probabilities are means over tokens."
-        )
-    return read_lengths(parameter, lengths, like, backend)
-
-
-def _read_smoothing(name: str, label_smoothing: Any) -> float:
-    """Return the noise of a loss, positive for the one that needs it."""
-    if LOSSES[name].needs_noise:
-        remedy = f"{name} needs it above 0, 1e-3 for instance: its target is log((1 - eps) / eps)."
-        return read_number("label_smoothing", label_smoothing, 0.0, 0.5, remedy=remedy)
-    remedy = "It is the fraction of pairs in the wrong order."
-    return read_number("label_smoothing", label_smoothing, 0.0, 0.5, "left", remedy)
-
-
-def _read_options(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a loss with their defaults."""
-    known = LOSSES[name].options
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise TypeError(
-            f"loss_options: {name} has no option {unknown[0]!r}; it has "
-            f"{', '.join(known) or 'none'}. Leave it out."
-        )
-    options = {}
-    for option, (default, low, high, closed) in known.items():
-        value = given.get(option, default)
-        if option == "k" and not isinstance(value, (int, float)):
-            value = _batch_estimate(value)
-        options[option] = read_number(option, value, low, high, closed)
-    if "k" in options:
-        options["k"] = max(options["k"], 0.0)
-    return options
-
-
-def _batch_estimate(value: Any) -> Any:
-    """Return a one-element array or tensor as a float, without its gradient."""
-    size = value.numel() if is_torch(value) else np.size(value)
-    return to_numpy(value).item() if size == 1 and hasattr(value, "dtype") else value
-
-
-def _check_mean_logps(values: dict[str, Array], tokens: dict[str, Array]) -> float:
-    """Refuse log-probabilities above 0 and return the rounding unit that keeps them below."""
-    for side, value in values.items():
-        largest = float(to_numpy(value / tokens[side]).max())
-        if largest > 1e-3:
-            raise ValueError(
-                f"{side}_logps must be logarithms of probabilities for orpo, got a mean of "
-                f"{largest:.3g} per token, above 0. Give log-probabilities, not scores."
-            )
-    single = any(value.dtype.itemsize == 4 for value in values.values())
-    return float(np.finfo(np.float32 if single else np.float64).eps)

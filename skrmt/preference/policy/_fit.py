@@ -9,8 +9,7 @@ import numpy as np
 from ...linalg import coefficients, group_path, loo_path, ridge_basis
 from ...theory.preference._names import canonical_loss
 from ...utils._dask import is_dask
-from ..losses._losses import MARGIN_LOSSES
-from ..losses._table import LOSSES, Loss
+from ..losses._table import LOSSES, MARGIN_LOSSES, Loss
 from ._accuracy import smooth_ratio
 from ._candidate_fit import fit_candidates, leave_one_out_candidates
 from ._comparisons import Comparisons
@@ -107,6 +106,11 @@ def read_setting(
 ) -> Setting:
     """Check parameters against one another, and take the penalty to the unit of the data."""
     name = canonical_loss(loss)
+    if LOSSES[name].batch:
+        raise ValueError(
+            f"loss={loss!r} compares ranks within a batch, so that a pair has no loss of its own. "
+            "Use 'cdpo', or train a model by `preference_loss`."
+        )
     if LOSSES[name].needs_noise and not noise > 0:
         raise ValueError(
             f"noise_rate={noise!r} with loss={loss!r}, which needs it above 0: its target is "
@@ -271,15 +275,15 @@ def _newton_path(
     max_iter: int,
 ) -> tuple[list[Fit], np.ndarray]:
     """Return the fits for increasing penalties, each from the one above, and scores left out."""
-    size = gradient_size(Z, losses[-1])
-    start, near = (None, None) if rough is None else (rough.coef, rough.factor)
+    start, near, size = (None, None, None)
+    if rough is not None:
+        start, near, size = rough.coef, rough.factor, rough.size
+    size = gradient_size(Z, losses[-1]) if size is None else size
     fits, left = [], []
     for alpha in alphas[::-1]:
         fit = newton(Z, losses, float(alpha), start, max_iter, factor=near, size=size)
-        # Where rows abound, Hessians are dear: that of the fit before is near enough.
-        near = None if rough is None else fit.factor
+        near, start = fit.factor, fit.coef
         fits.append(fit)
-        start = fit.coef
         without = leave_one_out(
             Z, losses[-1], float(alpha), fit.scores, pairs.part, near, pairs.group
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from ...linalg import is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device
@@ -52,8 +53,10 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[An
         _check_column(y)
     else:
         dtype = [np.float64, np.float32]
-        X, y = validate_data(estimator, as_host(X), y, dtype=dtype, reset=reset)
-        X, y = X.astype(np.float64, copy=False), np.asarray(y)
+        X, y = validate_data(
+            estimator, as_host(X), y, dtype=dtype, reset=reset, accept_sparse="csr"
+        )
+        X, y = _as_dense(X).astype(np.float64, copy=False), np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.dtype.kind == "f" and (y != np.floor(y)).any():
@@ -61,6 +64,11 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[An
             "Unknown label type: continuous. y must name which response is preferred, two classes."
         )
     return X, y
+
+
+def _as_dense(X: Any) -> np.ndarray:
+    """Return a sparse array as a dense one: leaving pairs out fills in what is 0."""
+    return X.toarray() if sparse.issparse(X) else X
 
 
 def _check_column(y: np.ndarray) -> None:
@@ -97,6 +105,8 @@ def read_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[Any, Any
     if is_dask(X_chosen) or is_dask(X_rejected):
         return read_block_pairs(estimator, X_chosen, X_rejected)
     X_chosen, X_rejected = as_host(X_chosen), as_host(X_rejected)
+    if sparse.issparse(X_chosen) or sparse.issparse(X_rejected):
+        X_chosen, X_rejected = _as_dense(X_chosen), _as_dense(X_rejected)
     chosen = validate_data(estimator, X_chosen, dtype=[np.float64, np.float32])
     rejected = check_array_like_on_device(X_rejected, "X_rejected", 2)
     if chosen.shape != rejected.shape:

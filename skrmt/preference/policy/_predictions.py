@@ -44,7 +44,7 @@ class PolicyPredictions:
         Parameters
         ----------
         X : array-like or torch tensor of shape (n, n_features) or (..., n_candidates, n_features)
-            Differences of features, or features of candidates.
+            Differences of features, which may be sparse, or features of candidates.
 
         Returns
         -------
@@ -62,7 +62,8 @@ class PolicyPredictions:
         if is_torch(X) or n_dimensions(X) == 3:
             X = check_array_like_on_device(X, "X", n_dimensions(X), n_features=self.n_features_in_)
         else:
-            X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+            dtype = [np.float64, np.float32]
+            X = validate_data(self, X, dtype=dtype, reset=False, accept_sparse="csr")
         coef = X.new_tensor(self.coef_) if is_torch(X) else self.coef_.astype(X.dtype)
         return X @ coef
 

@@ -248,7 +248,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         ----------
         X : array-like of shape (n, n_features) or (n_prompts, n_candidates, n_features)
             Features of the first response minus those of the second, or of all candidates. With
-            ipo differences may be a dask array.
+            ipo differences may be a dask array. Sparse differences are made dense.
         y : array-like of shape (n,) or (n_prompts, 2)
             For differences one of two labels, the larger where the first response is preferred.
             For candidate sets the indices of the chosen and of the rejected response.
@@ -469,4 +469,5 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         tags.input_tags.three_d_array = True
+        tags.input_tags.sparse = True
         return tags

@@ -13,6 +13,7 @@ from scipy.special import expit, log_expit
 
 from ...utils._merging import rows_together
 from ..losses._losses import margin_derivatives
+from ..losses._table import LOSSES
 from ._comparisons import Comparisons
 
 _TOL = 3e-9
@@ -30,7 +31,15 @@ _FLAT = 1e-10
 """Cosine of step and change of the gradient below which the curvature between them is rounding."""
 
 _REUSE = 0.1
-"""Factor by which the gradient must fall for a Hessian to serve another step."""
+"""Factor by which the gradient must fall over a few steps for a Hessian to serve further ones."""
+
+_STEPS_PER_HESSIAN = 12
+"""Features for which a Hessian costs one step more: measured at 4000 x 100, a Hessian takes as long
+as 8 steps, which read the differences twice."""
+
+_NEAR = 1e-4
+"""Gradient, in units of that at 0, below which a Hessian is that of the minimum: it is computed
+there once, so that the steps left converge at once and pairs are left out by it."""
 
 _STEP = 2e-8
 """Step, in units of the largest coefficient, after which the next one would be rounding."""
@@ -41,10 +50,14 @@ _FARTHEST = 1e6
 _ROOM = 1e-10
 """Least part of a row that its own leverage leaves: below, the score left out is rounding."""
 
-_BLOCK = 4096
+_BLOCK = 2048
+"""Rows of a block: with 100 features they fit into the cache of a core."""
 
-PairLoss = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""A loss with its first two derivatives."""
+Derivatives = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Values of a loss with its first two derivatives."""
+
+PairLoss = Callable[..., Derivatives]
+"""A loss of margins; that of distinct pairs takes their rows, all by default."""
 
 
 class Fit(NamedTuple):
@@ -61,7 +74,9 @@ class Fit(NamedTuple):
     converged : bool
         Whether the gradient vanished.
     factor : tuple, optional
-        Factor of the last Hessian computed, near the minimum where the steps before it were small.
+        Factor of the Hessian near the minimum, if it was computed.
+    size : float, optional
+        Largest entry of the gradient at 0.
     """
 
     coef: np.ndarray
@@ -69,6 +84,7 @@ class Fit(NamedTuple):
     n_iter: int
     converged: bool
     factor: Any = None
+    size: float | None = None
 
 
 class Directions(NamedTuple):
@@ -107,8 +123,9 @@ def directions(D: np.ndarray, full_rank: bool) -> Directions:
 
 def loss_of(name: str, *, beta: float, noise: float, options: dict[str, Any]) -> PairLoss:
     """Return a loss of the margin as a function."""
+    noise = LOSSES[name].smoothing(noise)
 
-    def loss(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def loss(d: np.ndarray) -> Derivatives:
         return margin_derivatives(name, d, beta=beta, label_smoothing=noise, **options)
 
     loss(np.zeros(1))
@@ -118,7 +135,7 @@ def loss_of(name: str, *, beta: float, noise: float, options: dict[str, Any]) ->
 def _logistic(beta: float) -> PairLoss:
     """Return the loss of dpo, in fewer passes than the general one."""
 
-    def loss(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def loss(d: np.ndarray) -> Derivatives:
         z = beta * d
         against = expit(-z)
         return -log_expit(z), -beta * against, beta**2 * against * (1.0 - against)
@@ -129,7 +146,7 @@ def _logistic(beta: float) -> PairLoss:
 def smooth_hinge(beta: float, width: float) -> PairLoss:
     """Return the hinge with its corner rounded over a width."""
 
-    def loss(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def loss(d: np.ndarray) -> Derivatives:
         short = 1 - beta * d
         inside = (short > 0) & (short < width)
         value = np.where(inside, short**2 / (2 * width), np.maximum(short - width / 2, 0.0))
@@ -144,13 +161,16 @@ def both_ways(loss: PairLoss, pairs: Comparisons) -> PairLoss:
     total = pairs.weights.sum()
     sign = np.where(pairs.won > 0, 1.0, -1.0)
     weight = np.where(pairs.won > 0, pairs.won, pairs.lost) / total
-    mixed = np.flatnonzero((pairs.won > 0) & (pairs.lost > 0))
-    against = pairs.lost[mixed] / total
+    signed = sign * weight
+    both = (pairs.won > 0) & (pairs.lost > 0)
+    any_both = bool(both.any())
 
-    def combined(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        value, first, second = loss(sign * d)
-        value, first, second = weight * value, weight * sign * first, weight * second
-        if len(mixed):
+    def combined(d: np.ndarray, rows: slice = slice(None)) -> Derivatives:
+        value, first, second = loss(sign[rows] * d)
+        value, first, second = weight[rows] * value, signed[rows] * first, weight[rows] * second
+        if any_both:
+            mixed = np.flatnonzero(both[rows])
+            against = pairs.lost[rows][mixed] / total
             other, other_first, other_second = loss(-d[mixed])
             value[mixed] += against * other
             first[mixed] -= against * other_first
@@ -185,14 +205,26 @@ def newton(
 ) -> Fit:
     """Minimise the losses in turn, each from the minimum of the one before."""
     u = np.zeros(Z.shape[1]) if start is None else start
-    d, steps, converged = Z @ u, 0, True
     size = gradient_size(Z, losses[-1]) if size is None else size
+    goal = Goal(tol * size, max(_NEAR, 10 * tol) * size, _ALMOST * size, max_iter)
+    # Rounded corners bend where the margins change: old Hessians say little of them.
+    patience = 1 + Z.shape[1] // _STEPS_PER_HESSIAN if len(losses) == 1 else 1
+    fit, steps = Fit(u, np.empty(0), 0, True, factor), 0
     for loss in losses:
-        limits = tol * size, _ALMOST * size
-        u, d, taken, converged, factor = _newton(Z, loss, alpha, u, d, max_iter, limits, factor)
-        factor = factor if len(losses) == 1 else None
-        steps += taken
-    return Fit(u, d, steps, converged, factor)
+        fit = _newton(Z, loss, alpha, fit, goal, patience)
+        steps += fit.n_iter
+        fit = fit if len(losses) == 1 else fit._replace(factor=None)
+    return fit._replace(n_iter=steps, size=size)
+
+
+class Goal(NamedTuple):
+    """Entries of the gradient at which a fit ends or is near, and the steps it may take."""
+
+    reached: float
+    near: float
+    almost: float
+    """Where rounding lets no step make the objective fall."""
+    max_iter: int
 
 
 def gradient_size(Z: np.ndarray, loss: PairLoss) -> float:
@@ -200,65 +232,85 @@ def gradient_size(Z: np.ndarray, loss: PairLoss) -> float:
     return float(np.abs(Z.T @ loss(np.zeros(len(Z)))[1]).max(initial=0.0)) or 1.0
 
 
+class _Metric:
+    """A Hessian, as its Cholesky factor, corrected by the steps taken since (L-BFGS)."""
+
+    def __init__(self, factor: Any, far: bool) -> None:
+        self.factor = factor
+        self.far = far
+        """Whether it is from farther than near the minimum."""
+        self.norms: list[float] = []
+        self.steps: list[tuple[np.ndarray, np.ndarray, float]] = []
+        self.scale = 1.0
+
+    def is_stale(self, norm: float, near: float, patience: int) -> bool:
+        """Return whether another Hessian is worth its time."""
+        if self.far and norm <= near:
+            return True
+        return len(self.norms) >= patience and norm > _REUSE * self.norms[-patience]
+
+    def divide(self, gradient: np.ndarray) -> np.ndarray:
+        """Return a gradient divided by the Hessian."""
+        shares = []
+        for move, change, curvature in reversed(self.steps):
+            shares.append(float(move @ gradient) / curvature)
+            gradient = gradient - shares[-1] * change
+        found = self.scale * cho_solve(self.factor, gradient, check_finite=False)
+        for (move, change, curvature), share in zip(self.steps, reversed(shares), strict=True):
+            found += (share - float(change @ found) / curvature) * move
+        return found
+
+    def learn(self, move: np.ndarray, change: np.ndarray) -> None:
+        """Take account of the change of the gradient over a step."""
+        curvature = float(move @ change)
+        if curvature > _FLAT * np.linalg.norm(move) * np.linalg.norm(change):
+            self.steps.append((move, change, curvature))
+            whitened = cho_solve(self.factor, change, check_finite=False)
+            self.scale = curvature / float(change @ whitened)
+
+
 def _newton(
-    Z: np.ndarray,
-    loss: PairLoss,
-    alpha: float,
-    u: np.ndarray,
-    d: np.ndarray,
-    max_iter: int,
-    limits: tuple[float, float],
-    factor: Any,
-) -> tuple[np.ndarray, np.ndarray, int, bool, Any]:
+    Z: np.ndarray, loss: PairLoss, alpha: float, start: Fit, goal: Goal, patience: int
+) -> Fit:
     """Minimise one loss."""
-    value, first, second = loss(d)
-    gradient = Z.T @ first + 2 * alpha * u
-    fresh, reach = False, np.inf
-    seen: list[tuple[np.ndarray, np.ndarray, float]] = []
-    for step in range(max_iter):
+    u = start.coef
+    (d, (value, first, second)), ahead = _full_step(Z, loss, np.zeros(len(Z)), u)
+    gradient = ahead + 2 * alpha * u
+    metric = None if start.factor is None else _Metric(start.factor, far=True)
+    reach = np.inf
+
+    def fit(steps: int, converged: bool) -> Fit:
+        factor = None if metric is None or metric.far else metric.factor
+        return Fit(u, d, steps, converged, factor)
+
+    for step in range(goal.max_iter):
         norm = float(np.abs(gradient).max(initial=0.0))
-        if norm <= limits[0]:
-            return u, d, step, True, factor
-        if factor is None:
-            factor, fresh, seen = _factor(Z, second, alpha), True, []
-        move = -_solve(factor, seen, gradient)
+        if norm <= goal.reached:
+            return fit(step, True)
+        if metric is None or metric.is_stale(norm, goal.near, patience):
+            metric = _Metric(_factor(Z, second, alpha), far=norm > goal.near)
+        move = -metric.divide(gradient)
+        trial, ahead = _full_step(Z, loss, d, move)
         if alpha > 0 and np.abs(move).max() <= _STEP * np.abs(u).max():
-            return u + move, d + Z @ move, step + 1, True, factor
-        change = Z @ move
-        far = float(np.abs(d + change).max())
-        if step == 0:
-            reach = _FARTHEST * far
+            u, d = u + move, trial.margins
+            return fit(step + 1, True)
+        far = float(np.abs(trial.margins).max())
+        reach = _FARTHEST * far if step == 0 else reach
         if far > reach:
-            return u, d, step, False, factor
-        length, trial = _search(loss, alpha, u, d, change, move, value, gradient)
-        if length == 0.0:
-            if fresh:
-                return u, d, step, norm <= limits[1], factor
-            factor = None
+            return fit(step, False)
+        length, taken = _search(loss, alpha, u, d, trial, move, value, gradient)
+        if taken is None:
+            if not metric.norms:
+                return fit(step, norm <= goal.almost)
+            metric = None
             continue
+        metric.norms.append(norm)
         u = u + length * move
-        d, (value, first, second) = trial
-        before, gradient = gradient, Z.T @ first + 2 * alpha * u
-        taken, change = length * move, gradient - before
-        curvature = float(taken @ change)
-        if curvature > _FLAT * np.linalg.norm(taken) * np.linalg.norm(change):
-            seen.append((taken, change, curvature))
-        if float(np.abs(gradient).max()) > _REUSE * norm:
-            factor = None
-        fresh = False
-    return u, d, max_iter, float(np.abs(gradient).max()) <= limits[1], factor
-
-
-def _solve(factor: Any, seen: list[tuple[np.ndarray, np.ndarray, float]], gradient: np.ndarray):
-    """Return a gradient divided by the Hessian of a factor, corrected by the steps since."""
-    shares = []
-    for move, change, curvature in reversed(seen):
-        shares.append(float(move @ gradient) / curvature)
-        gradient = gradient - shares[-1] * change
-    found = cho_solve(factor, gradient)
-    for (move, change, curvature), share in zip(seen, reversed(shares), strict=True):
-        found += (share - float(change @ found) / curvature) * move
-    return found
+        d, (value, first, second) = taken
+        ahead = ahead if length == 1.0 else Z.T @ first
+        before, gradient = gradient, ahead + 2 * alpha * u
+        metric.learn(length * move, gradient - before)
+    return fit(goal.max_iter, float(np.abs(gradient).max()) <= goal.almost)
 
 
 def _factor(Z: np.ndarray, second: np.ndarray, alpha: float) -> Any:
@@ -280,30 +332,51 @@ def _factor(Z: np.ndarray, second: np.ndarray, alpha: float) -> Any:
     raise ValueError("the differences are too ill-conditioned to fit: give a larger alpha.")
 
 
+class Trial(NamedTuple):
+    """Margins and what the loss is there."""
+
+    margins: np.ndarray
+    loss: Derivatives
+
+
+def _full_step(
+    Z: np.ndarray, loss: PairLoss, d: np.ndarray, move: np.ndarray
+) -> tuple[Trial, np.ndarray]:
+    """Return where a step leads with the gradient of the loss there, reading the rows once."""
+    margins, value, first, second = (np.empty_like(d) for _ in range(4))
+    gradient = np.zeros(Z.shape[1])
+    for start in range(0, len(Z), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        margins[rows] = d[rows] + Z[rows] @ move
+        value[rows], first[rows], second[rows] = loss(margins[rows], rows)
+        gradient += Z[rows].T @ first[rows]
+    return Trial(margins, (value, first, second)), gradient
+
+
 def _search(
     loss: PairLoss,
     alpha: float,
     u: np.ndarray,
     d: np.ndarray,
-    change: np.ndarray,
+    full: Trial,
     move: np.ndarray,
     value: np.ndarray,
     gradient: np.ndarray,
-) -> tuple[float, Any]:
-    """Return a length along a descent direction, 0 where none makes the objective fall."""
+) -> tuple[float, Trial | None]:
+    """Return a length along a descent direction; no trial where none makes the objective fall."""
     slope = float(gradient @ move)
     before = float(value.sum()) + alpha * float(u @ u)
     slack = 1e-14 * (1e-300 + float(np.abs(value).sum()) + alpha * float(u @ u))
-    length = 1.0
+    length, trial = 1.0, full
     for _ in range(40):
-        margins = d + length * change
-        trial = loss(margins)
         moved = u + length * move
-        if float(trial[0].sum()) + alpha * float(moved @ moved) <= (
+        if float(trial.loss[0].sum()) + alpha * float(moved @ moved) <= (
             before + 1e-4 * length * slope + slack
         ):
-            return length, (margins, trial)
+            return length, trial
         length *= 0.5
+        margins = d + length * (full.margins - d)
+        trial = Trial(margins, loss(margins))
     return 0.0, None
 
 

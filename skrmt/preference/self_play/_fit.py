@@ -8,22 +8,23 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.special import expit, logsumexp
 
-from ...theory.preference import (
-    self_play_fixed_point,
-    self_play_min_beta,
-    self_play_rate,
-    self_play_stable,
-)
+from ...theory.preference import self_play_stable
 from ..policy._candidate_fit import Drift, drift, log_policy
 from ..policy._input import Candidates
+from ._theory import Rules
 
 _TOL = 1e-10
+"""Largest entry of the gradient after a round, in units of that before it: far below the factors
+between rounds, which are measured on steps down to 1e-6 of the largest."""
+
 _NEWTON = 60
+"""Newton steps of a round: a convex loss takes a dozen."""
 
 _GROWTH = 4
 """Steps in a row that grow before rounds count as divergent: a few may grow before they shrink."""
 
 _BLOCK = 1 << 22
+"""Numbers in a block of features: 32 MB."""
 
 
 class Prompts(NamedTuple):
@@ -56,24 +57,6 @@ class Prompts(NamedTuple):
         return float(self.weights @ logs[np.arange(len(self.X)), self.human])
 
 
-class Rules(NamedTuple):
-    """Settings of the rounds."""
-
-    beta: float
-    mixture_weight: float
-    sampler: str
-    history: int | str
-    alpha: float
-    n_rounds: int
-    n_draws: int | None
-    tol: float
-
-    @property
-    def scheme(self) -> str:
-        """Name of the scheme in the theory."""
-        return scheme_name(self.sampler, self.history)
-
-
 class Rounds(NamedTuple):
     """What the rounds went through.
 
@@ -95,91 +78,12 @@ class Rounds(NamedTuple):
     diverged: bool
 
 
-def scheme_name(sampler: str, history: int | str) -> str:
-    """Return the name that theory has for a sampler and a history."""
-    names = {1: sampler, 2: "last_two", "all": "all"}
-    return names[history] + ("_both" if history != 1 and sampler == "reference" else "")
-
-
-DIVERGES = (
-    "Self-play diverges at these settings: `beta` is not above `min_beta_`, and each round "
-    "multiplies the error by `rate_`. Raise beta (1 is the fastest), or use one of "
-    "`stable_settings_`."
-)
-
-
-class RoundsTheory(NamedTuple):
-    """What theory predicts of rounds before they are played.
-
-    Attributes
-    ----------
-    rate : float
-        Factor by which a round multiplies the error.
-    is_stable : bool
-        Whether the rounds converge.
-    min_beta : float
-        The `beta` above which they do.
-    stationary_weight : float
-        Weight of the reference policy where they rest.
-    stable_settings : list of dict
-        Other settings with which they converge at this `beta`.
-    """
-
-    rate: float
-    is_stable: bool
-    min_beta: float
-    stationary_weight: float
-    stable_settings: list[dict[str, Any]]
-
-
-def predict_rounds(
-    rules: Rules, samplers: tuple[str, ...] = ("reference", "previous")
-) -> RoundsTheory:
-    """Predict the rounds, and which settings of some samplers would be stable."""
-    scheme, beta, weight = rules.scheme, rules.beta, rules.mixture_weight
-    anywhere = np.zeros(2)
-    rest = self_play_fixed_point(scheme, anywhere, anywhere, beta=beta, mixture_weight=weight)
-    return RoundsTheory(
-        float(self_play_rate(scheme, beta, weight)),
-        bool(self_play_stable(scheme, beta, weight)),
-        float(self_play_min_beta(scheme, weight)),
-        float(rest.reference_weight),
-        _stable_settings(rules, samplers),
-    )
-
-
-def _stable_settings(rules: Rules, samplers: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return other settings at which self-play with this beta converges."""
-    settings: list[dict[str, Any]] = [
-        {"sampler": sampler, "history": history}
-        for sampler, history in (("reference", 1), ("reference", 2), ("previous", 2))
-        if sampler in samplers
-        and (sampler, history) != (rules.sampler, rules.history)
-        and self_play_stable(scheme_name(sampler, history), rules.beta, rules.mixture_weight)
-    ]
-    wanted = _stable_weight(rules.beta)
-    if "reference" in samplers and wanted is not None and wanted > rules.mixture_weight:
-        settings.append({"sampler": "reference", "mixture_weight": wanted})
-    if rules.history != "all":
-        settings.append({"history": "all"})
-    return settings
-
-
-def _stable_weight(beta: float) -> float | None:
-    """Return a weight of the reference, in hundredths, at which sampling from it is stable."""
-    if beta >= 0.5:
-        return None
-    edge = (1 - 2 * beta) / (1 - beta)
-    weight = np.floor(100 * edge + 1.5) / 100
-    return float(weight) if weight < 1 else None
-
-
 def mean_square(prompts: Prompts) -> float:
     """Return the mean square of a feature's difference between human responses and candidates."""
     rows = np.arange(len(prompts.X))
     present = prompts.present
     total = 0.0
-    for block in _blocks(len(rows), prompts.X[0].size):
+    for block in blocks_of(len(rows), prompts.X[0].size):
         gaps = prompts.X[block][rows[: len(prompts.X[block])], prompts.human[block]][:, None]
         squares = ((gaps - prompts.X[block]) ** 2).mean(axis=2) * present[block]
         total += float(prompts.weights[block] @ (squares.sum(1) / present[block].sum(1)))
@@ -279,7 +183,7 @@ def _best_response(
     known = known[rows, prompts.human][:, None] - known
     weight = prompts.weights[:, None] * np.where(present, opponent, 0.0)
     weight[rows, prompts.human] = 0.0
-    blocks = _blocks(n, K * F)
+    blocks = blocks_of(n, K * F)
 
     def margins(theta: np.ndarray) -> np.ndarray:
         logits = prompts.X @ theta
@@ -313,7 +217,7 @@ def _best_response(
     return theta
 
 
-def _blocks(n: int, width: int) -> list[slice]:
+def blocks_of(n: int, width: int) -> list[slice]:
     """Return blocks of prompts whose features make a few million numbers."""
     size = max(1, _BLOCK // max(1, width))
     return [slice(start, start + size) for start in range(0, n, size)]
@@ -362,16 +266,3 @@ def distance_moved(prompts: Prompts, start: np.ndarray, coef: np.ndarray) -> Dri
     ratio = np.where(prompts.present, logs - np.where(prompts.present, log_start, 0.0), 0.0)
     drawn = (np.where(prompts.present, np.exp(log_start), 0.0) * ratio).sum(axis=1)
     return moved._replace(rejected=float(prompts.weights @ drawn))
-
-
-def observed_rate(coefs: np.ndarray, history: int | str = 1) -> float:
-    """Return the factor between steps above rounding, nan if there are fewer than two."""
-    steps = np.diff(coefs, axis=0)
-    sizes = np.linalg.norm(steps, axis=1)
-    clear = int((np.cumsum(sizes <= 1e-6 * max(float(sizes.max()), 1e-300)) == 0).sum())
-    if clear < 2:
-        return float("nan")
-    if history == 1:
-        return float(steps[clear - 1] @ steps[clear - 2] / sizes[clear - 2] ** 2)
-    span = min(10, clear - 1)
-    return float((sizes[clear - 1] / sizes[clear - 1 - span]) ** (1 / span))

@@ -25,16 +25,9 @@ from ..policy._input import (
     read_indices,
     read_reference,
 )
-from ._fit import (
-    DIVERGES,
-    Prompts,
-    Rules,
-    distance_moved,
-    mean_square,
-    observed_rate,
-    play,
-    predict_rounds,
-)
+from ._fit import Prompts, distance_moved, mean_square, play
+from ._rates import is_slower, observed_rate, seen_rate
+from ._theory import DIVERGES, Rules, predict_rounds
 
 _STEPS_GREW = (
     "The steps of the last rounds grew, though theory for policies that can express anything "
@@ -90,13 +83,18 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
     log_likelihood_path_ : ndarray of shape (n_rounds + 1,)
         Mean log-probability of the human responses.
     rate_ : float
-        Predicted factor by which a round multiplies the error, negative where it oscillates;
-         1 for `history="all"`, which is slower than any factor.
+        Factor by which a round multiplies the error, negative where it oscillates: that of
+        policies that can express anything, 1 for `history="all"`, which is slower than any factor;
+        or that of these features at the point of rest, if rounds are more than 20 % slower by it,
+        or `observed_rate_`, if the steps grew.
     observed_rate_ : float
         The same, measured on the steps above rounding: ratio of the last two, with its sign; for
         averaged opponents the mean factor of the sizes of the last ten. nan with one step.
     is_stable_ : bool
-        Whether the rounds are predicted to converge.
+        Whether the rounds converge as theory predicts: it predicts that they do, their steps did
+        not grow, and on these features a round leaves at most 1.2 times as much of the error as
+        predicted (a rate below 1/6 counting as 1/6), and removes 1/1.2 as much of it or more.
+        `converged_` says whether they came to rest all the same.
     min_beta_ : float
         The `beta` above which they are, at the other settings.
     stable_settings_ : list of dict
@@ -113,8 +111,8 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
     converged_ : bool
         Whether the coefficients came to rest.
     regime_ : {"detected", "misfit"}
-        "misfit" if the steps grew although the rounds are predicted to converge: `rate_` and
-        `is_stable_` do not hold then; see :term:`regime`.
+        "misfit" if the steps grew although theory predicts that the rounds converge; see
+        :term:`regime`.
     n_iter_ : int
         Rounds played.
     n_features_in_ : int
@@ -149,8 +147,11 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
     :math:`p_t` to :math:`r(d/q)^{1/\beta}`, from which rates and thresholds follow. The
     log-linear policy rests where the mean features of policy and humans agree, at its fit of
     largest likelihood, and its rounds behave as predicted near it as far as that fit describes the
-    humans. Where the opponent averages several policies, so does r with
-    `sampler="reference"`.
+    humans. In general, with C the mean covariance of the features under the policy and S the
+    covariance of the human features about their means, a round without mixture multiplies the error
+    by the eigenvalues of :math:`1 - \frac2\beta(S+C)^{-1}C`, which are :math:`1-1/\beta` where
+    :math:`S=C`; with a mixture, and for two policies, it is linearised in the same way. Where the
+    opponent averages several policies, so does r with `sampler="reference"`.
 
     References
     ----------
@@ -242,7 +243,6 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         reference = read_reference(self.reference, X.shape[2])
         rules = self._rules()
         theory = predict_rounds(rules)
-        self.rate_, self.is_stable_ = theory.rate, theory.is_stable
         self.min_beta_, self.stable_settings_ = theory.min_beta, theory.stable_settings
         self.stationary_weight_ = theory.stationary_weight
         if not theory.is_stable:
@@ -256,6 +256,10 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         self.coef_, self.coef_path_ = rounds.coefs[-1] / unit, rounds.coefs / unit
         self.log_likelihood_path_ = rounds.likelihoods
         self.observed_rate_ = observed_rate(rounds.coefs, self.history)
+        seen = seen_rate(prompts, start, rules, rounds, self.observed_rate_)
+        slower = bool(rounds.diverged) or is_slower(seen, theory.rate)
+        self.rate_ = seen if slower and theory.is_stable else theory.rate
+        self.is_stable_ = theory.is_stable and not slower
         moved = distance_moved(prompts, start, rounds.coefs[-1])
         self.chosen_logratio_, self.rejected_logratio_ = moved.chosen, moved.rejected
         self.kl_to_reference_ = moved.kl

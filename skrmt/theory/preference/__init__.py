@@ -19,8 +19,9 @@ Investigating Regularization of Self-Play Language Models, arXiv:2404.04291.
 Alignment with Preference Optimization Is All You Need for LLM Safety, arXiv:2409.07772.
 """
 
-from ._margin import pairwise_accuracy, population_margin
+from ._margin import pairwise_accuracy
 from ._optimum import KLOptimum, SafetyUtilityCurve, kl_regularized_optimum, safety_utility_curve
+from ._population import population_margin
 from ._self_play import (
     SelfPlayFixedPoint,
     self_play_fixed_point,

@@ -47,10 +47,10 @@ class SafetyUtilityCurve(NamedTuple):
         Derivatives of safety and utility in the weight.
     slope : ndarray of shape (..., n_weights)
         Utility gained per unit of safety along the curve, negative where safety costs utility; nan
-        where safety does not move.
+        where safety does not move, or one of the rewards is constant.
     knee : float or ndarray
         Weight at the largest distance to the chord between both ends of the curve, whatever the
-        units of the two rewards; nan for a curve without a bend.
+        units of the two rewards; nan for a curve without a bend, as with a constant reward.
     """
 
     safety_weight: FloatArray
@@ -217,7 +217,9 @@ def safety_utility_curve(
         Means over the prompts of safety, utility and KL divergence, the derivatives of the first
         two in the weight, and their ratio d utility / d safety.
     knee : float or ndarray of shape (...)
-        Weight where the curve bends most: at the largest distance to its chord.
+        Weight where the curve bends most: at the largest distance to its chord. `slope` and `knee`
+        are nan where a reward is the same, to rounding, for all candidates of every prompt, as
+        there is nothing to trade.
 
     Raises
     ------
@@ -266,6 +268,9 @@ def safety_utility_curve(
     (safe, useful), base = check_candidates(
         {"safety": safety, "utility": utility}, log_reference, ndim=(1, 2), fewest=2
     )
+    (safe, safe_level), (useful, useful_level) = (
+        _above_first(values, base) for values in (safe, useful)
+    )
     curve = np.stack(
         [
             _curve_point(safe, useful, base, float(weight), float(strength))
@@ -275,18 +280,32 @@ def safety_utility_curve(
         axis=-1,
     ).reshape(5, *scale.shape, weights.size)
     safety_slope, utility_slope = curve[3], curve[4]
-    moves = safety_slope != 0
+    moves = (safety_slope != 0) & (safe.any() and useful.any())
     slope = np.where(moves, utility_slope, np.nan) / np.where(moves, safety_slope, 1.0)
     return SafetyUtilityCurve(
         weights,
-        curve[0],
-        curve[1],
+        curve[0] + safe_level,
+        curve[1] + useful_level,
         curve[2],
         safety_slope,
         utility_slope,
         slope,
         unwrap(_knee(weights, curve[0], curve[1])),
     )
+
+
+_ROUNDING = 8 * np.finfo(float).eps
+"""Difference of two rewards, in units of the larger, below which they are equal: a few operations
+have rounded numbers that were the same."""
+
+
+def _above_first(reward: FloatArray, base: FloatArray) -> tuple[FloatArray, float]:
+    """Return rewards less those of the first candidates, 0 to rounding, and their mean."""
+    exists = np.isfinite(base)
+    first = np.take_along_axis(reward, exists.argmax(axis=-1)[..., None], axis=-1)
+    excess = np.where(exists, reward - first, 0.0)
+    size = np.maximum(np.abs(reward), np.abs(first))
+    return np.where(np.abs(excess) > _ROUNDING * size, excess, 0.0), float(first.mean())
 
 
 def _curve_point(
