@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 
 from ...theory.preference._names import canonical_loss
 from ...utils._checks import check_sample_weight
-from ...utils._dask import is_dask
+from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
 from ...utils._sklearn_compat import (
@@ -22,10 +22,11 @@ from ...utils._sklearn_compat import (
     _fit_context,
 )
 from ...utils._warnings import warn, warn_first
+from ..losses._table import LOSSES
 from ._candidate_fit import Drift, drift, log_policy
 from ._claim import claim_of, claim_of_moments
-from ._comparisons import across_groups, by_outcome, merge_pairs, prompt_groups
-from ._fit import fit_loss, mean_margin, read_setting
+from ._comparisons import by_outcome, merge_pairs, prompt_groups, varying_columns
+from ._fit import derivatives_of, mean_margin, read_setting
 from ._input import (
     Candidates,
     as_host,
@@ -38,9 +39,12 @@ from ._input import (
     signs_of,
     validated,
 )
+from ._items import UNKNOWN, NewItems, items_of_rows, linked_sets, new_items_accuracy, recognise
+from ._latent import fit_policy
 from ._moments import Moments, ridge_coefficients
-from ._noise import estimate_noise
-from ._predictions import PolicyPredictions, loss_noise
+from ._noise import noise_pvalue, noise_pvalue_of_moments
+from ._outlook import PolicyOutlook, growth_of
+from ._predictions import PolicyPredictions
 from ._stream import add_comparisons, both_classes, keeps_sums
 
 _STREAM = (
@@ -51,7 +55,9 @@ _FORGOTTEN = " The fit before is forgotten, as it keeps no sums."
 _UNSETTLED = "The fit has not settled after `n_iter_` steps: raise max_iter or alpha."
 
 
-class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEstimator):
+class PreferencePolicy(
+    PolicyPredictions, PolicyOutlook, DocLinkMixin, ClassifierMixin, BaseEstimator
+):
     r"""Log-linear policy fitted to comparisons, with a prediction of how it ranks fresh pairs.
 
     The policy is the reference times :math:`e^{u^\top\phi}`, normalised over the responses to a
@@ -213,6 +219,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         "noise_rate": [
             StrOptions({"estimate"}),
             Interval(numbers.Real, 0, 0.5, closed="left"),
+            None,
         ],
         "alpha": [StrOptions({"auto"}), Interval(numbers.Real, 0, None, closed="left")],
         "reference": ["array-like", None],
@@ -225,7 +232,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         loss="dpo",
         *,
         beta=1.0,
-        noise_rate=0.0,
+        noise_rate=None,
         alpha="auto",
         reference=None,
         loss_options=None,
@@ -279,7 +286,8 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         X, y = validated(self, X, y)
         self.classes_ = check_two_classes("y", y)
         read_reference(self.reference, self.n_features_in_)
-        return self._fit(merge_pairs(X, signs_of(y, self.classes_), sample_weight, groups))
+        pairs = merge_pairs(X, signs_of(y, self.classes_), sample_weight, groups)
+        return self._fit(pairs, check_sample_weight(as_host(to_local(sample_weight)), len(X)))
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
@@ -306,8 +314,10 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         chosen, rejected = read_pairs(self, X_chosen, X_rejected)
         read_reference(self.reference, self.n_features_in_)
         self.classes_ = np.array([0, 1])
+        groups, items = self._together(chosen, rejected, groups)
         pairs = merge_pairs(chosen - rejected, np.ones(len(chosen)), sample_weight, groups)
-        return self._fit(pairs, items=(chosen, rejected))
+        weights = check_sample_weight(as_host(to_local(sample_weight)), len(chosen))
+        return self._fit(pairs, weights, items=items)
 
     @available_if(keeps_sums)
     @restore_on_failure
@@ -377,11 +387,17 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         self.classes_ = classes
         self.coef_ = coef / moments.unit
         self.alpha_, self.alphas_ = alpha, np.array([alpha])
-        self.noise_rate_ = float(self.noise_rate)
+        self._loss_noise = 0.0
+        self.noise_rate_ = float(self.noise_rate or 0.0)
+        self.noise_pvalue_ = noise_pvalue_of_moments(moments)
         self.margin_ = moments.mean_margin(coef)
         self.n_iter_ = 1
+        self._growth = None
+        self.held_out_scores_, self.scores_kind_ = np.empty(0), None
         self._set_drift(Drift(np.nan, np.nan, np.nan))
-        self._set_claim(claim_of_moments(moments, penalty, self.noise_rate_), None)
+        self._set_claim(claim_of_moments(moments, penalty, self.noise_rate_))
+        self.fresh_pairs_ = "new responses"
+        self.new_items_accuracy_, self.new_items_accuracy_interval_ = UNKNOWN
         if first:
             warn(_STREAM + _FORGOTTEN if forgets else _STREAM)
         return self
@@ -408,41 +424,75 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         _check_feature_names(self, X, reset=True)
         self.n_features_in_ = X.shape[2]
         self.classes_ = np.array([0, 1])
-        pairs = merge_pairs(chosen - rejected, np.ones(len(X)), weights, groups)
+        groups, items = self._together(chosen, rejected, groups)
+        varying = None
+        if LOSSES[canonical_loss(self.loss)].margin is None:
+            present = np.isfinite(log_reference)[:, :, None]
+            varying = varying_columns(
+                (np.where(present, X, chosen[:, None]) - chosen[:, None]).reshape(-1, X.shape[2])
+            )
+        pairs = merge_pairs(chosen - rejected, np.ones(len(X)), weights, groups, varying)
         group = prompt_groups(groups, weights)
-        sets = Candidates(X / pairs.unit, log_reference, choices, weights, group)
-        return self._fit(pairs, sets, (chosen, rejected))
+        features = X[:, :, pairs.columns] / pairs.unit
+        sets = Candidates(features, log_reference, choices, weights, group)
+        return self._fit(pairs, weights, sets, items)
 
-    def _fit(self, pairs, sets=None, items=()):
+    def _together(self, chosen, rejected, groups):
+        """Return what is left out together, given or recognised, and responses that repeat."""
+        items = None if groups is not None else recognise(chosen, rejected)
+        sets = None if items is None or is_dask(chosen) else linked_sets(items)
+        return (groups, items) if sets is None else (sets, None)
+
+    def _fit(self, pairs, sample_weight, sets=None, items=None):
         """Fit the loss, predict its accuracy, and warn at most once."""
-        estimate = estimate_noise(across_groups(pairs), *items)
         if pairs.kind == "discrete":
             pairs = by_outcome(pairs)
         setting = read_setting(
             self.loss,
             beta=self.beta,
-            noise=loss_noise(self.noise_rate, estimate.rate),
             alpha=self.alpha,
             options=self.loss_options,
             max_iter=self.max_iter,
             unit=pairs.unit,
         )
-        choice = fit_loss(setting, pairs, sets)
+        fitted = fit_policy(setting, self.noise_rate, pairs, sets, sample_weight)
+        choice, held = fitted.choice, fitted.held
+        pvalue = noise_pvalue(pairs)
+        claim = claim_of(choice, pairs, held, fitted.rate, fitted.latent, pvalue)
         self._moments = None
-        self.coef_ = choice.fit.coef / pairs.unit
+        self._loss_noise = fitted.noise
+        self.coef_ = pairs.all_features(choice.fit.coef)
         self.alpha_ = choice.alpha * pairs.unit * pairs.unit
         self.alphas_ = choice.alphas * pairs.unit * pairs.unit
-        self.noise_rate_ = setting.noise if np.isnan(estimate.rate) else estimate.rate
+        self.noise_rate_ = fitted.rate
+        self.noise_pvalue_ = pvalue
         self.margin_ = mean_margin(choice, pairs, sets)
         self.n_iter_ = choice.fit.n_iter
+        self._growth = None if held is None else growth_of(held, self.margin_)
+        self.held_out_scores_ = np.full(len(pairs.row), np.nan) if held is None else held.scores
+        self.scores_kind_ = choice.kind
         nowhere = Drift(np.nan, np.nan, np.nan)
         self._set_drift(nowhere if sets is None else drift(sets, choice.fit.coef))
-        claim = claim_of(choice, pairs, sets, setting.noise, estimate)
-        self._set_claim(claim, choice.kind)
+        self._set_claim(claim)
+        new = UNKNOWN
+        if items is not None:
+            self.fresh_pairs_ = "known responses"
+            new = self._new_items(claim, fitted, pairs, setting, items)
+        else:
+            self.fresh_pairs_ = "new responses" if pairs.group is None else "new groups"
+            new = NewItems(claim.observed, claim.observed_interval.copy())
+        self.new_items_accuracy_, self.new_items_accuracy_interval_ = new
         warn_first(claim.messages)
         if not choice.fit.converged:
             warn(_UNSETTLED, ConvergenceWarning)
         return self
+
+    def _new_items(self, claim, fitted, pairs, setting, items):
+        """Predict which share of pairs of new responses is ranked as chosen."""
+        fit = derivatives_of(fitted.choice, pairs, setting._replace(noise=fitted.noise))
+        if fit is None or np.isnan(claim.observed):
+            return UNKNOWN
+        return new_items_accuracy(fit, pairs, items_of_rows(items, pairs))
 
     def _set_drift(self, moved):
         """Set how far the policy has moved from its reference."""
@@ -450,20 +500,20 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         self.rejected_logratio_ = moved.rejected
         self.kl_to_reference_ = moved.kl
 
-    def _set_claim(self, claim, kind):
+    def _set_claim(self, claim):
         """Set what is predicted of fresh pairs."""
-        self.theoretical_accuracy_ = claim.accuracy
-        self.theoretical_accuracy_interval_ = claim.interval
         self.observed_accuracy_ = claim.observed
         self.observed_accuracy_interval_ = claim.observed_interval
+        self.theoretical_accuracy_ = claim.accuracy
+        self.theoretical_accuracy_interval_ = claim.interval
+        self.accuracy_if_noisy_ = claim.if_noisy
+        self.noise_probability_ = claim.noise_probability
         self.model_accuracy_ = claim.model_accuracy
         self.model_fit_ = claim.model_fit
         self.signal_ = claim.signal.value
         self.signal_std_ = claim.signal.std
         self.n_effective_samples_ = claim.size
         self.regime_ = claim.regime
-        self.held_out_scores_ = claim.held_out
-        self.scores_kind_ = kind
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
