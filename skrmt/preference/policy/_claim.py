@@ -109,6 +109,7 @@ def claim_of(
     rate: float,
     latent: Latent | None,
     pvalue: float,
+    worth: float,
 ) -> Claim:
     """Predict the accuracy of a fit, given or estimated the share of wrong comparisons."""
     signal = _signal(pairs, choice.moments, rate)
@@ -116,7 +117,7 @@ def claim_of(
         size = pairs.n_effective if held is None else held.size
         messages = [NO_HELD_OUT] * (held is None) + _remarks(pairs)
         return unpredicted(signal, size, messages)
-    observed, interval = _observed(held, pvalue)
+    observed, interval = _observed(held, pvalue, worth)
     counted = accuracy_of_margins(held.margins, held.weights, held.size, rate)
     model, model_std, holds = _model(choice, pairs, signal, held.size, rate, counted)
     contradicted = latent is None and _is_contradicted(held, rate)
@@ -186,11 +187,11 @@ def _signal(pairs: Comparisons, moments: Moments | None, noise: float) -> PairSi
     return signal_of(moments.cross / moments.weight, moments.energy, size, noise)
 
 
-def _observed(held: HeldOut, pvalue: float) -> tuple[float, np.ndarray]:
+def _observed(held: HeldOut, pvalue: float, worth: float) -> tuple[float, np.ndarray]:
     """Return the share of fresh pairs that are ranked as they go, and its interval."""
     # Without its pair what prefers one side is rarer, which alone makes a fit to nothing wrong.
     share = not_below_guess(float(held.shares @ held.right), held.size, 0.5)
-    low, high = held_out_interval(share, held.worth())
+    low, high = held_out_interval(share, worth)
     if pvalue > _NOISE:
         low, high = min(low, 0.5), max(high, 0.5)
     return share, np.array([low, high])

@@ -14,9 +14,9 @@ from ..losses._table import LOSSES, Loss
 from ._accuracy import smooth_ratio
 from ._candidate_fit import fit_candidates, leave_one_out_candidates
 from ._comparisons import Comparisons
+from ._derivatives import Derivatives
 from ._groups import best_columns, content_folds, scores_of_refits
 from ._input import Candidates
-from ._items import Derivatives
 from ._moments import Moments, moments_of, ridge_path
 from ._separation import check_finite_optimum
 from ._solver import (

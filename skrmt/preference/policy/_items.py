@@ -11,9 +11,12 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student
 
 from ...utils._dask import is_dask
+from ...utils._intervals import SHARED_FITS
 from ...utils._merging import merge_rows
 from ...utils._rows import content_keys, identical_block_rows
 from ._comparisons import Comparisons
+from ._derivatives import Derivatives
+from ._held_out import HeldOut
 
 _BASELINE = 0.25
 """Share of the comparisons from which a response is what others are measured against: it will be
@@ -33,26 +36,6 @@ _PARTS = 10
 
 _FEWEST = 10
 """Effective responses below which nothing is said of new ones."""
-
-
-class Derivatives(NamedTuple):
-    """A fit of a smooth loss: coordinates of the pairs, and derivatives of the mean loss there.
-
-    Attributes
-    ----------
-    Z : ndarray of shape (m, r)
-        Coordinates.
-    scores, first, second : ndarray of shape (m,)
-        Margins, and derivatives of the loss of each pair in its margin.
-    alpha : float
-        Penalty.
-    """
-
-    Z: np.ndarray
-    scores: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    alpha: float
 
 
 class NewItems(NamedTuple):
@@ -142,8 +125,8 @@ def new_items_accuracy(fit: Derivatives, pairs: Comparisons, items: np.ndarray) 
     many, few = (float(share @ one) for one in right)
     accuracy = float(np.clip(many + (many - few) / 2, 0.0, 1.0))
     residual = np.bincount(pairs.outcome_rows, share * (right[0] - many))
-    variance = (_dyadic(residual, items, known) + _jackknife(right[0], share, items, pairs)) / 2
-    half = student.ppf(0.975, n_effective - 1) * np.sqrt(variance)
+    variance = (_dyadic(residual, items) + _jackknife(right[0], share, items, pairs)) / 2
+    half = SHARED_FITS * student.ppf(0.975, n_effective - 1) * np.sqrt(variance)
     return NewItems(accuracy, np.clip([accuracy - half, accuracy + half], 0.0, 1.0))
 
 
@@ -179,8 +162,22 @@ def _solved(curve: np.ndarray, slope: np.ndarray) -> np.ndarray:
         return np.linalg.lstsq(curve, slope, rcond=1e-10)[0]
 
 
-def _dyadic(residual: np.ndarray, items: np.ndarray, known: np.ndarray) -> float:
+def worth_of_known(held: HeldOut, pairs: Comparisons, items: np.ndarray, n_given: float) -> float:
+    """Return the number of independent comparisons that a share ranked right is worth.
+
+    That comparisons share responses counts half: fresh pairs are of the same responses.
+    """
+    share = float(held.shares @ held.right)
+    residual = np.bincount(pairs.outcome_rows, held.shares * (held.right - share))
+    binomial = share * (1 - share) / n_given
+    variance = (binomial + _dyadic(residual, items)) / 2
+    # The interval of held-out shares allows for shared fits, as the sums over responses do.
+    return held.size if binomial == 0 else share * (1 - share) / variance * SHARED_FITS**2
+
+
+def _dyadic(residual: np.ndarray, items: np.ndarray) -> float:
     """Return the variance of a mean over pairs that share responses."""
+    known = items >= 0
     sums = np.bincount(items[known], np.repeat(residual, 2).reshape(-1, 2)[known])
     both = known.all(axis=1)
     return max(float((sums**2).sum() - (residual[both] ** 2).sum()), float((residual**2).sum()))

@@ -39,7 +39,15 @@ from ._input import (
     signs_of,
     validated,
 )
-from ._items import UNKNOWN, NewItems, items_of_rows, linked_sets, new_items_accuracy, recognise
+from ._items import (
+    UNKNOWN,
+    NewItems,
+    items_of_rows,
+    linked_sets,
+    new_items_accuracy,
+    recognise,
+    worth_of_known,
+)
 from ._latent import fit_policy
 from ._moments import Moments, ridge_coefficients
 from ._noise import noise_pvalue, noise_pvalue_of_moments
@@ -458,7 +466,12 @@ class PreferencePolicy(
         fitted = fit_policy(setting, self.noise_rate, pairs, sets, sample_weight)
         choice, held = fitted.choice, fitted.held
         pvalue = noise_pvalue(pairs)
-        claim = claim_of(choice, pairs, held, fitted.rate, fitted.latent, pvalue)
+        worth = np.nan if held is None else held.worth()
+        if items is not None:
+            items = items_of_rows(items, pairs)
+            n_given = sample_weight.sum() ** 2 / (sample_weight @ sample_weight)
+            worth = np.nan if held is None else worth_of_known(held, pairs, items, n_given)
+        claim = claim_of(choice, pairs, held, fitted.rate, fitted.latent, pvalue, worth)
         self._moments = None
         self._loss_noise = fitted.noise
         self.coef_ = pairs.all_features(choice.fit.coef)
@@ -492,7 +505,7 @@ class PreferencePolicy(
         fit = derivatives_of(fitted.choice, pairs, setting._replace(noise=fitted.noise))
         if fit is None or np.isnan(claim.observed):
             return UNKNOWN
-        return new_items_accuracy(fit, pairs, items_of_rows(items, pairs))
+        return new_items_accuracy(fit, pairs, items)
 
     def _set_drift(self, moved):
         """Set how far the policy has moved from its reference."""
