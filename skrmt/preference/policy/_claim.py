@@ -121,6 +121,7 @@ def claim_of(
     counted = accuracy_of_margins(held.margins, held.weights, held.size, rate)
     model, model_std, holds = _model(choice, pairs, signal, held.size, rate, counted)
     contradicted = latent is None and _is_contradicted(held, rate)
+    misfit = contradicted or (latent is None and bool(np.isfinite(model)) and not holds)
     if latent is None:
         latent = _known(rate, observed, interval, counted)
         if holds and rate > 0:
@@ -141,7 +142,7 @@ def claim_of(
         held.size,
         regime(
             undetected=bool(interval[0] <= 0.5),
-            misfit=contradicted or bool(np.isfinite(model) and not holds),
+            misfit=misfit,
             ambiguous=latent.is_ambiguous,
         ),
         messages + _remarks(pairs),

@@ -15,7 +15,7 @@ from ._accuracy import smooth_ratio
 from ._candidate_fit import fit_candidates, leave_one_out_candidates
 from ._comparisons import Comparisons
 from ._derivatives import Derivatives
-from ._groups import best_columns, content_folds, scores_of_refits
+from ._groups import best_columns, content_folds, scores_at, scores_of_refits
 from ._input import Candidates
 from ._moments import Moments, moments_of, ridge_path
 from ._separation import check_finite_optimum
@@ -201,7 +201,7 @@ def _best(left: np.ndarray, pairs: Comparisons) -> tuple[int, np.ndarray, np.nda
     margins, weights = pairs.outcomes(left)
     best, without = best_columns(margins, weights, fold[pairs.outcome_rows])
     columns = without[fold]
-    return best, left[np.arange(len(left)), columns], columns
+    return best, scores_at(left, best, columns), columns
 
 
 def _fit_ridge(pairs: Comparisons, setting: Setting) -> Choice:
@@ -368,5 +368,5 @@ def _fit_normalised(sets: Candidates, pairs: Comparisons, setting: Setting) -> C
 
     fold = content_folds(pairs)[pairs.row]
     best, without = best_columns(left, sets.weights, fold)
-    left_out = left[np.arange(len(left)), without[fold]]
+    left_out = scores_at(left, best, without[fold])
     return Choice(fits[best], float(alphas[best]), alphas, left_out, "newton", _NAN, by_prompt=True)

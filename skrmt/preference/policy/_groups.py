@@ -51,6 +51,16 @@ def _ratios(sums: np.ndarray, mass: np.ndarray | float) -> np.ndarray:
     return (first / np.sqrt(np.maximum(second * mass, _TINY))).round(12)
 
 
+def scores_at(left: np.ndarray, best: int, columns: np.ndarray) -> np.ndarray:
+    """Return left-out scores at the penalty of each row, in the unit of those at the best one.
+
+    Where penalties are large scores are inversely proportional to them.
+    """
+    sizes = np.sqrt((left**2).mean(axis=0))
+    unit = np.where(sizes > 0, sizes[best] / np.maximum(sizes, _TINY), 1.0)
+    return left[np.arange(len(left)), columns] * unit[columns]
+
+
 def outcomes_of(pairs: Comparisons, rows: np.ndarray) -> Comparisons:
     """Return the outcomes of some of the pairs, without their differences."""
     return pairs._replace(won=pairs.won[rows], lost=pairs.lost[rows])

@@ -191,4 +191,4 @@ def _jackknife(
     for part in range(_PARTS):
         kept = ~((items % _PARTS == part) & (items >= 0)).any(axis=1)[pairs.outcome_rows]
         found.append(float(share[kept] @ right[kept] / max(share[kept].sum(), 1e-300)))
-    return (_PARTS - 1) / _PARTS * float(((found - np.mean(found)) ** 2).sum())
+    return (_PARTS - 1) * float(np.var(found))

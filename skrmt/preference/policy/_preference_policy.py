@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.metaestimators import available_if
 
 from ...theory.preference._names import canonical_loss
 from ...utils._checks import check_sample_weight
@@ -24,7 +23,7 @@ from ...utils._sklearn_compat import (
 from ...utils._warnings import warn, warn_first
 from ..losses._table import LOSSES
 from ._candidate_fit import Drift, drift, log_policy
-from ._claim import claim_of, claim_of_moments
+from ._claim import claim_of
 from ._comparisons import by_outcome, merge_pairs, prompt_groups, varying_columns
 from ._fit import derivatives_of, mean_margin, read_setting
 from ._input import (
@@ -49,17 +48,10 @@ from ._items import (
     worth_of_known,
 )
 from ._latent import fit_policy
-from ._moments import Moments, ridge_coefficients
-from ._noise import noise_pvalue, noise_pvalue_of_moments
+from ._noise import noise_pvalue
 from ._outlook import PolicyOutlook, growth_of
 from ._predictions import PolicyPredictions
-from ._stream import add_comparisons, both_classes, keeps_sums
 
-_STREAM = (
-    "partial_fit keeps sums, not comparisons, so that none can be left out: theoretical_accuracy_ "
-    "is nan. Read model_accuracy_, which holds for white noise, or use fit."
-)
-_FORGOTTEN = " The fit before is forgotten, as it keeps no sums."
 _UNSETTLED = "The fit has not settled after `n_iter_` steps: raise max_iter or alpha."
 
 
@@ -71,7 +63,7 @@ class PreferencePolicy(
     The policy is the reference times :math:`e^{u^\top\phi}`, normalised over the responses to a
     prompt, with :math:`\phi` the features of a response. Any preference loss fits it, in
     milliseconds on embeddings. Exact or approximate leave-one-out chooses the penalty and predicts,
-    before any test pair, which share of fresh pairs will be ranked rightly.
+    before any test pair, which share of fresh pairs will be ranked as they are chosen.
 
     Parameters
     ----------
@@ -82,11 +74,13 @@ class PreferencePolicy(
         "kto", "sft", "cpo", "orpo" and "slic" need candidate sets.
     beta : float, default=1.0
         Strength of the pull to the reference, positive.
-    noise_rate : float or "estimate", default=0.0
-        Share of the comparisons that went the wrong way, in [0, 1/2). The losses cdpo, robust and
-        exo read it (exo needs it above 0); the predicted accuracy is for right comparisons with any
-        loss. "estimate" estimates it from repeated and cyclic comparisons, 0 if there are none; at
-        0 the predicted accuracy still makes use of that estimate.
+    noise_rate : None, float or "estimate", default=None
+        Share of the comparisons that went the wrong way, in [0, 1/2). None and 0 take every
+        comparison for what the person prefers; people who differ or change their minds make no
+        error. With a share, `theoretical_accuracy_` is that on right comparisons, and the losses
+        cdpo, robust and exo read it (exo needs it above 0). "estimate" lets
+        :func:`~skrmt.model_selection.clean_accuracy` find it from held-out margins, and a loss
+        takes it if it then ranks no fewer held-out pairs rightly.
     alpha : "auto" or float, default="auto"
         Penalty: the objective is ``(1/W) sum_i w_i loss_i + alpha |u|^2`` for every loss, with W
         the sum of the weights. "auto" tries 29 values for ipo, 15 or fewer for other convex losses,
@@ -110,17 +104,36 @@ class PreferencePolicy(
         Penalty used.
     alphas_ : ndarray of shape (k,)
         Penalties tried.
-    theoretical_accuracy_ : float
-        Share of fresh pairs, their order free of noise, that will be ranked rightly: from
-        leave-one-out, or `model_accuracy_` if the noise is white. nan for losses that are not
-        convex, below 10 effective comparisons, and after `partial_fit`.
-    theoretical_accuracy_interval_ : ndarray of shape (2,)
-        95 % interval of it.
     observed_accuracy_ : float
-        Share of held-out comparisons ranked as they went, the wrong ones included; equal scores
-        count half. nan where `theoretical_accuracy_` is.
+        Share of fresh pairs of the kind `fresh_pairs_` that will be ranked as they are chosen: the
+        share of held-out comparisons that are; equal scores count half. nan for losses that are
+        not convex, below 10 effective comparisons, and after `partial_fit`.
     observed_accuracy_interval_ : ndarray of shape (2,)
-        95 % interval of it, Wilson's.
+        95 % interval of it; contains 1/2 where `noise_pvalue_` is above 0.05.
+    theoretical_accuracy_ : float
+        The same of comparisons that go the right way: `observed_accuracy_` unless `noise_rate` is
+        given or estimated, and nan where it is.
+    theoretical_accuracy_interval_ : ndarray of shape (2,)
+        95 % interval of it; with an estimated rate it contains the accuracies of all explanations
+        that the margins do not exclude.
+    fresh_pairs_ : {"new responses", "known responses", "new groups"}
+        Which pairs these are: those of responses that were compared before, where responses
+        repeat; of other groups, where `groups` were given or responses are linked in many small
+        sets, as those to a prompt are; else of any.
+    new_items_accuracy_ : float
+        The observed accuracy on pairs of responses that were never compared, from fits without
+        both; `observed_accuracy_` unless `fresh_pairs_` is "known responses". nan then for hinge,
+        losses that need candidate sets, Dask arrays, and fewer effective responses than features,
+        or 10.
+    new_items_accuracy_interval_ : ndarray of shape (2,)
+        95 % interval of it.
+    noise_pvalue_ : float
+        P-value of the preferences being noise, every comparison, or all those of a group
+        together, the toss of a coin.
+    noise_probability_ : float
+        Probability that some comparisons are wrong: 0 or 1 unless it is estimated.
+    accuracy_if_noisy_ : float
+        `theoretical_accuracy_` if some are; nan where that is excluded.
     model_accuracy_ : float
         Accuracy by theory for differences with isotropic Gaussian noise and the estimated signal;
         it misleads if noise is correlated. nan with losses that are not convex, or that need
@@ -128,10 +141,11 @@ class PreferencePolicy(
     model_fit_ : bool
         Whether the noise of the differences passes a test of being white and Gaussian, at 1 %, and
         leave-one-out agrees with the model.
-    regime_ : {"detected", "misfit", "undetected", "too_few_rows"}
+    regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
         "too_few_rows" below 10 effective comparisons; "undetected" if `observed_accuracy_` may be
         1/2, or `signal_` 0 where it is nan; "misfit" if the noise is not white (`model_fit_`), or
-        `noise_rate` is contradicted; see :term:`regime`.
+        a given `noise_rate` is contradicted; "ambiguous" if an estimated one may be 0 or not; see
+        :term:`regime`.
     n_effective_samples_ : float
         Effective number of comparisons that are left out one by one, or of groups.
     signal_ : float
@@ -139,11 +153,11 @@ class PreferencePolicy(
     signal_std_ : float
         Standard error of it.
     noise_rate_ : float
-        Share of wrong comparisons: from repeated comparisons and from cycles of three responses
-        if 20 or more of them could contradict each other, else the parameter.
+        Share of wrong comparisons, given or estimated; 0 for None.
     held_out_scores_ : ndarray of shape (n,)
-        Margin of each comparison by the fit without it, or without its group, positive if it is
-        ranked as observed. Empty after `partial_fit`.
+        Margin of each comparison by the fit without it, or without its group, at the penalty that
+        other folds choose, in the unit of the fit's; positive if it is ranked as observed. Empty
+        after `partial_fit`.
     scores_kind_ : {"exact", "newton", "folds"} or None
         How they were computed: exactly, by one Newton step, by refits without a tenth of the
         groups (hinge with `groups`), or not at all.
@@ -172,8 +186,8 @@ class PreferencePolicy(
     -----
     TheoryWarning
         Once, the first that applies: fewer than 10 effective comparisons, a loss that is not
-        convex, more agreement than `noise_rate` allows, pairs of identical features, copies of
-        pairs; or for what `partial_fit` cannot predict.
+        convex, more agreement than `noise_rate` allows, an estimate of it that may be 0 or not,
+        pairs of identical features, copies of pairs; or for what `partial_fit` cannot predict.
 
     See Also
     --------
@@ -190,14 +204,17 @@ class PreferencePolicy(
 
     Comparisons of the same pair, whichever way they went, are left out together; where features
     have few values, as differences of one-hot columns, one comparison at a time. Given `groups`,
-    whole groups are left out, each scored at the penalty that other groups choose. Under isotropic
-    noise theory alone would take the penalty of ipo to infinity; under correlated noise a finite
-    one is better, which leave-one-out finds.
+    whole groups are left out, and the interval counts their comparisons for as many as their
+    spread between groups says. Every pair is scored at the penalty that nine other folds choose;
+    folds follow the content of the rows. Differences that are 0 in all rows change nothing; other
+    constant ones are a preference for the first side. Under isotropic noise theory alone would
+    take the penalty of ipo to infinity; under correlated noise a finite one is better, which
+    leave-one-out finds.
 
     With ipo, differences may be a Dask array with blocks of rows, and pairs two of them: sums and
     left-out scores are computed where the blocks are, and equal those in memory to rounding.
     `decision_function`, `predict` and `predict_proba` then return Dask arrays. A block is read
-    five times, seven if rows are repeated: persist the array where memory allows.
+    eight times, ten if rows are repeated: persist the array where memory allows.
 
     References
     ----------
@@ -276,7 +293,8 @@ class PreferencePolicy(
             For candidate sets: which candidates there are.
         groups : array-like of shape (n,), default=None
             Comparisons of a group (an annotator, a prompt) are left out together, and fresh pairs
-            are those of other groups. `n_effective_samples_` then counts groups.
+            are those of other groups. `n_effective_samples_` then counts groups. If None,
+            candidate sets are treated as `fit_pairs` treats pairs.
 
         Returns
         -------
@@ -306,8 +324,8 @@ class PreferencePolicy(
         ----------
         X_chosen, X_rejected : array-like of shape (n, n_features)
             Features of the responses; with ipo both may be dask arrays. Rows that are equal are
-            taken for the same response, whose comparisons with others reveal the share of wrong
-            ones.
+            taken for the same response. In memory, where these link comparisons in many small
+            sets, as all responses to a prompt are, sets are left out whole.
         sample_weight : array-like of shape (n,), default=None
             Weights.
         groups : array-like of shape (n,), default=None
@@ -326,89 +344,6 @@ class PreferencePolicy(
         pairs = merge_pairs(chosen - rejected, np.ones(len(chosen)), sample_weight, groups)
         weights = check_sample_weight(as_host(to_local(sample_weight)), len(chosen))
         return self._fit(pairs, weights, items=items)
-
-    @available_if(keeps_sums)
-    @restore_on_failure
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Fit the policy to further differences, exactly as if all had come at once.
-
-        Only for ``loss="ipo"`` with `alpha` and `noise_rate` given as numbers: the fit is then
-        that of sums over the comparisons, of which no row is kept. Comparisons of the same pair
-        count as independent in `signal_` and `model_accuracy_`, which `fit` merges.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Features of the first response minus those of the second.
-        y : array-like of shape (n,)
-            One of two labels, the larger where the first response is preferred.
-        classes : array-like of shape (2,), default=None
-            Both labels; needed in the first call where y has one of them only.
-        sample_weight : array-like of shape (n,), default=None
-            Weights.
-
-        Returns
-        -------
-        PreferencePolicy
-            The fitted policy. `theoretical_accuracy_`, `observed_accuracy_` and their intervals are
-            nan, as they take leave-one-out, `model_fit_` is False, and `model_accuracy_` is given.
-
-        Raises
-        ------
-        ValueError
-            If `classes` are missing, or have changed, or y has others.
-
-        Warns
-        -----
-        TheoryWarning
-            In the first call, of what is nan, and of the fit that it forgets.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skrmt.exceptions import TheoryWarning
-        >>> from skrmt.preference import PreferencePolicy
-        >>> import warnings
-        >>> rng = np.random.default_rng(0)
-        >>> X, y = rng.standard_normal((400, 3)) + 0.5, np.ones(400)
-        >>> policy = PreferencePolicy("ipo", alpha=0.1)
-        >>> with warnings.catch_warnings():
-        ...     warnings.simplefilter("ignore", TheoryWarning)
-        ...     for part in np.split(np.arange(400), 4):
-        ...         policy = policy.partial_fit(X[part], y[part], classes=[0, 1])
-        >>> X[::2], y[::2] = -X[::2], 0
-        >>> whole = PreferencePolicy("ipo", alpha=0.1).fit(X, y)
-        >>> bool(np.allclose(policy.coef_, whole.coef_, rtol=1e-10))
-        True
-        """
-        moments = getattr(self, "_moments", None)
-        first, forgets = moments is None, hasattr(self, "coef_")
-        X, y = validated(self, X, y, reset=first)
-        classes = both_classes(None if first else self.classes_, classes, y)
-        read_reference(self.reference, self.n_features_in_)
-        moments = add_comparisons(moments, X, signs_of(y, classes), sample_weight)
-        alpha, beta = float(self.alpha), float(self.beta)
-        penalty = alpha / moments.unit / moments.unit
-        coef = ridge_coefficients(moments, penalty, beta)
-        self._moments: Moments | None = moments
-        self.classes_ = classes
-        self.coef_ = coef / moments.unit
-        self.alpha_, self.alphas_ = alpha, np.array([alpha])
-        self._loss_noise = 0.0
-        self.noise_rate_ = float(self.noise_rate or 0.0)
-        self.noise_pvalue_ = noise_pvalue_of_moments(moments)
-        self.margin_ = moments.mean_margin(coef)
-        self.n_iter_ = 1
-        self._growth = None
-        self.held_out_scores_, self.scores_kind_ = np.empty(0), None
-        self._set_drift(Drift(np.nan, np.nan, np.nan))
-        self._set_claim(claim_of_moments(moments, penalty, self.noise_rate_))
-        self.fresh_pairs_ = "new responses"
-        self.new_items_accuracy_, self.new_items_accuracy_interval_ = UNKNOWN
-        if first:
-            warn(_STREAM + _FORGOTTEN if forgets else _STREAM)
-        return self
 
     def _check_loss(self, *data):
         """Check the loss, and whether it can be fitted to Dask arrays if they are given."""
