@@ -154,15 +154,15 @@ def test_the_interval_follows_the_spread_between_persons(rng):
 
 def test_persons_are_coins_of_their_own(rng):
     """Persons with tastes, but none in common: turning single comparisons would find one."""
-    whole, single = [], []
-    for _ in range(60):
+    whole, single, policy = [], [], PreferencePolicy("ipo", alpha=1.0)
+    for _ in range(40):
         taste = rng.standard_normal((40, 5))
         groups = np.repeat(np.arange(40), 10)
         X = rng.standard_normal((400, 5))
         y = rng.random(400) < 1 / (1 + np.exp(-2 * (X * taste[groups]).sum(axis=1)))
-        whole.append(quiet(PreferencePolicy("ipo"), X, y, groups=groups).noise_pvalue_)
-        single.append(quiet(PreferencePolicy("ipo"), X, y).noise_pvalue_)
-    assert np.mean(np.array(whole) < 0.05) < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 60)
+        whole.append(quiet(policy, X, y, groups=groups).noise_pvalue_)
+        single.append(quiet(policy, X, y).noise_pvalue_)
+    assert np.mean(np.array(whole) < 0.05) < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 40)
     assert np.mean(np.array(single) < 0.05) > 0.2
 
 

@@ -323,7 +323,7 @@ def test_an_estimate_that_may_be_nothing_is_ambiguous():
     """Choices by a logistic law: no comparison is wrong, and none is sure."""
     rng = np.random.default_rng(2)
     X = rng.standard_normal((300, 4))
-    y = rng.random(300) < 1 / (1 + np.exp(-1.5 * X.sum(axis=1)))
+    y = rng.random(300) < 1 / (1 + np.exp(-0.7 * X.sum(axis=1)))
     with pytest.warns(TheoryWarning, match="contains both"):
         policy = PreferencePolicy("dpo", noise_rate="estimate").fit(X, y)
     assert policy.regime_ == "ambiguous"

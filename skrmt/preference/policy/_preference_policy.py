@@ -51,12 +51,13 @@ from ._latent import fit_policy
 from ._noise import noise_pvalue
 from ._outlook import PolicyOutlook, growth_of
 from ._predictions import PolicyPredictions
+from ._stream import PolicyStream
 
 _UNSETTLED = "The fit has not settled after `n_iter_` steps: raise max_iter or alpha."
 
 
 class PreferencePolicy(
-    PolicyPredictions, PolicyOutlook, DocLinkMixin, ClassifierMixin, BaseEstimator
+    PolicyPredictions, PolicyOutlook, PolicyStream, DocLinkMixin, ClassifierMixin, BaseEstimator
 ):
     r"""Log-linear policy fitted to comparisons, with a prediction of how it ranks fresh pairs.
 
