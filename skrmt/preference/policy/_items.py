@@ -125,7 +125,9 @@ def new_items_accuracy(fit: Derivatives, pairs: Comparisons, items: np.ndarray) 
     many, few = (float(share @ one) for one in right)
     accuracy = float(np.clip(many + (many - few) / 2, 0.0, 1.0))
     residual = np.bincount(pairs.outcome_rows, share * (right[0] - many))
-    variance = (_dyadic(residual, items) + _jackknife(right[0], share, items, pairs)) / 2
+    # What is extrapolated is as sure as that it is there at all.
+    variance = max(_dyadic(residual, items), _jackknife(right[0], share, items, pairs))
+    variance += ((many - few) / 2) ** 2 / SHARED_FITS**2
     half = SHARED_FITS * student.ppf(0.975, n_effective - 1) * np.sqrt(variance)
     return NewItems(accuracy, np.clip([accuracy - half, accuracy + half], 0.0, 1.0))
 
