@@ -171,7 +171,7 @@ class PolicyOutlook:
         >>> chosen, rejected = rng.standard_normal((2, 400, 50))
         >>> policy = PreferencePolicy("ipo").fit_pairs(chosen + 0.12, rejected)
         >>> round(policy.required(0.72)), policy.required(0.95)
-        (600, inf)
+        (591, inf)
         """
         check_is_fitted(self)
         if of != "n_samples":
