@@ -137,14 +137,33 @@ def test_pairs_and_differences_agree(rng):
     )
 
 
-def test_the_noise_is_estimated_across_groups(rng):
-    """Annotators who disagree on a pair are of several groups."""
-    X, y, _ = annotators(rng, n_groups=150, n_rows=1, n_features=4, signal=1.0)
-    X, y, groups = np.tile(X, (3, 1)), np.tile(y, 3), np.repeat(np.arange(30), 15)
-    y = np.where(rng.random(450) < 0.2, -y, y)
-    policy = quiet(PreferencePolicy("ipo", noise_rate="estimate"), X, y, groups=groups)
-    assert policy.noise_rate_ == quiet(PreferencePolicy(noise_rate="estimate"), X, y).noise_rate_
-    assert 0.1 < policy.noise_rate_ < 0.3
+def test_the_interval_follows_the_spread_between_persons(rng):
+    """Persons of one taste are worth all their comparisons, near copies one a person."""
+    X = rng.standard_normal((600, 4)) + 0.8
+    order = np.where(rng.random(600) < 0.5, 1, -1)
+    groups = np.repeat(np.arange(60), 10)
+    alone = PreferencePolicy("ipo").fit(X * order[:, None], order)
+    policy = PreferencePolicy("ipo").fit(X * order[:, None], order, groups=groups)
+    assert policy.fresh_pairs_ == "new groups" and policy.n_effective_samples_ == 60
+    width, single = (
+        np.ptp(policy.observed_accuracy_interval_),
+        np.ptp(alone.observed_accuracy_interval_),
+    )
+    assert 0.8 * single < width < 1.5 * single
+
+
+def test_persons_are_coins_of_their_own(rng):
+    """Persons with tastes, but none in common: turning single comparisons would find one."""
+    whole, single, policy = [], [], PreferencePolicy("ipo", alpha=1.0)
+    for _ in range(40):
+        taste = rng.standard_normal((40, 5))
+        groups = np.repeat(np.arange(40), 10)
+        X = rng.standard_normal((400, 5))
+        y = rng.random(400) < 1 / (1 + np.exp(-2 * (X * taste[groups]).sum(axis=1)))
+        whole.append(quiet(policy, X, y, groups=groups).noise_pvalue_)
+        single.append(quiet(policy, X, y).noise_pvalue_)
+    assert np.mean(np.array(whole) < 0.05) < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 40)
+    assert np.mean(np.array(single) < 0.05) > 0.2
 
 
 def test_what_cannot_be_left_out_is_refused(rng):

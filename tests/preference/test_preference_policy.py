@@ -288,35 +288,48 @@ def test_weights_are_repeats(name):
         )
 
 
-@pytest.mark.parametrize("noise", [0.1, 0.3])
-def test_the_noise_is_estimated_from_repeated_comparisons(noise):
+@pytest.mark.parametrize("name", ["ipo", "dpo"])
+def test_nothing_is_inferred_by_default(name):
+    """Persons who contradict each other, in pairs and in cycles, make no error."""
     rng = np.random.default_rng(0)
-    D = np.repeat(0.8 + rng.standard_normal((1500, 4)), 2, axis=0)
-    score = D.sum(axis=1) > 0
-    y = np.where(rng.random(3000) < noise, ~score, score)
-    policy = PreferencePolicy("ipo").fit(D, y)
-    # q = 2 e (1 - e), d e / d q = 1 / (2 (1 - 2 e)).
-    q = 2 * noise * (1 - noise)
-    error = np.sqrt(q * (1 - q) / 1500) / (2 * (1 - 2 * noise))
-    assert abs(policy.noise_rate_ - noise) < 4 * error
-    predicted = policy.theoretical_accuracy_
-    clean = np.mean((D @ policy.coef_ > 0) == score)
-    assert abs(predicted - clean) < 0.02
+    D = np.repeat(0.8 + rng.standard_normal((200, 4)), 2, axis=0)
+    y = (D.sum(axis=1) > 0) ^ (rng.random(400) < 0.3)
+    policy = PreferencePolicy(name).fit(D, y)
+    assert policy.noise_rate_ == policy.noise_probability_ == 0
+    assert policy.theoretical_accuracy_ == policy.observed_accuracy_
+    assert_allclose(policy.theoretical_accuracy_interval_, policy.observed_accuracy_interval_)
+    assert_allclose(policy.observed_accuracy_, np.mean(policy.held_out_scores_ > 0))
+    assert np.isnan(policy.accuracy_if_noisy_)
 
 
-def test_the_noise_is_estimated_from_cycles():
-    rng = np.random.default_rng(0)
-    items = rng.standard_normal((60, 5))
-    value = items @ rng.standard_normal(5)
-    a, b = np.triu_indices(60, 1)
-    noise = 0.15
-    first = (value[a] > value[b]) ^ (rng.random(len(a)) < noise)
-    policy = PreferencePolicy("dpo").fit_pairs(
-        items[np.where(first, a, b)], items[np.where(first, b, a)]
-    )
-    # 34 220 triangles share 1770 comparisons: the noise itself has the error .0085.
-    assert abs(policy.noise_rate_ - noise) < 4 * np.sqrt(noise * (1 - noise) / 1770)
-    assert not np.isnan(policy.theoretical_accuracy_)
+@pytest.mark.parametrize("noise", [0.1, 0.2])
+def test_an_estimated_noise_gives_both_numbers(noise):
+    """The observed number is that of fresh comparisons, the other that of right ones."""
+    rates, inside = [], 0
+    for seed in range(6):
+        D, mu, order = differences(n=1500, F=20, signal=4.0, noise=noise, seed=seed)
+        policy = PreferencePolicy("ipo", noise_rate="estimate").fit(D * order[:, None], order)
+        clean = ndtr(policy.coef_ @ mu / np.linalg.norm(policy.coef_))
+        low, high = policy.theoretical_accuracy_interval_
+        inside += low <= clean <= high
+        low, high = policy.observed_accuracy_interval_
+        assert low < (1 - 2 * noise) * clean + noise < high
+        rates.append(policy.noise_rate_)
+    # Standard error of a share of 1500 comparisons if all margins were sure.
+    assert abs(np.mean(rates) - noise) < 4 * np.sqrt(noise * (1 - noise) / 1500)
+    assert inside >= 5
+
+
+def test_an_estimate_that_may_be_nothing_is_ambiguous():
+    """Choices by a logistic law: no comparison is wrong, and none is sure."""
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((300, 4))
+    y = rng.random(300) < 1 / (1 + np.exp(-0.7 * X.sum(axis=1)))
+    with pytest.warns(TheoryWarning, match="contains both"):
+        policy = PreferencePolicy("dpo", noise_rate="estimate").fit(X, y)
+    assert policy.regime_ == "ambiguous"
+    low, high = policy.theoretical_accuracy_interval_
+    assert low < policy.observed_accuracy_ < policy.accuracy_if_noisy_ <= high
 
 
 def test_a_response_compared_with_all_others_costs_no_memory():
@@ -415,6 +428,116 @@ def test_feature_names_are_checked_in_pairs_too():
         policy.fit_pairs(chosen, rejected[list("cba")])
     with pytest.raises(ValueError, match="feature names"):
         policy.predict(chosen[list("cba")])
+
+
+@pytest.mark.parametrize("name", ["ipo", "dpo", "hinge"])
+def test_columns_without_differences_change_no_number(name):
+    D, _, order = differences(n=120, F=5)
+    X = D * order[:, None]
+    policy = PreferencePolicy(name).fit(X, order)
+    wide = PreferencePolicy(name).fit(np.c_[X[:, :2], np.zeros((120, 200)), X[:, 2:]], order)
+    assert_allclose(np.delete(wide.coef_, np.s_[2:202]), policy.coef_, rtol=1e-8)
+    assert not wide.coef_[2:202].any()
+    for attribute in (
+        "alpha_",
+        "model_accuracy_",
+        "observed_accuracy_",
+        "theoretical_accuracy_interval_",
+        "noise_pvalue_",
+        "signal_",
+        "held_out_scores_",
+    ):
+        assert_allclose(
+            getattr(wide, attribute), getattr(policy, attribute), rtol=1e-8, err_msg=attribute
+        )
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo"])
+def test_features_that_candidates_share_change_no_number(name):
+    X, base, y = candidate_sets(n=60)
+    wide = np.concatenate([X, np.repeat(X[:, :1], 4, axis=1)], axis=2)
+    expected = PreferencePolicy(name).fit(X, y, log_reference=base)
+    policy = PreferencePolicy(name).fit(wide, y, log_reference=base)
+    assert_allclose(policy.coef_, np.r_[expected.coef_, np.zeros(3)], atol=1e-8)
+    for attribute in ("observed_accuracy_", "kl_to_reference_", "alpha_", "noise_pvalue_"):
+        assert_allclose(getattr(policy, attribute), getattr(expected, attribute), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ipo", "dpo"])
+def test_a_constant_row_is_no_better_than_a_coin(name):
+    """Without its comparison each outcome is the rarer one, and would be ranked wrongly."""
+    policy = PreferencePolicy(name).fit(np.ones((100, 3)), np.arange(100) % 2)
+    assert policy.observed_accuracy_ == 0.5
+    low, high = policy.observed_accuracy_interval_
+    assert low < 0.5 < high
+    assert policy.regime_ == "undetected"
+
+
+@pytest.mark.parametrize(("n", "F"), [(10, 3), (30, 5), (100, 10)])
+def test_noise_is_called_noise(n, F):
+    """19 of 20 intervals contain 1/2, and p-values are uniform."""
+    inside, pvalues = [], []
+    for seed in range(200):
+        X = np.random.default_rng(seed).standard_normal((n, F))
+        policy = PreferencePolicy("ipo").fit(X, np.arange(n) % 2)
+        low, high = policy.observed_accuracy_interval_
+        inside.append(low <= 0.5 <= high)
+        pvalues.append(policy.noise_pvalue_)
+    assert np.mean(inside) >= 0.93 - 4 * np.sqrt(0.93 * 0.07 / 200)
+    for level in (0.05, 0.2, 0.5):
+        error = np.sqrt(level * (1 - level) / 200)
+        assert abs(np.mean(np.array(pvalues) < level) - level) < 4 * error
+
+
+def test_a_weak_taste_is_told_from_noise():
+    """1000 pairs, 20 features, the best accuracy .58: the power at 1 % is .95 (chi-squared)."""
+    found = []
+    for seed in range(60):
+        D, _, order = differences(n=1000, F=20, signal=0.2019**2, seed=seed)
+        found.append(
+            PreferencePolicy("ipo", alpha=1.0).fit(D * order[:, None], order).noise_pvalue_
+        )
+    assert np.mean(np.array(found) < 0.01) > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 60)
+
+
+@pytest.mark.parametrize("name", ["ipo", "dpo"])
+def test_more_pairs_rank_as_forecast(name):
+    """The mean gain to four times as many, over draws of the model."""
+    gains, real = [], []
+    for seed in range(12):
+        D, mu, order = differences(n=800, F=30, signal=0.5, seed=seed)
+        X = D * order[:, None]
+
+        def accuracy(policy, mu=mu):
+            return ndtr(policy.coef_ @ mu / np.linalg.norm(policy.coef_))
+
+        policy = PreferencePolicy(name).fit(X[:200], order[:200])
+        more = PreferencePolicy(name).fit(X, order)
+        forecast = policy.forecast(n_samples=[200, 800])
+        assert forecast.score[0] == policy.theoretical_accuracy_
+        assert (forecast.lower < forecast.score).all() and (forecast.score < forecast.upper).all()
+        gains.append(forecast.score[1] - forecast.score[0])
+        real.append(accuracy(more) - accuracy(policy))
+        target = policy.theoretical_accuracy_ + gains[-1] / 2
+        n = policy.required(target)
+        assert 200 < n < 800
+        assert_allclose(policy.forecast(n_samples=n).score, target, rtol=1e-8)
+    gap = np.array(gains) - real
+    assert abs(gap.mean()) < 0.01 + 4 * gap.std() / np.sqrt(len(gap))
+
+
+def test_what_noise_requires_is_not_known():
+    policy = PreferencePolicy("ipo").fit(*pairs_of_noise(300))
+    with pytest.warns(TheoryWarning, match="no better than a coin"):
+        assert np.isnan(policy.required(0.9))
+    with pytest.warns(TheoryWarning):
+        assert policy.forecast(n_samples=1000).score == policy.observed_accuracy_
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        policy.required(2)
+    with pytest.raises(ValueError, match="n_samples"):
+        policy.required(0.8, of="n_features")
+    with pytest.raises(ValueError, match="positive"):
+        policy.forecast(n_samples=0)
 
 
 def test_too_large_a_noise_is_questioned():

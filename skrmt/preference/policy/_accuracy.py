@@ -33,13 +33,10 @@ class PairAccuracy(NamedTuple):
         The share, pairs being given in the right order.
     std : float
         Its standard error.
-    noise_slope : float
-        Its derivative in the share of wrong comparisons.
     """
 
     accuracy: float
     std: float
-    noise_slope: float
 
 
 class PairSignal(NamedTuple):
@@ -87,7 +84,6 @@ def accuracy_of_margins(
     return PairAccuracy(
         accuracy,
         float(np.sqrt((float(w @ influence**2) + floor / size) / size)),
-        (2 * accuracy - 1) / gap,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a fit claims: accuracy on held-out and on fresh pairs, and whether the theory holds."""
+"""What a fit claims: how fresh pairs will be ranked, as they go and as they should."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...utils._intervals import Z95, normal_interval, wilson_interval
+from ...utils._intervals import Z95, held_out_interval, normal_interval, not_below_guess
 from ...utils._merging import COPIES
 from ...utils._regimes import regime
 from ._accuracy import (
+    PairAccuracy,
     PairSignal,
     accuracy_of_margins,
     estimate_signal,
@@ -19,13 +20,9 @@ from ._accuracy import (
 )
 from ._comparisons import Comparisons
 from ._fit import Choice
-from ._input import Candidates
+from ._held_out import FEWEST, HeldOut
+from ._latent import Latent
 from ._moments import Moments
-from ._noise import NoiseEstimate
-
-FEWEST = 10
-"""Effective comparisons below which nothing is predicted: an interval from two comparisons without
-signal misses 1/2 in half of the draws (`test_a_handful_of_pairs_predicts_nothing`)."""
 
 _AGREE = 2.5
 """Standard errors by which the model and leave-one-out may differ: about 1 in 80 does by chance."""
@@ -33,6 +30,10 @@ _AGREE = 2.5
 _CONTRADICTED = 4.0
 """Standard errors by which the share ranked as observed may exceed what the noise allows: one in
 30 000 exceeds it by chance, so that a warning is a contradiction."""
+
+_NOISE = 0.05
+"""P-value of noise above which the interval contains 1/2: without it, that of pairs without signal
+misses 1/2 in up to 7 % of the draws (`test_noise_is_called_noise`)."""
 
 _NAN = float("nan")
 
@@ -50,6 +51,10 @@ TOO_MUCH_AGREEMENT = (
     "`noise_rate_` leaves right: the share of wrong ones must be smaller, and "
     "theoretical_accuracy_ is too large."
 )
+AMBIGUOUS = (
+    "Wrong comparisons and close preferences explain the margins equally (`noise_probability_`): "
+    "the interval of theoretical_accuracy_ contains both. Give noise_rate if it is known."
+)
 EMPTY_PAIRS = (
     "Some pairs have responses of identical features: they only add a constant to the loss, and "
     "count as ranked half rightly. Leave out those whose `held_out_scores_` are 0."
@@ -61,12 +66,14 @@ class Claim(NamedTuple):
 
     Attributes
     ----------
-    accuracy : float
-        Share of fresh pairs ranked rightly, their order free of noise.
-    interval : ndarray of shape (2,)
-        95 % interval of it.
     observed, observed_interval : float and ndarray of shape (2,)
-        Share of held-out comparisons ranked as they went, and its interval.
+        Share of fresh pairs that are ranked as they go, and its 95 % interval.
+    accuracy, interval : float and ndarray of shape (2,)
+        The same of comparisons that go the right way.
+    if_noisy : float
+        The latter if some comparisons are wrong, nan where that is excluded.
+    noise_probability : float
+        Probability that some are.
     model_accuracy : float
         The accuracy by theory alone.
     model_fit : bool
@@ -74,98 +81,71 @@ class Claim(NamedTuple):
     signal : PairSignal
         Estimated signal.
     size : float
-        Effective number of comparisons.
+        Effective number of comparisons, or groups.
     regime : str
         Whether the theory holds.
-    held_out : ndarray
-        Score of each comparison given by the fit without it.
     messages : list of str
         Warnings, the most serious first.
     """
 
-    accuracy: float
-    interval: np.ndarray
     observed: float
     observed_interval: np.ndarray
+    accuracy: float
+    interval: np.ndarray
+    if_noisy: float
+    noise_probability: float
     model_accuracy: float
     model_fit: bool
     signal: PairSignal
     size: float
     regime: str
-    held_out: np.ndarray
     messages: list[str]
-
-
-class HeldOut(NamedTuple):
-    """Margins of comparisons by fits without them.
-
-    Attributes
-    ----------
-    margins, weights : ndarray of shape (k,)
-        Margins of the outcomes, positive if ranked as they went, and their weights.
-    size : float
-        Effective number of them.
-    scores : ndarray of shape (n,)
-        Margin of each comparison given, nan for those of weight 0.
-    """
-
-    margins: np.ndarray
-    weights: np.ndarray
-    size: float
-    scores: np.ndarray
 
 
 def claim_of(
     choice: Choice,
     pairs: Comparisons,
-    sets: Candidates | None,
-    noise: float,
-    estimate: NoiseEstimate,
+    held: HeldOut | None,
+    rate: float,
+    latent: Latent | None,
+    pvalue: float,
+    worth: float,
 ) -> Claim:
-    """Predict the accuracy of a fit, given the noise of its loss, 0 if that is not known."""
-    known = noise > 0 or np.isnan(estimate.rate)
-    noise = noise if known else estimate.rate
-    signal = _signal(pairs, choice.moments, noise)
-    if choice.left_out is None:
-        nowhere = np.full(len(pairs.row), _NAN)
-        return unpredicted(signal, pairs.n_effective, nowhere, [NO_HELD_OUT, *_remarks(pairs)])
-    held = _held_out(choice, pairs, sets)
-    if held.size < FEWEST:
-        return unpredicted(signal, held.size, held.scores, _remarks(pairs))
-    found = accuracy_of_margins(held.margins, held.weights, held.size, noise)
-    accuracy, std = found.accuracy, found.std
-    model, model_std, holds = _NAN, _NAN, False
-    # Theory is for comparisons that are independent of each other.
-    if not np.isnan(choice.ridge_alpha) and pairs.group is None:
-        n_features = pairs.differences.shape[1]
-        model, model_std = model_accuracy(signal, held.size, n_features, choice.ridge_alpha, noise)
-        total = None if choice.moments is None else choice.moments.cross
-        holds = abs(model - accuracy) < _AGREE * std and noise_is_white(
-            pairs.differences, pairs.won, pairs.lost, signal, noise, total
-        )
-    if holds:
-        # What the model leaves out is taken as half of what the data leave open.
-        accuracy, std = model, float(np.hypot(model_std, std / 2))
-    doubt = 0.0 if known else found.noise_slope * estimate.std
-    share = held.weights / held.weights.sum()
-    observed = float(share @ np.where(held.margins == 0, 0.5, held.margins > 0))
-    observed_interval = wilson_interval(observed, held.size)
-    contradicted = _is_contradicted(float(share @ (held.margins > 0)), held.size, noise)
+    """Predict the accuracy of a fit, given or estimated the share of wrong comparisons."""
+    signal = _signal(pairs, choice.moments, rate)
+    if held is None or held.size < FEWEST:
+        size = pairs.n_effective if held is None else held.size
+        messages = [NO_HELD_OUT] * (held is None) + _remarks(pairs)
+        return unpredicted(signal, size, messages)
+    observed, interval = _observed(held, pvalue, worth)
+    counted = accuracy_of_margins(held.margins, held.weights, held.size, rate)
+    model, model_std, holds = _model(choice, pairs, signal, held.size, rate, counted)
+    contradicted = latent is None and _is_contradicted(held, rate)
+    misfit = contradicted or (latent is None and bool(np.isfinite(model)) and not holds)
+    if latent is None:
+        latent = _known(rate, observed, interval, counted)
+        if holds and rate > 0:
+            # What the model leaves out is taken as half of what the data leave open.
+            std = float(np.hypot(model_std, counted.std / 2))
+            latent = latent._replace(accuracy=model, interval=normal_interval(model, std))
+    messages = [TOO_MUCH_AGREEMENT] * contradicted + [AMBIGUOUS] * latent.is_ambiguous
     return Claim(
-        accuracy,
-        normal_interval(accuracy, np.hypot(std, doubt)),
         observed,
-        observed_interval,
+        interval,
+        latent.accuracy,
+        latent.interval,
+        latent.if_noisy,
+        latent.probability,
         model,
         holds,
         signal,
         held.size,
         regime(
-            undetected=bool(observed_interval[0] <= 0.5),
-            misfit=contradicted or bool(np.isfinite(model) and not holds),
+            undetected=bool(interval[0] <= 0.5),
+            misfit=misfit,
+            ambiguous=latent.is_ambiguous,
         ),
-        held.scores,
-        [TOO_MUCH_AGREEMENT] * contradicted + _remarks(pairs),
+        messages + _remarks(pairs),
     )
 
 
@@ -173,16 +153,14 @@ def claim_of_moments(moments: Moments, alpha: float, noise: float) -> Claim:
     """Predict the accuracy of a ridge fit from sums over comparisons, by theory alone."""
     size = moments.n_effective
     signal = signal_of(moments.cross / moments.weight, moments.energy, size, noise)
-    claim = unpredicted(signal, size, np.empty(0), [])
+    claim = unpredicted(signal, size, [])
     if size < FEWEST:
         return claim
     model, _ = model_accuracy(signal, size, len(moments.cross), alpha, noise)
     return claim._replace(model_accuracy=model)
 
 
-def unpredicted(
-    signal: PairSignal, size: float, held_out: np.ndarray, messages: list[str]
-) -> Claim:
+def unpredicted(signal: PairSignal, size: float, messages: list[str]) -> Claim:
     """Return a claim of nothing but the signal."""
     few = size < FEWEST
     nowhere = np.array([_NAN, _NAN])
@@ -192,11 +170,12 @@ def unpredicted(
         _NAN,
         nowhere.copy(),
         _NAN,
+        _NAN,
+        _NAN,
         False,
         signal,
         size,
         regime(too_few_rows=few, undetected=not signal.value > Z95 * signal.std),
-        held_out,
         [TOO_FEW] * few + messages,
     )
 
@@ -209,23 +188,49 @@ def _signal(pairs: Comparisons, moments: Moments | None, noise: float) -> PairSi
     return signal_of(moments.cross / moments.weight, moments.energy, size, noise)
 
 
-def _held_out(choice: Choice, pairs: Comparisons, sets: Candidates | None) -> HeldOut:
-    """Return the margins left out: of prompts for a loss of single responses, else of pairs."""
-    assert choice.left_out is not None
-    if choice.by_prompt:
-        assert sets is not None
-        weights = sets.weights
-        together = weights if sets.group is None else np.bincount(sets.group, weights)
-        size = float(weights.sum() ** 2 / (together**2).sum())
-        return HeldOut(choice.left_out, weights, size, choice.left_out)
-    scores = np.where(pairs.row >= 0, choice.left_out[pairs.row] * pairs.sign, _NAN)
-    return HeldOut(*pairs.outcomes(choice.left_out), pairs.n_effective, scores)
+def _observed(held: HeldOut, pvalue: float, worth: float) -> tuple[float, np.ndarray]:
+    """Return the share of fresh pairs that are ranked as they go, and its interval."""
+    # Without its pair what prefers one side is rarer, which alone makes a fit to nothing wrong.
+    share = not_below_guess(float(held.shares @ held.right), held.size, 0.5)
+    low, high = held_out_interval(share, worth)
+    if pvalue > _NOISE:
+        low, high = min(low, 0.5), max(high, 0.5)
+    return share, np.array([low, high])
 
 
-def _is_contradicted(agree: float, size: float, noise: float) -> bool:
+def _known(rate: float, observed: float, interval: np.ndarray, counted: PairAccuracy) -> Latent:
+    """Return the accuracy on right comparisons where the share of wrong ones is known."""
+    if rate == 0:
+        return Latent(0.0, observed, interval.copy(), _NAN, 0.0, False)
+    found = normal_interval(counted.accuracy, counted.std)
+    return Latent(rate, counted.accuracy, found, counted.accuracy, 1.0, False)
+
+
+def _model(
+    choice: Choice,
+    pairs: Comparisons,
+    signal: PairSignal,
+    size: float,
+    rate: float,
+    counted: PairAccuracy,
+) -> tuple[float, float, bool]:
+    """Return the accuracy by theory, its standard error, and whether its assumption survives."""
+    # Theory is for comparisons that are independent of each other.
+    if np.isnan(choice.ridge_alpha) or pairs.group is not None:
+        return _NAN, _NAN, False
+    n_features = pairs.differences.shape[1]
+    model, std = model_accuracy(signal, size, n_features, choice.ridge_alpha, rate)
+    total = None if choice.moments is None else choice.moments.cross
+    agrees = abs(model - counted.accuracy) < _AGREE * counted.std
+    white = agrees and noise_is_white(pairs.differences, pairs.won, pairs.lost, signal, rate, total)
+    return model, std, bool(white)
+
+
+def _is_contradicted(held: HeldOut, rate: float) -> bool:
     """Return whether more comparisons are ranked as observed than the noise allows."""
-    spread = np.sqrt(noise * (1 - noise) / size)
-    return bool(noise > 0 and agree - 1 + noise >= _CONTRADICTED * spread)
+    agree = float(held.shares @ (held.margins > 0))
+    spread = np.sqrt(rate * (1 - rate) / held.size)
+    return bool(rate > 0 and agree - 1 + rate >= _CONTRADICTED * spread)
 
 
 def _remarks(pairs: Comparisons) -> list[str]:

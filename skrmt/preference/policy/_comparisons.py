@@ -9,6 +9,7 @@ import numpy as np
 from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._merging import MergedRows, group_codes, merge_rows
+from ...utils._rows import content_keys, row_sums
 from ...utils._scaling import moderate_unit
 from ._blocks import Outline, outline
 from ._input import as_host
@@ -19,9 +20,9 @@ class Comparisons(NamedTuple):
 
     Attributes
     ----------
-    differences : ndarray or dask array of shape (m, n_features)
-        Features of one response minus those of the other, divided by `unit`. A Dask array has more
-        rows than columns.
+    differences : ndarray or dask array of shape (m, p)
+        Features of one response minus those of the other, divided by `unit`, in the columns that
+        are not 0 in all rows. A Dask array has more rows than columns.
     won, lost : ndarray of shape (m,)
         Weight of the comparisons that the first response won, and lost.
     part : ndarray of shape (m,)
@@ -38,6 +39,12 @@ class Comparisons(NamedTuple):
         1 where the first response of that row won, -1 where it lost.
     empty : ndarray of int of shape (z,)
         Rows of `differences` that are 0.
+    columns : ndarray of int of shape (p,)
+        The features that differences have.
+    n_features : int
+        Number of features given.
+    key : ndarray of shape (m,)
+        A number that follows from the content of each row.
     group : ndarray of int of shape (m,) or None
         Which rows are left out together, if groups of several are given.
     """
@@ -52,6 +59,9 @@ class Comparisons(NamedTuple):
     row: np.ndarray
     sign: np.ndarray
     empty: np.ndarray
+    columns: np.ndarray
+    n_features: int
+    key: np.ndarray
     group: np.ndarray | None = None
 
     @property
@@ -63,6 +73,18 @@ class Comparisons(NamedTuple):
     def balance(self) -> np.ndarray:
         """Weight won less weight lost of the rows."""
         return self.won - self.lost
+
+    @property
+    def outcome_rows(self) -> np.ndarray:
+        """Rows of the outcomes that `outcomes` returns."""
+        mixed = np.flatnonzero((self.won > 0) & (self.lost > 0))
+        return np.concatenate([np.arange(len(self.won)), mixed])
+
+    def all_features(self, coef: np.ndarray) -> np.ndarray:
+        """Return coefficients of all features given, 0 where no difference has any."""
+        found = np.zeros(self.n_features)
+        found[self.columns] = coef / self.unit
+        return found
 
     def outcomes(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the margins of all outcomes, and their weights; scores of any further axes."""
@@ -77,9 +99,14 @@ class Comparisons(NamedTuple):
 
 
 def merge_pairs(
-    differences: Any, signs: np.ndarray, sample_weight: Any, groups: Any = None
+    differences: Any,
+    signs: np.ndarray,
+    sample_weight: Any,
+    groups: Any = None,
+    columns: np.ndarray | None = None,
 ) -> Comparisons:
     """Gather the comparisons of each pair, in each group, in one row, whichever way they went."""
+    n_features = differences.shape[1]
     weights = check_sample_weight(as_host(to_local(sample_weight)), len(differences))
     groups = None if groups is None else _memory_groups(differences, groups)
     given = np.flatnonzero(weights > 0)
@@ -87,6 +114,9 @@ def merge_pairs(
     if len(given) < len(weights):
         differences, weights = differences[given], weights[given]
         groups = None if groups is None else groups[given]
+    columns = varying_columns(differences) if columns is None else columns
+    if len(columns) < n_features:
+        differences = differences[:, columns]
     seen = outline(differences)
     merged = _merged(differences, seen, weights, groups)
     first = merged.first
@@ -112,9 +142,23 @@ def merge_pairs(
         row,
         sign,
         np.flatnonzero(seen.largest[first] == 0),
+        columns,
+        n_features,
+        content_keys(differences, np.ones(len(columns), bool)) * seen.sign[first],
         # Groups of one row each are what is left out anyway.
         None if merged.group is None or merged.group.max() + 1 == len(first) else merged.group,
     )
+
+
+def varying_columns(differences: Any) -> np.ndarray:
+    """Return the columns that are not 0 in all rows; all of them where every one is."""
+    sizes = row_sums(_column_sizes, differences)
+    return np.flatnonzero(sizes) if sizes.any() else np.arange(len(sizes))
+
+
+def _column_sizes(rows: np.ndarray) -> np.ndarray:
+    """Return how many entries of each column are not 0."""
+    return (rows != 0).sum(axis=0)
 
 
 def _memory_groups(differences: Any, groups: Any) -> np.ndarray:
@@ -149,15 +193,6 @@ def _merged(differences: Any, seen: Outline, weights: np.ndarray, groups: Any) -
     return merge_rows(differences * seen.sign[:, None], np.zeros(n), weights, groups)
 
 
-def across_groups(pairs: Comparisons) -> Comparisons:
-    """Gather the comparisons of each pair in all groups in one row."""
-    if pairs.group is None:
-        return pairs
-    outcomes = np.repeat([1.0, -1.0], len(pairs.won))
-    both = np.concatenate([pairs.differences, pairs.differences])
-    return merge_pairs(both, outcomes, np.append(pairs.won, pairs.lost))
-
-
 def by_outcome(pairs: Comparisons) -> Comparisons:
     """Give both outcomes of a pair a row of their own, to leave out one comparison at a time."""
     both = (pairs.won > 0) & (pairs.lost > 0)
@@ -174,4 +209,5 @@ def by_outcome(pairs: Comparisons) -> Comparisons:
         part=np.minimum(single / (won + lost), 1.0),
         row=np.where(pairs.row < 0, -1, row),
         empty=np.flatnonzero(np.isin(source, pairs.empty)),
+        key=pairs.key[source],
     )

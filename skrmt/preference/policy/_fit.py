@@ -13,7 +13,8 @@ from ..losses._table import LOSSES, MARGIN_LOSSES, Loss
 from ._accuracy import smooth_ratio
 from ._candidate_fit import fit_candidates, leave_one_out_candidates
 from ._comparisons import Comparisons
-from ._groups import chosen_columns, outcomes_of, scores_of_refits
+from ._derivatives import Derivatives
+from ._groups import best_columns, content_folds, scores_at, scores_of_refits
 from ._input import Candidates
 from ._moments import Moments, moments_of, ridge_path
 from ._separation import check_finite_optimum
@@ -60,6 +61,20 @@ class Setting(NamedTuple):
         """The loss with its flags."""
         return LOSSES[self.name]
 
+    @property
+    def reads_noise(self) -> bool:
+        """Whether the loss takes the share of wrong comparisons."""
+        return self.loss.smoothing(1.0) > 0
+
+    def with_noise(self, noise: float) -> Setting:
+        """Return the setting for a share of wrong comparisons, which the loss may ignore."""
+        if self.loss.needs_noise and not noise > 0:
+            raise ValueError(
+                f"noise_rate={noise!r} with loss={self.name!r}, which needs it above 0: its target "
+                "is log((1 - noise) / noise). Use 1e-3 for instance."
+            )
+        return self._replace(noise=float(self.loss.smoothing(noise)))
+
 
 class Choice(NamedTuple):
     """A fit, its penalty, and the margins of pairs left out.
@@ -98,7 +113,6 @@ def read_setting(
     loss: str,
     *,
     beta: float,
-    noise: float,
     alpha: float | str,
     options: dict[str, Any] | None,
     max_iter: int,
@@ -111,18 +125,13 @@ def read_setting(
             f"loss={loss!r} compares ranks within a batch, so that a pair has no loss of its own. "
             "Use 'cdpo', or train a model by `preference_loss`."
         )
-    if LOSSES[name].needs_noise and not noise > 0:
-        raise ValueError(
-            f"noise_rate={noise!r} with loss={loss!r}, which needs it above 0: its target is "
-            "log((1 - noise) / noise). Use 1e-3 for instance."
-        )
     penalty = None if isinstance(alpha, str) else float(alpha) / unit / unit
     if penalty == 0 and LOSSES[name].convex and not LOSSES[name].smooth:
         raise ValueError(
             f"alpha=0 with loss={loss!r}: its minimum is not unique. Give a positive alpha, or "
             "'auto'."
         )
-    return Setting(name, float(beta), float(noise), dict(options or {}), penalty, int(max_iter))
+    return Setting(name, float(beta), 0.0, dict(options or {}), penalty, int(max_iter))
 
 
 def fit_loss(setting: Setting, pairs: Comparisons, sets: Candidates | None) -> Choice:
@@ -151,6 +160,18 @@ def mean_margin(choice: Choice, pairs: Comparisons, sets: Candidates | None) -> 
     return float(weights @ margins / weights.sum())
 
 
+def derivatives_of(choice: Choice, pairs: Comparisons, setting: Setting) -> Derivatives | None:
+    """Return the derivatives of the loss at a fit; None where they do not determine others."""
+    loss = setting.loss
+    if is_dask(pairs.differences) or loss.margin is None or not (loss.convex and loss.smooth):
+        return None
+    of_pair = loss_of(setting.name, beta=setting.beta, noise=setting.noise, options=setting.options)
+    scores = choice.fit.scores
+    _, first, second = both_ways(of_pair, pairs)(scores)
+    Z = directions(pairs.differences, full_rank=False).Z
+    return Derivatives(Z, scores, first, second, choice.alpha)
+
+
 def _targets(pairs: Comparisons, beta: float) -> np.ndarray:
     """Return the mean target of the squared loss for each distinct pair."""
     return (pairs.won - pairs.lost) / pairs.weights / (2 * beta)
@@ -170,22 +191,18 @@ def _level(pairs: Comparisons) -> float:
     return float(weights @ energy / weights.sum()) / pairs.differences.shape[1] or 1.0
 
 
-def best_alpha(left_out: np.ndarray, pairs: Comparisons) -> int:
-    """Return which column of left-out scores ranks best, by their smooth ratio."""
-    margins, weights = pairs.outcomes(left_out)
-    return int(np.argmax(smooth_ratio(margins, weights).round(12)))
-
-
 def _best(left: np.ndarray, pairs: Comparisons) -> tuple[int, np.ndarray, np.ndarray]:
-    """Return the best penalty, and the scores of rows at theirs, with which penalty that is."""
-    best = best_alpha(left, pairs) if left.shape[1] > 1 else 0
-    columns = chosen_columns(
-        len(left),
-        best,
-        pairs.group if left.shape[1] > 1 else None,
-        lambda rows: best_alpha(left[rows], outcomes_of(pairs, rows)),
-    )
-    return best, left[np.arange(len(left)), columns], columns
+    """Return the best penalty, and the scores of rows at theirs, with which penalty that is.
+
+    Each row is scored at the penalty that the rows of other folds choose.
+    """
+    if left.shape[1] == 1:
+        return 0, left[:, 0], np.zeros(len(left), dtype=int)
+    fold = content_folds(pairs)
+    margins, weights = pairs.outcomes(left)
+    best, without = best_columns(margins, weights, fold[pairs.outcome_rows])
+    columns = without[fold]
+    return best, scores_at(left, best, columns), columns
 
 
 def _fit_ridge(pairs: Comparisons, setting: Setting) -> Choice:
@@ -220,8 +237,8 @@ def _fit_ridge_blocks(pairs: Comparisons, setting: Setting) -> Choice:
     given = setting.alpha
     alphas = moments.level * _RIDGE_GRID if given is None else np.array([float(given)])
     path = ridge_path(moments, differences, balance, weights, pairs.part, alphas, setting.beta)
-    best = best_alpha(path.left_out, pairs) if len(alphas) > 1 else 0
-    alpha, left_out = float(alphas[best]), path.left_out[:, best]
+    best, left_out, _ = _best(path.left_out, pairs)
+    alpha = float(alphas[best])
     fit = Fit(path.coef[:, best], np.empty(0), 1, True)
     return Choice(fit, alpha, alphas, left_out, "exact", alpha, moments)
 
@@ -350,10 +367,7 @@ def _fit_normalised(sets: Candidates, pairs: Comparisons, setting: Setting) -> C
         ]
     )
 
-    def best_of(rows: Any) -> int:
-        return int(np.argmax(smooth_ratio(left[rows], sets.weights[rows]).round(12)))
-
-    best = best_of(slice(None))
-    columns = chosen_columns(len(left), best, sets.group, best_of)
-    left_out = left[np.arange(len(left)), columns]
+    fold = content_folds(pairs)[pairs.row]
+    best, without = best_columns(left, sets.weights, fold)
+    left_out = scores_at(left, best, without[fold])
     return Choice(fits[best], float(alphas[best]), alphas, left_out, "newton", _NAN, by_prompt=True)

@@ -1,89 +1,103 @@
-"""How many comparisons are wrong, from those that contradict each other."""
+"""Are preferences noise: a test of every comparison being the toss of a fair coin."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy import sparse
+from scipy.linalg import eigh
+from scipy.stats import pearson3
 
-from ...utils._dask import is_dask
-from ...utils._merging import merge_rows
-from ...utils._rows import identical_block_rows
+from ...utils._rows import row_sums
 from ._comparisons import Comparisons
+from ._moments import Moments
 
-_FEWEST = 20.0
-"""Chances of a contradiction below which no share is estimated: at a share of .1 its standard error
-would be .08 or more."""
+_MANY = 50
+"""Coins per direction from which their sum is Gaussian to the accuracy of a p-value: what single
+coins change of the moments, which takes another pass over the rows, is one part in 50."""
 
-_LARGEST = 0.45
-"""Largest share that is estimated: the standard error is infinite at 1/2."""
-
-_PATHS = 4e6
-"""Paths of two comparisons that are searched for cycles: some seconds and 100 MB."""
+_CUT = 1e-11
+"""Eigenvalues below this part of the largest are rounding."""
 
 
-class NoiseEstimate(NamedTuple):
-    """Share of comparisons that went the wrong way.
+def noise_pvalue(pairs: Comparisons) -> float:
+    r"""Return the p-value of fair coins, one for each pair or group that is left out at a time.
 
-    Attributes
-    ----------
-    rate : float
-        The share, nan where no comparisons can contradict each other.
-    std : float
-        Its standard error.
+    With a vector v for each coin, the statistic is ``s^T (sum v v^T + c I)^-1 s`` for the sum s of
+    all; its first three moments under independent signs are exact.
     """
-
-    rate: float
-    std: float
-
-
-def estimate_noise(
-    comparisons: Comparisons,
-    chosen: Any = None,
-    rejected: Any = None,
-) -> NoiseEstimate:
-    r"""Estimate the share of wrong comparisons from repetitions and cycles."""
-    repeated = np.flatnonzero(comparisons.weights > 1.0)
-    repeated = repeated[~np.isin(repeated, comparisons.empty)]
-    won, lost = comparisons.won[repeated], comparisons.lost[repeated]
-    clashes = float((won * lost).sum())
-    chances = float(np.maximum((won + lost) * (won + lost - 1.0), 0.0).sum())
-    if chosen is not None:
-        cycles, triangles = _cycles(chosen, rejected)
-        clashes, chances = clashes + cycles, chances + triangles
-    if chances < _FEWEST:
-        return NoiseEstimate(float("nan"), float("nan"))
-    product = min(clashes / chances, _LARGEST * (1 - _LARGEST))
-    root = np.sqrt(1.0 - 4.0 * product)
-    std = np.sqrt(max(product, 0.5 / chances) / chances) / root
-    return NoiseEstimate(float((1.0 - root) / 2.0), float(std))
+    rows, signed, size, count = _coins(pairs)
+    n_coins = float(count.sum())
+    if rows.shape[1] <= len(rows):
+        gram, total = row_sums(_sums, rows, signed, count * size**2)
+        values, vectors = _spectrum(gram)
+    else:
+        scaled = rows * (np.sqrt(count) * size)[:, None]
+        values, left = _spectrum(scaled @ scaled.T)
+        vectors, total = scaled.T @ (left / np.sqrt(values)), signed @ rows
+    own: np.ndarray | float = 0.0
+    if n_coins < _MANY * len(values):
+        shrunk = _shrunk(values, n_coins)
+        shared = (vectors / np.sqrt(shrunk), values / shrunk)
+        own = row_sums(_own_moments, rows, size, count, shared=shared)
+    return _pvalue(values, vectors.T @ total, n_coins, own)
 
 
-def _cycles(chosen: Any, rejected: Any) -> tuple[float, float]:
-    """Return the number of cyclic triangles of responses, and of all triangles."""
-    n = len(chosen)
-    items = _items(chosen, rejected)
-    n_items = int(items.max()) + 1
-    if n_items == 2 * n:
-        return 0.0, 0.0
-    wins = sparse.csr_array((np.ones(n), (items[:n], items[n:])), shape=(n_items, n_items))
-    met = wins + wins.T
-    once = met.multiply(met == 1).tocsr()
-    degrees = np.asarray(once.sum(axis=1)).ravel()
-    order = np.argsort(degrees, kind="stable")
-    kept = np.sort(order[np.cumsum(degrees[order] ** 2) <= _PATHS])
-    once, wins = once[kept][:, kept], wins[kept][:, kept]
-    won = wins.multiply(once).tocsr()
-    cyclic = (won @ won).multiply(won.T).sum() / 3.0
-    triangles = (once @ once).multiply(once).sum() / 6.0
-    return float(cyclic), float(triangles)
+def noise_pvalue_of_moments(moments: Moments) -> float:
+    """Return the p-value of fair coins from sums over comparisons, which are taken for many."""
+    values, vectors = _spectrum(moments.gram)
+    return _pvalue(values, vectors.T @ moments.cross, moments.n_effective, 0.0)
 
 
-def _items(chosen: Any, rejected: Any) -> np.ndarray:
-    """Return the number of each response, equal for equal features."""
-    if is_dask(chosen):
-        return identical_block_rows(chosen, rejected)
-    both = np.concatenate([chosen, rejected])
-    merged = merge_rows(both, np.zeros(len(both)), np.ones(len(both)))
-    return merged.spread(np.arange(len(merged.first)))
+def _pvalue(
+    values: np.ndarray, total: np.ndarray, n_coins: float, own: np.ndarray | float
+) -> float:
+    """Return the p-value of a sum of coins in the axes of their squares, by a Pearson law."""
+    shrunk = _shrunk(values, n_coins)
+    power = values / shrunk
+    second, third = np.array([(power**2).sum(), (power**3).sum()]) - own
+    if not second > _CUT * power.sum():
+        return 1.0
+    spread = np.sqrt(2 * second)
+    found = float((total**2 / shrunk).sum())
+    law = pearson3(8 * third / spread**3, loc=power.sum(), scale=spread)
+    return float(law.sf(found))
+
+
+def _shrunk(values: np.ndarray, n_coins: float) -> np.ndarray:
+    """Return eigenvalues plus a constant, without which n coins in n directions are all as far."""
+    return values + values.sum() / n_coins
+
+
+def _spectrum(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues that are not rounding, and their eigenvectors."""
+    values, vectors = eigh(gram)
+    kept = values > max(_CUT * float(values[-1]), 0.0)
+    return values[kept], vectors[:, kept]
+
+
+def _coins(pairs: Comparisons) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows, their signed weights, and the size and number of the coins in each."""
+    if pairs.group is not None:
+        sums = np.zeros((pairs.group.max() + 1, pairs.differences.shape[1]))
+        np.add.at(sums, pairs.group, pairs.differences * pairs.balance[:, None])
+        ones = np.ones(len(sums))
+        return sums, ones, ones, ones
+    whole = pairs.part == 1
+    size = np.where(whole, np.abs(pairs.balance), pairs.part * pairs.weights)
+    return pairs.differences, pairs.balance, size, 1.0 / pairs.part
+
+
+def _sums(rows: np.ndarray, signed: np.ndarray, squares: np.ndarray) -> tuple:
+    """Return the sum of squares of some rows, and their signed sum."""
+    scaled = rows * np.sqrt(squares)[:, None]
+    return scaled.T @ scaled, signed @ rows
+
+
+def _own_moments(
+    rows: np.ndarray, size: np.ndarray, count: np.ndarray, axes: np.ndarray, power: np.ndarray
+) -> np.ndarray:
+    """Return what products of coins with themselves add to second and third moments."""
+    squares = ((rows * size[:, None]) @ axes) ** 2
+    own = squares.sum(axis=1)
+    return np.array([count @ own**2, count @ (3 * own * (squares @ power) - 2 * own**3)])

@@ -31,11 +31,10 @@ class PolicyPredictions:
 
     loss: str
     beta: float
-    noise_rate: float | str
     reference: Any
     classes_: np.ndarray
     coef_: np.ndarray
-    noise_rate_: float
+    _loss_noise: float
     n_features_in_: int
 
     def decision_function(self, X):
@@ -114,13 +113,12 @@ class PolicyPredictions:
             return policy.astype(output_dtype(X), copy=False)
         z = as_host(self.decision_function(X))
         probability = LOSSES[canonical_loss(self.loss)].probability
-        noise = loss_noise(self.noise_rate, self.noise_rate_)
         if is_dask(z):
             chunks = (z.chunks[0], (2,))
             return z.map_blocks(
-                _both_ways, probability, noise, dtype=z.dtype, chunks=chunks, new_axis=1
+                _both_ways, probability, self._loss_noise, dtype=z.dtype, chunks=chunks, new_axis=1
             )
-        return _both_ways(z, probability, noise)
+        return _both_ways(z, probability, self._loss_noise)
 
     def rank(self, candidates):
         """Rank candidates by their reward.
@@ -166,13 +164,6 @@ n_candidates, n_features)
         gap = scores[rows, choices[:, 0]] - scores[rows, choices[:, 1]]
         weights = check_sample_weight(as_host(sample_weight), len(gap))
         return float(np.average(np.where(gap == 0, 0.5, gap > 0), weights=weights))
-
-
-def loss_noise(given, estimated):
-    """Return the noise that the loss takes: what was given, or the estimate if there is one."""
-    if not isinstance(given, str):
-        return float(given)
-    return 0.0 if np.isnan(estimated) else float(estimated)
 
 
 def _labels(scores, classes):

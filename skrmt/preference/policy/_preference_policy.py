@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.metaestimators import available_if
 
 from ...theory.preference._names import canonical_loss
 from ...utils._checks import check_sample_weight
-from ...utils._dask import is_dask
+from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
 from ...utils._sklearn_compat import (
@@ -22,10 +21,11 @@ from ...utils._sklearn_compat import (
     _fit_context,
 )
 from ...utils._warnings import warn, warn_first
+from ..losses._table import LOSSES
 from ._candidate_fit import Drift, drift, log_policy
-from ._claim import claim_of, claim_of_moments
-from ._comparisons import across_groups, by_outcome, merge_pairs, prompt_groups
-from ._fit import fit_loss, mean_margin, read_setting
+from ._claim import claim_of
+from ._comparisons import by_outcome, merge_pairs, prompt_groups, varying_columns
+from ._fit import derivatives_of, mean_margin, read_setting
 from ._input import (
     Candidates,
     as_host,
@@ -38,26 +38,33 @@ from ._input import (
     signs_of,
     validated,
 )
-from ._moments import Moments, ridge_coefficients
-from ._noise import estimate_noise
-from ._predictions import PolicyPredictions, loss_noise
-from ._stream import add_comparisons, both_classes, keeps_sums
-
-_STREAM = (
-    "partial_fit keeps sums, not comparisons, so that none can be left out: theoretical_accuracy_ "
-    "is nan. Read model_accuracy_, which holds for white noise, or use fit."
+from ._items import (
+    UNKNOWN,
+    NewItems,
+    items_of_rows,
+    linked_sets,
+    new_items_accuracy,
+    recognise,
+    worth_of_known,
 )
-_FORGOTTEN = " The fit before is forgotten, as it keeps no sums."
+from ._latent import fit_policy
+from ._noise import noise_pvalue
+from ._outlook import PolicyOutlook, growth_of
+from ._predictions import PolicyPredictions
+from ._stream import PolicyStream
+
 _UNSETTLED = "The fit has not settled after `n_iter_` steps: raise max_iter or alpha."
 
 
-class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEstimator):
+class PreferencePolicy(
+    PolicyPredictions, PolicyOutlook, PolicyStream, DocLinkMixin, ClassifierMixin, BaseEstimator
+):
     r"""Log-linear policy fitted to comparisons, with a prediction of how it ranks fresh pairs.
 
     The policy is the reference times :math:`e^{u^\top\phi}`, normalised over the responses to a
     prompt, with :math:`\phi` the features of a response. Any preference loss fits it, in
     milliseconds on embeddings. Exact or approximate leave-one-out chooses the penalty and predicts,
-    before any test pair, which share of fresh pairs will be ranked rightly.
+    before any test pair, which share of fresh pairs will be ranked as they are chosen.
 
     Parameters
     ----------
@@ -68,11 +75,13 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         "kto", "sft", "cpo", "orpo" and "slic" need candidate sets.
     beta : float, default=1.0
         Strength of the pull to the reference, positive.
-    noise_rate : float or "estimate", default=0.0
-        Share of the comparisons that went the wrong way, in [0, 1/2). The losses cdpo, robust and
-        exo read it (exo needs it above 0); the predicted accuracy is for right comparisons with any
-        loss. "estimate" estimates it from repeated and cyclic comparisons, 0 if there are none; at
-        0 the predicted accuracy still makes use of that estimate.
+    noise_rate : None, float or "estimate", default=None
+        Share of the comparisons that went the wrong way, in [0, 1/2). None and 0 take every
+        comparison for what the person prefers; people who differ or change their minds make no
+        error. With a share, `theoretical_accuracy_` is that on right comparisons, and the losses
+        cdpo, robust and exo read it (exo needs it above 0). "estimate" lets
+        :func:`~skrmt.model_selection.clean_accuracy` find it from held-out margins, and a loss
+        takes it if it then ranks no fewer held-out pairs rightly.
     alpha : "auto" or float, default="auto"
         Penalty: the objective is ``(1/W) sum_i w_i loss_i + alpha |u|^2`` for every loss, with W
         the sum of the weights. "auto" tries 29 values for ipo, 15 or fewer for other convex losses,
@@ -96,17 +105,36 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         Penalty used.
     alphas_ : ndarray of shape (k,)
         Penalties tried.
-    theoretical_accuracy_ : float
-        Share of fresh pairs, their order free of noise, that will be ranked rightly: from
-        leave-one-out, or `model_accuracy_` if the noise is white. nan for losses that are not
-        convex, below 10 effective comparisons, and after `partial_fit`.
-    theoretical_accuracy_interval_ : ndarray of shape (2,)
-        95 % interval of it.
     observed_accuracy_ : float
-        Share of held-out comparisons ranked as they went, the wrong ones included; equal scores
-        count half. nan where `theoretical_accuracy_` is.
+        Share of fresh pairs of the kind `fresh_pairs_` that will be ranked as they are chosen: the
+        share of held-out comparisons that are; equal scores count half. nan for losses that are
+        not convex, below 10 effective comparisons, and after `partial_fit`.
     observed_accuracy_interval_ : ndarray of shape (2,)
-        95 % interval of it, Wilson's.
+        95 % interval of it; contains 1/2 where `noise_pvalue_` is above 0.05.
+    theoretical_accuracy_ : float
+        The same of comparisons that go the right way: `observed_accuracy_` unless `noise_rate` is
+        given or estimated, and nan where it is.
+    theoretical_accuracy_interval_ : ndarray of shape (2,)
+        95 % interval of it; with an estimated rate it contains the accuracies of all explanations
+        that the margins do not exclude.
+    fresh_pairs_ : {"new responses", "known responses", "new groups"}
+        Which pairs these are: those of responses that were compared before, where responses
+        repeat; of other groups, where `groups` were given or responses are linked in many small
+        sets, as those to a prompt are; else of any.
+    new_items_accuracy_ : float
+        The observed accuracy on pairs of responses that were never compared, from fits without
+        both; `observed_accuracy_` unless `fresh_pairs_` is "known responses". nan then for hinge,
+        losses that need candidate sets, Dask arrays, and fewer effective responses than features,
+        or 10.
+    new_items_accuracy_interval_ : ndarray of shape (2,)
+        95 % interval of it.
+    noise_pvalue_ : float
+        P-value of the preferences being noise, every comparison, or all those of a group
+        together, the toss of a coin.
+    noise_probability_ : float
+        Probability that some comparisons are wrong: 0 or 1 unless it is estimated.
+    accuracy_if_noisy_ : float
+        `theoretical_accuracy_` if some are; nan where that is excluded.
     model_accuracy_ : float
         Accuracy by theory for differences with isotropic Gaussian noise and the estimated signal;
         it misleads if noise is correlated. nan with losses that are not convex, or that need
@@ -114,10 +142,11 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
     model_fit_ : bool
         Whether the noise of the differences passes a test of being white and Gaussian, at 1 %, and
         leave-one-out agrees with the model.
-    regime_ : {"detected", "misfit", "undetected", "too_few_rows"}
+    regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
         "too_few_rows" below 10 effective comparisons; "undetected" if `observed_accuracy_` may be
         1/2, or `signal_` 0 where it is nan; "misfit" if the noise is not white (`model_fit_`), or
-        `noise_rate` is contradicted; see :term:`regime`.
+        a given `noise_rate` is contradicted; "ambiguous" if an estimated one may be 0 or not; see
+        :term:`regime`.
     n_effective_samples_ : float
         Effective number of comparisons that are left out one by one, or of groups.
     signal_ : float
@@ -125,11 +154,11 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
     signal_std_ : float
         Standard error of it.
     noise_rate_ : float
-        Share of wrong comparisons: from repeated comparisons and from cycles of three responses
-        if 20 or more of them could contradict each other, else the parameter.
+        Share of wrong comparisons, given or estimated; 0 for None.
     held_out_scores_ : ndarray of shape (n,)
-        Margin of each comparison by the fit without it, or without its group, positive if it is
-        ranked as observed. Empty after `partial_fit`.
+        Margin of each comparison by the fit without it, or without its group, at the penalty that
+        other folds choose, in the unit of the fit's; positive if it is ranked as observed. Empty
+        after `partial_fit`.
     scores_kind_ : {"exact", "newton", "folds"} or None
         How they were computed: exactly, by one Newton step, by refits without a tenth of the
         groups (hinge with `groups`), or not at all.
@@ -158,8 +187,8 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
     -----
     TheoryWarning
         Once, the first that applies: fewer than 10 effective comparisons, a loss that is not
-        convex, more agreement than `noise_rate` allows, pairs of identical features, copies of
-        pairs; or for what `partial_fit` cannot predict.
+        convex, more agreement than `noise_rate` allows, an estimate of it that may be 0 or not,
+        pairs of identical features, copies of pairs; or for what `partial_fit` cannot predict.
 
     See Also
     --------
@@ -176,14 +205,17 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
 
     Comparisons of the same pair, whichever way they went, are left out together; where features
     have few values, as differences of one-hot columns, one comparison at a time. Given `groups`,
-    whole groups are left out, each scored at the penalty that other groups choose. Under isotropic
-    noise theory alone would take the penalty of ipo to infinity; under correlated noise a finite
-    one is better, which leave-one-out finds.
+    whole groups are left out, and the interval counts their comparisons for as many as their
+    spread between groups says. Every pair is scored at the penalty that nine other folds choose;
+    folds follow the content of the rows. Differences that are 0 in all rows change nothing; other
+    constant ones are a preference for the first side. Under isotropic noise theory alone would
+    take the penalty of ipo to infinity; under correlated noise a finite one is better, which
+    leave-one-out finds.
 
     With ipo, differences may be a Dask array with blocks of rows, and pairs two of them: sums and
     left-out scores are computed where the blocks are, and equal those in memory to rounding.
     `decision_function`, `predict` and `predict_proba` then return Dask arrays. A block is read
-    five times, seven if rows are repeated: persist the array where memory allows.
+    eight times, ten if rows are repeated: persist the array where memory allows.
 
     References
     ----------
@@ -213,6 +245,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         "noise_rate": [
             StrOptions({"estimate"}),
             Interval(numbers.Real, 0, 0.5, closed="left"),
+            None,
         ],
         "alpha": [StrOptions({"auto"}), Interval(numbers.Real, 0, None, closed="left")],
         "reference": ["array-like", None],
@@ -225,7 +258,7 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         loss="dpo",
         *,
         beta=1.0,
-        noise_rate=0.0,
+        noise_rate=None,
         alpha="auto",
         reference=None,
         loss_options=None,
@@ -261,7 +294,8 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
             For candidate sets: which candidates there are.
         groups : array-like of shape (n,), default=None
             Comparisons of a group (an annotator, a prompt) are left out together, and fresh pairs
-            are those of other groups. `n_effective_samples_` then counts groups.
+            are those of other groups. `n_effective_samples_` then counts groups. If None,
+            candidate sets are treated as `fit_pairs` treats pairs.
 
         Returns
         -------
@@ -279,7 +313,8 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         X, y = validated(self, X, y)
         self.classes_ = check_two_classes("y", y)
         read_reference(self.reference, self.n_features_in_)
-        return self._fit(merge_pairs(X, signs_of(y, self.classes_), sample_weight, groups))
+        pairs = merge_pairs(X, signs_of(y, self.classes_), sample_weight, groups)
+        return self._fit(pairs, check_sample_weight(as_host(to_local(sample_weight)), len(X)))
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
@@ -290,8 +325,8 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         ----------
         X_chosen, X_rejected : array-like of shape (n, n_features)
             Features of the responses; with ipo both may be dask arrays. Rows that are equal are
-            taken for the same response, whose comparisons with others reveal the share of wrong
-            ones.
+            taken for the same response. In memory, where these link comparisons in many small
+            sets, as all responses to a prompt are, sets are left out whole.
         sample_weight : array-like of shape (n,), default=None
             Weights.
         groups : array-like of shape (n,), default=None
@@ -306,85 +341,10 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         chosen, rejected = read_pairs(self, X_chosen, X_rejected)
         read_reference(self.reference, self.n_features_in_)
         self.classes_ = np.array([0, 1])
+        groups, items = self._together(chosen, rejected, groups)
         pairs = merge_pairs(chosen - rejected, np.ones(len(chosen)), sample_weight, groups)
-        return self._fit(pairs, items=(chosen, rejected))
-
-    @available_if(keeps_sums)
-    @restore_on_failure
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Fit the policy to further differences, exactly as if all had come at once.
-
-        Only for ``loss="ipo"`` with `alpha` and `noise_rate` given as numbers: the fit is then
-        that of sums over the comparisons, of which no row is kept. Comparisons of the same pair
-        count as independent in `signal_` and `model_accuracy_`, which `fit` merges.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Features of the first response minus those of the second.
-        y : array-like of shape (n,)
-            One of two labels, the larger where the first response is preferred.
-        classes : array-like of shape (2,), default=None
-            Both labels; needed in the first call where y has one of them only.
-        sample_weight : array-like of shape (n,), default=None
-            Weights.
-
-        Returns
-        -------
-        PreferencePolicy
-            The fitted policy. `theoretical_accuracy_`, `observed_accuracy_` and their intervals are
-            nan, as they take leave-one-out, `model_fit_` is False, and `model_accuracy_` is given.
-
-        Raises
-        ------
-        ValueError
-            If `classes` are missing, or have changed, or y has others.
-
-        Warns
-        -----
-        TheoryWarning
-            In the first call, of what is nan, and of the fit that it forgets.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skrmt.exceptions import TheoryWarning
-        >>> from skrmt.preference import PreferencePolicy
-        >>> import warnings
-        >>> rng = np.random.default_rng(0)
-        >>> X, y = rng.standard_normal((400, 3)) + 0.5, np.ones(400)
-        >>> policy = PreferencePolicy("ipo", alpha=0.1)
-        >>> with warnings.catch_warnings():
-        ...     warnings.simplefilter("ignore", TheoryWarning)
-        ...     for part in np.split(np.arange(400), 4):
-        ...         policy = policy.partial_fit(X[part], y[part], classes=[0, 1])
-        >>> X[::2], y[::2] = -X[::2], 0
-        >>> whole = PreferencePolicy("ipo", alpha=0.1).fit(X, y)
-        >>> bool(np.allclose(policy.coef_, whole.coef_, rtol=1e-10))
-        True
-        """
-        moments = getattr(self, "_moments", None)
-        first, forgets = moments is None, hasattr(self, "coef_")
-        X, y = validated(self, X, y, reset=first)
-        classes = both_classes(None if first else self.classes_, classes, y)
-        read_reference(self.reference, self.n_features_in_)
-        moments = add_comparisons(moments, X, signs_of(y, classes), sample_weight)
-        alpha, beta = float(self.alpha), float(self.beta)
-        penalty = alpha / moments.unit / moments.unit
-        coef = ridge_coefficients(moments, penalty, beta)
-        self._moments: Moments | None = moments
-        self.classes_ = classes
-        self.coef_ = coef / moments.unit
-        self.alpha_, self.alphas_ = alpha, np.array([alpha])
-        self.noise_rate_ = float(self.noise_rate)
-        self.margin_ = moments.mean_margin(coef)
-        self.n_iter_ = 1
-        self._set_drift(Drift(np.nan, np.nan, np.nan))
-        self._set_claim(claim_of_moments(moments, penalty, self.noise_rate_), None)
-        if first:
-            warn(_STREAM + _FORGOTTEN if forgets else _STREAM)
-        return self
+        weights = check_sample_weight(as_host(to_local(sample_weight)), len(chosen))
+        return self._fit(pairs, weights, items=items)
 
     def _check_loss(self, *data):
         """Check the loss, and whether it can be fitted to Dask arrays if they are given."""
@@ -408,41 +368,80 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         _check_feature_names(self, X, reset=True)
         self.n_features_in_ = X.shape[2]
         self.classes_ = np.array([0, 1])
-        pairs = merge_pairs(chosen - rejected, np.ones(len(X)), weights, groups)
+        groups, items = self._together(chosen, rejected, groups)
+        varying = None
+        if LOSSES[canonical_loss(self.loss)].margin is None:
+            present = np.isfinite(log_reference)[:, :, None]
+            varying = varying_columns(
+                (np.where(present, X, chosen[:, None]) - chosen[:, None]).reshape(-1, X.shape[2])
+            )
+        pairs = merge_pairs(chosen - rejected, np.ones(len(X)), weights, groups, varying)
         group = prompt_groups(groups, weights)
-        sets = Candidates(X / pairs.unit, log_reference, choices, weights, group)
-        return self._fit(pairs, sets, (chosen, rejected))
+        features = X[:, :, pairs.columns] / pairs.unit
+        sets = Candidates(features, log_reference, choices, weights, group)
+        return self._fit(pairs, weights, sets, items)
 
-    def _fit(self, pairs, sets=None, items=()):
+    def _together(self, chosen, rejected, groups):
+        """Return what is left out together, given or recognised, and responses that repeat."""
+        items = None if groups is not None else recognise(chosen, rejected)
+        sets = None if items is None or is_dask(chosen) else linked_sets(items)
+        return (groups, items) if sets is None else (sets, None)
+
+    def _fit(self, pairs, sample_weight, sets=None, items=None):
         """Fit the loss, predict its accuracy, and warn at most once."""
-        estimate = estimate_noise(across_groups(pairs), *items)
         if pairs.kind == "discrete":
             pairs = by_outcome(pairs)
         setting = read_setting(
             self.loss,
             beta=self.beta,
-            noise=loss_noise(self.noise_rate, estimate.rate),
             alpha=self.alpha,
             options=self.loss_options,
             max_iter=self.max_iter,
             unit=pairs.unit,
         )
-        choice = fit_loss(setting, pairs, sets)
+        fitted = fit_policy(setting, self.noise_rate, pairs, sets, sample_weight)
+        choice, held = fitted.choice, fitted.held
+        pvalue = noise_pvalue(pairs)
+        worth = np.nan if held is None else held.worth()
+        if items is not None:
+            items = items_of_rows(items, pairs)
+            n_given = sample_weight.sum() ** 2 / (sample_weight @ sample_weight)
+            worth = np.nan if held is None else worth_of_known(held, pairs, items, n_given)
+        claim = claim_of(choice, pairs, held, fitted.rate, fitted.latent, pvalue, worth)
         self._moments = None
-        self.coef_ = choice.fit.coef / pairs.unit
+        self._loss_noise = fitted.noise
+        self.coef_ = pairs.all_features(choice.fit.coef)
         self.alpha_ = choice.alpha * pairs.unit * pairs.unit
         self.alphas_ = choice.alphas * pairs.unit * pairs.unit
-        self.noise_rate_ = setting.noise if np.isnan(estimate.rate) else estimate.rate
+        self.noise_rate_ = fitted.rate
+        self.noise_pvalue_ = pvalue
         self.margin_ = mean_margin(choice, pairs, sets)
         self.n_iter_ = choice.fit.n_iter
+        self._growth = None if held is None else growth_of(held, self.margin_)
+        self.held_out_scores_ = np.full(len(pairs.row), np.nan) if held is None else held.scores
+        self.scores_kind_ = choice.kind
         nowhere = Drift(np.nan, np.nan, np.nan)
         self._set_drift(nowhere if sets is None else drift(sets, choice.fit.coef))
-        claim = claim_of(choice, pairs, sets, setting.noise, estimate)
-        self._set_claim(claim, choice.kind)
+        self._set_claim(claim)
+        new = UNKNOWN
+        if items is not None:
+            self.fresh_pairs_ = "known responses"
+            new = self._new_items(claim, fitted, pairs, setting, items)
+        else:
+            self.fresh_pairs_ = "new responses" if pairs.group is None else "new groups"
+            new = NewItems(claim.observed, claim.observed_interval.copy())
+        self.new_items_accuracy_, self.new_items_accuracy_interval_ = new
         warn_first(claim.messages)
         if not choice.fit.converged:
             warn(_UNSETTLED, ConvergenceWarning)
         return self
+
+    def _new_items(self, claim, fitted, pairs, setting, items):
+        """Predict which share of pairs of new responses is ranked as chosen."""
+        fit = derivatives_of(fitted.choice, pairs, setting._replace(noise=fitted.noise))
+        if fit is None or np.isnan(claim.observed):
+            return UNKNOWN
+        return new_items_accuracy(fit, pairs, items)
 
     def _set_drift(self, moved):
         """Set how far the policy has moved from its reference."""
@@ -450,20 +449,20 @@ class PreferencePolicy(PolicyPredictions, DocLinkMixin, ClassifierMixin, BaseEst
         self.rejected_logratio_ = moved.rejected
         self.kl_to_reference_ = moved.kl
 
-    def _set_claim(self, claim, kind):
+    def _set_claim(self, claim):
         """Set what is predicted of fresh pairs."""
-        self.theoretical_accuracy_ = claim.accuracy
-        self.theoretical_accuracy_interval_ = claim.interval
         self.observed_accuracy_ = claim.observed
         self.observed_accuracy_interval_ = claim.observed_interval
+        self.theoretical_accuracy_ = claim.accuracy
+        self.theoretical_accuracy_interval_ = claim.interval
+        self.accuracy_if_noisy_ = claim.if_noisy
+        self.noise_probability_ = claim.noise_probability
         self.model_accuracy_ = claim.model_accuracy
         self.model_fit_ = claim.model_fit
         self.signal_ = claim.signal.value
         self.signal_std_ = claim.signal.std
         self.n_effective_samples_ = claim.size
         self.regime_ = claim.regime
-        self.held_out_scores_ = claim.held_out
-        self.scores_kind_ = kind
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
