@@ -17,16 +17,23 @@ from ._class_distances import (
     lower_factor,
     solve_lower,
 )
+from ._frequencies import HeldOut
 from ._ledoit_wolf import ledoit_wolf_scores
 
 _LEAST_EIGENVALUE = 1e-12
 """Smallest over largest eigenvalue of a shrunk scatter: below, it is hardly shrunk at all."""
+_NOTHING = 1e-13
+"""Eigenvalue of a scatter over the largest up to which it is rounding: nothing varies."""
+_CLEAR = 1e-11
+"""Eigenvalue of a scatter over the largest from which it is none, with or without a row."""
+_APART = 1e-8
+"""Distance of means over the largest, along axes without scatter, up to which it is rounding."""
 _MOST_FEATURES = 3000
 """Features up to which matrices of their number squared are held, 72 MB each."""
 
 
-def discriminant_scores(model: Any, rows: Rows) -> tuple[np.ndarray, np.ndarray, str] | None:
-    r"""Return leave-one-out scores, those if every row had the mean leverage, and their kind.
+def discriminant_scores(model: Any, rows: Rows) -> HeldOut | None:
+    r"""Return leave-one-out scores, None if there is no closed form.
 
     Notes
     -----
@@ -56,7 +63,8 @@ def discriminant_scores(model: Any, rows: Rows) -> tuple[np.ndarray, np.ndarray,
     if found is None:
         return None
     first = np.cumsum(_repeats(rows)) - _repeats(rows)
-    return found.exact[first], found.even[first], kind
+    kept = classes.kept_priors()[first]
+    return HeldOut(found.exact[first], found.even[first] + kept, kind, found.exact[first] + kept)
 
 
 def _repeats(rows: Rows) -> np.ndarray:
@@ -100,11 +108,21 @@ def _scatters(classes: Classes) -> list[np.ndarray]:
 
 
 def _plain(classes: Classes, model: Any) -> Found | None:
-    """Return scores by the scatter as it is, None if it is not regular."""
-    scatters, lower = _scatters(classes), None
+    """Return scores by the scatter as it is, None if it is nearly singular."""
+    scatters, coef = _scatters(classes), model.coef_ * classes.unit
+    least = (2.0 * model.tol) ** 2 * (classes.n_rows - len(classes.counts))
+    least = least if model.solver == "svd" else 0.0
+    lower = lower_factor(classes.total(scatters, 0), least)
+    if lower is None:
+        axes = _varying_axes(classes, classes.total(scatters, 0), least)
+        if axes is None:
+            return None
+        classes, coef = _along(classes, axes), coef @ axes
+        scatters = _scatters(classes)
+        lower = lower_factor(classes.total(scatters, 0))
     parts: list[OwnClass] = []
     for k, own in enumerate(classes.deviations):
-        if lower is None or classes.weighed:
+        if k and classes.weighed:
             lower = lower_factor(classes.total(scatters, k))
         if lower is None:
             return None
@@ -113,9 +131,29 @@ def _plain(classes: Classes, model: Any) -> Found | None:
         parts.append(OwnClass(inner_products(own, apart), gain))
     if model.solver == "svd" and lower is not None:
         direction = solve_lower(lower, apart[:1], transposed=True)[0]
-        excess = _lost_degrees(model.coef_ * classes.unit, direction, classes)
+        excess = _lost_degrees(coef, direction, classes)
         return left_out_scores(classes, parts, classes.scale - excess)
     return left_out_scores(classes, parts)
+
+
+def _varying_axes(classes: Classes, scatter: np.ndarray, least: float) -> np.ndarray | None:
+    """Return orthonormal axes along which rows vary, None where it is not clear which do.
+
+    Of features that are linear in others nothing varies along the rest, with any row left out.
+    """
+    values, vectors = eigh(scatter, driver="evd", check_finite=False)
+    kept = values > _NOTHING * values[-1]
+    # scikit-learn drops directions of little scatter, of which a row more or less may decide.
+    if values[kept].min() < max(least, _CLEAR * values[-1]):
+        return None
+    outside = np.abs(classes.means @ vectors[:, ~kept]).max(initial=0.0)
+    return vectors[:, kept] if outside <= _APART * np.abs(classes.means).max() else None
+
+
+def _along(classes: Classes, axes: np.ndarray) -> Classes:
+    """Return classes in coordinates along orthonormal axes."""
+    deviations = [own @ axes for own in classes.deviations]
+    return classes._replace(deviations=deviations, means=classes.means @ axes)
 
 
 def _lost_degrees(coef: np.ndarray, direction: np.ndarray, classes: Classes) -> int:
