@@ -79,6 +79,8 @@ def _logistic_held_out(model: Any, rows: Rows) -> HeldOut | None:
         penalty[-1] = 0.0
     if scores.ndim > 1 and design.shape[1] * scores.shape[1] > _LARGEST_HESSIAN:
         return None
+    if len(X) <= X.shape[1] and not penalty[0]:
+        return None
     step = _binary_newton if scores.ndim == 1 else _softmax_newton
     exact, even, change = step(design, scores, codes, rows.fit_weights, rows.part, penalty)
     if _is_far(exact - scores):
@@ -98,25 +100,49 @@ def _binary_newton(design, scores, codes, weights, part, penalty):
     Third is by how much they move where the other rows of its label make up for the row.
     """
     p = expit(scores)
-    curvature = weights * p * (1.0 - p)
-    curved = np.sqrt(curvature)[:, None] * design
-    hessian = curved.T @ curved
-    hessian.flat[:: len(hessian) + 1] += penalty
-    # In units in which the diagonal is 1, so that features of small scale are not regularised.
-    unit = np.sqrt(np.maximum(np.diag(hessian), np.finfo(float).tiny))
-    lower = cholesky(hessian / np.outer(unit, unit) + 1e-12 * np.eye(len(hessian)), lower=True)
-    solved = solve_triangular(unit[:, None] * lower, design.T, lower=True, check_finite=False)
-    energy = np.einsum("ji,ji->i", solved, solved)
-    rest, curvature = weights * (codes - p), part * curvature
-    pull, room = part * rest, np.maximum(1.0 - curvature * energy, _LEAST_ROOM)
-    pulled = solved @ (np.eye(2)[codes] * rest[:, None])
-    others = (pulled.T @ solved)[codes, np.arange(len(codes))] - energy * pull
+    rest, curvature = weights * (codes - p), weights * p * (1.0 - p)
+    wide = len(design) < np.count_nonzero(penalty)
+    products = _wide_products if wide else _products
+    energy, moves = products(design, curvature, penalty, np.eye(2)[codes] * rest[:, None])
+    pull, curvature = part * rest, part * curvature
+    room = np.maximum(1.0 - curvature * energy, _LEAST_ROOM)
+    others = moves[np.arange(len(codes)), codes] - energy * pull
     change = made_up_for(part_of_label(codes, weights, part)) * others / room
 
     def moved(energy):
         return scores - energy * pull / np.maximum(1.0 - curvature * energy, _LEAST_ROOM)
 
     return moved(energy), moved(np.average(energy, weights=1.0 / part)), change
+
+
+def _products(design, curvature, penalty, columns):
+    """Return products of rows by the inverse Hessian: with themselves, and with sums of rows."""
+    curved = np.sqrt(curvature)[:, None] * design
+    hessian = curved.T @ curved
+    hessian.flat[:: len(hessian) + 1] += penalty
+    # In units in which the diagonal is 1, so that features of small scale are not regularised.
+    unit = np.sqrt(np.maximum(np.diag(hessian), np.finfo(float).tiny))
+    hessian /= unit[:, None]
+    hessian /= unit
+    hessian.flat[:: len(hessian) + 1] += 1e-12
+    lower = cholesky(hessian, lower=True, overwrite_a=True, check_finite=False)
+    solved = solve_triangular(unit[:, None] * lower, design.T, lower=True, check_finite=False)
+    return np.einsum("ji,ji->i", solved, solved), ((solved @ columns).T @ solved).T
+
+
+def _wide_products(design, curvature, penalty, columns):
+    """Return what `_products` does, of fewer rows than features, by matrices of their number."""
+    features, roots = design[:, penalty > 0], np.sqrt(curvature)
+    kernel = features @ features.T / penalty[0]
+    lower = cholesky(roots[:, None] * kernel * roots + np.eye(len(kernel)), lower=True)
+    solved = solve_triangular(lower, roots[:, None] * kernel, lower=True, check_finite=False)
+    kernel -= solved.T @ solved
+    if features.shape[1] < design.shape[1]:
+        # An intercept has no penalty.
+        ones = solve_triangular(lower, roots, lower=True, check_finite=False)
+        left = 1.0 - solved.T @ ones
+        kernel += np.outer(left, left) / max(float(ones @ ones), np.finfo(float).tiny)
+    return np.diag(kernel), kernel @ columns
 
 
 def _softmax_newton(design, scores, codes, weights, part, penalty):
