@@ -154,7 +154,7 @@ def test_priors_stay_without_a_row(n_classes):
     ids=str,
 )
 def test_chance_is_counted_of_noise_in_few_rows(model, n_classes):
-    """A row whose label is rarer without it would be taken for another class: -.15 at 24 rows."""
+    """A row whose label is rarer without it would be taken for another class: -.15 of ridge."""
     gaps = []
     for seed in range(40):
         X, y = np.random.default_rng(seed).standard_normal((24, 5)), np.arange(24) % n_classes

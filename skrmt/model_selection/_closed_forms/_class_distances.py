@@ -132,23 +132,20 @@ class Found(NamedTuple):
     even: np.ndarray
 
 
-def lower_factor(matrix: np.ndarray, least: float = 0.0) -> np.ndarray | None:
-    """Return the lower Cholesky factor, None if features are collinear.
-
-    It is None too where the smallest eigenvalue may be below `least`.
-    """
+def lower_factor(matrix: np.ndarray) -> np.ndarray | None:
+    """Return the lower Cholesky factor, None if features are collinear."""
     try:
         lower = cholesky(matrix, lower=True, check_finite=False)
     except LinAlgError:
         return None
     diagonal = np.diag(lower)
-    if diagonal.min() < _LEAST_DIAGONAL * diagonal.max():
-        return None
-    if least:
-        # The trace of the inverse bounds its largest eigenvalue.
-        inverse, _ = dtrtri(lower, lower=1)
-        least *= float(np.einsum("ij,ij->", inverse, inverse))
-    return lower if least < 1.0 else None
+    return lower if diagonal.min() >= _LEAST_DIAGONAL * diagonal.max() else None
+
+
+def largest_inverse(lower: np.ndarray) -> float:
+    """Return a bound on the largest eigenvalue of the inverse: its trace."""
+    inverse, _ = dtrtri(lower, lower=1)
+    return float(np.einsum("ij,ij->", inverse, inverse))
 
 
 def solve_lower(lower: np.ndarray, vectors: np.ndarray, transposed: bool = False) -> np.ndarray:

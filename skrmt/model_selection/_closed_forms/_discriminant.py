@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh, qr
+from scipy.linalg import eigh, qr, solve_triangular
+from scipy.linalg.lapack import dpstrf
 
 from .._input import Rows
 from ._class_distances import (
@@ -13,6 +14,7 @@ from ._class_distances import (
     Found,
     OwnClass,
     inner_products,
+    largest_inverse,
     left_out_scores,
     lower_factor,
     solve_lower,
@@ -22,12 +24,12 @@ from ._ledoit_wolf import ledoit_wolf_scores
 
 _LEAST_EIGENVALUE = 1e-12
 """Smallest over largest eigenvalue of a shrunk scatter: below, it is hardly shrunk at all."""
-_NOTHING = 1e-13
-"""Eigenvalue of a scatter over the largest up to which it is rounding: nothing varies."""
-_CLEAR = 1e-11
-"""Eigenvalue of a scatter over the largest from which it is none, with or without a row."""
+_NOTHING = 1e-12
+"""Scatter of a feature, given others, over the largest up to which it is rounding."""
+_CLEAR = 1e-10
+"""Scatter of a feature, given others, over the largest from which it is none."""
 _APART = 1e-8
-"""Distance of means over the largest, along axes without scatter, up to which it is rounding."""
+"""Distance of means over the largest, along what does not vary, up to which it is rounding."""
 _MOST_FEATURES = 3000
 """Features up to which matrices of their number squared are held, 72 MB each."""
 
@@ -112,14 +114,16 @@ def _plain(classes: Classes, model: Any) -> Found | None:
     scatters, coef = _scatters(classes), model.coef_ * classes.unit
     least = (2.0 * model.tol) ** 2 * (classes.n_rows - len(classes.counts))
     least = least if model.solver == "svd" else 0.0
-    lower = lower_factor(classes.total(scatters, 0), least)
+    lower = lower_factor(classes.total(scatters, 0))
     if lower is None:
-        axes = _varying_axes(classes, classes.total(scatters, 0), least)
-        if axes is None:
+        found = _independent(classes, classes.total(scatters, 0), coef)
+        if found is None:
             return None
-        classes, coef = _along(classes, axes), coef @ axes
-        scatters = _scatters(classes)
-        lower = lower_factor(classes.total(scatters, 0))
+        classes, lower, coef = found
+        scatters = _scatters(classes) if classes.weighed else []
+    if least * largest_inverse(lower) > 1.0:
+        # scikit-learn drops directions of little scatter, of which a row more or less decides.
+        return None
     parts: list[OwnClass] = []
     for k, own in enumerate(classes.deviations):
         if k and classes.weighed:
@@ -136,24 +140,25 @@ def _plain(classes: Classes, model: Any) -> Found | None:
     return left_out_scores(classes, parts)
 
 
-def _varying_axes(classes: Classes, scatter: np.ndarray, least: float) -> np.ndarray | None:
-    """Return orthonormal axes along which rows vary, None where it is not clear which do.
+def _independent(classes: Classes, scatter: np.ndarray, coef: np.ndarray) -> tuple | None:
+    """Return classes by features of which no others are linear, their factor and coefficients.
 
-    Of features that are linear in others nothing varies along the rest, with any row left out.
+    None where it is not clear which these are. A feature that is linear in others is so without
+    each row, and no score depends on it.
     """
-    values, vectors = eigh(scatter, driver="evd", check_finite=False)
-    kept = values > _NOTHING * values[-1]
-    # scikit-learn drops directions of little scatter, of which a row more or less may decide.
-    if values[kept].min() < max(least, _CLEAR * values[-1]):
+    largest = float(np.diag(scatter).max())
+    factor, order, rank, _ = dpstrf(scatter, tol=_NOTHING * largest, lower=1)
+    kept, left = order[:rank] - 1, order[rank:] - 1
+    lower = np.tril(factor[:rank, :rank])
+    if not rank or np.diag(lower).min() ** 2 < _CLEAR * largest:
         return None
-    outside = np.abs(classes.means @ vectors[:, ~kept]).max(initial=0.0)
-    return vectors[:, kept] if outside <= _APART * np.abs(classes.means).max() else None
-
-
-def _along(classes: Classes, axes: np.ndarray) -> Classes:
-    """Return classes in coordinates along orthonormal axes."""
-    deviations = [own @ axes for own in classes.deviations]
-    return classes._replace(deviations=deviations, means=classes.means @ axes)
+    combined = solve_triangular(lower, factor[rank:, :rank].T, lower=True, trans="T")
+    gap = np.abs(classes.means[:, left] - classes.means[:, kept] @ combined).max(initial=0.0)
+    if gap > _APART * np.abs(classes.means).max():
+        return None
+    deviations = [own[:, kept] for own in classes.deviations]
+    fewer = classes._replace(deviations=deviations, means=classes.means[:, kept])
+    return fewer, lower, coef[:, kept] + coef[:, left] @ combined.T
 
 
 def _lost_degrees(coef: np.ndarray, direction: np.ndarray, classes: Classes) -> int:
