@@ -77,6 +77,7 @@ def ridge_held_out(model: Any, rows: Rows) -> HeldOut | None:
     if smoother is not None:
         leverage, rest = smoother.leverage(), table - smoother.fitted(table)
     else:
+        assert basis is not None  # there is a smoother or a basis
         _, fitted, leverage = loo_scores(basis, table, ridge_penalty(model) / basis.total_weight)
         rest = table - fitted
     if np.median(leverage) > _INTERPOLATING:
@@ -135,9 +136,10 @@ def _regular_smoother(model: Any, rows: Rows) -> _Smoother | None:
     if getattr(model, "fit_intercept", True):
         share = weights / weights.sum()
         mean = share @ X
-        # The mean of features far from zero has lost as many digits as they are far.
-        mean = mean + share @ (X - mean)
     centred = X - mean
+    if share[0]:
+        # The mean of features far from zero has lost as many digits as they are far.
+        centred -= share @ centred
     if not (weights == 1.0).all():
         centred *= roots[:, None]
     gram = centred.T @ centred
