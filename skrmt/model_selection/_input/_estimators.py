@@ -17,7 +17,6 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
-from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     LinearRegression,
@@ -37,7 +36,7 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import Pipeline
 from sklearn.utils import compute_class_weight, compute_sample_weight, get_tags
-from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 from sklearn.utils.validation import check_array, has_fit_parameter
 
 RIDGES = (LinearRegression, Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV)
@@ -155,15 +154,20 @@ def fit_weighted(
     if weights is None:
         return estimator.fit(X, y, **params)
     name = _weight_name(estimator)
-    if get_config()["enable_metadata_routing"] and _asks_for(estimator, "sample_weight"):
-        try:
-            return estimator.fit(X, y, sample_weight=weights, **params)
-        except UnsetMetadataPassedError:
-            if name in (None, "sample_weight"):
-                raise
-    # Routing needs requests of every step; by its name the last one gets the same without them.
+    routes = get_config()["enable_metadata_routing"] and _asks_for(estimator, "sample_weight")
+    # Routing needs requests of every step; by its name the last gets the same without them.
+    if routes and (name in (None, "sample_weight") or not _leaves_open(estimator)):
+        return estimator.fit(X, y, sample_weight=weights, **params)
     with config_context(enable_metadata_routing=False):
         return estimator.fit(X, y, **{name or "sample_weight": weights}, **params)
+
+
+def _leaves_open(estimator: Any) -> bool:
+    """Return whether something inside an estimator takes weights but does not say if it should."""
+    inside = (v for v in estimator.get_params().values() if hasattr(v, "get_metadata_routing"))
+    requests = (get_routing_for_object(one) for one in inside)
+    fits = (one.fit.requests for one in requests if isinstance(one, MetadataRequest))
+    return any(one.get("sample_weight", True) is None for one in fits)
 
 
 def _weight_name(estimator: Any) -> str | None:
