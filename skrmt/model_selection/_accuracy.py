@@ -128,12 +128,12 @@ def with_theory(counted: Prediction, left: HeldOut, labels: Labels, rows: Rows) 
         return counted
     shares = rows.weights / rows.weights.sum()
     unmixed = unmixed_accuracy(
-        predicted_codes(left.scores), labels.posterior, labels.prior, rows.weights
+        predicted_codes(left.deciding), labels.posterior, labels.prior, rows.weights
     )
     # The error is for as many observations as there are rows: those that repeat are more.
     error = unmixed.standard_error * np.sqrt(1.0 / (shares**2).sum() / rows.size)
     score, model, p_value = _with_theory(
-        left.scores, left.even, labels, rows, unmixed.accuracy, error
+        left.deciding, left.even, labels, rows, unmixed.accuracy, error
     )
     if labels.rates.any() or p_value < MISFIT_LEVEL or left.scores.ndim > 1:
         return counted._replace(model=model, p_value=p_value)

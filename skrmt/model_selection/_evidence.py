@@ -115,4 +115,5 @@ def _folds(
         scorer=scorer,
         n_jobs=report.n_jobs,
         params=params,
+        watched=report,
     )

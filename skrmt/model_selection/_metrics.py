@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit, logit
-from scipy.stats import t as student
+from scipy.special import expit, logit, stdtrit
 from sklearn.metrics import average_precision_score, get_scorer_names, roc_auc_score
 
 from ..utils._intervals import SHARED_FITS, Z95, held_out_interval
@@ -394,7 +393,7 @@ def _instability(
 
 def _quantile(size: float) -> float:
     """Return Student's quantile for a variance that some rows estimate."""
-    return float(student.ppf(0.975, max(size - 1.0, 1.0)))
+    return float(stdtrit(max(size - 1.0, 1.0), 0.975))
 
 
 def _log_loss(some: Round, sample: Sample) -> np.ndarray:
@@ -447,7 +446,7 @@ def scorer_claim(scoring: str, rounds: tuple[Round, ...]) -> Claim:
     counts = np.array([len(some.values) for some in rounds])
     if counts.min() < 2:
         return Claim(score, np.nan, np.nan, np.nan)
-    widths = np.sqrt(1.0 / counts + 1.0 / (counts - 1.0)) * student.ppf(0.975, counts - 1.0)
+    widths = np.sqrt(1.0 / counts + 1.0 / (counts - 1.0)) * stdtrit(counts - 1.0, 0.975)
     half = float(np.mean([np.std(r.values, ddof=1) for r in rounds] * widths))
     ends = np.clip([score - half, score + half], least, best)
     if half == 0.0:

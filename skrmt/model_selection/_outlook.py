@@ -112,6 +112,8 @@ class Evidence(NamedTuple):
 
     def held_out_scores(self) -> np.ndarray:
         """Return the scores of all rows given, nan where they were never left out."""
+        if self.left.kind != "folds":
+            return self.given.spread(self.left.scores)
         some, kept = self.rounds[0], self.given.kept
         scores = np.full((len(kept), *some.scores.shape[1:]), np.nan)
         out = some.fold >= 0

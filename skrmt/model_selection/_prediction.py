@@ -164,7 +164,8 @@ def _observed(scoring: str, first: Claim, evidence: Evidence, main: Claim) -> Cl
 
 def _is_artefact(evidence: Evidence, first: Claim) -> bool:
     """Return whether scores are always wrong because a class is rarer without its row."""
-    if evidence.labels is None or evidence.left.kind == "folds":
+    left = evidence.left
+    if evidence.labels is None or left.kind == "folds" or left.fair is not None:
         return False
     return is_artefact(
         first.score, evidence.sample.y, evidence.sample.weights, evidence.sample.size

@@ -15,6 +15,7 @@ from ..utils._fit import restore_on_failure
 from ..utils._merging import COPIES
 from ..utils._optional import import_optional
 from ..utils._sklearn_compat import (
+    CallbackSupportMixin,
     HasMethods,
     Interval,
     StrOptions,
@@ -30,10 +31,10 @@ from ._forecasting import ForecastMixin
 from ._input import (
     check_predicts,
     fit_weighted,
+    groups_name,
     last_step,
     params_of_rows,
     read_rows,
-    splits_by_groups,
 )
 from ._page import report_page
 from ._prediction import all_claims, predict_scores
@@ -75,7 +76,12 @@ def _observed(part, summary):
 
 
 class GeneralizationReport(
-    DocLinkMixin, FittedEstimatorMixin, ForecastMixin, MetaEstimatorMixin, BaseEstimator
+    DocLinkMixin,
+    FittedEstimatorMixin,
+    ForecastMixin,
+    CallbackSupportMixin,
+    MetaEstimatorMixin,
+    BaseEstimator,
 ):
     r"""Predict from training data how well any estimator of scikit-learn does on fresh data.
 
@@ -178,6 +184,14 @@ class GeneralizationReport(
     probabilities that held-out scores give after calibration on all of them; areas under curves are
     means over folds. Intervals are Wilson's, their product over classes, Hanley and McNeil's, and
     normal ones of the logarithm of errors, all wider for rows sharing their fits.
+
+    Without a row its label is rarer than among fresh rows, and a row of noise would be taken for
+    one of another class. Metrics of closed forms are therefore counted from fits in which the other
+    rows of its label weigh as much more as the row did, to first order; discriminants keep the
+    priors of all rows, exactly. `held_out_scores_` are those of plain fits without each row.
+
+    Callbacks of scikit-learn are told of every fold:
+    ``report.set_callbacks(sklearn.callback.ProgressBar())`` shows the progress of long ones.
 
     Penalties of scikit-learn grow with the unit of the sample weights. The estimator is fitted to
     weights that add up to the number of observations, so that their unit does not matter, and
@@ -293,13 +307,18 @@ class GeneralizationReport(
             contradict, labels that may or may not be wrong, or copies of rows; the first that
             applies.
         """
+        task = None
+        if hasattr(self, "_skl_callbacks"):
+            task = self._init_callback_context(max_subtasks=1)
+            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
         last_step(self.estimator)
         check_predicts(self.estimator)
         scoring, scorer = read_scoring(self.estimator, self.scoring)
         check_noise(self.estimator, scoring, scorer, self.noise_rates)
         given = read_rows(self.estimator, X, y, sample_weight, groups)
-        if groups is not None and splits_by_groups(self.estimator):
-            fit_params = {"groups": groups} | fit_params
+        name = None if groups is None else groups_name(self.estimator)
+        if name is not None:
+            fit_params = {name: groups} | fit_params
         params = self._routed(fit_params, given)
         given = self._fit_estimator(given, params, is_weighted=sample_weight is not None)
         evidence = leave_out(self, given, params, groups, scoring, scorer)
@@ -324,6 +343,8 @@ class GeneralizationReport(
         self._found = found
         self._claims = {}
         self._curve = ()
+        if task is not None:
+            task.call_on_fit_task_end(estimator=self, X=X, y=y)
         complaints = [OF_REGIME[found.regime]] if found.regime in OF_REGIME else []
         warn_first(complaints + [COPIES] * (given.merged.kind == "copies"))
         return self

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from ._closed_forms import HeldOut, predicted_codes
-from ._input import RIDGES, Given, Rows
+from ._input import Given, Rows
 
 
 class Round(NamedTuple):
@@ -60,34 +60,24 @@ def one_round(
 
 def closed_round(left: HeldOut, model: Any, rows: Rows, given: Given) -> Round:
     """Return held-out scores in closed form as a round."""
-    scores = given.merged.spread(left.scores)
+    scores = given.merged.spread(left.deciding)
     if not hasattr(model, "classes_"):
         return one_round(scores, scores)
     two = scores.ndim == 1
-    decided = predicted_codes(scores)
-    ranks = scores
-    if two and getattr(model, "fit_intercept", True):
-        ranks = given.merged.spread(_fair_ranks(left.scores, model, rows))
+    ranks = given.merged.spread(_known_ranks(left, model, rows)) if two else scores
     shares = None
     if hasattr(model, "predict_proba"):
         shares = np.stack([expit(-scores), expit(scores)], axis=1) if two else softmax(scores, 1)
-    return one_round(decided, scores, ranks=ranks, shares=shares)
+    return one_round(predicted_codes(scores), scores, ranks=ranks, shares=shares)
 
 
-def _fair_ranks(scores: np.ndarray, model: Any, rows: Rows) -> np.ndarray:
-    """Return scores of two classes without the fall of the intercept where a row is left out.
-
-    It would rank rows of a class below those of the other where features show nothing.
-    """
-    codes = np.searchsorted(model.classes_, rows.y)
-    share = float(np.average(codes, weights=rows.weights))
-    scale = 2.0 if isinstance(model, RIDGES) else 1.0 / (share * (1.0 - share))
-    fall = scale / max(rows.size - 1.0, 1.0)
+def _known_ranks(left: HeldOut, model: Any, rows: Rows) -> np.ndarray:
+    """Return scores of two classes, all the same where rounding would decide their ranks."""
+    scores, codes = left.deciding, np.searchsorted(model.classes_, rows.y)
     spread = max(float(np.ptp(scores[codes == k])) for k in range(2))
-    # The fall is known to one part in n: scores that differ by less say nothing.
-    if spread < 2.0 * fall / rows.size:
-        return np.zeros(len(scores))
-    return scores + fall * (codes - share)
+    # What makes up for a row is known to one part in n: scores that differ by less say nothing.
+    change = 0.0 if left.fair is None else np.abs(left.fair - left.scores).max()
+    return scores if spread >= 2.0 * change / rows.size else np.zeros(len(scores))
 
 
 def distinct_scores(some: Round, given: Given) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,20 +114,41 @@ def whole_folds(
     scorer: Callable | None = None,
     n_jobs: int | None = None,
     params: dict | None = None,
+    watched: Any = None,
 ) -> tuple[Round, ...]:
-    """Return what fits of the whole estimator to training rows make of test rows, by round."""
+    """Return what fits of the whole estimator to training rows make of test rows, by round.
+
+    Callbacks of the estimator that is watched, if it has any, are told of every fold.
+    """
     splits = [split for splits in rounds for split in splits]
     # scikit-learn's own `delayed` sets warning filters in threads, and leaves some behind.
     run, config = delayed(_fold_scores), get_config()
-    found = Parallel(n_jobs=n_jobs)(
-        run(config, estimator, given, classes, split, k, len(splits), scorer, params or {})
-        for k, split in enumerate(splits)
-    )
+    with _told(watched, len(splits)) as tasks:
+        found = Parallel(n_jobs=n_jobs)(
+            run(
+                config, task, estimator, given, classes, split, k, len(splits), scorer, params or {}
+            )
+            for k, (split, task) in enumerate(zip(splits, tasks, strict=True))
+        )
     start, gathered = 0, []
     for some in rounds:
         gathered.append(_gather(found[start : start + len(some)], some, len(given.y)))
         start += len(some)
     return tuple(gathered)
+
+
+@contextmanager
+def _told(watched: Any, n_folds: int) -> Iterator[list]:
+    """Yield what tells the callbacks of an estimator in its fit of each fold, None without any."""
+    root = getattr(watched, "_callback_fit_ctx", None)
+    if root is None:
+        yield [None] * n_folds
+        return
+    folds = root.subcontext("folds", max_subtasks=n_folds, sequential_subtasks=False)
+    folds.call_on_fit_task_begin(estimator=watched)
+    tasks = [folds.subcontext("fold", task_id=k) for k in range(n_folds)]
+    yield [(task, watched) for task in tasks]
+    folds.call_on_fit_task_end(estimator=watched)
 
 
 def _gather(found: list, splits: list, n: int) -> Round:
@@ -148,10 +170,19 @@ def _gather(found: list, splits: list, n: int) -> Round:
     return Round(fold, decided, scores, ranks, shares, tuple(one.value for one in found))
 
 
-def _fold_scores(config, estimator, given, classes, split, k, n_folds, scorer, params) -> _Found:
+def _fold_scores(
+    config, task, estimator, given, classes, split, k, n_folds, scorer, params
+) -> _Found:
     """Return what the fit to the training rows of a fold makes of its test rows."""
-    with config_context(**config):
-        return _tested(estimator, given, classes, split, k, n_folds, scorer, params)
+    if task is not None:
+        task, watched = task
+        task.call_on_fit_task_begin(estimator=watched)
+    try:
+        with config_context(**config):
+            return _tested(estimator, given, classes, split, k, n_folds, scorer, params)
+    finally:
+        if task is not None:
+            task.call_on_fit_task_end(estimator=watched)
 
 
 def _tested(estimator, given, classes, split, k, n_folds, scorer, params) -> _Found:
@@ -281,11 +312,10 @@ def fewest_units(given: Given, classes: np.ndarray | None) -> int:
 
 def _unit_counts(given: Given, classes: np.ndarray | None) -> np.ndarray:
     """Return how many rows or groups, left out apart from each other, each class has."""
-    codes = np.zeros(len(given.y), dtype=int)
-    if classes is not None:
-        codes = np.searchsorted(classes, given.y)
-    pairs = np.unique(np.stack([codes, _units(given)], axis=1), axis=0)
-    return np.bincount(pairs[:, 0], minlength=1 if classes is None else len(classes))
+    unit, n_classes = _units(given), 1 if classes is None else len(classes)
+    codes = 0 if classes is None else np.searchsorted(classes, given.y)
+    pairs = np.unique(unit * n_classes + codes)
+    return np.bincount(pairs % n_classes, minlength=n_classes)
 
 
 def check_classes(given: Given, classes: np.ndarray) -> None:

@@ -78,15 +78,17 @@ def merge_rows(
             raise ValueError("groups has one group only: leaving it out leaves nothing to fit.")
         labels = np.column_stack([labels, codes])
     twins = _twins(X, keys)
-    same = np.arange(n)
-    contents: dict = {}
-    for row, content in zip(*twins, strict=True):
-        same[row] = contents.setdefault((content, labels[row].tobytes()), row)
-    first, origin = np.unique(same, return_inverse=True)
-    origin = origin.ravel()
-    total = np.bincount(origin, weights)
-    smallest = np.full(len(first), np.inf)
-    np.minimum.at(smallest, origin, weights)
+    first = same = origin = np.arange(n)
+    total = smallest = np.array(weights, dtype=float)
+    if len(twins[0]):
+        contents: dict = {}
+        for row, content in zip(*twins, strict=True):
+            same[row] = contents.setdefault((content, labels[row].tobytes()), row)
+        first, origin = np.unique(same, return_inverse=True)
+        origin = origin.ravel()
+        total = np.bincount(origin, weights)
+        smallest = np.full(len(first), np.inf)
+        np.minimum.at(smallest, origin, weights)
     counted = bool((total == np.rint(total)).all())
     unit = np.ones(len(first)) if counted else smallest
     kind, part = "distinct" if len(first) == n else "copies", np.ones(len(first))

@@ -11,32 +11,16 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import LinearRegression, Ridge, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skrmt.exceptions import TheoryWarning
 from skrmt.model_selection import GeneralizationReport
 from skrmt.model_selection._whole_folds import has_closed_form, is_linear
+from tests.model_selection.brute_force import centred, refits, right
 
 pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
-
-
-def refits(model, X, y, rows, weights=None):
-    """Return the decisions on, or predictions of, some rows by fits without each."""
-    found = []
-    for i in rows:
-        keep = np.arange(len(y)) != i
-        options = {} if weights is None else {"sample_weight": weights[keep]}
-        fitted = clone(model).fit(X[keep], y[keep], **options)
-        score = fitted.decision_function if hasattr(fitted, "classes_") else fitted.predict
-        found.append(score(X[i : i + 1])[0])
-    return np.array(found)
-
-
-def centred(scores):
-    """Return scores of classes up to a constant a row."""
-    return scores - scores.mean(1, keepdims=True) if scores.ndim == 2 else scores
 
 
 def assert_exact(model, X, y, weights=None):
@@ -103,6 +87,79 @@ def test_intensities_of_shrinkage_move_to_first_order(heavy, prior):
     expected = refits(model, X, y, rows)
     gap = np.abs(report.held_out_scores_[rows] - expected).max()
     assert gap < 0.06 * np.abs(expected - plain[rows]).max()
+
+
+@pytest.mark.parametrize("solver", ["svd", "lsqr"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("prior", [False, True], ids=["shares", "priors"])
+def test_discriminants_of_features_that_follow_from_others(prior, n_classes, solver):
+    X, y = clouds(40, 6, n_classes)
+    X = np.c_[X, X[:, :2] @ [[1.0, 2.0], [3.0, -1.0]], np.ones(40)]
+    assert_exact(
+        LinearDiscriminantAnalysis(solver, priors=PRIORS[n_classes] if prior else None), X, y
+    )
+
+
+def test_directions_that_discriminants_drop_are_folded():
+    """Of scatter below the tolerance of the solver, or none but between classes."""
+    X, y = clouds(40, 6)
+    nearly = np.c_[X, X[:, 1] + 1e-6 * np.random.default_rng(0).standard_normal(40)]
+    for features in (nearly, np.c_[X, y]):
+        report = GeneralizationReport(LinearDiscriminantAnalysis()).fit(features, y)
+        assert report.scores_kind_ == "folds"
+
+
+FREQUENT = [
+    RidgeClassifier(3.0),
+    RidgeClassifier(100.0, fit_intercept=False),
+    RidgeClassifier(100.0),
+    LogisticRegression(C=0.1, tol=1e-8),
+]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("model", FREQUENT, ids=str)
+def test_labels_stay_as_frequent_without_a_row(model, n_classes):
+    """Counted are fits in which rows of its label make up for a row: off by O(1/n^2), one row."""
+    X, y = clouds(61, 4, n_classes)
+    found = GeneralizationReport(model).fit(X, y).observed_accuracy_
+    assert found == pytest.approx(right(refits(model, X, y, keep_labels=True), y), abs=1.5 / 61)
+    grouped = GeneralizationReport(model).fit(X, y, groups=np.arange(61))
+    if grouped.scores_kind_ == "exact":
+        assert grouped.observed_accuracy_ == pytest.approx(found, abs=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_priors_stay_without_a_row(n_classes):
+    X, y = clouds(61, 4, n_classes)
+    shares = np.bincount(y) / 61
+    for options in ({"solver": "svd"}, {"solver": "lsqr", "shrinkage": 0.3}):
+        found = GeneralizationReport(LinearDiscriminantAnalysis(**options)).fit(X, y)
+        fixed = LinearDiscriminantAnalysis(**options, priors=shares)
+        if not found.estimator_.shrinkage:
+            expected = right(refits(fixed, X, y), y)
+            assert found.observed_accuracy_ == pytest.approx(expected, abs=1e-12)
+        same = GeneralizationReport(fixed).fit(X, y).observed_accuracy_
+        assert found.observed_accuracy_ == pytest.approx(same, abs=1.5 / 61)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(
+    "model",
+    [
+        RidgeClassifier(100.0),
+        LinearDiscriminantAnalysis("lsqr", shrinkage="auto"),
+        LogisticRegression(C=0.1),
+    ],
+    ids=str,
+)
+def test_chance_is_counted_of_noise_in_few_rows(model, n_classes):
+    """A row whose label is rarer without it would be taken for another class: -.15 of ridge."""
+    gaps = []
+    for seed in range(40):
+        X, y = np.random.default_rng(seed).standard_normal((24, 5)), np.arange(24) % n_classes
+        gaps.append(GeneralizationReport(model).fit(X, y).observed_accuracy_ - 1.0 / n_classes)
+    assert abs(np.mean(gaps)) < 4.0 * np.std(gaps, ddof=1) / np.sqrt(40)
 
 
 @pytest.mark.filterwarnings("ignore:Only one sample")
@@ -300,7 +357,11 @@ def test_the_curve_of_a_kernel_is_measured():
     assert "in closed form, exactly" in report.summary()
 
 
-@pytest.mark.parametrize("model", [Ridge(), RidgeClassifier(), LinearDiscriminantAnalysis()])
+@pytest.mark.parametrize(
+    "model",
+    [Ridge(), RidgeClassifier(), LinearDiscriminantAnalysis(), LogisticRegression(C=1e-5)],
+    ids=str,
+)
 def test_wide_rows_take_no_square_of_the_features(model):
     X = np.random.default_rng(0).standard_normal((12, 20_000))
     y = np.arange(12) % 2
@@ -310,3 +371,16 @@ def test_wide_rows_take_no_square_of_the_features(model):
     tracemalloc.stop()
     # A few dozen copies of X, 2 MB each; the square would be 3.2 GB.
     assert peak < 60e6
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_newton_steps_of_wide_rows(intercept):
+    """As exact as those of narrow rows: a tenth of what leaving out moves at most."""
+    X, y = clouds(40, 120)
+    model = LogisticRegression(C=1e-3, fit_intercept=intercept, tol=1e-10, max_iter=10_000)
+    report = GeneralizationReport(model).fit(X, y)
+    assert report.scores_kind_ == "newton"
+    plain, rows = report.decision_function(X), np.arange(0, 40, 3)
+    expected = refits(model, X, y, rows)
+    gap = np.abs(report.held_out_scores_[rows] - expected).max()
+    assert gap < 0.1 * np.abs(expected - plain[rows]).max()

@@ -203,3 +203,35 @@ def test_what_cannot_be_left_out_is_named(rng):
     y[0] = 7
     with pytest.raises(ValueError, match="y has class 7 in one row only"):
         GeneralizationReport(GaussianNB()).fit(X, y)
+
+
+class Watch:
+    """Count the folds that a callback is told of."""
+
+    def __init__(self):
+        self.told, self.folds = [], 0
+
+    def setup(self, estimator, context):
+        """Begin."""
+
+    def teardown(self, estimator, context):
+        """End."""
+
+    def on_fit_task_begin(self, estimator, context):
+        """Take the name of a task."""
+        self.told.append(context.task_name)
+
+    def on_fit_task_end(self, estimator, context):
+        """Count what ends."""
+        self.folds += context.task_name == "fold"
+
+
+@pytest.mark.parametrize(("model", "n_folds"), [(GaussianNB(), 20), (RidgeClassifier(), 0)])
+def test_callbacks_are_told_of_every_fold(rng, model, n_folds):
+    pytest.importorskip("sklearn.callback")
+    X, y = clouds(rng, 80)
+    watch, plain = Watch(), GeneralizationReport(model).fit(X, y)
+    report = GeneralizationReport(model).set_callbacks(watch).fit(X, y)
+    assert watch.told == ["fit"] + bool(n_folds) * ["folds"] + n_folds * ["fold"]
+    assert watch.folds == n_folds
+    assert report.theoretical_score_ == plain.theoretical_score_

@@ -1,7 +1,9 @@
 """Scores of training rows by fits without them, from one decomposition each."""
 
 from ._dual import has_dual_form
-from ._held_out import HeldOut, held_out, least_squares_targets, predicted_codes, rows_basis
+from ._frequencies import HeldOut
+from ._held_out import held_out, predicted_codes
+from ._ridge import least_squares_targets, rows_basis
 
 __all__ = [
     "HeldOut",

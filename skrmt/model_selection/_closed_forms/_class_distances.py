@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from scipy.linalg.lapack import dtrtri
 
 LEAST_ROOM = 1e-8
 """Floor of 1 - leverage: a row that determines its own fit is moved far, not divided by zero."""
@@ -78,6 +79,15 @@ class Classes(NamedTuple):
         shares = left / (self.n_rows - 1.0) if self.priors is None else self.priors + 0.0 * left
         return np.log(np.maximum(shares, 1e-300))
 
+    def kept_priors(self) -> np.ndarray:
+        """Return by how much scores (n, or (n, K)) rise with the priors that all rows have."""
+        shares = self.counts / self.n_rows if self.priors is None else self.priors
+        change = np.log(np.maximum(shares, 1e-300)) - self.log_priors()
+        rises = np.empty((self.n_rows, len(self.counts)))
+        for k, where in enumerate(self.where):
+            rises[where] = change[k]
+        return decision(rises)
+
 
 class Products(NamedTuple):
     """Inner products, by the inverse of a matrix, of what lies between the rows of a class.
@@ -130,6 +140,12 @@ def lower_factor(matrix: np.ndarray) -> np.ndarray | None:
         return None
     diagonal = np.diag(lower)
     return lower if diagonal.min() >= _LEAST_DIAGONAL * diagonal.max() else None
+
+
+def largest_inverse(lower: np.ndarray) -> float:
+    """Return a bound on the largest eigenvalue of the inverse: its trace."""
+    inverse, _ = dtrtri(lower, lower=1)
+    return float(np.einsum("ij,ij->", inverse, inverse))
 
 
 def solve_lower(lower: np.ndarray, vectors: np.ndarray, transposed: bool = False) -> np.ndarray:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh, qr
+from scipy.linalg import eigh, qr, solve_triangular
+from scipy.linalg.lapack import dpstrf
 
 from .._input import Rows
 from ._class_distances import (
@@ -13,20 +14,28 @@ from ._class_distances import (
     Found,
     OwnClass,
     inner_products,
+    largest_inverse,
     left_out_scores,
     lower_factor,
     solve_lower,
 )
+from ._frequencies import HeldOut
 from ._ledoit_wolf import ledoit_wolf_scores
 
 _LEAST_EIGENVALUE = 1e-12
 """Smallest over largest eigenvalue of a shrunk scatter: below, it is hardly shrunk at all."""
+_NOTHING = 1e-12
+"""Scatter of a feature, given others, over the largest up to which it is rounding."""
+_CLEAR = 1e-10
+"""Scatter of a feature, given others, over the largest from which it is none."""
+_APART = 1e-8
+"""Distance of means over the largest, along what does not vary, up to which it is rounding."""
 _MOST_FEATURES = 3000
 """Features up to which matrices of their number squared are held, 72 MB each."""
 
 
-def discriminant_scores(model: Any, rows: Rows) -> tuple[np.ndarray, np.ndarray, str] | None:
-    r"""Return leave-one-out scores, those if every row had the mean leverage, and their kind.
+def discriminant_scores(model: Any, rows: Rows) -> HeldOut | None:
+    r"""Return leave-one-out scores, None if there is no closed form.
 
     Notes
     -----
@@ -56,7 +65,8 @@ def discriminant_scores(model: Any, rows: Rows) -> tuple[np.ndarray, np.ndarray,
     if found is None:
         return None
     first = np.cumsum(_repeats(rows)) - _repeats(rows)
-    return found.exact[first], found.even[first], kind
+    kept = classes.kept_priors()[first]
+    return HeldOut(found.exact[first], found.even[first] + kept, kind, found.exact[first] + kept)
 
 
 def _repeats(rows: Rows) -> np.ndarray:
@@ -100,11 +110,23 @@ def _scatters(classes: Classes) -> list[np.ndarray]:
 
 
 def _plain(classes: Classes, model: Any) -> Found | None:
-    """Return scores by the scatter as it is, None if it is not regular."""
-    scatters, lower = _scatters(classes), None
+    """Return scores by the scatter as it is, None if it is nearly singular."""
+    scatters, coef = _scatters(classes), model.coef_ * classes.unit
+    least = (2.0 * model.tol) ** 2 * (classes.n_rows - len(classes.counts))
+    least = least if model.solver == "svd" else 0.0
+    lower = lower_factor(classes.total(scatters, 0))
+    if lower is None:
+        found = _independent(classes, classes.total(scatters, 0), coef)
+        if found is None:
+            return None
+        classes, lower, coef = found
+        scatters = _scatters(classes) if classes.weighed else []
+    if least * largest_inverse(lower) > 1.0:
+        # scikit-learn drops directions of little scatter, of which a row more or less decides.
+        return None
     parts: list[OwnClass] = []
     for k, own in enumerate(classes.deviations):
-        if lower is None or classes.weighed:
+        if k and classes.weighed:
             lower = lower_factor(classes.total(scatters, k))
         if lower is None:
             return None
@@ -113,9 +135,30 @@ def _plain(classes: Classes, model: Any) -> Found | None:
         parts.append(OwnClass(inner_products(own, apart), gain))
     if model.solver == "svd" and lower is not None:
         direction = solve_lower(lower, apart[:1], transposed=True)[0]
-        excess = _lost_degrees(model.coef_ * classes.unit, direction, classes)
+        excess = _lost_degrees(coef, direction, classes)
         return left_out_scores(classes, parts, classes.scale - excess)
     return left_out_scores(classes, parts)
+
+
+def _independent(classes: Classes, scatter: np.ndarray, coef: np.ndarray) -> tuple | None:
+    """Return classes by features of which no others are linear, their factor and coefficients.
+
+    None where it is not clear which these are. A feature that is linear in others is so without
+    each row, and no score depends on it.
+    """
+    largest = float(np.diag(scatter).max())
+    factor, order, rank, _ = dpstrf(scatter, tol=_NOTHING * largest, lower=1)
+    kept, left = order[:rank] - 1, order[rank:] - 1
+    lower = np.tril(factor[:rank, :rank])
+    if not rank or np.diag(lower).min() ** 2 < _CLEAR * largest:
+        return None
+    combined = solve_triangular(lower, factor[rank:, :rank].T, lower=True, trans="T")
+    gap = np.abs(classes.means[:, left] - classes.means[:, kept] @ combined).max(initial=0.0)
+    if gap > _APART * np.abs(classes.means).max():
+        return None
+    deviations = [own[:, kept] for own in classes.deviations]
+    fewer = classes._replace(deviations=deviations, means=classes.means[:, kept])
+    return fewer, lower, coef[:, kept] + coef[:, left] @ combined.T
 
 
 def _lost_degrees(coef: np.ndarray, direction: np.ndarray, classes: Classes) -> int:

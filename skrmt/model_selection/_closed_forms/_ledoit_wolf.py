@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dpotri
 
 from ._class_distances import (
     LEAST_ROOM,
@@ -14,7 +15,6 @@ from ._class_distances import (
     OwnClass,
     Products,
     decision,
-    inner_products,
     left_out_scores,
     lower_factor,
     solve_lower,
@@ -24,6 +24,8 @@ _CONSTANT = 1e-30
 """Variance over the pooled one up to which a feature is constant within a class."""
 _MOST_SOLVED = 100
 """Rows at most for each of which a system is solved: a few fits cost as much."""
+_REGULAR = 1e-3
+"""Smallest over largest diagonal of a Cholesky factor from which an inverse has ten digits."""
 _FEWEST_ROWS = 20
 """Rows of a class below which one is no small part of its intensity: off by a tenth, measured."""
 _FAR = 0.02
@@ -77,11 +79,13 @@ def ledoit_wolf_scores(classes: Classes) -> tuple[Found | None, str]:
             lower = lower_factor(classes.total(shrunk, k))
         if lower is None:
             return None, ""
-        own, apart = solve_lower(lower, own), solve_lower(lower, classes.differences(k))
+        apart = classes.differences(k)
+        solved, solved_apart = _solved(lower, own), _solved(lower, apart)
+        energy, pulled = np.einsum("ij,ij->i", own, solved), own @ solved_apart.T
+        products = Products(energy, pulled, np.einsum("kj,kj->k", apart, solved_apart)[None, :])
         gain = (1.0 - targets[k].left) * classes.ratio(k) * classes.weight(k, left=True)
-        products = inner_products(own, apart)
-        solved = (solve_lower(lower, x, transposed=True) for x in (own, apart))
-        parts.append(OwnClass(products, gain, _moved(classes, k, targets[k], scatters[k], *solved)))
+        moved = _moved(classes, k, targets[k], scatters[k], solved, solved_apart)
+        parts.append(OwnClass(products, gain, moved))
     found, far = left_out_scores(classes, parts), _far_rows(classes, parts)
     if found is None or len(far) > _MOST_SOLVED:
         return None, ""
@@ -89,6 +93,16 @@ def ledoit_wolf_scores(classes: Classes) -> tuple[Found | None, str]:
         which = np.flatnonzero(np.isin(where, far))
         found.exact[where[which]] = _solved_scores(classes, k, scatters[k], shrunk, which)
     return found, "exact" if len(far) == classes.n_rows else "newton"
+
+
+def _solved(lower: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return rows times the inverse of a matrix with a Cholesky factor."""
+    diagonal = np.diag(lower)
+    if diagonal.min() < _REGULAR * diagonal.max():
+        half = solve_lower(lower, vectors)
+        return solve_lower(lower, half, transposed=True)
+    inverse, _ = dpotri(lower, lower=1)
+    return vectors @ (inverse + np.tril(inverse, -1).T)
 
 
 def _shrink(scatter: np.ndarray, share: float, diagonal: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from ._estimators import (
     check_predicts,
     chooses_by_folds,
     fit_weighted,
+    groups_name,
     has_other_penalty,
     has_theory,
     inverse_penalty,
@@ -14,7 +15,6 @@ from ._estimators import (
     last_step_rows,
     ridge_penalty,
     searched,
-    splits_by_groups,
 )
 from ._rows import Given, Rows, comparable, distinct_rows, params_of_rows, read_rows, some_rows
 
@@ -28,6 +28,7 @@ __all__ = [
     "comparable",
     "distinct_rows",
     "fit_weighted",
+    "groups_name",
     "has_other_penalty",
     "has_theory",
     "inverse_penalty",
@@ -39,5 +40,4 @@ __all__ = [
     "ridge_penalty",
     "searched",
     "some_rows",
-    "splits_by_groups",
 ]

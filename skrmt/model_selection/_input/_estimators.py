@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from inspect import signature
 from typing import Any
 
 import numpy as np
-from sklearn import config_context
+from sklearn import config_context, get_config
 from sklearn.base import is_classifier, is_regressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import (
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     LinearRegression,
@@ -29,6 +36,7 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import Pipeline
 from sklearn.utils import compute_class_weight, compute_sample_weight, get_tags
+from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 from sklearn.utils.validation import check_array, has_fit_parameter
 
 RIDGES = (LinearRegression, Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV)
@@ -40,6 +48,7 @@ _OF_GROUPS = (
     LeavePGroupsOut,
     StratifiedGroupKFold,
 )
+_ENSEMBLES = (StackingClassifier, StackingRegressor, VotingClassifier, VotingRegressor)
 CHOOSE_PENALTY = (RidgeCV, RidgeClassifierCV, LogisticRegressionCV)
 _LINEAR = (*RIDGES, LinearDiscriminantAnalysis, LogisticRegression, LogisticRegressionCV)
 
@@ -94,9 +103,27 @@ def is_search(estimator: Any) -> bool:
     return hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions")
 
 
-def splits_by_groups(estimator: Any) -> bool:
-    """Return whether a search has folds of groups, which its fit must know."""
-    return is_search(estimator) and isinstance(estimator.cv, _OF_GROUPS)
+def groups_name(estimator: Any) -> str | None:
+    """Return by which name the fit of an estimator is given groups, None if none of it asks."""
+    if get_config()["enable_metadata_routing"]:
+        return "groups" if _asks_for(estimator, "groups") else None
+    if isinstance(estimator, Pipeline):
+        return _in_last_step(estimator, groups_name)
+    if is_search(estimator) and isinstance(estimator.cv, _OF_GROUPS):
+        return "groups"
+    return None
+
+
+def _in_last_step(pipeline: Pipeline, named: Callable) -> str | None:
+    """Return the name of a parameter of the last step of a pipeline, None if it has none."""
+    step, last = pipeline.steps[-1]
+    name = named(last)
+    return None if name is None else f"{step}__{name}"
+
+
+def _asks_for(estimator: Any, name: str) -> bool:
+    """Return whether an estimator, or one inside it, requests metadata for its fit."""
+    return name in get_routing_for_object(estimator).consumes("fit", [name])
 
 
 def chooses_by_folds(estimator: Any) -> bool:
@@ -113,28 +140,61 @@ def chooses_by_folds(estimator: Any) -> bool:
 
 
 def takes_weights(estimator: Any) -> bool:
-    """Return whether the last step can be fitted with sample weights."""
-    return has_fit_parameter(last_step(estimator), "sample_weight")
+    """Return whether the fit can be given sample weights."""
+    if _weight_name(estimator) is not None:
+        return True
+    return get_config()["enable_metadata_routing"] and _asks_for(estimator, "sample_weight")
 
 
 def fit_weighted(
     estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray | None, params: dict | None = None
 ) -> Any:
-    """Fit an estimator, its last step with the weights, with further parameters of its fit."""
+    """Fit an estimator with weights, those of steps that ask for them, and further parameters."""
     params = params or {}
     if weights is None:
         return estimator.fit(X, y, **params)
-    # Routing by name needs requests of every step; this route gives the same fit without them.
+    name = _weight_name(estimator)
+    routes = get_config()["enable_metadata_routing"] and _asks_for(estimator, "sample_weight")
+    # Routing needs requests of every step; by its name the last gets the same without them.
+    if routes and (name in (None, "sample_weight") or not _leaves_open(estimator)):
+        return estimator.fit(X, y, sample_weight=weights, **params)
     with config_context(enable_metadata_routing=False):
-        return estimator.fit(X, y, **{_weight_name(estimator): weights}, **params)
+        return estimator.fit(X, y, **{name or "sample_weight": weights}, **params)
 
 
-def _weight_name(estimator: Any) -> str:
-    """Return by which name the last step of pipelines and searches is given weights."""
+def _leaves_open(estimator: Any) -> bool:
+    """Return whether something inside an estimator takes weights but does not say if it should."""
+    inside = (v for v in estimator.get_params().values() if hasattr(v, "get_metadata_routing"))
+    requests = (get_routing_for_object(one) for one in inside)
+    fits = (one.fit.requests for one in requests if isinstance(one, MetadataRequest))
+    return any(one.get("sample_weight", True) is None for one in fits)
+
+
+def _weight_name(estimator: Any) -> str | None:
+    """Return by which name the last of all steps is given weights, None if it takes none."""
     if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        return f"{name}__{_weight_name(last)}"
-    return _weight_name(estimator.estimator) if is_search(estimator) else "sample_weight"
+        return _in_last_step(estimator, _weight_name)
+    if isinstance(estimator, _ENSEMBLES):
+        return "sample_weight" if all(map(_takes_weights_itself, _members(estimator))) else None
+    if has_fit_parameter(estimator, "sample_weight"):
+        return "sample_weight"
+    inner = getattr(estimator, "estimator", getattr(estimator, "regressor", None))
+    hands_on = any(
+        some.kind is some.VAR_KEYWORD for some in signature(estimator.fit).parameters.values()
+    )
+    return _weight_name(inner) if hands_on and hasattr(inner, "fit") else None
+
+
+def _takes_weights_itself(member: Any) -> bool:
+    """Return whether a member of an ensemble, which names no step of it, takes weights."""
+    return _weight_name(member) == "sample_weight"
+
+
+def _members(ensemble: Any) -> list:
+    """Return the estimators that an ensemble fits to the same weights."""
+    members = [member for _, member in ensemble.estimators if not isinstance(member, str)]
+    final = getattr(ensemble, "final_estimator", None)
+    return members if final is None else [*members, final]
 
 
 def last_step_rows(fitted: Any, X: Any) -> tuple[Any, Any]:
@@ -147,7 +207,14 @@ def last_step_rows(fitted: Any, X: Any) -> tuple[Any, Any]:
     # The rows are an array from here on, even if it was fitted to a frame.
     model = copy(fitted)
     vars(model).pop("feature_names_in_", None)
+    if is_plain(X) and X.dtype.char in "df":
+        return X, model
     return check_array(X, accept_sparse="csr", dtype=(np.float64, np.float32)), model
+
+
+def is_plain(X: Any) -> bool:
+    """Return whether X is an array of numbers with rows and columns, which needs no conversion."""
+    return type(X) is np.ndarray and X.ndim == 2 and X.dtype.kind in "fiu" and X.size > 0
 
 
 def class_factors(model: Any, y: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from ...utils._checks import check_sample_weight, refuse_masked
 from ...utils._labels import refuse_missing_labels
 from ...utils._merging import MergedRows, merge_rows
 from ...utils._warnings import warn
-from ._estimators import class_factors, takes_weights
+from ._estimators import class_factors, is_plain, takes_weights
 
 
 class Given(NamedTuple):
@@ -80,7 +80,7 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
     """Check training rows, and merge those that are identical."""
     refuse_masked(X, "X")
     # Types and missing values are for the estimator to judge, and whether it takes documents.
-    if not _are_documents(X):
+    if not (is_plain(X) or _are_documents(X)):
         check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False, input_name="X")
     X = X.tocsr() if sparse.issparse(X) else X
     if y is None:
