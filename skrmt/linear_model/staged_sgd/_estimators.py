@@ -42,6 +42,20 @@ _FAR_FROM_GAUSSIAN = (
     "factor of 2 from that of Gaussian features of the same covariance: rows of large norm limit "
     "the rate."
 )
+_FEW_ROWS_DECIDE = (
+    "Few rows decide how large the loss on fresh rows is. Where losses have so heavy a tail that "
+    "their mean may be infinite, `theoretical_risk_interval_` has no upper end; where a row far "
+    "from all others determines its own score, `theoretical_risk_` is nan."
+)
+_NOT_SIMULATED = (
+    "A learning rate is near the critical one, or above, where only simulation predicts, and that "
+    "would take too long: `theoretical_loss_curve_` is nan from there on."
+)
+_DIVERGED = (
+    "The loss diverged: the fit stopped after `n_iter_` steps, with the last finite weights. A "
+    "learning rate is near the critical one, `critical_learning_rate_` for the first stage, or "
+    "above: lower it, or give it with relative=True."
+)
 _TOO_FAST = (
     "A learning rate is above the critical one, `critical_learning_rate_` for the first stage: the "
     "mean loss diverges if its stage is long. Lower it, or give it with relative=True; strict=True "
@@ -94,16 +108,20 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         """Fit to targets of shape (n, K); return the prediction, and the rows of the last stage."""
         rows = staged_rows(X, targets, sample_weight, sample_source, groups)
         schedule = Schedule(rows, checked_stages(self.stages), bool(self.fit_intercept))
-        self._warn(rows, schedule)
+        self._refuse_fast(schedule)
         prediction, moments = schedule.predict(robust=self.detect_spikes)
-        most = self.max_rollbacks if self.rollback else 0
-        watch = spike_watch(prediction, moments, most) if self.detect_spikes else None
+        watch = None
+        if self.detect_spikes:
+            most = self.max_rollbacks if self.rollback else 0
+            watch = spike_watch(prediction, moments, schedule.steps, most)
         seed = random_entropy(self.random_state)
         batches = Batches(rows.X, rows.targets, schedule.steps, seed, schedule.fresh)
         bounds = np.cumsum([0, *(len(step.rates) for step in schedule.steps)])
         scale, area = rows.target_unit**2, rows.unit**2
         report = progress_reporter(type(self).__name__, self.verbose, bounds[-1], scale)
-        course = run(batches, watch, snapshot_every=self.snapshot_every, report=report)
+        start = float(prediction.risks[0])
+        course = run(batches, watch, start=start, snapshot_every=self.snapshot_every, report=report)
+        self._warn(rows, schedule, prediction, course.diverged)
 
         last, lam = schedule.steps[-1].moments, schedule.steps[0].moments.eigenvalues
         weights = to_numpy(course.weights).reshape(X.shape[1], -1).T
@@ -112,16 +130,20 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         self.intercept_ = (rows.target_unit * shift).astype(weights.dtype)
         self.loss_curve_ = scale * course.losses
         self.spikes_, self.rollbacks_ = course.spikes, course.rollbacks
-        self.stage_bounds_, self.n_iter_ = bounds, int(bounds[-1])
+        self.stage_bounds_, self.n_iter_ = bounds, int(course.step)
         self.critical_learning_rate_ = float(schedule.critical[0] / area)
         self.critical_batch_size_ = critical_batch_size(lam) if lam.size else np.nan
         self.tail_index_ = schedule.tail_index()
         self.n_effective_samples_ = rows.n_effective
         claimed = scale if rows.n_effective >= _FEWEST_ROWS else np.nan
         self.theoretical_loss_curve_ = claimed * prediction.risks[:-1]
-        self.theoretical_risk_ = float(claimed * prediction.risks[-1])
+        self.theoretical_risk_ = float(claimed * prediction.claim.risk)
+        self.theoretical_risk_interval_ = claimed * prediction.claim.interval
         self.noise_floor_ = float(claimed * prediction.floor)
         self._stream = new_stream(X.shape[1], targets.shape[1], self.n_iter_)
+        if course.velocity is not None:
+            speed = to_numpy(course.velocity).astype(float).reshape(X.shape[1], -1)
+            self._stream = self._stream._replace(velocity=speed * (rows.unit * rows.target_unit))
         if self.fit_intercept:
             self._stream = self._stream._replace(
                 weight=float(check_sample_weight(sample_weight, len(targets)).sum()),
@@ -130,8 +152,13 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
             )
         return prediction, moments[-1]
 
-    def _warn(self, rows, schedule):
-        """Warn of rates that are too high, and of what makes predictions weak."""
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _refuse_fast(self, schedule):
+        """Refuse rates above the critical one where that is asked for."""
         fast = schedule.too_fast()
         if fast is not None and self.strict:
             raise ValueError(
@@ -139,10 +166,19 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
                 f"{fast[2]:.4g}: the mean loss diverges if the stage is long. Lower it, or give "
                 "it with relative=True."
             )
-        if fast is not None:
-            warn(_TOO_FAST, ConvergenceWarning)
-        few, far = rows.n_effective < _FEWEST_ROWS, schedule.far_from_gaussian()
-        causes = [(few, _TOO_FEW_ROWS), (far, _FAR_FROM_GAUSSIAN), (rows.copies, COPIES)]
+
+    def _warn(self, rows, schedule, prediction, diverged):
+        """Warn of rates that are too high, and of what makes predictions weak."""
+        fast = diverged or schedule.too_fast() is not None
+        if fast:
+            warn(_DIVERGED if diverged else _TOO_FAST, ConvergenceWarning)
+        causes = [
+            (rows.n_effective < _FEWEST_ROWS, _TOO_FEW_ROWS),
+            (bool(np.isnan(prediction.risks).any()), _NOT_SIMULATED),
+            (not fast and schedule.far_from_gaussian(), _FAR_FROM_GAUSSIAN),
+            (rows.copies, COPIES),
+            (prediction.claim.few_rows_decide, _FEW_ROWS_DECIDE),
+        ]
         warn_first([message for applies, message in causes if applies])
 
     def _more_rows(self, X, targets, sample_weight):
@@ -169,6 +205,7 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         self.critical_learning_rate_ = float(next(iter(stream.critical.values()), np.nan))
         self.theoretical_loss_curve_ = np.full(self.n_iter_, np.nan)
         self.theoretical_risk_ = self.noise_floor_ = np.nan
+        self.theoretical_risk_interval_ = np.full(2, np.nan)
         self.critical_batch_size_ = self.tail_index_ = self.n_effective_samples_ = np.nan
         # Nothing is predicted, so no theory holds or fails.
         if hasattr(self, "regime_"):
@@ -232,7 +269,7 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features. float32 is kept.
         y : array-like of shape (n,)
             Targets.
@@ -265,7 +302,7 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features. float32 is kept.
         y : array-like of shape (n,)
             Targets.
@@ -287,7 +324,7 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features.
 
         Returns
@@ -365,7 +402,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features. float32 is kept.
         y : array-like of shape (n,)
             Classes, numbers or strings.
@@ -413,7 +450,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features. float32 is kept.
         y : array-like of shape (n,)
             Classes.
@@ -465,7 +502,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features.
 
         Returns
@@ -481,7 +518,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features.
 
         Returns
