@@ -26,13 +26,14 @@ def critical_rate(moments, sample, batch_size, momentum=0.0, tolerance=1e-4, mos
         tolerance, most_steps = max(tolerance, 2e-2), 25
     if Z.size > _MANY_NUMBERS and tolerance > 1e-5:
         Z = Z.astype(np.float32)
-    rate = np.inf
+    # The error of a sample is far above that of the last digits.
+    sampled, rate = len(sample.rows) < len(moments.shares), np.inf
     for _ in range(most_steps):
         image = _fourth(Z, shares, matrix) / batch_size
         previous, rate = rate, _norm_keeping_rate(image, room)
         matrix = rate * image / room.at(rate)
         matrix /= np.linalg.norm(matrix)
-        if abs(rate - previous) <= tolerance * rate / 10:
+        if abs(rate - previous) <= tolerance * rate / (1 if sampled else 10):
             break
     return float(rate / top)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -109,7 +109,7 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         rows = staged_rows(X, targets, sample_weight, sample_source, groups)
         schedule = Schedule(rows, checked_stages(self.stages), bool(self.fit_intercept))
         self._refuse_fast(schedule)
-        prediction, moments = schedule.predict(robust=self.detect_spikes)
+        prediction, moments = schedule.predict(self.detect_spikes, is_classifier(self))
         watch = None
         if self.detect_spikes:
             most = self.max_rollbacks if self.rollback else 0

@@ -118,7 +118,7 @@ class Schedule:
         rows = self.rows
         return row_moments(self.X, rows.targets, shares, rows.together, self.centred)
 
-    def predict(self, robust: bool) -> tuple[Prediction, list[RowMoments]]:
+    def predict(self, robust: bool, with_scores: bool) -> tuple[Prediction, list[RowMoments]]:
         """Predict the course, of rows without gross outliers where these are watched for."""
         unstable = any(step.unstable for step in self.steps)
         known: dict = {}
@@ -134,7 +134,7 @@ class Schedule:
                 outliers = None
             stages.append(step)
         with np.errstate(all="ignore"):
-            prediction = predict_curve(stages, self.fresh, outliers)
+            prediction = predict_curve(stages, self.fresh, outliers, with_scores)
         if unstable:
             prediction = self._with_medians(prediction)
         if self.rows.group is not None:

@@ -14,7 +14,7 @@ _RANK = 1e-10
 """Eigenvalue over the largest below which a direction is rounding error."""
 _ROUNDING = 1e-26
 """Squared rounding error of a mean, over its largest square."""
-_MOST_ROWS = 3000
+_MOST_ROWS = 2000
 """Rows of which fourth moments are taken: an error of a few per cent in the critical rate."""
 _OUTLYING = 8.0
 """Robust standard deviations beyond which no noise of the other rows explains a residual."""
@@ -22,11 +22,13 @@ _MOST_OUTLYING = 0.01
 """Share of the rows beyond which outliers are the data and stay in the prediction."""
 
 
-class RowMoments(NamedTuple):
+class RowMoments:
     """Moments of the rows of a stage, in coordinates of the eigenvectors of their covariance.
 
     Attributes
     ----------
+    X : ndarray or sparse matrix of shape (n, p)
+        The rows.
     rows : ndarray of int of shape (n,)
         Which rows of the fit they are.
     shares : ndarray of shape (n,)
@@ -35,30 +37,27 @@ class RowMoments(NamedTuple):
         Probability of what goes out together with each row.
     mean : ndarray of shape (p,)
         Mean of the features.
+    Y : ndarray of shape (n, K)
+        Centred targets.
     target_mean : ndarray of shape (K,)
         Mean of the targets.
     eigenvalues : ndarray of shape (r,)
         Positive eigenvalues.
     vectors : ndarray of shape (p, r)
         Their eigenvectors.
-    Z : ndarray of shape (n, r)
-        Coordinates of the centred rows.
-    Y : ndarray of shape (n, K)
-        Centred targets.
     moment : ndarray of shape (r, K)
         Mean product of coordinates and targets.
+    power : float
+        Mean squared norm of the centred targets.
     """
 
-    rows: np.ndarray
-    shares: np.ndarray
-    together: np.ndarray
-    mean: np.ndarray
-    target_mean: np.ndarray
-    eigenvalues: np.ndarray
-    vectors: np.ndarray
-    Z: np.ndarray
-    Y: np.ndarray
-    moment: np.ndarray
+    def __init__(self, X, rows, shares, together, mean, Y, target_mean, eigenvalues, vectors):
+        self.X, self.rows, self.shares, self.together = X, rows, shares, together
+        self.mean, self.Y, self.target_mean = mean, Y, target_mean
+        self.eigenvalues, self.vectors = eigenvalues, vectors
+        weighted = shares[:, None] * Y
+        self.moment = vectors.T @ (X.T @ weighted - np.outer(mean, weighted.sum(axis=0)))
+        self.power = float(np.vdot(weighted, Y))
 
     @property
     def n_effective(self) -> float:
@@ -70,10 +69,24 @@ class RowMoments(NamedTuple):
         """Whether the mean is at most about three standard deviations."""
         return bool((self.mean**2).sum() <= 10 * self.eigenvalues.sum())
 
+    def coordinates(self, rows=slice(None)) -> np.ndarray:
+        """Return the coordinates of the centred rows, or of some of them, shape (n, r)."""
+        if sparse.issparse(self.X):
+            return self.X[rows] @ self.vectors - self.mean @ self.vectors
+        return (self.X[rows] - self.mean) @ self.vectors
+
+    def residuals(self, mean) -> np.ndarray:
+        """Return the residuals (n, K) of weights that are given in coordinates."""
+        weights = self.vectors @ mean
+        fitted = self.X @ weights
+        fitted -= self.mean @ weights
+        return np.subtract(self.Y, fitted, out=fitted)
+
     def risk(self, weights) -> float:
         """Return half the mean squared residual of given weights."""
-        rotated = self.vectors.T @ to_numpy(weights).astype(float).reshape(len(self.mean), -1)
-        return float(self.shares @ ((self.Y - self.Z @ rotated) ** 2).sum(axis=1)) / 2
+        weights = to_numpy(weights).astype(float).reshape(len(self.mean), -1)
+        residuals = self.Y - (self.X @ weights - self.mean @ weights)
+        return float(self.shares @ (residuals**2).sum(axis=1)) / 2
 
 
 class Sample(NamedTuple):
@@ -91,6 +104,10 @@ class Sample(NamedTuple):
         Squared coordinates.
     fourth : ndarray of shape (r, r)
         Mean products of squared coordinates.
+    norms : ndarray of shape (n,) or None
+        Squared norms of all rows of the stage, where these are not all.
+    n_extreme : int
+        How many of the rows, the first ones, are those of largest norm.
     """
 
     rows: np.ndarray
@@ -98,30 +115,26 @@ class Sample(NamedTuple):
     shares: np.ndarray
     squares: np.ndarray
     fourth: np.ndarray
+    norms: np.ndarray | None
+    n_extreme: int
 
 
 def row_moments(X, targets, shares, together, centred) -> RowMoments:
     """Return the moments of the rows that have a share; X is an array or a sparse matrix."""
     used = np.flatnonzero(shares > 0)
-    X = X if sparse.issparse(X) else np.asarray(to_numpy(X), dtype=float)
+    X = X.astype(float, copy=False) if sparse.issparse(X) else np.asarray(to_numpy(X), dtype=float)
     if len(used) < len(shares):
         X, targets, shares, together = X[used], targets[used], shares[used], together[used]
-    together = shares * together
     mean, target_mean = shares @ X, shares @ targets
     if not centred:
         mean, target_mean = np.zeros_like(mean), np.zeros_like(target_mean)
     rounding = _ROUNDING * float((mean * mean).max())
-    Y = targets - target_mean
     if sparse.issparse(X):
         values, vectors = _sparse_eigen(X, shares, mean, rounding)
-        Z = X @ vectors
-        Z -= mean @ vectors
     else:
-        X = X - mean if centred else X
-        values, vectors = _eigen(X, shares, rounding)
-        Z = X @ vectors
-    moment = Z.T @ (shares[:, None] * Y)
-    return RowMoments(used, shares, together, mean, target_mean, values, vectors, Z, Y, moment)
+        values, vectors = _eigen(X - mean if centred else X, shares, rounding)
+    together, Y = shares * together, targets - target_mean
+    return RowMoments(X, used, shares, together, mean, Y, target_mean, values, vectors)
 
 
 def _eigen(X, shares, rounding):
@@ -163,27 +176,39 @@ def sample_rows(moments) -> Sample:
     """Return the rows of largest norm and a sample of the others, where there are many."""
     n, most = len(moments.shares), max(_MOST_ROWS, 2 * moments.eigenvalues.size)
     if n <= most:
-        return _sample(np.arange(n), moments.Z, moments.shares)
-    order = np.argsort(-np.einsum("ij,ij->i", moments.Z, moments.Z), kind="stable")
+        return _sample(np.arange(n), moments.coordinates(), moments.shares)
+    norms = squared_norms(moments)
+    order = np.argsort(-norms, kind="stable")
     head = most // 3
     rest = order[head:]
     picked = rest[np.linspace(0, len(rest) - 1, most - head).astype(int)]
     factor = moments.shares[rest].sum() / moments.shares[picked].sum()
     rows = np.concatenate([order[:head], picked])
     shares = np.concatenate([moments.shares[order[:head]], factor * moments.shares[picked]])
-    return _sample(rows, moments.Z[rows], shares)
+    return _sample(rows, moments.coordinates(rows), shares, norms, head)
 
 
-def _sample(rows, Z, shares) -> Sample:
+def squared_norms(moments) -> np.ndarray:
+    """Return the squared norm of each centred row."""
+    X, mean = moments.X, moments.mean
+    if sparse.issparse(X):
+        norms = np.asarray(X.multiply(X).sum(axis=1)).ravel()
+    else:
+        norms = np.einsum("ij,ij->i", X, X)
+    return np.maximum(norms - 2 * (X @ mean) + mean @ mean, 0)
+
+
+def _sample(rows, Z, shares, norms=None, n_extreme=0) -> Sample:
     """Return rows with their fourth moments."""
     squares = Z**2
-    return Sample(rows, Z, shares, squares, weighted_gram(squares, shares))
+    fourth = weighted_gram(squares, shares)
+    return Sample(rows, Z, shares, squares, fourth, norms, n_extreme)
 
 
 def inlying_rows(moments) -> np.ndarray | None:
     """Return which rows no noise of the others explains less, None if all are or too many not."""
     solution = moments.moment / moments.eigenvalues[:, None]
-    residuals = np.abs(moments.Y - moments.Z @ solution)
+    residuals = np.abs(moments.residuals(solution))
     scale = 1.4826 * np.median(residuals, axis=0)
     if not (scale > 1e-8 * np.abs(moments.Y).max()).all():
         return None

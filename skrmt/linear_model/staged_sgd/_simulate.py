@@ -91,7 +91,7 @@ def claim_of_runs(moments, scores, weights):
     count = max(_FEWEST_RUNS, int(_MOST_NUMBERS // max(scores.size, 1)))
     weights = weights[:count]
     turned = np.einsum("pr,cpk->crk", moments.vectors, weights)
-    residuals = moments.Y - moments.Z @ turned
+    residuals = moments.Y - moments.coordinates() @ turned
     middle = np.median(residuals, axis=0)
     deviations = _SCALE * np.median(np.abs(residuals - middle), axis=0)
     # What leaving a row out adds to the residual of the mean run, it adds to that of every run.

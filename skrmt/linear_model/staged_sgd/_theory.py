@@ -142,10 +142,11 @@ class _State:
             array[:] = 0
 
 
-def predict_curve(stages, fresh, outliers=None):
+def predict_curve(stages, fresh, outliers=None, with_scores=True):
     """Return the predicted course of a fit that starts at 0.
 
-    `outliers` are rows that the moments of the last stage leave out.
+    `outliers` are rows that the moments of the last stage leave out; `with_scores` says whether
+    scores and deviations of single rows are needed.
     """
     state = _State(stages[0].moments, stages[0].sample)
     risks, degrees = [], []
@@ -162,7 +163,7 @@ def predict_curve(stages, fresh, outliers=None):
             part, freedom = _advance(state, stage, times[first : first + width + 1], fresh)
             risks += part if first == 0 else part[1:]
             degrees.append(freedom)
-    scores, deviations, claim = _end(state, fresh, outliers)
+    scores, deviations, claim = _end(state, fresh, outliers, with_scores)
     floor = _floor(state, stages[-1], fresh)
     curve, freedom = np.array(risks), np.concatenate(degrees)
     size = state.moments.n_effective
@@ -197,43 +198,63 @@ def _advance(state, stage, times, fresh):
 def _training_risk(moments, mean):
     """Return half the mean squared residual of given mean weights."""
     lam = moments.eigenvalues[:, None]
-    power = float(moments.shares @ (moments.Y**2).sum(axis=1))
-    return (power + float(((lam * mean - 2 * moments.moment) * mean).sum())) / 2
+    return (moments.power + float(((lam * mean - 2 * moments.moment) * mean).sum())) / 2
 
 
 def _mean_path(state, stage, times):
     """Move the mean; return half its mean squared residual at all steps, and it at the times."""
+    rates = stage.rates[times[0] : times[-1]]
+    places = times - times[0]
+    if stage.momentum:
+        return _mean_path_with_momentum(state, stage, rates, places)
     moments = state.moments
-    lam, moment = moments.eigenvalues[:, None], moments.moment
+    lam, moment = moments.eigenvalues, moments.moment
+    # A step shrinks what is left to the limit, which no rate changes.
+    ridge = lam + stage.weight_decay
+    limit, response_limit = moment / ridge[:, None], 1 / ridge
+    gap, response_gap = state.mean - limit, state.response - response_limit
+    slope = (2 * (lam[:, None] * limit - moment) * gap).sum(axis=1)
+    bend = (lam[:, None] * gap**2).sum(axis=1)
+    training = np.empty(len(rates) + 1)
+    base = _training_risk(moments, limit)
+    means, responses = [], []
+    left, width = np.ones(len(lam)), max(1, _AT_ONCE // max(len(lam), 1))
+    for first in range(0, len(rates) + 1, width):
+        part = rates[max(first - 1, 0) : first + width - 1]
+        factors = 1 - part[:, None] * ridge
+        if first == 0:
+            factors = np.concatenate([np.ones((1, len(lam))), factors])
+        factors[0] *= left
+        powers = np.cumprod(factors, axis=0, out=factors)
+        left = powers[-1]
+        training[first : first + width] = base + (powers @ slope + powers**2 @ bend) / 2
+        inside = powers[places[(places >= first) & (places < first + width)] - first]
+        means.append(limit + inside[:, :, None] * gap)
+        responses.append(response_limit + inside * response_gap)
+    means, responses = np.concatenate(means), np.concatenate(responses)
+    state.mean, state.response = means[-1], responses[-1]
+    return training, means, responses
+
+
+def _mean_path_with_momentum(state, stage, rates, places):
+    """Do the same step by step, with the velocity."""
+    lam, moment = state.moments.eigenvalues[:, None], state.moments.moment
     decay, mu = stage.weight_decay, stage.momentum
     mean, velocity = state.mean, state.velocity
-    response, response_velocity = state.response, state.response_velocity
-    means, responses = [mean.copy()], [response.copy()]
-    training = np.empty(times[-1] - times[0] + 1)
-    power = float(moments.shares @ (moments.Y**2).sum(axis=1))
-
-    def loss():
-        return (power + float(((lam * mean - 2 * moment) * mean).sum())) / 2
-
-    training[0] = loss()
-    wanted, previous = set((times - times[0]).tolist()), None
-    for k, rate in enumerate(stage.rates[times[0] : times[-1]].tolist(), 1):
-        if mu:
-            velocity = mu * velocity + (lam * mean - moment)
-            mean = (1 - rate * decay) * mean - rate * velocity
-            response_velocity = mu * response_velocity + (lam[:, 0] * response - 1)
-            response = (1 - rate * decay) * response - rate * response_velocity
-        else:
-            if rate != previous:
-                keep, shift, previous = 1 - rate * (lam + decay), rate * moment, rate
-            mean = keep * mean + shift
-            response = keep[:, 0] * response + rate
-        training[k] = loss()
+    response, speed = state.response, state.response_velocity
+    training, wanted = np.empty(len(rates) + 1), set(places.tolist())
+    training[0], means, responses = _training_risk(state.moments, mean), [mean], [response]
+    for k, rate in enumerate(rates.tolist(), 1):
+        velocity = mu * velocity + (lam * mean - moment)
+        mean = (1 - rate * decay) * mean - rate * velocity
+        speed = mu * speed + (lam[:, 0] * response - 1)
+        response = (1 - rate * decay) * response - rate * speed
+        training[k] = _training_risk(state.moments, mean)
         if k in wanted:
             means.append(mean)
             responses.append(response)
     state.mean, state.velocity = mean, velocity
-    state.response, state.response_velocity = response, response_velocity
+    state.response, state.response_velocity = response, speed
     return training, np.array(means), np.array(responses)
 
 
@@ -253,6 +274,12 @@ def _nodes(state, means, responses, fresh):
     fitted = sample.Z @ means.transpose(1, 0, 2).reshape(rank, count * targets)
     residuals = moments.Y[sample.rows][:, None, :] - fitted.reshape(-1, count, targets)
     trained = np.einsum("i,ijk,ijk->j", sample.shares, residuals, residuals)
+    if len(sample.rows) < len(moments.shares):
+        # The sample is a little too high or too low, which the moments of all rows show.
+        exact = np.array([2 * _training_risk(moments, mean) for mean in means])
+        scale = np.divide(exact, trained, out=np.ones_like(exact), where=trained > 0)
+        residuals *= np.sqrt(np.maximum(scale, 0))[:, None]
+        trained = exact
     if fresh:
         spread = 1 + state.squares @ responses.T
         leverage = moments.together[sample.rows][:, None] * spread
@@ -280,36 +307,61 @@ def _without_double_count(moments, level, noise, responses):
 
 def _spread_path(state, stage, times, noise):
     """Move the second moments; return the variance of the weights at the times, and the spread."""
-    lam = state.moments.eigenvalues[:, None]
-    size, decay, mu = stage.batch_size, stage.weight_decay, stage.momentum
-    square, cross, push = state.square, state.cross, state.push
-    squares, spreads = [square], np.empty(times[-1] - times[0] + 1)
-    spreads[0] = float((lam * square).sum())
+    step = _momentum_step if stage.momentum else _plain_step
+    advance = step(state, stage)
     held = _refresh_every(state, len(stage.rates))
-    k, mixed, previous = 0, None, None
+    lam = np.empty_like(state.square)
+    lam[:] = state.moments.eigenvalues[:, None]
+    squares, spreads = [state.square.copy()], np.empty(times[-1] - times[0] + 1)
+    spreads[0] = np.vdot(lam, state.square)
+    k, mixed = 0, None
     for number, (start, stop) in enumerate(pairwise(times)):
+        drawn = noise[number].copy()
         slope = (noise[number + 1] - noise[number]) / (stop - start)
-        for i, rate in enumerate(stage.rates[start:stop].tolist()):
+        for rate in stage.rates[start:stop].tolist():
             if k % held == 0:
-                mixed = state.fourth @ square
-            fresh_noise = mixed + (noise[number] + i * slope)
-            if mu:
-                drawn = (fresh_noise - lam**2 * square) / size
-                both = mu * cross + lam * square
-                push = mu**2 * push + 2 * mu * lam * cross + lam**2 * square + drawn
-                keep = 1 - rate * decay
-                square = keep**2 * square - 2 * keep * rate * both + rate**2 * push
-                cross = keep * both - rate * push
-            else:
-                if rate != previous:
-                    keep = (1 - rate * (lam + decay)) ** 2 - (rate * lam) ** 2 / size
-                    previous = rate
-                square = keep * square + (rate**2 / size) * fresh_noise
+                mixed = state.fourth @ state.square
+            advance(rate, mixed, drawn)
+            drawn += slope
             k += 1
-            spreads[k] = float((lam * square).sum())
-        squares.append(square)
-    state.square, state.cross, state.push = square, cross, push
+            spreads[k] = np.vdot(lam, state.square)
+        squares.append(state.square.copy())
     return np.array(squares), spreads
+
+
+def _plain_step(state, stage):
+    """Return what moves the variance by a step of some rate."""
+    lam, size = state.moments.eigenvalues[:, None], stage.batch_size
+    linear, square_term = 2 * (lam + stage.weight_decay), (lam + stage.weight_decay) ** 2
+    square_term = square_term - lam**2 / size
+
+    def advance(rate, mixed, drawn):
+        change = mixed + drawn
+        change /= size
+        change += square_term * state.square
+        change *= rate
+        change -= linear * state.square
+        change *= rate
+        state.square += change
+
+    return advance
+
+
+def _momentum_step(state, stage):
+    """Return what moves the second moments of weights and velocity by a step of some rate."""
+    lam, size, mu = state.moments.eigenvalues[:, None], stage.batch_size, stage.momentum
+
+    def advance(rate, mixed, drawn):
+        curved = lam**2 * state.square
+        both = mu * state.cross + lam * state.square
+        push = mu**2 * state.push + 2 * mu * lam * state.cross + curved
+        push += (mixed + drawn - curved) / size
+        keep = 1 - rate * stage.weight_decay
+        state.square = keep**2 * state.square - 2 * keep * rate * both + rate**2 * push
+        state.cross = keep * both - rate * push
+        state.push = push
+
+    return advance
 
 
 def _refresh_every(state, n_steps):
@@ -343,23 +395,16 @@ def wandering(lam, squares, shift):
     return parts.sum(axis=(-2, -1)) / 4
 
 
-def _end(state, fresh, outliers):
+def _end(state, fresh, outliers, with_scores):
     """Return scores of all rows if left out, their deviations, and the risk on fresh rows."""
     moments = state.moments
-    residuals = moments.Y - moments.Z @ state.mean
-    squares = moments.Z**2
-    forms = squares @ np.column_stack([state.response, state.square])
-    leverage, spread = moments.together * (1 + forms[:, 0]), forms[:, 1:]
+    residuals = moments.residuals(state.mean)
+    leverage, spread, noise, deviations = _row_forms(state, residuals, with_scores)
     residuals /= (1 - np.minimum(leverage, _LARGEST_LEVERAGE))[:, None]
     scores = moments.target_mean + moments.Y - residuals
-    squared = moments.shares[:, None] * residuals**2
-    gradient = moments.eigenvalues[:, None] * state.mean - moments.moment
-    noise = np.maximum(squares.T @ squared - gradient**2, 0)
-    level = squared.sum(axis=0)
+    level = moments.shares @ residuals**2
     ratio = _without_double_count(moments, level[None], noise[None], state.response[None])[0]
-    known = state.response[:, None] ** 2 * ratio * noise / moments.n_effective
-    deviations = np.sqrt(squares @ np.maximum(state.square - known, 0))
-    losses = ((ratio if fresh else 1.0) * residuals**2 + spread).sum(axis=1) / 2
+    losses = ((ratio if fresh else 1.0) * residuals**2).sum(axis=1) / 2 + spread / 2
     lam = moments.eigenvalues[:, None]
     moved = wandering(lam, state.square, state.mean - moments.moment / lam)
     shares, together = moments.shares, moments.together
@@ -372,6 +417,39 @@ def _end(state, fresh, outliers):
         together = np.concatenate([kept * together, outliers.together])
     claim = risk_claim(losses, shares, together, float(moved), leverage)
     return scores, deviations, claim
+
+
+def _row_forms(state, residuals, with_scores):
+    """Return leverages, spreads of scores, noise of the gradient, and deviations of the scores.
+
+    Where the scores of single rows are not needed, those outside the sample have the leverage and
+    spread of sampled ones of their norm.
+    """
+    moments, sample = state.moments, state.sample
+    n, targets = residuals.shape
+    whole = with_scores or len(sample.rows) == n
+    rows = slice(None) if whole else sample.rows
+    squares = sample.squares if len(sample.rows) == n else None
+    if squares is None:
+        squares = moments.coordinates() ** 2 if with_scores else sample.squares
+    shares = moments.shares if whole else sample.shares
+    forms = squares @ np.column_stack([state.response, state.square])
+    leverage = moments.together[rows] * (1 + forms[:, 0])
+    left_out = residuals[rows] / (1 - np.minimum(leverage, _LARGEST_LEVERAGE))[:, None]
+    squared = shares[:, None] * left_out**2
+    gradient = moments.eigenvalues[:, None] * state.mean - moments.moment
+    noise = np.maximum(squares.T @ squared - gradient**2, 0)
+    level = squared.sum(axis=0)
+    spread = forms[:, 1:].sum(axis=1)
+    if whole:
+        ratio = _without_double_count(moments, level[None], noise[None], state.response[None])[0]
+        known = state.response[:, None] ** 2 * ratio * noise / moments.n_effective
+        return leverage, spread, noise, np.sqrt(squares @ np.maximum(state.square - known, 0))
+    others = slice(sample.n_extreme, None)
+    per_norm = sample.shares[others] / (sample.shares[others] @ sample.norms[rows[others]])
+    response, spreads = (float(per_norm @ v[others]) * sample.norms for v in (forms[:, 0], spread))
+    response[rows], spreads[rows] = forms[:, 0], spread
+    return moments.together * (1 + response), spreads, noise, np.full((n, targets), np.nan)
 
 
 def _floor(state, stage, fresh):

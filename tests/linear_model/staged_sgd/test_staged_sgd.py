@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -40,9 +39,9 @@ def moments_of(X, targets, shares):
 
 def true_radius(moments, rate, B):
     """Return the spectral radius of the map of second moments, as a matrix."""
-    r = len(moments.eigenvalues)
+    r, Z = len(moments.eigenvalues), moments.coordinates()
     H, eye = np.diag(moments.eigenvalues), np.eye(r)
-    pairs = np.einsum("ni,nj->nij", moments.Z, moments.Z).reshape(len(moments.Z), -1)
+    pairs = np.einsum("ni,nj->nij", Z, Z).reshape(len(Z), -1)
     fourth = pairs.T @ (moments.shares[:, None] * pairs)
     whole = (
         np.eye(r * r)
