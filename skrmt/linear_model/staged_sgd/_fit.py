@@ -199,7 +199,10 @@ class Schedule:
         eigenvalues = self.steps[0].moments.eigenvalues
         if not eigenvalues.size:
             return False
-        gaussian = sgd.critical_learning_rate(eigenvalues, self.stages[0].batch_size)
+        first = self.stages[0]
+        gaussian = sgd.critical_learning_rate(
+            eigenvalues, first.batch_size, momentum=first.momentum
+        )
         return not 0.5 <= gaussian / self.critical[0] <= 2
 
     def tail_index(self) -> float:
