@@ -15,7 +15,7 @@ from ...theory.sgd import critical_batch_size
 from ...utils._checks import check_sample_weight, is_torch
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
-from ...utils._intervals import not_below_guess, wilson_interval
+from ...utils._intervals import Z95, not_below_guess, wilson_interval
 from ...utils._merging import COPIES
 from ...utils._random import random_entropy
 from ...utils._regimes import regime
@@ -105,7 +105,7 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         self.random_state = random_state
 
     def _fit_rows(self, X, targets, sample_weight, sample_source, groups=None):
-        """Fit to targets of shape (n, K); return the prediction, and the rows of the last stage."""
+        """Fit to targets of shape (n, K); return prediction, last rows and risk without a fit."""
         rows = staged_rows(X, targets, sample_weight, sample_source, groups)
         schedule = Schedule(rows, checked_stages(self.stages), bool(self.fit_intercept))
         self._refuse_fast(schedule)
@@ -150,7 +150,7 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
                 mean=rows.unit * last.mean,
                 target_mean=rows.target_unit * last.target_mean,
             )
-        return prediction, moments[-1]
+        return prediction, moments[-1], last.power / 2
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -230,9 +230,9 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
     loss_curve_ : ndarray of shape (T,)
         Half the mean squared residual of each batch before its step, in squared units
         of the targets.
-    regime_ : {"detected", "undetected", "too_few_rows"}
-        "undetected" where the predicted risk is no lower than that of the mean target,
-        "too_few_rows" below 10 effective rows; see :term:`regime`.
+    regime_ : {"detected", "ambiguous", "undetected", "too_few_rows"}
+        "undetected" where the predicted risk is no lower than that of the mean target, "ambiguous"
+        where it is nan, "too_few_rows" below 10 effective rows; see :term:`regime`.
     {attributes}
 
     {warnings}
@@ -284,11 +284,13 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
             The fitted model.
         """
         X, y = checked_data(self, X, y, numeric=True)
-        prediction, rows = self._fit_rows(X, y[:, None], sample_weight, sample_source)
+        prediction, _, start = self._fit_rows(X, y[:, None], sample_weight, sample_source)
         self.coef_, self.intercept_ = self.coef_[0], self.intercept_[0]
+        risk = prediction.claim.risk
         self.regime_ = regime(
             too_few_rows=self.n_effective_samples_ < _FEWEST_ROWS,
-            undetected=prediction.risks[-1] >= rows.risk(np.zeros(X.shape[1])),
+            undetected=risk >= start,
+            ambiguous=bool(np.isnan(risk)),
         )
         return self
 
@@ -424,7 +426,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, codes = encode_labels(y, weights)
         targets = _class_targets(codes, len(self.classes_))
-        prediction, rows = self._fit_rows(X, targets, sample_weight, sample_source, groups)
+        prediction, rows, _ = self._fit_rows(X, targets, sample_weight, sample_source, groups)
         known = rows.Y + rows.target_mean
         codes = (known[:, 0] > 0) * 1 if known.shape[1] == 1 else known.argmax(axis=1)
         few = self.n_effective_samples_ < _FEWEST_ROWS
@@ -432,12 +434,15 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         frequencies = np.bincount(codes, rows.shares)
         guess, largest = float(frequencies.min()), frequencies.max()
         accuracy = not_below_guess(accuracy, prediction.size, guess)
-        low, high = wilson_interval(accuracy, prediction.size)
+        interval = wilson_interval(accuracy, prediction.size)
+        # Of rates near the critical one runs differ by more than rows.
+        wide = np.hypot(interval - accuracy, Z95 * prediction.accuracy_spread)
+        low, high = np.clip([accuracy - wide[0], accuracy + wide[1]], 0, 1)
         interval = np.array([low, max(high, guess)])
         self.theoretical_accuracy_ = self.observed_accuracy_ = accuracy
         self.theoretical_accuracy_interval_ = interval
         self.observed_accuracy_interval_ = interval.copy()
-        self.regime_ = regime(too_few_rows=few, undetected=bool(low <= largest))
+        self.regime_ = regime(too_few_rows=few, undetected=not low > largest)
         return self
 
     @restore_on_failure

@@ -182,9 +182,11 @@ class Schedule:
             return prediction._replace(
                 risks=risks, claim=claim, floor=np.inf, scores=unknown, deviations=unknown
             )
-        claim, deviations = claim_of_runs(moments, prediction.scores, runs.weights)
+        claim, deviations, spread = claim_of_runs(moments, prediction.scores, runs.weights)
         risks[-1] = claim.risk
-        return prediction._replace(risks=risks, claim=claim, deviations=deviations)
+        return prediction._replace(
+            risks=risks, claim=claim, deviations=deviations, accuracy_spread=spread
+        )
 
     def too_fast(self) -> tuple[int, float, float] | None:
         """Return the first stage whose rate is above the critical one, with both, or None."""

@@ -84,7 +84,7 @@ def simulate(steps, X, targets, in_order, start) -> Runs | None:
 
 
 def claim_of_runs(moments, scores, weights):
-    """Return the median risk of runs on fresh rows, and how much each score varies over runs.
+    """Return the median risk of runs on fresh rows, and how much scores and accuracy vary.
 
     `scores` (n, K) are those of the mean run, each row left out.
     """
@@ -103,7 +103,16 @@ def claim_of_runs(moments, scores, weights):
     losses = losses.mean(axis=0)
     losses *= risk / float(moments.shares @ losses)
     claim = risk_claim(losses, moments.shares, moments.together, (risk * spread) ** 2, np.zeros(1))
-    return claim, deviations
+    known = moments.Y + moments.target_mean
+    accuracy = _same_class(known - residuals, known) @ moments.shares
+    return claim, deviations, _SCALE * float(np.median(np.abs(accuracy - np.median(accuracy))))
+
+
+def _same_class(scores, known):
+    """Return which scores (R, n, K) are on the side of the known targets (n, K)."""
+    if known.shape[1] == 1:
+        return ((scores > 0) == (known > 0))[:, :, 0]
+    return scores.argmax(axis=2) == known.argmax(axis=1)
 
 
 class _Runs:

@@ -90,6 +90,16 @@ def test_outliers_left_out_of_the_curve_count_in_the_risk(rng):
     assert low < 0.5 * expected and high > 1.5 * expected
 
 
+def test_outliers_of_classes_do_not_disturb(rng):
+    X = rng.standard_normal((400, 3))
+    y = X[:, 0] > 0
+    X[:, 0] = np.sign(X[:, 0]) + 0.01 * X[:, 1]
+    y[17] = not y[17]
+    model = fitted(X, y, make=StagedSGDClassifier)
+    assert model.theoretical_accuracy_ > 0.98
+    assert model.theoretical_risk_ > 1 / 400
+
+
 def test_the_risk_is_that_on_fresh_rows_in_many_passes_too():
     ratios, stages = [], [Stage(1500, 2, 0.4, relative=True)]
     for seed in range(12):
