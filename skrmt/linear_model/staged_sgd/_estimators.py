@@ -169,15 +169,19 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
 
     def _warn(self, rows, schedule, prediction, diverged):
         """Warn of rates that are too high, and of what makes predictions weak."""
-        fast = diverged or schedule.too_fast() is not None
+        if diverged:
+            # No claim is left that anything else could weaken.
+            warn(_DIVERGED, ConvergenceWarning)
+            return
+        fast = schedule.too_fast() is not None
         if fast:
-            warn(_DIVERGED if diverged else _TOO_FAST, ConvergenceWarning)
+            warn(_TOO_FAST, ConvergenceWarning)
         causes = [
             (rows.n_effective < _FEWEST_ROWS, _TOO_FEW_ROWS),
             (bool(np.isnan(prediction.risks).any()), _NOT_SIMULATED),
             (not fast and schedule.far_from_gaussian(), _FAR_FROM_GAUSSIAN),
             (rows.copies, COPIES),
-            (prediction.claim.few_rows_decide, _FEW_ROWS_DECIDE),
+            (not fast and prediction.claim.few_rows_decide, _FEW_ROWS_DECIDE),
         ]
         warn_first([message for applies, message in causes if applies])
 

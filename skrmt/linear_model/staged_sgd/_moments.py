@@ -14,6 +14,8 @@ _RANK = 1e-10
 """Eigenvalue over the largest below which a direction is rounding error."""
 _ROUNDING = 1e-26
 """Squared rounding error of a mean, over its largest square."""
+_LITTLE = 0.1
+"""Part of the second moments that a mean makes up to which subtracting it costs no digit."""
 _MOST_ROWS = 2000
 """Rows of which fourth moments are taken: an error of a few per cent in the critical rate."""
 _OUTLYING = 8.0
@@ -132,18 +134,23 @@ def row_moments(X, targets, shares, together, centred) -> RowMoments:
     if sparse.issparse(X):
         values, vectors = _sparse_eigen(X, shares, mean, rounding)
     else:
-        values, vectors = _eigen(X - mean if centred else X, shares, rounding)
+        values, vectors = _eigen(X, shares, mean, rounding)
     together, Y = shares * together, targets - target_mean
     return RowMoments(X, used, shares, together, mean, Y, target_mean, values, vectors)
 
 
-def _eigen(X, shares, rounding):
+def _eigen(X, shares, mean, rounding):
     """Return the positive eigenvalues of the covariance and their vectors."""
     if X.shape[1] <= X.shape[0]:
-        values, vectors = eigh(weighted_gram(X, shares))
+        gram = weighted_gram(X, shares)
+        if mean @ mean <= _LITTLE * np.trace(gram):
+            gram -= np.outer(mean, mean)
+        elif mean.any():
+            gram = weighted_gram(X - mean, shares)
+        values, vectors = eigh(gram)
         kept = values > max(_RANK * values[-1], rounding)
         return values[kept], vectors[:, kept]
-    root = np.sqrt(shares)[:, None] * X
+    root = np.sqrt(shares)[:, None] * (X - mean)
     values, left = eigh(root @ root.T)
     kept = values > max(_RANK * values[-1], rounding)
     return values[kept], root.T @ (left[:, kept] / np.sqrt(values[kept]))
