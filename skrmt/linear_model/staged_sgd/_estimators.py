@@ -6,7 +6,6 @@ import numbers
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,11 +15,9 @@ from ...utils._checks import check_sample_weight, is_torch
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
 from ...utils._intervals import Z95, not_below_guess, wilson_interval
-from ...utils._merging import COPIES
 from ...utils._random import random_entropy
 from ...utils._regimes import regime
 from ...utils._sklearn_compat import Interval, _fit_context
-from ...utils._warnings import warn, warn_first
 from .._input import check_new_data, decode_labels, encode_labels, linear_scores
 from ._documentation import documented
 from ._fit import Schedule, checked_stages, progress_reporter, spike_watch
@@ -28,39 +25,11 @@ from ._input import checked_data, staged_rows
 from ._run import Batches, run
 from ._stream import new_stream, stream_steps
 from ._theory import predicted_accuracy
+from ._warnings import warn_of_fit
 
 _FEWEST_ROWS = 10
 """Effective rows below which nothing is predicted: leave-one-out residuals of fewer vary by more
 than what they predict."""
-
-_TOO_FEW_ROWS = (
-    "There are fewer than 10 effective rows, `n_effective_samples_`: neither loss nor accuracy is "
-    "predicted, and `regime_` is 'too_few_rows'."
-)
-_FAR_FROM_GAUSSIAN = (
-    "The critical learning rate of these rows, `critical_learning_rate_`, differs by more than a "
-    "factor of 2 from that of Gaussian features of the same covariance: rows of large norm limit "
-    "the rate."
-)
-_FEW_ROWS_DECIDE = (
-    "Few rows decide how large the loss on fresh rows is. Where losses have so heavy a tail that "
-    "their mean may be infinite, `theoretical_risk_interval_` has no upper end; where a row far "
-    "from all others determines its own score, `theoretical_risk_` is nan."
-)
-_NOT_SIMULATED = (
-    "A learning rate is near the critical one, or above, where only simulation predicts, and that "
-    "would take too long: `theoretical_loss_curve_` is nan from there on."
-)
-_DIVERGED = (
-    "The loss diverged: the fit stopped after `n_iter_` steps, with the last finite weights. A "
-    "learning rate is near the critical one, `critical_learning_rate_` for the first stage, or "
-    "above: lower it, or give it with relative=True."
-)
-_TOO_FAST = (
-    "A learning rate is above the critical one, `critical_learning_rate_` for the first stage: the "
-    "mean loss diverges if its stage is long. Lower it, or give it with relative=True; strict=True "
-    "makes this an error that names both."
-)
 
 
 class StagedSGD(DocLinkMixin, BaseEstimator):
@@ -121,7 +90,7 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         report = progress_reporter(type(self).__name__, self.verbose, bounds[-1], scale)
         start = float(prediction.risks[0])
         course = run(batches, watch, start=start, snapshot_every=self.snapshot_every, report=report)
-        self._warn(rows, schedule, prediction, course.diverged)
+        warn_of_fit(rows, schedule, prediction, course.diverged, _FEWEST_ROWS)
 
         last, lam = schedule.steps[-1].moments, schedule.steps[0].moments.eigenvalues
         weights = to_numpy(course.weights).reshape(X.shape[1], -1).T
@@ -166,24 +135,6 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
                 f"{fast[2]:.4g}: the mean loss diverges if the stage is long. Lower it, or give "
                 "it with relative=True."
             )
-
-    def _warn(self, rows, schedule, prediction, diverged):
-        """Warn of rates that are too high, and of what makes predictions weak."""
-        if diverged:
-            # No claim is left that anything else could weaken.
-            warn(_DIVERGED, ConvergenceWarning)
-            return
-        fast = schedule.too_fast() is not None
-        if fast:
-            warn(_TOO_FAST, ConvergenceWarning)
-        causes = [
-            (rows.n_effective < _FEWEST_ROWS, _TOO_FEW_ROWS),
-            (bool(np.isnan(prediction.risks).any()), _NOT_SIMULATED),
-            (not fast and schedule.far_from_gaussian(), _FAR_FROM_GAUSSIAN),
-            (rows.copies, COPIES),
-            (not fast and prediction.claim.few_rows_decide, _FEW_ROWS_DECIDE),
-        ]
-        warn_first([message for applies, message in causes if applies])
 
     def _more_rows(self, X, targets, sample_weight):
         """Take one pass over further rows, in the order given."""
