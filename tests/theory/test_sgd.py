@@ -210,19 +210,77 @@ def test_several_passes_converge_below_their_critical_rate():
 
 def simulate(lam, start, variance, stages, runs, rng):
     """Return mean risks and their standard errors over runs of fresh Gaussian rows."""
-    d = np.tile(start, (runs, 1))
-    risks = [(d**2 @ lam + variance) / 2]
+    d, best = np.tile(start, (runs, 1)), -np.array(start)
+    velocity, risks = np.zeros_like(d), [(d**2 @ lam + variance) / 2]
     for stage in stages:
         if stage.displacement is not None:
-            d = d + stage.displacement
+            d, best = d + stage.displacement, best - stage.displacement
+        velocity = velocity if stage.momentum else np.zeros_like(d)
         for rate in stage.learning_rates():
             x = rng.standard_normal((runs, stage.batch_size, lam.size)) * np.sqrt(lam)
             noise = np.sqrt(variance) * rng.standard_normal((runs, stage.batch_size))
             residual = np.einsum("rbp,rp->rb", x, d) - noise
-            d = d - rate / stage.batch_size * np.einsum("rbp,rb->rp", x, residual)
+            gradient = np.einsum("rbp,rb->rp", x, residual) / stage.batch_size
+            velocity = stage.momentum * velocity + gradient
+            d = d - rate * stage.weight_decay * (d + best) - rate * velocity
             risks.append((d**2 @ lam + variance) / 2)
     risks = np.array(risks)
     return risks.mean(axis=1), risks.std(axis=1, ddof=1) / np.sqrt(runs)
+
+
+def test_momentum_and_weight_decay_against_simulation(rng):
+    lam, start = spectrum(10, 1), np.cos(np.arange(10.0))
+    stages = [
+        Stage(25, 2, 0.03, momentum=0.8, weight_decay=0.3),
+        Stage(15, 4, 0.06, "cosine", momentum=0.5, weight_decay=0.1, displacement=0.4 * start),
+        Stage(5, 2, 0.05, weight_decay=0.2),
+        Stage(15, 1, 0.01, momentum=0.9),
+    ]
+    mean, error = simulate(lam, start, 0.25, stages, 4000, rng)
+    assert (np.abs(mean - sgd.risk_curve(lam, start, 0.25, stages)) <= 4.5 * error + 1e-12).all()
+
+
+@pytest.mark.parametrize("name", ["momentum", "weight_decay"])
+def test_no_momentum_and_no_weight_decay_are_limits(name):
+    lam, start = spectrum(12, 1), np.cos(np.arange(12.0))
+    for other in ({}, {"weight_decay": 0.2} if name == "momentum" else {"momentum": 0.7}):
+        limit, least = (
+            sgd.risk_curve(lam, start, 0.3, [Stage(40, 2, 0.05, **other, **{name: value})])
+            for value in (0.0, 1e-17)
+        )
+        np.testing.assert_allclose(least, limit, rtol=1e-12)
+    for value in (0.0, 1e-17):
+        critical = sgd.critical_learning_rate(lam, [1, 8], momentum=value)
+        np.testing.assert_allclose(critical, sgd.critical_learning_rate(lam, [1, 8]), rtol=1e-12)
+        floor = sgd.noise_floor(lam, 0.3, 0.05, 2, momentum=value)
+        np.testing.assert_allclose(floor, sgd.noise_floor(lam, 0.3, 0.05, 2), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("B", "momentum"), [(1, 0.9), (8, 0.5), (64, 0.95)])
+def test_momentum_moves_critical_rate_and_floor(B, momentum):
+    lam = spectrum(15, 1)
+    critical = sgd.critical_learning_rate(lam, B, momentum=momentum)
+    kappa = sgd.noise_amplification(lam, critical, B, momentum=momentum)
+    assert kappa == pytest.approx(1, rel=1e-10)
+    ends = {}
+    for part in (0.97, 1.03):
+        stage = Stage(8000, B, part, relative=True, momentum=momentum)
+        ends[part] = sgd.risk_curve(lam, np.ones(15), 0.1, stage)[-1]
+    floor = sgd.noise_floor(lam, 0.1, 0.97 * critical, B, momentum=momentum)
+    assert ends[0.97] == pytest.approx(floor, rel=1e-6)
+    assert ends[1.03] > 100 * floor
+    whole = sgd.critical_learning_rate(lam, np.inf, momentum=momentum)
+    assert whole == pytest.approx(2 * (1 + momentum) / lam.max(), rel=1e-12)
+
+
+def test_slow_momentum_is_a_larger_rate():
+    lam, start = spectrum(10, 1), np.ones(10)
+    plain = sgd.noise_amplification(lam, 1e-4, 2)
+    assert sgd.noise_amplification(lam, 1e-5, 2, momentum=0.9) == pytest.approx(plain, rel=1e-3)
+    slow = sgd.risk_curve(lam, start, 0.1, Stage(20_000, 2, 1e-5, momentum=0.9))[-1]
+    fast = sgd.risk_curve(lam, start, 0.1, Stage(20_000, 2, 1e-4))[-1]
+    # The first 1 / (1 - momentum) steps are slower.
+    assert slow == pytest.approx(fast, rel=2e-3)
 
 
 def test_risk_curve_against_simulation(rng):
@@ -367,6 +425,8 @@ def test_schedules():
         ({"learning_rate": [0.1, 0.2]}, "shape"),
         ({"schedule": "step"}, "schedule must be one of"),
         ({"weight_decay": -1}, "weight_decay"),
+        ({"momentum": 1.0}, "momentum must lie"),
+        ({"momentum": -0.1}, "momentum must lie"),
         ({"noise_variance": -1}, "noise_variance"),
         ({"mixture": {"a": 0.5, "b": 0.6}}, "sum to 1.1"),
         ({"mixture": [0.5, 0.5]}, "dict"),
@@ -391,7 +451,10 @@ def test_stages_that_make_no_sense(arguments, message):
         (lambda: sgd.risk_curve([1], [1], 0.1, [3]), "must hold Stage"),
         (lambda: sgd.risk_curve([1], [1], 0.1, [Stage(1, 1, 0.1, mixture={"a": 1})]), "mixture"),
         (lambda: sgd.multi_pass_risk_curve([1], [1], [Stage(1, 1, 0.1, weight_decay=1)]), "decay"),
+        (lambda: sgd.multi_pass_risk_curve([1], [1], [Stage(1, 1, 0.1, momentum=0.5)]), "momentum"),
         (lambda: sgd.noise_floor([1], -1, 0.1, 1), "noise_variance"),
+        (lambda: sgd.noise_floor([1], 1, 0.1, 1, momentum=1), "momentum must lie"),
+        (lambda: sgd.critical_learning_rate([1], 1, momentum=1), "momentum must lie"),
         (lambda: sgd.critical_learning_rate([1], 0), "batch_size"),
         (lambda: sgd.critical_learning_rate([[1]], 1), "vector"),
         (lambda: sgd.spike_p_value(-1, 1, 1), "loss"),

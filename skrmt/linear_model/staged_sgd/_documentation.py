@@ -30,9 +30,14 @@ random_state : int, RandomState instance or None, default=None
 
 _ATTRIBUTES = """
 theoretical_loss_curve_ : ndarray of shape (T,)
-    Predicted mean of `loss_curve_`, before each step.
+    Predicted mean of `loss_curve_`, before each step. From the first stage on of which a rate is
+    above .95 of the critical one: its median, inf once that is a million times the loss at the
+    start, and nan where too many rows would have to be simulated.
 theoretical_risk_ : float
-    Predicted mean loss after the last step.
+    Predicted mean loss on fresh rows after the last step; inf where the fit is predicted to
+    diverge, nan where a row far from all others makes a quarter of it.
+theoretical_risk_interval_ : ndarray of shape (2,)
+    Its 95 % interval; inf above where the tail of the losses may have no mean.
 n_effective_samples_ : float
     Number of rows on which predictions rest: ``(sum w)^2 / sum w^2``, copies of a row, or rows of a
     group, taken together.
@@ -53,7 +58,7 @@ rollbacks_ : list of (int, int)
 stage_bounds_ : ndarray of shape (n_stages + 1,)
     Steps at which stages begin, and their total number.
 n_iter_ : int
-    Number of steps.
+    Number of steps that were taken: fewer than there are in the stages where the fit diverged.
 n_features_in_ : int
     Number of features.
 feature_names_in_ : ndarray of shape (n_features,)
@@ -64,15 +69,16 @@ _WARNINGS = """
 Raises
 ------
 ValueError
-    If an argument is out of its domain, or the loss overflows.
+    If an argument is out of its domain.
 
 Warns
 -----
 ConvergenceWarning
-    If a learning rate is above the critical one.
+    If the loss diverged and the fit stopped, or else if a learning rate is above the critical one.
 TheoryWarning
-    If there are fewer than 10 effective rows; if the critical rate differs by more than a factor
-    of 2 from that of Gaussian features; or if rows repeat. The first that applies.
+    If there are fewer than 10 effective rows; if simulation would take too long; if the critical
+    rate differs by more than a factor of 2 from that of Gaussian features; if rows repeat; or if
+    few rows decide how large the risk is. The first that applies.
 """
 
 _NOTES = r"""
@@ -81,11 +87,25 @@ Notes
 If the schedule needs no more rows than there are, and weights and shares are equal, each row is
 used once, in random order; the predicted loss is then that on fresh rows. Otherwise rows are drawn
 with replacement, in proportion to weight and share, and the predicted loss is that on these rows.
+The predicted risk is that on fresh rows either way.
+The predicted risk is that on fresh rows either way.
 The critical rate is that of the rows themselves: the largest at which
 :math:`M \mapsto M-\eta(HM+MH)+\eta^2[(1-1/B)HMH+E(xx^\top Mxx^\top)/B]` has no eigenvalue above 1.
 The prediction follows the mean of the weights exactly and the diagonal of their covariance, in
 eigenvectors of H, by fourth moments of the rows; leave-one-out residuals make it one for fresh
-rows.
+rows. Of more than 2000 rows, fourth moments are those of the rows of largest norm and a sample of
+the others. With momentum the same moments of the velocity are followed too; a critical rate is
+always that of the stage's momentum, without its weight decay.
+
+Near the critical rate the mean loss is that of few runs, and above it that of fewer still: from .95
+of it on, the median of up to 200 simulated runs is predicted instead. There nothing is a spike, and
+a fit whose loss is a million times that at the start for three batches stops; `loss_curve_` is inf
+from there on.
+
+The interval of the risk is normal for its logarithm, from the spread of left-out losses over rows
+and of the risk over runs, and reaches up to the mean of losses whose largest follow the heaviest
+power law that they allow (Hill's estimate, one-sided 95 %). Outliers that the curve leaves out
+count in the risk.
 
 Up to three batches in a row are a spike if their losses exceed the predicted ones by a quarter, and
 by so much that one fit in a hundred has such a stretch by luck. The law of a loss is chi-square,
@@ -100,6 +120,8 @@ References
 .. [1] "Falcon2-11B Technical Report", arXiv:2407.14885.
 .. [2] "Homogenization of SGD in high-dimensions: exact dynamics and generalization
    properties", arXiv:2205.07069.
+.. [3] "Trajectory of Mini-Batch Momentum: Batch Size Saturation and Convergence in High
+   Dimensions", arXiv:2206.01029.
 """
 
 

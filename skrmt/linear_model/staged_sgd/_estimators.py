@@ -5,8 +5,7 @@ from __future__ import annotations
 import numbers
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,12 +14,10 @@ from ...theory.sgd import critical_batch_size
 from ...utils._checks import check_sample_weight, is_torch
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
-from ...utils._intervals import not_below_guess, wilson_interval
-from ...utils._merging import COPIES
+from ...utils._intervals import Z95, not_below_guess, wilson_interval
 from ...utils._random import random_entropy
 from ...utils._regimes import regime
 from ...utils._sklearn_compat import Interval, _fit_context
-from ...utils._warnings import warn, warn_first
 from .._input import check_new_data, decode_labels, encode_labels, linear_scores
 from ._documentation import documented
 from ._fit import Schedule, checked_stages, progress_reporter, spike_watch
@@ -28,25 +25,11 @@ from ._input import checked_data, staged_rows
 from ._run import Batches, run
 from ._stream import new_stream, stream_steps
 from ._theory import predicted_accuracy
+from ._warnings import warn_of_fit
 
 _FEWEST_ROWS = 10
 """Effective rows below which nothing is predicted: leave-one-out residuals of fewer vary by more
 than what they predict."""
-
-_TOO_FEW_ROWS = (
-    "There are fewer than 10 effective rows, `n_effective_samples_`: neither loss nor accuracy is "
-    "predicted, and `regime_` is 'too_few_rows'."
-)
-_FAR_FROM_GAUSSIAN = (
-    "The critical learning rate of these rows, `critical_learning_rate_`, differs by more than a "
-    "factor of 2 from that of Gaussian features of the same covariance: rows of large norm limit "
-    "the rate."
-)
-_TOO_FAST = (
-    "A learning rate is above the critical one, `critical_learning_rate_` for the first stage: the "
-    "mean loss diverges if its stage is long. Lower it, or give it with relative=True; strict=True "
-    "makes this an error that names both."
-)
 
 
 class StagedSGD(DocLinkMixin, BaseEstimator):
@@ -91,19 +74,23 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         self.random_state = random_state
 
     def _fit_rows(self, X, targets, sample_weight, sample_source, groups=None):
-        """Fit to targets of shape (n, K); return the prediction, and the rows of the last stage."""
+        """Fit to targets of shape (n, K); return prediction, last rows and risk without a fit."""
         rows = staged_rows(X, targets, sample_weight, sample_source, groups)
         schedule = Schedule(rows, checked_stages(self.stages), bool(self.fit_intercept))
-        self._warn(rows, schedule)
-        prediction, moments = schedule.predict(robust=self.detect_spikes)
-        most = self.max_rollbacks if self.rollback else 0
-        watch = spike_watch(prediction, moments, most) if self.detect_spikes else None
+        self._refuse_fast(schedule)
+        prediction, moments = schedule.predict(self.detect_spikes, is_classifier(self))
+        watch = None
+        if self.detect_spikes:
+            most = self.max_rollbacks if self.rollback else 0
+            watch = spike_watch(prediction, moments, schedule.steps, most)
         seed = random_entropy(self.random_state)
         batches = Batches(rows.X, rows.targets, schedule.steps, seed, schedule.fresh)
         bounds = np.cumsum([0, *(len(step.rates) for step in schedule.steps)])
         scale, area = rows.target_unit**2, rows.unit**2
         report = progress_reporter(type(self).__name__, self.verbose, bounds[-1], scale)
-        course = run(batches, watch, snapshot_every=self.snapshot_every, report=report)
+        start = float(prediction.risks[0])
+        course = run(batches, watch, start=start, snapshot_every=self.snapshot_every, report=report)
+        warn_of_fit(rows, schedule, prediction, course.diverged, _FEWEST_ROWS)
 
         last, lam = schedule.steps[-1].moments, schedule.steps[0].moments.eigenvalues
         weights = to_numpy(course.weights).reshape(X.shape[1], -1).T
@@ -112,26 +99,35 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         self.intercept_ = (rows.target_unit * shift).astype(weights.dtype)
         self.loss_curve_ = scale * course.losses
         self.spikes_, self.rollbacks_ = course.spikes, course.rollbacks
-        self.stage_bounds_, self.n_iter_ = bounds, int(bounds[-1])
+        self.stage_bounds_, self.n_iter_ = bounds, int(course.step)
         self.critical_learning_rate_ = float(schedule.critical[0] / area)
         self.critical_batch_size_ = critical_batch_size(lam) if lam.size else np.nan
         self.tail_index_ = schedule.tail_index()
         self.n_effective_samples_ = rows.n_effective
         claimed = scale if rows.n_effective >= _FEWEST_ROWS else np.nan
         self.theoretical_loss_curve_ = claimed * prediction.risks[:-1]
-        self.theoretical_risk_ = float(claimed * prediction.risks[-1])
+        self.theoretical_risk_ = float(claimed * prediction.claim.risk)
+        self.theoretical_risk_interval_ = claimed * prediction.claim.interval
         self.noise_floor_ = float(claimed * prediction.floor)
         self._stream = new_stream(X.shape[1], targets.shape[1], self.n_iter_)
+        if course.velocity is not None:
+            speed = to_numpy(course.velocity).astype(float).reshape(X.shape[1], -1)
+            self._stream = self._stream._replace(velocity=speed * (rows.unit * rows.target_unit))
         if self.fit_intercept:
             self._stream = self._stream._replace(
                 weight=float(check_sample_weight(sample_weight, len(targets)).sum()),
                 mean=rows.unit * last.mean,
                 target_mean=rows.target_unit * last.target_mean,
             )
-        return prediction, moments[-1]
+        return prediction, moments[-1], last.power / 2
 
-    def _warn(self, rows, schedule):
-        """Warn of rates that are too high, and of what makes predictions weak."""
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _refuse_fast(self, schedule):
+        """Refuse rates above the critical one where that is asked for."""
         fast = schedule.too_fast()
         if fast is not None and self.strict:
             raise ValueError(
@@ -139,11 +135,6 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
                 f"{fast[2]:.4g}: the mean loss diverges if the stage is long. Lower it, or give "
                 "it with relative=True."
             )
-        if fast is not None:
-            warn(_TOO_FAST, ConvergenceWarning)
-        few, far = rows.n_effective < _FEWEST_ROWS, schedule.far_from_gaussian()
-        causes = [(few, _TOO_FEW_ROWS), (far, _FAR_FROM_GAUSSIAN), (rows.copies, COPIES)]
-        warn_first([message for applies, message in causes if applies])
 
     def _more_rows(self, X, targets, sample_weight):
         """Take one pass over further rows, in the order given."""
@@ -169,6 +160,7 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
         self.critical_learning_rate_ = float(next(iter(stream.critical.values()), np.nan))
         self.theoretical_loss_curve_ = np.full(self.n_iter_, np.nan)
         self.theoretical_risk_ = self.noise_floor_ = np.nan
+        self.theoretical_risk_interval_ = np.full(2, np.nan)
         self.critical_batch_size_ = self.tail_index_ = self.n_effective_samples_ = np.nan
         # Nothing is predicted, so no theory holds or fails.
         if hasattr(self, "regime_"):
@@ -193,9 +185,9 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
     loss_curve_ : ndarray of shape (T,)
         Half the mean squared residual of each batch before its step, in squared units
         of the targets.
-    regime_ : {"detected", "undetected", "too_few_rows"}
-        "undetected" where the predicted risk is no lower than that of the mean target,
-        "too_few_rows" below 10 effective rows; see :term:`regime`.
+    regime_ : {"detected", "ambiguous", "undetected", "too_few_rows"}
+        "undetected" where the predicted risk is no lower than that of the mean target, "ambiguous"
+        where it is nan, "too_few_rows" below 10 effective rows; see :term:`regime`.
     {attributes}
 
     {warnings}
@@ -232,7 +224,7 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features. float32 is kept.
         y : array-like of shape (n,)
             Targets.
@@ -247,11 +239,13 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
             The fitted model.
         """
         X, y = checked_data(self, X, y, numeric=True)
-        prediction, rows = self._fit_rows(X, y[:, None], sample_weight, sample_source)
+        prediction, _, start = self._fit_rows(X, y[:, None], sample_weight, sample_source)
         self.coef_, self.intercept_ = self.coef_[0], self.intercept_[0]
+        risk = prediction.claim.risk
         self.regime_ = regime(
             too_few_rows=self.n_effective_samples_ < _FEWEST_ROWS,
-            undetected=prediction.risks[-1] >= rows.risk(np.zeros(X.shape[1])),
+            undetected=risk >= start,
+            ambiguous=bool(np.isnan(risk)),
         )
         return self
 
@@ -265,7 +259,7 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features. float32 is kept.
         y : array-like of shape (n,)
             Targets.
@@ -287,7 +281,7 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features.
 
         Returns
@@ -365,7 +359,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features. float32 is kept.
         y : array-like of shape (n,)
             Classes, numbers or strings.
@@ -387,7 +381,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, codes = encode_labels(y, weights)
         targets = _class_targets(codes, len(self.classes_))
-        prediction, rows = self._fit_rows(X, targets, sample_weight, sample_source, groups)
+        prediction, rows, _ = self._fit_rows(X, targets, sample_weight, sample_source, groups)
         known = rows.Y + rows.target_mean
         codes = (known[:, 0] > 0) * 1 if known.shape[1] == 1 else known.argmax(axis=1)
         few = self.n_effective_samples_ < _FEWEST_ROWS
@@ -395,12 +389,15 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         frequencies = np.bincount(codes, rows.shares)
         guess, largest = float(frequencies.min()), frequencies.max()
         accuracy = not_below_guess(accuracy, prediction.size, guess)
-        low, high = wilson_interval(accuracy, prediction.size)
+        interval = wilson_interval(accuracy, prediction.size)
+        # Of rates near the critical one runs differ by more than rows.
+        wide = np.hypot(interval - accuracy, Z95 * prediction.accuracy_spread)
+        low, high = np.clip([accuracy - wide[0], accuracy + wide[1]], 0, 1)
         interval = np.array([low, max(high, guess)])
         self.theoretical_accuracy_ = self.observed_accuracy_ = accuracy
         self.theoretical_accuracy_interval_ = interval
         self.observed_accuracy_interval_ = interval.copy()
-        self.regime_ = regime(too_few_rows=few, undetected=bool(low <= largest))
+        self.regime_ = regime(too_few_rows=few, undetected=not low > largest)
         return self
 
     @restore_on_failure
@@ -413,7 +410,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features. float32 is kept.
         y : array-like of shape (n,)
             Classes.
@@ -465,7 +462,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features.
 
         Returns
@@ -481,7 +478,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
         Parameters
         ----------
-        X : array-like or torch tensor of shape (n, n_features)
+        X : array-like, sparse matrix or torch tensor of shape (n, n_features)
             Features.
 
         Returns

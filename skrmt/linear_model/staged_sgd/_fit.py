@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
-from ...linalg import to_numpy
+from ...linalg import is_torch, to_numpy
 from ...theory import sgd
+from ._critical import critical_rate
 from ._groups import scores_of_groups
 from ._input import StagedRows, row_shares
+from ._interval import RiskClaim
+from ._moments import RowMoments, inlying_rows, row_moments, sample_rows
 from ._run import Watch
-from ._theory import (
-    Prediction,
-    RowMoments,
-    StageSteps,
-    critical_rate,
-    predict_curve,
-    row_moments,
-    without_outliers,
-)
+from ._simulate import claim_of_runs, simulate
+from ._theory import Outliers, Prediction, StageSteps, predict_curve
 
+_NEAR = 0.95
+"""Part of the critical rate from which the mean loss is that of few runs: above, the median is
+predicted."""
 _SAME_SPREAD = 1.5
 """Ratio of extreme eigenvalues, beyond that of sampling, up to which variances count as equal."""
 
@@ -62,7 +62,9 @@ class Schedule:
     """
 
     def __init__(self, rows: StagedRows, stages: list[sgd.Stage] | str, fit_intercept: bool):
-        self.rows, self.centred, self.X = rows, fit_intercept, to_numpy(rows.X)
+        self.rows, self.centred, self.X = rows, fit_intercept, rows.X
+        if is_torch(rows.X):
+            self.X = to_numpy(rows.X)
         self.stages = [automatic_stage(rows.length)] if isinstance(stages, str) else stages
         largest = max(stage.batch_size for stage in self.stages)
         if largest > max(len(rows.weights), rows.length):
@@ -86,51 +88,105 @@ class Schedule:
             mixture = repr(stage.mixture)
             if mixture not in drawn:
                 shares = row_shares(self.rows, stage.mixture)
-                drawn[mixture] = self._moments(shares), shares
-            moments, shares = drawn[mixture]
-            if (mixture, stage.batch_size) not in critical:
-                critical[mixture, stage.batch_size] = critical_rate(moments, stage.batch_size)
-            rate = critical[mixture, stage.batch_size]
+                moments = self._moments(shares)
+                drawn[mixture] = moments, sample_rows(moments), shares
+            moments, sample, shares = drawn[mixture]
+            key = mixture, stage.batch_size, stage.momentum
+            if key not in critical:
+                critical[key] = critical_rate(moments, sample, stage.batch_size, stage.momentum)
+            rate = critical[key]
             if stage.needs_critical_rate:
                 rates = stage.learning_rates(rate if np.isfinite(rate) else 0.0)
             else:
                 rates = stage.learning_rates() * area
-            decay = stage.weight_decay / area
             self.critical.append(rate)
-            self.steps.append(StageSteps(moments, shares, rates, stage.batch_size, decay))
+            self.steps.append(
+                StageSteps(
+                    moments=moments,
+                    sample=sample,
+                    shares=shares,
+                    rates=rates,
+                    batch_size=stage.batch_size,
+                    weight_decay=stage.weight_decay / area,
+                    momentum=stage.momentum,
+                    unstable=bool(rates.max() > _NEAR * rate),
+                )
+            )
 
     def _moments(self, shares: np.ndarray) -> RowMoments:
         """Return the moments of the rows with some shares."""
         rows = self.rows
         return row_moments(self.X, rows.targets, shares, rows.together, self.centred)
 
-    def predict(self, robust: bool) -> tuple[Prediction, list[RowMoments]]:
+    def predict(self, robust: bool, with_scores: bool) -> tuple[Prediction, list[RowMoments]]:
         """Predict the course, of rows without gross outliers where these are watched for."""
+        unstable = any(step.unstable for step in self.steps)
         known: dict = {}
-        stages = []
+        stages, outliers = [], None
         for step in self.steps:
             key = id(step.moments)
             if key not in known:
-                known[key] = self._without_outliers(step) if robust else step.moments
-            stages.append(step._replace(moments=known[key]))
+                known[key] = self._without_outliers(step) if robust and not unstable else None
+            if known[key] is not None:
+                moments, outliers = known[key]
+                step = step._replace(moments=moments, sample=sample_rows(moments))
+            else:
+                outliers = None
+            stages.append(step)
         with np.errstate(all="ignore"):
-            prediction = predict_curve(stages, self.fresh)
+            prediction = predict_curve(stages, self.fresh, outliers, with_scores)
+        if unstable:
+            prediction = self._with_medians(prediction)
         if self.rows.group is not None:
             scores, size = scores_of_groups(stages, self.X, self.rows, self.centred)
             prediction = prediction._replace(scores=scores, size=size)
         return prediction, [stage.moments for stage in stages]
 
-    def _without_outliers(self, step: StageSteps) -> RowMoments:
-        """Return the moments of a stage without gross outliers."""
+    def _without_outliers(self, step: StageSteps) -> tuple[RowMoments, Outliers] | None:
+        """Return the moments of a stage without gross outliers, and these, if there are any."""
         if not step.moments.eigenvalues.size:
-            return step.moments
+            return None
+        kept = inlying_rows(step.moments)
+        if kept is None:
+            return None
+        shares = step.shares.copy()
+        out = step.moments.rows[~kept]
+        shares[out] = 0
+        features = self.X[out]
+        features = features.toarray() if sparse.issparse(features) else np.asarray(features, float)
+        weight = step.shares[out]
+        together = weight * self.rows.together[out]
+        outliers = Outliers(features, self.rows.targets[out], weight, together)
+        return self._moments(shares / shares.sum()), outliers
 
-        def of_kept(kept: np.ndarray) -> RowMoments:
-            shares = step.shares.copy()
-            shares[np.flatnonzero(shares > 0)[~kept]] = 0
-            return self._moments(shares / shares.sum())
-
-        return without_outliers(step.moments, of_kept)
+    def _with_medians(self, prediction: Prediction) -> Prediction:
+        """Replace means of losses from the first unstable stage on by medians of simulated runs."""
+        begin = 0
+        for step in self.steps:
+            if step.unstable:
+                break
+            begin += len(step.rates)
+        risks, moments = prediction.risks, self.steps[-1].moments
+        runs = simulate(self.steps, self.X, self.rows.targets, self.fresh, risks[0])
+        nothing = RiskClaim(np.nan, np.full(2, np.nan), False)
+        unknown = np.full_like(prediction.scores, np.nan)
+        if runs is None:
+            risks[begin:] = np.nan
+            return prediction._replace(
+                risks=risks, claim=nothing, floor=np.nan, scores=unknown, deviations=unknown
+            )
+        risks[begin:-1] = runs.medians[begin:]
+        if runs.diverged:
+            risks[-1] = np.inf
+            claim = RiskClaim(np.inf, np.array([np.nan, np.inf]), False)
+            return prediction._replace(
+                risks=risks, claim=claim, floor=np.inf, scores=unknown, deviations=unknown
+            )
+        claim, deviations, spread = claim_of_runs(moments, prediction.scores, runs.weights)
+        risks[-1] = claim.risk
+        return prediction._replace(
+            risks=risks, claim=claim, deviations=deviations, accuracy_spread=spread
+        )
 
     def too_fast(self) -> tuple[int, float, float] | None:
         """Return the first stage whose rate is above the critical one, with both, or None."""
@@ -145,7 +201,10 @@ class Schedule:
         eigenvalues = self.steps[0].moments.eigenvalues
         if not eigenvalues.size:
             return False
-        gaussian = sgd.critical_learning_rate(eigenvalues, self.stages[0].batch_size)
+        first = self.stages[0]
+        gaussian = sgd.critical_learning_rate(
+            eigenvalues, first.batch_size, momentum=first.momentum
+        )
         return not 0.5 <= gaussian / self.critical[0] <= 2
 
     def tail_index(self) -> float:
@@ -166,11 +225,21 @@ class Schedule:
 
 
 def spike_watch(
-    prediction: Prediction, moments: list[RowMoments], max_rollbacks: int
+    prediction: Prediction,
+    moments: list[RowMoments],
+    steps: list[StageSteps],
+    max_rollbacks: int,
 ) -> Watch | None:
     """Return what losses are compared with; None where nothing is predicted."""
-    risks, degrees = prediction.risks[:-1], prediction.degrees
-    known = np.isfinite(prediction.risks).all() and np.isfinite(degrees).all()
+    risks, degrees = prediction.risks[:-1].copy(), prediction.degrees.copy()
+    begin = 0
+    for step in steps:
+        if step.unstable:
+            # Weights of unstable stages differ by orders of magnitude: no loss is a spike.
+            risks[begin:], degrees[begin:] = np.inf, 1.0
+            break
+        begin += len(step.rates)
+    known = np.isfinite(risks[:begin]).all() and np.isfinite(degrees).all()
     return Watch(risks, degrees, max_rollbacks, moments) if known and (risks > 0).all() else None
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from ...utils._merging import group_folds
 from ._input import StagedRows
-from ._theory import RowMoments, StageSteps, row_moments
+from ._moments import RowMoments, row_moments
+from ._theory import StageSteps
 
 _FOLDS = 20
 """Fits without a twentieth of the groups are nearly those without one, at a bounded cost."""
@@ -23,11 +24,11 @@ def scores_of_groups(
     scores = np.empty((len(rows.targets), rows.targets.shape[1]))
     for fold in range(folds.max() + 1):
         parts = [_without(stage, folds == fold, X, rows, centred) for stage in stages]
-        weights = np.zeros((X.shape[1], scores.shape[1]))
+        weights = velocity = np.zeros((X.shape[1], scores.shape[1]))
         for stage, moments in zip(stages, parts, strict=True):
-            weights = _mean_weights(weights, stage, moments)
+            weights, velocity = _mean_weights(weights, velocity, stage, moments)
         out = folds == fold
-        scores[out] = parts[-1].target_mean + (X[out] - parts[-1].mean) @ weights
+        scores[out] = parts[-1].target_mean - parts[-1].mean @ weights + X[out] @ weights
     together = np.bincount(group[last.rows], last.shares)
     return scores[last.rows], 1 / float(together @ together)
 
@@ -47,11 +48,18 @@ def _without(
     return row_moments(X, rows.targets, shares / shares.sum(), rows.together, centred)
 
 
-def _mean_weights(weights: np.ndarray, stage: StageSteps, moments: RowMoments) -> np.ndarray:
-    """Return the mean weights after a stage that starts from others."""
-    lam, inside = moments.eigenvalues[:, None], moments.vectors.T @ weights
-    outside = weights - moments.vectors @ inside
+def _mean_weights(
+    weights: np.ndarray, velocity: np.ndarray, stage: StageSteps, moments: RowMoments
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean weights and velocity after a stage that starts from others."""
+    lam, vectors, mu = moments.eigenvalues[:, None], moments.vectors, stage.momentum
+    if not mu:
+        velocity = np.zeros_like(velocity)
+    inside, speed = vectors.T @ weights, vectors.T @ velocity
+    outside, drift = weights - vectors @ inside, velocity - vectors @ speed
     for rate in stage.rates.tolist():
-        inside = (1 - rate * (lam + stage.weight_decay)) * inside + rate * moments.moment
-    outside *= np.prod(1 - stage.rates * stage.weight_decay)
-    return outside + moments.vectors @ inside
+        speed = mu * speed + lam * inside - moments.moment
+        inside = (1 - rate * stage.weight_decay) * inside - rate * speed
+        drift = mu * drift
+        outside = (1 - rate * stage.weight_decay) * outside - rate * drift
+    return outside + vectors @ inside, drift + vectors @ speed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from ...linalg import as_device, is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device, check_sample_weight
@@ -24,7 +25,7 @@ class StagedRows(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray or tensor of shape (n, p)
+    X : ndarray, sparse matrix or tensor of shape (n, p)
         Features, divided by `unit`.
     targets : ndarray of shape (n, K)
         Targets, divided by `target_unit`.
@@ -69,9 +70,20 @@ def checked_data(estimator, X, y, *, numeric, reset=True):
     y = to_numpy(y) if is_torch(y) else y
     if not is_torch(X):
         X, y = validate_data(
-            estimator, X, y, dtype=[np.float64, np.float32], y_numeric=numeric, reset=reset
+            estimator,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            y_numeric=numeric,
+            reset=reset,
         )
-        X = as_device(X, estimator.device)
+        if sparse.issparse(X) and estimator.device is not None:
+            raise ValueError(
+                f"device={estimator.device!r} needs dense data, but X is sparse: pass X.toarray(), "
+                "or device=None."
+            )
+        X = X if sparse.issparse(X) else as_device(X, estimator.device)
     else:
         known = None if reset else estimator.n_features_in_
         X = check_array_like_on_device(X, "X", 2, n_features=known)
@@ -107,7 +119,7 @@ def staged_rows(X, targets, sample_weight, sample_source, groups=None) -> Staged
     rows, weights, together = merged.first, merged.weights, merged.part
     length = merged.n_effective if groups is None else weights.sum() ** 2 / (weights @ weights)
     if not (weights == weights[0]).all():
-        order = _content_order(to_numpy(X[_index(X, rows)]), labels[rows])
+        order = _content_order(X[_index(X, rows)], labels[rows])
         rows, weights, together = rows[order], weights[order], together[order]
         whole = bool((weights == np.rint(weights)).all())
         if whole and weights.sum() <= _MOST_REPEATS * len(weights):
@@ -164,7 +176,13 @@ def _checked_source(sample_source, n_samples):
 
 def _content_order(X, labels) -> np.ndarray:
     """Sort distinct rows by their bytes."""
-    content = np.column_stack([X.astype(float), labels]) + 0.0
+    if sparse.issparse(X):
+        keys = [
+            X.indices[start:stop].tobytes() + X.data[start:stop].tobytes() + (label + 0.0).tobytes()
+            for start, stop, label in zip(X.indptr[:-1], X.indptr[1:], labels, strict=True)
+        ]
+        return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=int)
+    content = np.column_stack([to_numpy(X).astype(float), labels]) + 0.0
     rows = np.ascontiguousarray(content).view([("row", "V", content.shape[1] * 8)]).ravel()
     return np.argsort(rows["row"], kind="stable")
 

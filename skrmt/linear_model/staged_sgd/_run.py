@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 from scipy.special import chdtrc, chdtri
 
-from ...linalg import get_backend, is_torch
-from ._theory import RowMoments
+from ...linalg import get_backend, is_torch, to_numpy
+from ._moments import RowMoments
+from ._simulate import MOST_GROWTH
 
 _FALSE_ALARMS = 0.01
 """Fits in which a stretch of losses counts as a spike by luck."""
@@ -20,6 +21,8 @@ _LEAST_EXCESS = 1.25
 _LOST = 10.0
 """Ratio of the risk of the present weights to the predicted one beyond which they are lost, and
 are no measure of what a loss should be."""
+_LARGEST = float(np.finfo(float).max)
+"""Loss above which a run has diverged at any rate."""
 _BLOCK = 2**17
 """Numbers that are gathered at once: what stays in the cache."""
 
@@ -60,10 +63,11 @@ class Batches:
     def __init__(self, X, targets, stages, seed, in_order):
         self.X, self.stages, self.seed = X, stages, seed
         single = targets.shape[1] == 1
-        backend, kind = get_backend(X), str(X.dtype).rpartition(".")[2]
+        like = X[:1].toarray() if sparse.issparse(X) else X
+        backend, kind = get_backend(like), str(X.dtype).rpartition(".")[2]
 
         def moved(values):
-            return backend.asarray(values, like=X, dtype=kind)
+            return backend.asarray(values, like=like, dtype=kind)
 
         # One target in vectors: products with a matrix of one column are slow.
         self.targets = moved(targets[:, 0] if single else targets)
@@ -112,6 +116,8 @@ class Batches:
         if is_torch(self.X):
             rows = self.X.new_tensor(rows, dtype=None).long()
             self.features = self.X[rows]
+        elif sparse.issparse(self.X):
+            self.features = self.X[rows].toarray()
         else:
             self.features = self._gathered(rows)
         if self.offsets[number] is None:
@@ -130,53 +136,92 @@ class Progress:
     """Weights and losses of a run so far, its spikes and rollbacks, and what it can go back to."""
 
     def __init__(self, weights, n_steps):
-        self.step, self.weights = 0, weights
+        self.step, self.weights, self.velocity = 0, weights, None
         self.losses = np.full(n_steps, np.nan)
         self.factors = np.ones(n_steps)
         self.skipped: set[int] = set()
         self.spikes: list = []
         self.rollbacks: list = []
         self.streak, self.excursion = 0, False
+        self.diverged = False
         self.ring: list = []
 
     def keep(self):
-        """Keep the weights, at most three of them."""
+        """Keep weights and velocity, at most three times."""
         if not self.ring or self.ring[-1][0] != self.step:
-            self.ring = [*self.ring[-2:], (self.step, _copy(self.weights))]
+            kept = self.step, _copy(self.weights), _copy(self.velocity)
+            self.ring = [*self.ring[-2:], kept]
 
     def back(self, step):
         """Go back to the newest weights that a step has not touched."""
         older = [kept for kept in self.ring if kept[0] <= step]
         self.ring = older or self.ring[:1]
-        self.step, self.weights = self.ring[-1][0], _copy(self.ring[-1][1])
+        self.step, weights, velocity = self.ring[-1]
+        self.weights, self.velocity = _copy(weights), _copy(velocity)
         self.streak = 0
 
+    def stop(self, step):
+        """End a run that has diverged with its last finite weights."""
+        self.diverged = True
+        self.losses[step:] = np.inf
+        self.step = step
+        if not _finite(self.weights):
+            finite = [kept for kept in self.ring if _finite(kept[1])]
+            self.step, self.weights, self.velocity = finite[-1]
 
-def run(batches, watch, *, snapshot_every, report=None) -> Progress:
-    """Take all steps."""
+
+def run(batches, watch, *, start, snapshot_every, report=None) -> Progress:
+    """Take all steps, or those before the loss is too many times that at the start."""
     bounds = np.cumsum([0, *(len(stage.rates) for stage in batches.stages)])
     progress = Progress(batches.start, int(bounds[-1]))
     limits = None if watch is None else watch.thresholds()
     with np.errstate(over="ignore", invalid="ignore"):
-        while progress.step < bounds[-1]:
+        while progress.step < bounds[-1] and not progress.diverged:
             if progress.step % snapshot_every == 0:
                 progress.keep()
                 if report is not None and progress.step:
                     report(progress.step, progress.losses[progress.step - 1])
             number = int(np.searchsorted(bounds, progress.step, side="right")) - 1
             stop = min(bounds[number + 1], (progress.step // snapshot_every + 1) * snapshot_every)
-            _stretch(progress, batches, number, bounds[number], stop, watch, limits, snapshot_every)
+            highest = MOST_GROWTH * start if batches.stages[number].unstable else np.inf
+            steps = Stretch(number, bounds[number], stop, highest)
+            _stretch(progress, batches, steps, watch, limits, snapshot_every)
     return progress
 
 
-def _stretch(progress, batches, number, first, stop, watch, limits, every):
+class Stretch(NamedTuple):
+    """Steps of a stage up to the next snapshot.
+
+    Attributes
+    ----------
+    number : int
+        Which stage.
+    first, stop : int
+        Where the stage begins, and the stretch ends.
+    highest : float
+        Loss above which the run has diverged.
+    """
+
+    number: int
+    first: int
+    stop: int
+    highest: float
+
+
+def _stretch(progress, batches, steps, watch, limits, every):
     """Take steps of one stage up to the next snapshot, or until something happens."""
+    number, first, stop, highest = steps
     stage = batches.stages[number]
     size, decay, losses = stage.batch_size, stage.weight_decay, progress.losses
+    mu = stage.momentum
+    if not mu:
+        progress.velocity = None
+    elif progress.velocity is None:
+        progress.velocity = 0 * progress.weights
     lowest = None if limits is None else limits[-1]
     weights, offset = progress.weights, batches.offsets[number]
     ones, begin = batches.ones, progress.step
-    rates = stage.rates[begin - first : stop - first].tolist()
+    rates, high = stage.rates[begin - first : stop - first].tolist(), 0
     while progress.step < stop:
         step = progress.step
         features, values = batches.get(number, step - first)
@@ -197,6 +242,10 @@ def _stretch(progress, batches, number, first, stop, watch, limits, every):
                 return
         else:
             progress.streak, progress.excursion = 0, False
+        high = high + 1 if loss > highest else 0
+        if high == _LONGEST or not loss <= _LARGEST:
+            progress.stop(step)
+            return
         rate = rates[step - begin] * float(progress.factors[step])
         if decay:
             weights *= 1 - rate * decay
@@ -204,10 +253,14 @@ def _stretch(progress, batches, number, first, stop, watch, limits, every):
         if offset is not None:
             total = ones[: len(residual)] @ residual
             gradient -= offset * total if residual.ndim == 1 else offset[:, None] * total
-        gradient *= rate / size
-        weights -= gradient
-        if not isfinite(loss):
-            raise overflow(step, rate)
+        if mu:
+            gradient *= 1 / size
+            progress.velocity *= mu
+            progress.velocity += gradient
+            weights -= rate * progress.velocity
+        else:
+            gradient *= rate / size
+            weights -= gradient
 
 
 def _handle(progress, number, step, watch, limits, every):
@@ -250,14 +303,13 @@ def _exceeding(recent, step, limits):
     return 0
 
 
+def _finite(weights):
+    """Return whether all weights are numbers."""
+    return bool(np.isfinite(to_numpy(weights)).all())
+
+
 def _copy(weights):
-    """Return a copy of an array or a tensor."""
+    """Return a copy of an array or a tensor, or None."""
+    if weights is None:
+        return None
     return weights.clone() if is_torch(weights) else weights.copy()
-
-
-def overflow(step, rate) -> ValueError:
-    """Return the error of a loss that is not finite."""
-    return ValueError(
-        f"the loss overflows at step {step}: the learning rate {rate:g} is too high for these "
-        "data. Lower learning_rate, or give it with relative=True."
-    )

@@ -6,10 +6,11 @@ from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from ...linalg import get_backend, is_torch, to_numpy
-from ._run import overflow
-from ._theory import critical_rate, row_moments
+from ._critical import critical_rate
+from ._moments import row_moments, sample_rows
 
 _BATCH = 32
 """Batch size of "auto": the largest that one pass of `fit` uses."""
@@ -28,10 +29,12 @@ class Stream(NamedTuple):
         Mean of the features.
     target_mean : ndarray of shape (K,)
         Mean of the targets.
-    critical : dict of int to float
-        Critical rates by batch size, of the rows of the first call.
+    critical : dict of (int, float) to float
+        Critical rates by batch size and momentum, of the rows of the first call.
     step : int
         Number of steps taken.
+    velocity : ndarray of shape (p, K) or None
+        What momentum repeats a part of.
     """
 
     weight: float
@@ -39,16 +42,17 @@ class Stream(NamedTuple):
     target_mean: np.ndarray
     critical: dict
     step: int
+    velocity: np.ndarray | None
 
 
 def new_stream(n_features, n_targets, step):
     """Return a stream of no rows."""
-    return Stream(0.0, np.zeros(n_features), np.zeros(n_targets), {}, step)
+    return Stream(0.0, np.zeros(n_features), np.zeros(n_targets), {}, step, None)
 
 
 def stream_steps(stages, fit_intercept, stream, X, targets, weights, coef):
     """Take one pass over rows in the order given; return stream, coefficients and losses."""
-    values = to_numpy(X)
+    values = X if sparse.issparse(X) else to_numpy(X)
     total = stream.weight + weights.sum()
     if fit_intercept:
         share = weights / total
@@ -57,44 +61,55 @@ def stream_steps(stages, fit_intercept, stream, X, targets, weights, coef):
         target_mean = before * stream.target_mean + share @ targets
         stream = stream._replace(mean=mean, target_mean=target_mean)
     rates = _Rates(stages, fit_intercept, values, targets, weights, stream.critical)
-    slope, losses = _steps(rates, stream, X, targets - stream.target_mean, weights, coef)
+    slope, velocity, losses = _steps(rates, stream, X, targets - stream.target_mean, weights, coef)
     step = stream.step + len(losses)
-    stream = stream._replace(weight=float(total), critical=rates.critical, step=step)
+    stream = stream._replace(
+        weight=float(total), critical=rates.critical, step=step, velocity=velocity
+    )
     return stream, slope, np.array(losses)
 
 
 def _steps(rates, stream, X, targets, weights, coef):
-    """Take the steps; return coefficients of shape (K, p) and losses."""
-    backend, kind = get_backend(X), str(X.dtype).rpartition(".")[2]
+    """Take the steps; return coefficients of shape (K, p), velocity of shape (p, K) and losses."""
+    like = X[:1].toarray() if sparse.issparse(X) else X
+    backend, kind = get_backend(like), str(X.dtype).rpartition(".")[2]
+
+    def moved(array):
+        return backend.asarray(np.array(array, dtype=float), like=like, dtype=kind)
+
     # One target in vectors: products with a matrix of one column are slow.
     flat = targets[:, 0] if targets.shape[1] == 1 else targets
     start = coef[0] if targets.shape[1] == 1 else coef.T
-    wanted = backend.asarray(flat, like=X, dtype=kind)
-    slope = backend.asarray(np.array(start, dtype=float), like=X, dtype=kind)
+    wanted, slope, centre = moved(flat), moved(start), moved(stream.mean)
     slope = slope.clone() if is_torch(slope) else np.array(slope)
-    centre = backend.asarray(stream.mean, like=X, dtype=kind)
-    if _large_mean(X, stream.mean):
+    velocity = None
+    if stream.velocity is not None:
+        velocity = moved(stream.velocity.reshape(start.shape))
+    if not sparse.issparse(X) and _large_mean(X, stream.mean):
         X, centre = X - centre, None
     equal = bool((weights == weights[0]).all())
-    ones = backend.asarray(np.ones(len(weights)), like=X, dtype=kind)
+    ones = moved(np.ones(len(weights)))
     losses, first, step = [], 0, stream.step
     with np.errstate(over="ignore", invalid="ignore"):
         while first < len(weights):
-            rate, size, decay = rates.at(step)
+            rate, size, decay, mu = rates.at(step)
             part = slice(first, first + size)
             features = X[part]
             residual = features @ slope
             residual -= wanted[part]
             if centre is not None:
                 residual -= centre @ slope
-            weighted, mass = residual, float(len(features))
+            weighted, mass = residual, float(features.shape[0])
             if not equal:
-                rows = backend.asarray(weights[part], like=X, dtype=kind)
+                rows = moved(weights[part])
                 weighted, mass = (rows * residual.T).T, float(rows.sum())
             squares = weighted.reshape(-1) @ residual.reshape(-1)
             loss = float(squares) / (2 * mass) if mass else 0.0
             if not isfinite(loss):
-                raise overflow(step, rate)
+                raise ValueError(
+                    f"the loss overflows at step {step}: the learning rate {rate:g} is too high "
+                    "for these data. Lower learning_rate, or give it with relative=True."
+                )
             if mass:
                 gradient = features.T @ weighted
                 if centre is not None:
@@ -102,11 +117,18 @@ def _steps(rates, stream, X, targets, weights, coef):
                     gradient -= centre * total if residual.ndim == 1 else centre[:, None] * total
                 if decay:
                     slope *= 1 - rate * decay
-                gradient *= rate / mass
-                slope -= gradient
+                gradient *= 1 / mass
+                if mu:
+                    velocity = gradient if velocity is None else mu * velocity + gradient
+                    gradient = velocity
+                else:
+                    velocity = None
+                slope -= rate * gradient
             losses.append(loss)
             first, step = first + size, step + 1
-    return np.atleast_2d(to_numpy(slope).T), losses
+    if velocity is not None:
+        velocity = to_numpy(velocity).astype(float).reshape(X.shape[1], -1)
+    return np.atleast_2d(to_numpy(slope).T), velocity, losses
 
 
 def _large_mean(X, mean):
@@ -130,22 +152,23 @@ class _Rates:
                     "rows of the mixture yourself, or use fit."
                 )
 
-    def _critical(self, size):
-        """Return the critical rate of a batch size."""
-        if size not in self.critical:
+    def _critical(self, size, momentum=0.0):
+        """Return the critical rate of a batch size and a momentum."""
+        if (size, momentum) not in self.critical:
             if self.moments is None:
                 apart = np.ones(len(self.shares))
                 self.moments = row_moments(self.X, self.targets, self.shares, apart, self.centred)
-            self.critical[size] = critical_rate(self.moments, size)
-        rate = self.critical[size]
+                self.sample = sample_rows(self.moments)
+            self.critical[size, momentum] = critical_rate(self.moments, self.sample, size, momentum)
+        rate = self.critical[size, momentum]
         return rate if np.isfinite(rate) else 0.0
 
     def at(self, step):
         """Return what a step needs."""
         if isinstance(self.stages, str):
             size = min(_BATCH, len(self.shares))
-            size = next(iter(self.critical), size)
-            return self._critical(size) / 2, size, 0.0
+            size = next(iter(self.critical), (size, 0.0))[0]
+            return self._critical(size) / 2, size, 0.0, 0.0
         for stage in self.stages:
             if step < stage.n_steps:
                 break
@@ -153,6 +176,9 @@ class _Rates:
         else:
             step = stage.n_steps - 1
         if id(stage) not in self.rates:
-            critical = self._critical(stage.batch_size) if stage.needs_critical_rate else None
+            critical = None
+            if stage.needs_critical_rate:
+                critical = self._critical(stage.batch_size, stage.momentum)
             self.rates[id(stage)] = stage.learning_rates(critical)
-        return float(self.rates[id(stage)][step]), stage.batch_size, stage.weight_decay
+        rate = float(self.rates[id(stage)][step])
+        return rate, stage.batch_size, stage.weight_decay, stage.momentum

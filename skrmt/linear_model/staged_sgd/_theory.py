@@ -1,182 +1,26 @@
-"""Moments of rows, the learning rates they allow, and the loss curve and accuracy they predict."""
+"""The loss curve, risk and accuracy that moments of rows predict."""
 
 from __future__ import annotations
 
-from copy import copy
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh, get_blas_funcs
 from scipy.special import ndtr
 
-from ...linalg import to_numpy
+from ._interval import RiskClaim, risk_claim
+from ._moments import RowMoments, Sample
 
-_RANK = 1e-10
-_ROUNDING = 1e-26
-_MOST_ROWS = 3000
-"""Rows of which fourth moments are taken: an error of a few per cent in the critical rate."""
 _NODES = 20
-"""Times at which all rows are visited; between them the noise is interpolated."""
-_OUTLYING = 8.0
-"""Robust standard deviations beyond which no noise of the other rows explains a residual."""
-_MOST_OUTLYING = 0.01
-"""Share of the rows beyond which outliers are the data and stay in the prediction."""
+"""Times at which rows are visited; between them the noise is interpolated."""
 _COSTLY = 4e9
 """Operations of a stage beyond which products with fourth moments are refreshed less often."""
+_AT_ONCE = 4_000_000
+"""Residuals, of rows at times, that are held in memory."""
 _LARGEST_LEVERAGE = 0.95
 """A row that determines its own score leaves no residual to correct."""
 _MOST_FEATURES = 0.8
 """Features per effective row from which on least squares fits the noise as well."""
-
-
-class RowMoments(NamedTuple):
-    """Moments of the rows of a stage, in coordinates of the eigenvectors of their covariance.
-
-    Attributes
-    ----------
-    rows : ndarray of int of shape (n,)
-        Which rows of the fit they are.
-    shares : ndarray of shape (n,)
-        Probability of each row.
-    together : ndarray of shape (n,)
-        Probability of what goes out together with each row.
-    mean : ndarray of shape (p,)
-        Mean of the features.
-    target_mean : ndarray of shape (K,)
-        Mean of the targets.
-    eigenvalues : ndarray of shape (r,)
-        Positive eigenvalues.
-    vectors : ndarray of shape (p, r)
-        Their eigenvectors.
-    Z : ndarray of shape (n, r)
-        Coordinates of the centred rows.
-    Y : ndarray of shape (n, K)
-        Centred targets.
-    moment : ndarray of shape (r, K)
-        Mean product of coordinates and targets.
-    """
-
-    rows: np.ndarray
-    shares: np.ndarray
-    together: np.ndarray
-    mean: np.ndarray
-    target_mean: np.ndarray
-    eigenvalues: np.ndarray
-    vectors: np.ndarray
-    Z: np.ndarray
-    Y: np.ndarray
-    moment: np.ndarray
-
-    @property
-    def n_effective(self) -> float:
-        """Effective number of rows."""
-        return 1 / float(self.shares @ self.together)
-
-    @property
-    def small_mean(self) -> bool:
-        """Whether the mean is at most about three standard deviations."""
-        return bool((self.mean**2).sum() <= 10 * self.eigenvalues.sum())
-
-    def risk(self, weights) -> float:
-        """Return half the mean squared residual of given weights."""
-        rotated = self.vectors.T @ to_numpy(weights).astype(float).reshape(len(self.mean), -1)
-        return float(self.shares @ ((self.Y - self.Z @ rotated) ** 2).sum(axis=1)) / 2
-
-
-def row_moments(X, targets, shares, together, centred) -> RowMoments:
-    """Return the moments of the rows that have a share."""
-    used = np.flatnonzero(shares > 0)
-    X = np.asarray(to_numpy(X), dtype=float)[used]
-    targets, shares, together = targets[used], shares[used], (shares * together)[used]
-    mean, target_mean = shares @ X, shares @ targets
-    if not centred:
-        mean, target_mean = np.zeros_like(mean), np.zeros_like(target_mean)
-    rounding = _ROUNDING * float((mean * mean).max())
-    X, Y = X - mean, targets - target_mean
-    values, vectors = _eigen(X, shares, rounding)
-    Z = X @ vectors
-    moment = Z.T @ (shares[:, None] * Y)
-    return RowMoments(used, shares, together, mean, target_mean, values, vectors, Z, Y, moment)
-
-
-def _eigen(X, shares, rounding):
-    """Return the positive eigenvalues of the covariance and their vectors."""
-    if X.shape[1] <= X.shape[0]:
-        values, vectors = eigh(weighted_gram(X, shares))
-        kept = values > max(_RANK * values[-1], rounding)
-        return values[kept], vectors[:, kept]
-    root = np.sqrt(shares)[:, None] * X
-    values, left = eigh(root @ root.T)
-    kept = values > max(_RANK * values[-1], rounding)
-    return values[kept], root.T @ (left[:, kept] / np.sqrt(values[kept]))
-
-
-def weighted_gram(A, shares):
-    """Return the mean of a a' over the rows a of A, without a copy where shares are equal."""
-    if (shares == shares[0]).all():
-        return shares[0] * (A.T @ A)
-    return A.T @ (shares[:, None] * A)
-
-
-def critical_rate(moments, batch_size, tolerance=1e-4, most_steps=200):
-    r"""Return the largest rate at which second moments converge, for the rows themselves."""
-    lam = moments.eigenvalues
-    if not lam.size:
-        return np.inf
-    Z, shares = _thinned(moments)
-    top = lam[-1]
-    Z, lam = Z / np.sqrt(top), lam / top
-    if lam.size > 400:
-        tolerance, most_steps = max(tolerance, 2e-2), 25
-    sums, products = lam[:, None] + lam, (1 - 1 / batch_size) * np.outer(lam, lam)
-    matrix = np.diag(1 / np.sqrt(lam.size * np.ones_like(lam)))
-    rate = np.inf
-    for _ in range(most_steps):
-        image = _fourth(Z, shares, matrix) / batch_size
-        previous, rate = rate, _norm_keeping_rate(image, sums, products, batch_size)
-        matrix = rate * image / (sums - rate * products)
-        matrix /= np.linalg.norm(matrix)
-        if abs(rate - previous) <= tolerance * rate / 10:
-            break
-    return float(rate / top)
-
-
-def _thinned(moments):
-    """Return rows and shares, thinned out where there are many."""
-    n, most = len(moments.shares), max(_MOST_ROWS, 2 * moments.eigenvalues.size)
-    if n <= most:
-        return moments.Z, moments.shares
-    order = np.argsort(-np.einsum("ij,ij->i", moments.Z, moments.Z), kind="stable")
-    head = most // 3
-    rest = order[head:]
-    picked = rest[np.linspace(0, len(rest) - 1, most - head).astype(int)]
-    factor = moments.shares[rest].sum() / moments.shares[picked].sum()
-    rows = np.concatenate([order[:head], picked])
-    shares = np.concatenate([moments.shares[order[:head]], factor * moments.shares[picked]])
-    return moments.Z[rows], shares
-
-
-def _fourth(Z, shares, matrix):
-    """Return E[x x' M x x']."""
-    forms = shares * np.einsum("ij,ij->i", Z @ matrix, Z)
-    scaled = np.sqrt(np.maximum(forms, 0))[:, None] * Z
-    syrk = get_blas_funcs("syrk", (scaled,))
-    lower = syrk(1.0, scaled.T, lower=1)
-    return np.tril(lower) + np.tril(lower, -1).T
-
-
-def _norm_keeping_rate(image, sums, products, batch_size):
-    """Return the rate at which the norm of rate * image / (sums - rate * products) is 1."""
-    if batch_size == 1:
-        return float(1 / np.linalg.norm(image / sums))
-    low, high = 0.0, 2 / (1 - 1 / batch_size)
-    for _ in range(50):
-        rate = (low + high) / 2
-        large = rate * np.linalg.norm(image / (sums - rate * products)) > 1
-        low, high = (low, rate) if large else (rate, high)
-        if high - low < 1e-9 * low:
-            break
-    return low
 
 
 class StageSteps(NamedTuple):
@@ -186,6 +30,8 @@ class StageSteps(NamedTuple):
     ----------
     moments : RowMoments
         Moments of the rows.
+    sample : Sample
+        Rows that stand for all.
     shares : ndarray of shape (n,)
         Probability of every row of the fit.
     rates : ndarray of shape (T,)
@@ -194,13 +40,41 @@ class StageSteps(NamedTuple):
         Rows per step.
     weight_decay : float
         Penalty.
+    momentum : float
+        Part of the last step that is repeated.
+    unstable : bool
+        Whether a rate is so near the critical one, or above, that the mean loss says little.
     """
 
     moments: RowMoments
+    sample: Sample
     shares: np.ndarray
     rates: np.ndarray
     batch_size: int
     weight_decay: float
+    momentum: float
+    unstable: bool
+
+
+class Outliers(NamedTuple):
+    """Rows that the prediction leaves out but for the risk on fresh rows.
+
+    Attributes
+    ----------
+    features : ndarray of shape (m, p)
+        Features.
+    targets : ndarray of shape (m, K)
+        Targets.
+    shares : ndarray of shape (m,)
+        Probability of each row.
+    together : ndarray of shape (m,)
+        Probability of what goes out together with each row.
+    """
+
+    features: np.ndarray
+    targets: np.ndarray
+    shares: np.ndarray
+    together: np.ndarray
 
 
 class Prediction(NamedTuple):
@@ -216,188 +90,370 @@ class Prediction(NamedTuple):
         Mean score of each row of the last stage if it is left out.
     deviations : ndarray of shape (n, K)
         Standard deviation of it over the draws of batches.
+    claim : RiskClaim
+        Risk on fresh rows after the last step.
     floor : float
         Where the largest rate of the last stage would end.
     size : float
         Effective number of rows, or groups, that the scores leave out.
+    accuracy_spread : float
+        Standard deviation over runs of the share of rows whose class is right, where runs were
+        simulated.
     """
 
     risks: np.ndarray
     degrees: np.ndarray
     scores: np.ndarray
     deviations: np.ndarray
+    claim: RiskClaim
     floor: float
     size: float
+    accuracy_spread: float = 0.0
 
 
 class _State:
-    """Mean and variance of the weights, and how they respond to the target of a row."""
+    """Mean and second moments of weights and velocity, and how they respond to a target.
 
-    def __init__(self, moments):
-        self.moments = moments
+    `square`, `cross` and `push` are the variance of the weights, their covariance with the velocity
+    and its variance, coordinate by coordinate.
+    """
+
+    def __init__(self, moments, sample):
         shape = (moments.eigenvalues.size, moments.Y.shape[1])
-        self.mean, self.variance = np.zeros(shape), np.zeros(shape)
-        self.response = np.zeros(shape[0])
-        self.set_moments(moments)
+        self.mean, self.velocity = np.zeros(shape), np.zeros(shape)
+        self.square, self.cross, self.push = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self._see(moments, sample)
 
-    def set_moments(self, moments):
+    def _see(self, moments, sample):
+        """Set the rows, to which nothing has responded yet."""
+        self.moments, self.sample = moments, sample
+        size = moments.eigenvalues.size
+        self.response, self.response_velocity = np.zeros(size), np.zeros(size)
+        self.squares, self.fourth = sample.squares, sample.fourth
+
+    def move_to(self, moments, sample):
         """Rotate to the eigenvectors of other rows."""
-        if moments is not self.moments:
-            rotation = moments.vectors.T @ self.moments.vectors
-            self.mean = rotation @ self.mean
-            self.variance = rotation**2 @ self.variance
-            self.response = np.zeros(moments.eigenvalues.size)
-        self.moments = moments
-        self.squares = moments.Z**2
-        self.fourth = weighted_gram(self.squares, moments.shares)
+        rotation = moments.vectors.T @ self.moments.vectors
+        self.mean, self.velocity = rotation @ self.mean, rotation @ self.velocity
+        turned = rotation**2
+        self.square, self.cross = turned @ self.square, turned @ self.cross
+        self.push = turned @ self.push
+        self._see(moments, sample)
 
-    def residuals(self, left_out):
-        """Return the mean residual of each row, as if the row had been left out."""
-        moments = self.moments
-        residuals = moments.Y - moments.Z @ self.mean
-        if not left_out:
-            return residuals
-        leverage = moments.together * (1 + self.squares @ self.response)
-        return residuals / (1 - np.minimum(leverage, _LARGEST_LEVERAGE))[:, None]
+    def rest(self):
+        """Forget the velocity, of which a stage without momentum leaves none."""
+        for array in (self.velocity, self.response_velocity, self.cross, self.push):
+            array[:] = 0
 
 
-def without_outliers(moments, make):
-    """Return moments without rows that no noise of the others explains, a hundredth at most."""
-    solution = moments.moment / moments.eigenvalues[:, None]
-    residuals = np.abs(moments.Y - moments.Z @ solution)
-    scale = 1.4826 * np.median(residuals, axis=0)
-    if not (scale > 1e-8 * np.abs(moments.Y).max()).all():
-        return moments
-    kept = (residuals <= _OUTLYING * scale).all(axis=1)
-    if kept.all() or moments.shares[~kept].sum() > _MOST_OUTLYING:
-        return moments
-    return make(kept)
+def predict_curve(stages, fresh, outliers=None, with_scores=True):
+    """Return the predicted course of a fit that starts at 0.
 
-
-def predict_curve(stages, fresh):
-    """Return the predicted course of a fit that starts at 0."""
-    state = _State(stages[0].moments)
-    node = _node(state, fresh, stages[0].batch_size)
-    risks, degrees = [[node.risk]], []
+    `outliers` are rows that the moments of the last stage leave out; `with_scores` says whether
+    scores and deviations of single rows are needed.
+    """
+    state = _State(stages[0].moments, stages[0].sample)
+    risks: list = []
+    degrees: list = []
     for stage in stages:
         if stage.moments is not state.moments:
-            state.set_moments(stage.moments)
-            risks[-1][-1] = _node(state, fresh, stage.batch_size).risk
-        node = _node(state, fresh, stage.batch_size)
-        for start, stop in _stretches(len(stage.rates)):
-            part, node_after = _advance(state, stage, start, stop, node, fresh)
-            ramp = np.arange(stop - start) / (stop - start)
-            degrees.append(node.degrees + ramp * (node_after.degrees - node.degrees))
-            risks.append(part)
-            node = node_after
-    residuals = state.residuals(True)
-    scores = state.moments.target_mean + state.moments.Y - residuals
-    known = _node(state, True, stages[-1].batch_size).known
-    deviations = np.sqrt(state.squares @ np.maximum(state.variance - known, 0))
+            state.move_to(stage.moments, stage.sample)
+        if not stage.momentum:
+            state.rest()
+        times = _node_times(len(stage.rates))
+        width = max(1, _AT_ONCE // max(len(stage.sample.rows) * state.mean.shape[1], 1))
+        # The loss at a change of rows is that of the rows that come.
+        risks = risks[:-1]
+        for first in range(0, len(times) - 1, width):
+            part, freedom = _advance(state, stage, times[first : first + width + 1], fresh)
+            risks += part if first == 0 else part[1:]
+            degrees.append(freedom)
+    scores, deviations, claim = _end(state, fresh, outliers, with_scores)
     floor = _floor(state, stages[-1], fresh)
+    curve, freedom = np.array(risks), np.concatenate(degrees)
     size = state.moments.n_effective
-    curve, freedom = np.concatenate(risks), np.concatenate(degrees)
-    return Prediction(curve, freedom, scores, deviations, floor, size)
+    return Prediction(curve, freedom, scores, deviations, claim, floor, size)
 
 
-class _Node(NamedTuple):
-    """What is computed from all rows, at a few times only."""
-
-    risk: float
-    correction: float
-    noise: np.ndarray
-    degrees: float
-    known: np.ndarray
-
-
-def _node(state, fresh, batch_size):
-    """Return the noise of the gradient, the risk and the spread of the loss."""
-    moments = state.moments
-    residuals = state.residuals(fresh)
-    squared = moments.shares[:, None] * residuals**2
-    gradient = moments.eigenvalues[:, None] * state.mean - moments.moment
-    noise = np.maximum(state.squares.T @ squared - gradient**2, 0)
-    known = np.zeros_like(noise)
-    level = squared.sum(axis=0)
-    if fresh:
-        known = state.response[:, None] ** 2 * noise / moments.n_effective
-        excess = moments.eigenvalues @ known
-        ratio = np.divide(level, level + excess, out=np.ones_like(level), where=level > 0)
-        level, noise, known = ratio * level, ratio * noise, ratio * known
-        residuals = np.sqrt(ratio) * residuals
-    spread = moments.eigenvalues @ state.variance
-    risk = np.float64(level.sum() + spread.sum()) / 2
-    correction = float(level.sum()) / 2 - _training_risk(state)
-    return _Node(risk, correction, noise, _degrees(state, residuals, risk, batch_size), known)
-
-
-def _training_risk(state):
-    """Return half the mean squared residual of the mean weights."""
-    moments = state.moments
-    power = float(moments.shares @ (moments.Y**2).sum(axis=1))
-    bend = moments.eigenvalues[:, None] * state.mean**2 - 2 * moments.moment * state.mean
-    return (power + float(bend.sum())) / 2
-
-
-def _degrees(state, residuals, risk, batch_size):
-    """Return the degrees of freedom that match the variance of the loss of a batch."""
-    moments = state.moments
-    if risk <= 0:
-        return float(batch_size)
-    s = state.squares @ state.variance
-    b = residuals**2
-    second = (b + s).sum(axis=1) ** 2 + (4 * b * s + 2 * s**2).sum(axis=1)
-    ratio = ((moments.shares @ second) / 4 - risk**2) / (2 * risk**2)
-    if residuals.shape[1] == 1 and abs(ratio - 1) < 5 * np.sqrt(6 / moments.n_effective):
-        ratio = 1.0
-    lam = moments.eigenvalues[:, None]
-    mean = state.mean - moments.moment / lam
-    moved = (2 * (lam * state.variance) ** 2 + 4 * (lam * mean) ** 2 * state.variance).sum() / 4
-    variance = 2 * max(ratio, 0.05) * risk**2 / batch_size
-    return float(2 * risk**2 / (variance + moved * (1 + 2 / batch_size)))
-
-
-def _stretches(n_steps):
-    """Yield first and last times between which noise is interpolated."""
+def _node_times(n_steps):
+    """Return times at which rows are visited, from 0 to the end."""
     times = np.concatenate([np.geomspace(1, n_steps, _NODES), np.linspace(0, n_steps, _NODES)])
-    times = np.unique(np.round(times).astype(int))
-    yield from zip(times[:-1].tolist(), times[1:].tolist(), strict=True)
+    return np.unique(np.round(times).astype(int))
 
 
-def _advance(state, stage, start, stop, node, fresh):
-    """Take the steps of a stretch: the mean first, then the variance with interpolated noise."""
-    lam = state.moments.eigenvalues[:, None]
-    size, decay = stage.batch_size, stage.weight_decay
-    count = stop - start
-    training = np.empty(count)
-    for i, rate in enumerate(stage.rates[start:stop]):
-        keep = 1 - rate * (lam + decay)
-        state.mean = keep * state.mean + rate * state.moments.moment
-        state.response = keep[:, 0] * state.response + rate
-        training[i] = _training_risk(state)
-    after = _node(state, fresh, size)
-    spreads = np.empty(count)
-    held = _refresh_every(state, len(stage.rates))
-    mixed = None
-    for i, rate in enumerate(stage.rates[start:stop]):
-        if i % held == 0:
-            mixed = state.fourth @ state.variance
-        weight = i / count
-        noise = (1 - weight) * node.noise + weight * after.noise
-        keep = (1 - rate * (lam + decay)) ** 2 - (rate * lam) ** 2 / size
-        state.variance = keep * state.variance + rate**2 / size * (mixed + noise)
-        spreads[i] = float((lam * state.variance).sum())
-    correction = node.correction + (np.arange(count) + 1) / count * (
-        after.correction - node.correction
+def _advance(state, stage, times, fresh):
+    """Take the steps between some times; return the risks at all of them and the degrees."""
+    training, means, responses = _mean_path(state, stage, times)
+    nodes = _nodes(state, means, responses, fresh)
+    squares, spreads = _spread_path(state, stage, times, nodes.noise)
+    counts = np.diff(times)
+    steps = np.arange(times[0], times[-1] + 1)
+    correction = np.interp(steps, times, nodes.correction)
+    risks = training + correction + spreads / 2
+    known = _degrees(state, nodes, squares, means, stage.batch_size)
+    freedom = np.repeat(known[:-1], counts) + np.concatenate(
+        [
+            np.arange(count) / count * (after - before)
+            for count, before, after in zip(counts, known[:-1], known[1:], strict=True)
+        ]
     )
-    after = _node(state, fresh, size)
-    return training + correction + spreads / 2, after
+    return risks.tolist(), freedom
+
+
+def _training_risk(moments, mean):
+    """Return half the mean squared residual of given mean weights."""
+    lam = moments.eigenvalues[:, None]
+    return (moments.power + float(((lam * mean - 2 * moments.moment) * mean).sum())) / 2
+
+
+def _mean_path(state, stage, times):
+    """Move the mean; return half its mean squared residual at all steps, and it at the times."""
+    rates = stage.rates[times[0] : times[-1]]
+    places = times - times[0]
+    if stage.momentum:
+        return _mean_path_with_momentum(state, stage, rates, places)
+    moments = state.moments
+    lam, moment = moments.eigenvalues, moments.moment
+    # A step shrinks what is left to the limit, which no rate changes.
+    ridge = lam + stage.weight_decay
+    limit, response_limit = moment / ridge[:, None], 1 / ridge
+    gap, response_gap = state.mean - limit, state.response - response_limit
+    slope = (2 * (lam[:, None] * limit - moment) * gap).sum(axis=1)
+    bend = (lam[:, None] * gap**2).sum(axis=1)
+    training = np.empty(len(rates) + 1)
+    base = _training_risk(moments, limit)
+    means, responses = [], []
+    left, width = np.ones(len(lam)), max(1, _AT_ONCE // max(len(lam), 1))
+    for first in range(0, len(rates) + 1, width):
+        part = rates[max(first - 1, 0) : first + width - 1]
+        factors = 1 - part[:, None] * ridge
+        if first == 0:
+            factors = np.concatenate([np.ones((1, len(lam))), factors])
+        factors[0] *= left
+        powers = np.cumprod(factors, axis=0, out=factors)
+        left = powers[-1]
+        training[first : first + width] = base + (powers @ slope + powers**2 @ bend) / 2
+        inside = powers[places[(places >= first) & (places < first + width)] - first]
+        means.append(limit + inside[:, :, None] * gap)
+        responses.append(response_limit + inside * response_gap)
+    state.mean, state.response = means[-1][-1], responses[-1][-1]
+    return training, np.concatenate(means), np.concatenate(responses)
+
+
+def _mean_path_with_momentum(state, stage, rates, places):
+    """Do the same step by step, with the velocity."""
+    lam, moment = state.moments.eigenvalues[:, None], state.moments.moment
+    decay, mu = stage.weight_decay, stage.momentum
+    mean, velocity = state.mean, state.velocity
+    response, speed = state.response, state.response_velocity
+    training, wanted = np.empty(len(rates) + 1), set(places.tolist())
+    training[0], means, responses = _training_risk(state.moments, mean), [mean], [response]
+    for k, rate in enumerate(rates.tolist(), 1):
+        velocity = mu * velocity + (lam * mean - moment)
+        mean = (1 - rate * decay) * mean - rate * velocity
+        speed = mu * speed + (lam[:, 0] * response - 1)
+        response = (1 - rate * decay) * response - rate * speed
+        training[k] = _training_risk(state.moments, mean)
+        if k in wanted:
+            means.append(mean)
+            responses.append(response)
+    state.mean, state.velocity = mean, velocity
+    state.response, state.response_velocity = response, speed
+    return training, np.array(means), np.array(responses)
+
+
+class _Nodes(NamedTuple):
+    """What is computed from rows at N times: residuals of the mean, and the noise they make."""
+
+    squared: np.ndarray
+    level: np.ndarray
+    correction: np.ndarray
+    noise: np.ndarray
+
+
+def _nodes(state, means, responses, fresh):
+    """Return squared residuals (m, N, K), their means (N,) and the noise of the gradient."""
+    moments, sample = state.moments, state.sample
+    count, rank, targets = means.shape
+    fitted = sample.Z @ means.transpose(1, 0, 2).reshape(rank, count * targets)
+    residuals = moments.Y[sample.rows][:, None, :] - fitted.reshape(-1, count, targets)
+    trained = np.einsum("i,ijk,ijk->j", sample.shares, residuals, residuals)
+    if len(sample.rows) < len(moments.shares):
+        # The sample is a little too high or too low, which the moments of all rows show.
+        exact = np.array([2 * _training_risk(moments, mean) for mean in means])
+        scale = np.divide(exact, trained, out=np.ones_like(exact), where=trained > 0)
+        residuals *= np.sqrt(np.maximum(scale, 0))[:, None]
+        trained = exact
+    if fresh:
+        spread = 1 + state.squares @ responses.T
+        leverage = moments.together[sample.rows][:, None] * spread
+        residuals /= (1 - np.minimum(leverage, _LARGEST_LEVERAGE))[:, :, None]
+    squared = np.square(residuals, out=residuals)
+    weighted = (sample.shares[:, None, None] * squared).reshape(len(sample.rows), -1)
+    gradient = moments.eigenvalues[:, None] * means - moments.moment
+    noise = (state.squares.T @ weighted).reshape(rank, count, targets).transpose(1, 0, 2)
+    noise = np.maximum(noise - gradient**2, 0)
+    level = weighted.sum(axis=0).reshape(count, targets)
+    if fresh:
+        ratio = _without_double_count(moments, level, noise, responses)
+        level, noise = ratio * level, ratio[:, None, :] * noise
+        squared *= ratio
+    total = level.sum(axis=1)
+    return _Nodes(squared, total, (total - trained) / 2, noise)
+
+
+def _without_double_count(moments, level, noise, responses):
+    """Return the part of left-out squares (N, K) that is no variance of the mean over data."""
+    known = responses[:, :, None] ** 2 * noise / moments.n_effective
+    excess = np.einsum("r,jrk->jk", moments.eigenvalues, known)
+    return np.divide(level, level + excess, out=np.ones_like(level), where=level > 0)
+
+
+def _spread_path(state, stage, times, noise):
+    """Move the second moments; return the variance of the weights at the times, and the spread."""
+    step = _momentum_step if stage.momentum else _plain_step
+    advance = step(state, stage)
+    held = _refresh_every(state, len(stage.rates))
+    lam = np.empty_like(state.square)
+    lam[:] = state.moments.eigenvalues[:, None]
+    squares, spreads = [state.square.copy()], np.empty(times[-1] - times[0] + 1)
+    spreads[0] = np.vdot(lam, state.square)
+    k, mixed = 0, None
+    for number, (start, stop) in enumerate(pairwise(times)):
+        drawn = noise[number].copy()
+        slope = (noise[number + 1] - noise[number]) / (stop - start)
+        for rate in stage.rates[start:stop].tolist():
+            if k % held == 0:
+                mixed = state.fourth @ state.square
+            advance(rate, mixed, drawn)
+            drawn += slope
+            k += 1
+            spreads[k] = np.vdot(lam, state.square)
+        squares.append(state.square.copy())
+    return np.array(squares), spreads
+
+
+def _plain_step(state, stage):
+    """Return what moves the variance by a step of some rate."""
+    lam, size = state.moments.eigenvalues[:, None], stage.batch_size
+    linear, square_term = 2 * (lam + stage.weight_decay), (lam + stage.weight_decay) ** 2
+    square_term = square_term - lam**2 / size
+
+    def advance(rate, mixed, drawn):
+        change = mixed + drawn
+        change /= size
+        change += square_term * state.square
+        change *= rate
+        change -= linear * state.square
+        change *= rate
+        state.square += change
+
+    return advance
+
+
+def _momentum_step(state, stage):
+    """Return what moves the second moments of weights and velocity by a step of some rate."""
+    lam, size, mu = state.moments.eigenvalues[:, None], stage.batch_size, stage.momentum
+
+    def advance(rate, mixed, drawn):
+        curved = lam**2 * state.square
+        both = mu * state.cross + lam * state.square
+        push = mu**2 * state.push + 2 * mu * lam * state.cross + curved
+        push += (mixed + drawn - curved) / size
+        keep = 1 - rate * stage.weight_decay
+        state.square = keep**2 * state.square - 2 * keep * rate * both + rate**2 * push
+        state.cross = keep * both - rate * push
+        state.push = push
+
+    return advance
 
 
 def _refresh_every(state, n_steps):
     """Return for how many steps the product with fourth moments is kept, to bound the cost."""
-    cost = float(n_steps) * state.variance.size * state.variance.shape[0]
+    cost = float(n_steps) * state.square.size * state.square.shape[0]
     return max(1, int(np.ceil(cost / _COSTLY)))
+
+
+def _degrees(state, nodes, squares, means, batch_size):
+    """Return the degrees of freedom that match the variance of the loss of a batch, at N times."""
+    moments, sample = state.moments, state.sample
+    count, rank, targets = squares.shape
+    lam = moments.eigenvalues[:, None]
+    risk = (nodes.level + np.einsum("r,jrk->j", moments.eigenvalues, squares)) / 2
+    s = state.squares @ squares.transpose(1, 0, 2).reshape(rank, count * targets)
+    s, b = s.reshape(-1, count, targets), nodes.squared
+    second = (b + s).sum(axis=2) ** 2 + ((4 * b + 2 * s) * s).sum(axis=2)
+    ratio = ((sample.shares @ second) / 4 - risk**2) / (2 * risk**2)
+    few = min(moments.n_effective, len(sample.rows))
+    if targets == 1:
+        ratio = np.where(np.abs(ratio - 1) < 5 * np.sqrt(6 / few), 1.0, ratio)
+    moved = wandering(lam, squares, means - moments.moment / lam)
+    variance = 2 * np.maximum(ratio, 0.05) * risk**2 / batch_size
+    degrees = 2 * risk**2 / (variance + moved * (1 + 2 / batch_size))
+    return np.where(risk > 0, degrees, float(batch_size))
+
+
+def wandering(lam, squares, shift):
+    """Return the variance of the risk of weights of a variance, whose mean is off by a shift."""
+    parts = 2 * (lam * squares) ** 2 + 4 * (lam * shift) ** 2 * squares
+    return parts.sum(axis=(-2, -1)) / 4
+
+
+def _end(state, fresh, outliers, with_scores):
+    """Return scores of all rows if left out, their deviations, and the risk on fresh rows."""
+    moments = state.moments
+    residuals = moments.residuals(state.mean)
+    leverage, spread, noise, deviations = _row_forms(state, residuals, with_scores)
+    residuals /= (1 - np.minimum(leverage, _LARGEST_LEVERAGE))[:, None]
+    scores = moments.target_mean + moments.Y - residuals
+    level = moments.shares @ residuals**2
+    ratio = _without_double_count(moments, level[None], noise[None], state.response[None])[0]
+    losses = ((ratio if fresh else 1.0) * residuals**2).sum(axis=1) / 2 + spread / 2
+    lam = moments.eigenvalues[:, None]
+    moved = wandering(lam, state.square, state.mean - moments.moment / lam)
+    shares, together = moments.shares, moments.together
+    if outliers is not None:
+        Z = (outliers.features - moments.mean) @ moments.vectors
+        off = (outliers.targets - moments.target_mean - Z @ state.mean) ** 2 + Z**2 @ state.square
+        losses = np.concatenate([losses, off.sum(axis=1) / 2])
+        kept = 1 - outliers.shares.sum()
+        shares = np.concatenate([kept * shares, outliers.shares])
+        together = np.concatenate([kept * together, outliers.together])
+    claim = risk_claim(losses, shares, together, float(moved), leverage)
+    return scores, deviations, claim
+
+
+def _row_forms(state, residuals, with_scores):
+    """Return leverages, spreads of scores, noise of the gradient, and deviations of the scores.
+
+    Where the scores of single rows are not needed, those outside the sample have the leverage and
+    spread of sampled ones of their norm.
+    """
+    moments, sample = state.moments, state.sample
+    n, targets = residuals.shape
+    whole = with_scores or len(sample.rows) == n
+    rows, squares, shares = sample.rows, sample.squares, sample.shares
+    if whole:
+        rows, shares = np.arange(n), moments.shares
+        if len(sample.rows) < n:
+            squares = moments.coordinates() ** 2
+    forms = squares @ np.column_stack([state.response, state.square])
+    leverage = moments.together[rows] * (1 + forms[:, 0])
+    left_out = residuals[rows] / (1 - np.minimum(leverage, _LARGEST_LEVERAGE))[:, None]
+    squared = shares[:, None] * left_out**2
+    gradient = moments.eigenvalues[:, None] * state.mean - moments.moment
+    noise = np.maximum(squares.T @ squared - gradient**2, 0)
+    level = squared.sum(axis=0)
+    spread = forms[:, 1:].sum(axis=1)
+    if whole:
+        ratio = _without_double_count(moments, level[None], noise[None], state.response[None])[0]
+        known = state.response[:, None] ** 2 * ratio * noise / moments.n_effective
+        return leverage, spread, noise, np.sqrt(squares @ np.maximum(state.square - known, 0))
+    others = slice(sample.n_extreme, None)
+    per_norm = sample.shares[others] / (sample.shares[others] @ sample.norms[rows[others]])
+    response, spreads = (float(per_norm @ v[others]) * sample.norms for v in (forms[:, 0], spread))
+    response[rows], spreads[rows] = forms[:, 0], spread
+    return moments.together * (1 + response), spreads, noise, np.full((n, targets), np.nan)
 
 
 def _floor(state, stage, fresh):
@@ -405,21 +461,24 @@ def _floor(state, stage, fresh):
     moments = state.moments
     lam, rate, size = moments.eigenvalues, float(stage.rates.max()), stage.batch_size
     if not lam.size or rate == 0:
-        return _training_risk(state)
+        return _training_risk(moments, state.mean)
     # Least squares on so few rows fit them: their residuals do not show the noise.
     if fresh and lam.size >= _MOST_FEATURES * moments.n_effective:
         return np.nan
-    ends = copy(state)
-    ends.variance = np.zeros_like(state.variance)
-    ends.mean = moments.moment / (lam + stage.weight_decay)[:, None]
-    ends.response = 1 / (lam + stage.weight_decay)
-    node = _node(ends, fresh, size)
-    room = 1 - (1 - rate * (lam + stage.weight_decay)) ** 2 + (rate * lam) ** 2 / size
-    system = np.diag(room) - rate**2 / size * ends.fourth
-    variance = np.linalg.solve(system, rate**2 / size * node.noise)
+    # With momentum the pull to 0 does not gather speed: it counts for less.
+    ridge = lam + (1 - stage.momentum) * stage.weight_decay
+    mean = moments.moment / ridge[:, None]
+    node = _nodes(state, mean[None], (1 / ridge)[None], fresh)
+    mu, keep = stage.momentum, 1 - rate * stage.weight_decay
+    inertia = mu * keep
+    loss = (1 + inertia) ** 2 - (keep + mu - rate * lam) ** 2
+    room = (1 - inertia) / (1 + inertia) * loss + (rate * lam) ** 2 / size
+    system = np.diag(room) - rate**2 / size * state.fourth
+    variance = np.linalg.solve(system, rate**2 / size * node.noise[0])
     if (variance < 0).any():
         return np.inf
-    return node.risk + float((lam @ variance).sum()) / 2
+    spread = float((lam @ variance).sum())
+    return _training_risk(moments, mean) + float(node.correction[0]) + spread / 2
 
 
 def predicted_accuracy(prediction, codes, shares):

@@ -20,11 +20,18 @@ _TINY = 1e-290
 
 
 class _State(NamedTuple):
-    """Mean and mean square of the weights less the best ones, and the best ones."""
+    """Moments of the weights less the best ones, and of the velocity; the best weights.
+
+    `mean` and `square` are those of the weights, `speed` and `push` those of the velocity, `cross`
+    is their mean product.
+    """
 
     mean: FloatArray
     square: FloatArray
     target: FloatArray
+    speed: FloatArray
+    cross: FloatArray
+    push: FloatArray
 
 
 def risk_curve(
@@ -78,13 +85,31 @@ def risk_curve(
         m_j &\leftarrow (1-\eta\lambda_j)^2m_j
             + \frac{\eta^2}{B}\bigl[\lambda_j^2m_j+\lambda_j(q+\sigma^2)\bigr].
 
-    Weight decay d adds d to :math:`\lambda_j` in the first bracket and pulls
-    :math:`w` to 0 rather than to :math:`w^*`. A step costs O(p).
+    Weight decay :math:`\delta` is decoupled, :math:`w\leftarrow(1-\eta\delta)w-\eta g`: it pulls
+    :math:`w` to 0 rather than to :math:`w^*`. With momentum :math:`\mu` the step is
+    :math:`v\leftarrow\mu v+g`, :math:`w\leftarrow(1-\eta\delta)w-\eta v` (heavy ball). Writing
+    :math:`c_j=E\,d_jv_j` and :math:`u_j=E\,v_j^2` for :math:`d=w-w^*`,
+    :math:`n_j=[\lambda_j^2m_j+\lambda_j(q+\sigma^2)]/B` for the noise of the gradient,
+    :math:`a=1-\eta\delta` and :math:`b_j=\eta\delta w^*_j`, exactly,
+
+    .. math::
+
+        h_j &= \mu c_j+\lambda_jm_j, \qquad
+        u_j \leftarrow \mu^2u_j+2\mu\lambda_jc_j+\lambda_j^2m_j+n_j, \\
+        \bar v_j &\leftarrow \mu\bar v_j+\lambda_j\bar d_j, \qquad
+        c_j \leftarrow ah_j-b_j\bar v_j-\eta u_j, \\
+        m_j &\leftarrow a^2m_j-2a\eta h_j+\eta^2u_j
+            +b_j^2-2ab_j\bar d_j+2\eta b_j\bar v_j, \\
+        \bar d_j &\leftarrow a\bar d_j-b_j-\eta\bar v_j,
+
+    with the new :math:`u_j` and :math:`\bar v_j`, and the old :math:`\bar d_j` in
+    :math:`m_j`. A step costs O(p).
 
     References
     ----------
     Falcon2-11B Technical Report, arXiv:2407.14885, for stages and batch sizes that double;
-    High-dimensional limit of streaming SGD for generalized linear models, arXiv:2304.06847.
+    High-dimensional limit of streaming SGD for generalized linear models, arXiv:2304.06847;
+    Trajectory of Mini-Batch Momentum, arXiv:2206.01029.
 
     Examples
     --------
@@ -92,12 +117,16 @@ def risk_curve(
     >>> second = Stage(3, 4, 0.05, displacement=[0.5, 0, 0], noise_variance=0.2)
     >>> risk_curve([2, 1, 0.5], [1, -1, 2], 0.5, [Stage(3, 2, 0.1), second]).round(4)
     array([2.75  , 2.2934, 1.9453, 1.6755, 2.0151, 1.7853, 1.5909])
+    >>> ball = Stage(3, 2, 0.1, momentum=0.5, weight_decay=0.1)
+    >>> risk_curve([2, 1, 0.5], [1, -1, 2], 0.5, ball).round(4)
+    array([2.75  , 2.2934, 1.8479, 1.5171])
     """
     lam = check_eigenvalues(eigenvalues)
     start = _vector("displacement", displacement, lam.size)
     variance = _number(noise_variance)
     plan = as_stages(stages)
-    state = _State(start.copy(), start**2, -start)
+    rest = np.zeros_like(start)
+    state = _State(start.copy(), start**2, -start, rest, rest, rest)
     risks = [np.array([(lam @ state.square + variance) / 2])]
     for k, stage in enumerate(plan):
         lam, variance, state = _enter(stage, lam, variance, state)
@@ -128,7 +157,7 @@ def _vector(name: str, values: Any, size: int) -> FloatArray:
 
 def _uses_mean(stage: Stage) -> bool:
     """Tell whether a stage needs to know the mean of the weights."""
-    return stage.displacement is not None or stage.weight_decay > 0
+    return stage.displacement is not None or stage.weight_decay > 0 or stage.momentum > 0
 
 
 def _enter(
@@ -148,7 +177,12 @@ def _enter(
     if stage.displacement is not None:
         move = _vector("displacement", stage.displacement, lam.size)
         square = state.square + (2 * state.mean + move) * move
-        state = _State(state.mean + move, np.maximum(square, 0), state.target - move)
+        state = state._replace(
+            mean=state.mean + move,
+            square=np.maximum(square, 0),
+            target=state.target - move,
+            cross=state.cross + move * state.speed,
+        )
     return lam, variance, state
 
 
@@ -158,9 +192,15 @@ def _run(
     """Return the state after a stage and the risk after each of its steps."""
     critical = None
     if stage.needs_critical_rate:
-        critical = float(np.asarray(critical_learning_rate(lam, stage.batch_size)))
+        critical = float(
+            np.asarray(critical_learning_rate(lam, stage.batch_size, momentum=stage.momentum))
+        )
     rates = stage.learning_rates(critical)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        if stage.momentum > 0:
+            return _ball_steps(rates, stage, lam, variance, state)
+        rest = np.zeros_like(lam)
+        state = state._replace(speed=rest, cross=rest, push=rest)
         if stage.weight_decay > 0:
             return _decayed_steps(rates, stage, lam, variance, state)
         curve = _plain_steps(rates, stage.batch_size, lam, variance, state.square)
@@ -207,7 +247,7 @@ def _decayed_steps(
     rates: FloatArray, stage: Stage, lam: FloatArray, variance: float, state: _State
 ) -> tuple[_State, FloatArray]:
     """Take steps with weight decay."""
-    mean, square, target = state
+    mean, square, target = state[:3]
     risks = np.full(rates.size, np.inf)
     total = float(lam @ square)
     for t, rate in enumerate(rates):
@@ -222,7 +262,34 @@ def _decayed_steps(
             square = np.full_like(square, np.inf)
             break
         risks[t] = (total + variance) / 2
-    return _State(mean, square, target), risks
+    return state._replace(mean=mean, square=square), risks
+
+
+def _ball_steps(
+    rates: FloatArray, stage: Stage, lam: FloatArray, variance: float, state: _State
+) -> tuple[_State, FloatArray]:
+    """Take steps with momentum, with weight decay or without."""
+    mean, square, target, speed, cross, push = state
+    mu, risks = stage.momentum, np.full(rates.size, np.inf)
+    total = float(lam @ square)
+    for t, rate in enumerate(rates):
+        keep = 1 - rate * stage.weight_decay
+        pull = rate * stage.weight_decay * target
+        curved = lam * lam * square
+        noise = (curved + lam * (total + variance)) / stage.batch_size
+        both = mu * cross + lam * square
+        push = mu * mu * push + 2 * mu * lam * cross + curved + noise
+        speed = mu * speed + lam * mean
+        square = keep**2 * square - 2 * keep * rate * both + rate**2 * push
+        square = square + pull**2 - 2 * keep * pull * mean + 2 * rate * pull * speed
+        cross = keep * both - pull * speed - rate * push
+        mean = keep * mean - pull - rate * speed
+        total = float(lam @ square)
+        if not total < np.inf:
+            square = np.full_like(square, np.inf)
+            break
+        risks[t] = (total + variance) / 2
+    return _State(mean, square, target, speed, cross, push), risks
 
 
 def multi_pass_risk_curve(eigenvalues: ArrayLike, residual: ArrayLike, stages: Any) -> FloatArray:
@@ -235,8 +302,8 @@ def multi_pass_risk_curve(eigenvalues: ArrayLike, residual: ArrayLike, stages: A
     residual : array-like of shape (n,)
         Residuals :math:`Aw-b` at the start, in the coordinates of its eigenvectors.
     stages : Stage, or sequence of Stage, tuple or dict
-        The schedule, as in `risk_curve`, without weight decay and changes of the data. Relative
-        rates are in units of the critical rate of this recursion.
+        The schedule, as in `risk_curve`, without weight decay, momentum and changes of the data.
+        Relative rates are in units of the critical rate of this recursion.
 
     Returns
     -------
@@ -283,9 +350,9 @@ def multi_pass_risk_curve(eigenvalues: ArrayLike, residual: ArrayLike, stages: A
     for stage in as_stages(stages):
         if _changes_data(stage):
             raise ValueError(
-                f"{stage!r} changes the data or has weight decay, which several passes over one "
-                "set do not allow: leave mixture, displacement, noise_variance, eigenvalues and "
-                "weight_decay as they are."
+                f"{stage!r} changes the data or has weight decay or momentum, which several passes "
+                "over one set do not allow: leave mixture, displacement, noise_variance, "
+                "eigenvalues, weight_decay and momentum as they are."
             )
         critical = None
         if stage.needs_critical_rate:
@@ -301,7 +368,7 @@ def multi_pass_risk_curve(eigenvalues: ArrayLike, residual: ArrayLike, stages: A
 def _changes_data(stage: Stage) -> bool:
     """Tell whether a stage is more than a schedule."""
     given = (stage.mixture, stage.displacement, stage.noise_variance, stage.eigenvalues)
-    return stage.weight_decay > 0 or any(value is not None for value in given)
+    return stage.weight_decay > 0 or stage.momentum > 0 or any(value is not None for value in given)
 
 
 def _multi_pass_steps(

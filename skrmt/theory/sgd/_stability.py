@@ -32,8 +32,17 @@ def check_noise_variance(noise_variance: Any) -> FloatArray:
     return in_range("noise_variance", noise_variance, 0, np.inf, "left", "It is a variance.")
 
 
+def check_momentum(momentum: Any) -> FloatArray:
+    """Check momenta: from 0 to below 1."""
+    return in_range("momentum", momentum, 0, 1, "left", "From 1 on the velocity does not fade.")
+
+
 def noise_amplification(
-    eigenvalues: ArrayLike, learning_rate: ArrayLike, batch_size: ArrayLike
+    eigenvalues: ArrayLike,
+    learning_rate: ArrayLike,
+    batch_size: ArrayLike,
+    *,
+    momentum: ArrayLike = 0.0,
 ) -> FloatOrArray:
     r"""Return how strongly the noise of the gradient feeds on itself.
 
@@ -45,6 +54,8 @@ def noise_amplification(
         Learning rate :math:`\eta`, 0 or more; broadcasts with `batch_size`.
     batch_size : array-like
         Rows B a step, 1 or more, `inf` for the whole gradient.
+    momentum : array-like, default=0.0
+        Part :math:`\mu` of the last step that is repeated (heavy ball), in [0, 1).
 
     Returns
     -------
@@ -69,31 +80,44 @@ def noise_amplification(
     .. math:: \kappa = \frac{\eta}{B}\sum_j \frac{\lambda_j}{2-\eta\lambda_j(1+1/B)},
 
     where all denominators are positive. The mean risk converges if and only if
-    :math:`\kappa < 1`.
+    :math:`\kappa < 1`. With momentum, where a coordinate is an autoregression of order two,
+
+    .. math:: \kappa = \eta\sum_j
+        \frac{(1+\mu)\lambda_j}{B(1-\mu)[2(1+\mu)-\eta\lambda_j]-(1+\mu)\eta\lambda_j},
+
+    which for small rates is that of the rate :math:`\eta/(1-\mu)` without.
 
     Examples
     --------
     >>> from skrmt.theory.sgd import noise_amplification
     >>> round(noise_amplification([2.0, 1.0, 0.5], 0.1, 2), 8)
     0.09883757
+    >>> round(noise_amplification([2.0, 1.0, 0.5], 0.01, 2, momentum=0.9), 8)
+    0.09131033
     """
     lam = check_eigenvalues(eigenvalues)
-    eta, size = broadcast(
+    eta, size, mu = broadcast(
         learning_rate=in_range("learning_rate", learning_rate, 0, np.inf, "left"),
         batch_size=check_batch_size(batch_size),
+        momentum=check_momentum(momentum),
     )
-    return unwrap(_kappa(lam, eta, size))
+    return unwrap(_kappa(lam, eta, size, mu))
 
 
-def _kappa(lam: FloatArray, eta: FloatArray, size: FloatArray) -> FloatArray:
-    """Return the amplification for arrays of rates and batch sizes."""
+def _kappa(lam: FloatArray, eta: FloatArray, size: FloatArray, mu: FloatArray) -> FloatArray:
+    """Return the amplification for arrays of rates, batch sizes and momenta."""
+    mu = np.asarray(mu)[..., None]
+    # Both are 1 without momentum.
+    slow, wide = 1 - mu, 1 + mu
     scaled = np.asarray(eta)[..., None] * lam
-    room = 2 - scaled * (1 + 1 / np.asarray(size)[..., None])
+    room = slow * (2 - scaled / wide) - scaled / np.asarray(size)[..., None]
     ratio = np.divide(scaled, room, out=np.full(room.shape, np.inf), where=room > 0)
     return np.where((room > 0).all(axis=-1), ratio.sum(axis=-1) / size, np.inf)
 
 
-def critical_learning_rate(eigenvalues: ArrayLike, batch_size: ArrayLike) -> FloatOrArray:
+def critical_learning_rate(
+    eigenvalues: ArrayLike, batch_size: ArrayLike, *, momentum: ArrayLike = 0.0
+) -> FloatOrArray:
     r"""Return the learning rate above which the mean risk diverges, for Gaussian features.
 
     Parameters
@@ -102,6 +126,8 @@ def critical_learning_rate(eigenvalues: ArrayLike, batch_size: ArrayLike) -> Flo
         Eigenvalues :math:`\lambda_j` of the second moment of the features.
     batch_size : array-like
         Rows B a step, 1 or more, `inf` for the whole gradient.
+    momentum : array-like, default=0.0
+        Part :math:`\mu` of the last step that is repeated (heavy ball), in [0, 1).
 
     Returns
     -------
@@ -123,9 +149,11 @@ def critical_learning_rate(eigenvalues: ArrayLike, batch_size: ArrayLike) -> Flo
     Notes
     -----
     :math:`2B/(B+p+1)` if all p eigenvalues are 1, about :math:`2B/\sum_j\lambda_j` for small
-    batches, and :math:`2/\lambda_{\max}` for large ones. Features with heavier tails than Gaussian
-    ones need smaller rates, sometimes 20 times smaller: `skrmt.linear_model.StagedSGDRegressor`
-    takes the rate from the fourth moments of the data.
+    batches, and :math:`2/\lambda_{\max}` for large ones; with momentum the latter is
+    :math:`2(1+\mu)/\lambda_{\max}`, and the former about :math:`1-\mu` times as
+    much. Features with heavier tails than Gaussian ones need smaller rates, sometimes 20 times
+    smaller: `skrmt.linear_model.StagedSGDRegressor` takes the rate from the fourth moments of the
+    data.
 
     References
     ----------
@@ -140,21 +168,26 @@ def critical_learning_rate(eigenvalues: ArrayLike, batch_size: ArrayLike) -> Flo
     array([0.46215871, 1.        ])
     """
     lam = check_eigenvalues(eigenvalues)
-    sizes = check_batch_size(batch_size)
+    sizes, momenta = broadcast(
+        batch_size=check_batch_size(batch_size), momentum=check_momentum(momentum)
+    )
     values, counts = np.unique(lam[lam > 0] / lam.max(), return_counts=True)
-    rates = np.array([_critical(values, counts, size) for size in sizes.ravel()])
-    return unwrap(rates.reshape(sizes.shape) / lam.max())
+    pairs = zip(np.ravel(sizes), np.ravel(momenta), strict=True)
+    rates = np.array([_critical(values, counts, size, mu) for size, mu in pairs])
+    return unwrap(rates.reshape(np.shape(sizes)) / lam.max())
 
 
-def _critical(values: FloatArray, counts: Any, size: float) -> float:
+def _critical(values: FloatArray, counts: Any, size: float, mu: float) -> float:
     """Return the critical rate for eigenvalues whose largest is 1, with multiplicities."""
     if np.isinf(size):
-        return 2.0
-    bound = 2 / (1 + 1 / size)
+        return 2.0 * (1 + mu)
+    limit = 2 * (1 - mu)
+    bound = limit / ((1 - mu) / (1 + mu) + 1 / size)
 
-    # With the rate bound * (1 - h), the room of a direction is 2 (1 - v + h v): no cancellation.
+    # With the rate bound * (1 - h), the room of a direction is limit (1 - v + h v): no
+    # cancellation.
     def excess(h: float) -> float:
-        room = 2 * ((1 - values) + h * values)
+        room = limit * ((1 - values) + h * values)
         return float(bound * (1 - h) / size * (counts * values / room).sum() - 1)
 
     low = min(1e-3, 0.1 / size)
@@ -168,6 +201,8 @@ def noise_floor(
     noise_variance: ArrayLike,
     learning_rate: ArrayLike,
     batch_size: ArrayLike,
+    *,
+    momentum: ArrayLike = 0.0,
 ) -> FloatOrArray:
     r"""Return the risk at which a constant learning rate ends, for Gaussian features.
 
@@ -181,6 +216,8 @@ def noise_floor(
         Learning rate, 0 or more.
     batch_size : array-like
         Rows a step, 1 or more, `inf` for the whole gradient.
+    momentum : array-like, default=0.0
+        Part of the last step that is repeated (heavy ball), in [0, 1).
 
     Returns
     -------
@@ -207,12 +244,13 @@ def noise_floor(
     0.245192
     """
     lam = check_eigenvalues(eigenvalues)
-    variance, eta, size = broadcast(
+    variance, eta, size, mu = broadcast(
         noise_variance=check_noise_variance(noise_variance),
         learning_rate=in_range("learning_rate", learning_rate, 0, np.inf, "left"),
         batch_size=check_batch_size(batch_size),
+        momentum=check_momentum(momentum),
     )
-    room = 1 - _kappa(lam, eta, size)
+    room = 1 - _kappa(lam, eta, size, mu)
     floor = np.divide(variance / 2, room, out=np.full(room.shape, np.inf), where=room > 0)
     return unwrap(floor)
 

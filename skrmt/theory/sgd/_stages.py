@@ -35,7 +35,8 @@ class Stage:
         For estimators: share of each source of rows, by its id, summing to 1; all rows equally if
         None.
     weight_decay : float, default=0.0
-        Penalty: a step multiplies the weights by 1 - learning rate * weight decay first.
+        Decoupled penalty: a step multiplies the weights by 1 - learning rate * weight decay, apart
+        from the gradient, which is that of the loss alone.
     displacement : array-like of shape (p,), default=None
         For the theory: what is added, at the beginning of the stage, to the weights less the best
         ones, because the best ones move; in eigenvector coordinates.
@@ -43,6 +44,10 @@ class Stage:
         For the theory: variance of the noise from here on; that of before if None.
     eigenvalues : array-like of shape (p,), default=None
         For the theory: eigenvalues from here on, in the order of the same eigenvectors.
+    momentum : float, default=0.0
+        Part of the last step that is repeated (heavy ball), in [0, 1): a step moves the weights
+        against learning rate times velocity, and the velocity is the gradient plus `momentum` times
+        the velocity of before. It is 0 at the start and after a stage without momentum.
 
     Raises
     ------
@@ -73,6 +78,7 @@ class Stage:
     displacement: Any = None
     noise_variance: Any = None
     eigenvalues: Any = None
+    momentum: float = 0.0
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
@@ -83,6 +89,7 @@ class Stage:
                 f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}."
             )
         in_range("weight_decay", self.weight_decay, 0, np.inf, "left", "It is a penalty.")
+        in_range("momentum", self.momentum, 0, 1, "left", "From 1 on the velocity does not fade.")
         if self.noise_variance is not None:
             in_range("noise_variance", self.noise_variance, 0, np.inf, "left")
         if not _is_auto(self.learning_rate):
@@ -98,6 +105,7 @@ class Stage:
                 ("relative", self.relative, False),
                 ("mixture", self.mixture, None),
                 ("weight_decay", self.weight_decay, 0.0),
+                ("momentum", self.momentum, 0.0),
             )
             if value != default
         ]

@@ -56,18 +56,24 @@ def test_the_accuracy_is_that_of_fresh_groups(shape):
 @pytest.mark.parametrize("n_features", [6, 80])
 def test_scores_are_those_of_the_mean_fit_without_a_fold(rng, n_features):
     X, y, groups = persons(rng, n_groups=12, n_features=n_features)
-    targets, stages = (2.0 * y - 1)[:, None], [STAGES[0], Stage(40, 4, 0.02, weight_decay=0.5)]
+    targets = (2.0 * y - 1)[:, None]
+    stages = [
+        STAGES[0],
+        Stage(40, 4, 0.02, weight_decay=0.5, momentum=0.6),
+        Stage(20, 4, 0.01, momentum=0.9),
+    ]
     rows = staged_rows(X, targets, None, None, groups)
     schedule = Schedule(rows, stages, True)
     scores, size = scores_of_groups(schedule.steps, rows.X, rows, True)
     assert size == pytest.approx(12)
     out = group_folds(groups, y, 20) == 3
     centred, values = X[~out] - X[~out].mean(0), targets[~out] - targets[~out].mean()
-    weights = np.zeros((n_features, 1))
+    weights = velocity = np.zeros((n_features, 1))
     for step in schedule.steps:
         for rate in step.rates:
             gradient = centred.T @ (centred @ weights - values) / len(values)
-            weights = weights - rate * (gradient + step.weight_decay * weights)
+            velocity = step.momentum * velocity + gradient
+            weights = weights - rate * (velocity + step.weight_decay * weights)
     expected = (X[out] - X[~out].mean(0)) @ weights + targets[~out].mean()
     np.testing.assert_allclose(scores[out], expected, rtol=1e-8)
 
