@@ -285,26 +285,32 @@ def run_search(
     alphas: np.ndarray,
     synthetic_weight: Any,
     criterion: str,
+    usable: np.ndarray | None = None,
 ) -> Search:
-    """Evaluate the grid: common weights first, then each source and the threshold in turn."""
+    """Evaluate the grid: common weights first, then each source and the threshold in turn.
+
+    Sources that are not usable have weight 0 unless weights are given.
+    """
     search = Search(left_out, problem.real, alphas, criterion)
     n_sources, n_cuts = len(problem.strata), len(problem.thresholds)
-    ends = np.array([[0.0] * n_sources, [1.0] * n_sources])[: 2 if n_sources else 1]
-    if n_sources == 0:
+    given = not isinstance(synthetic_weight, str)
+    used = np.ones(n_sources) if usable is None or given else usable.astype(float)
+    ends = np.array([np.zeros(n_sources), used])[: 1 + bool(used.any())]
+    if not used.any():
         search.evaluate(ends, [0])
         return search
-    if not isinstance(synthetic_weight, str):
+    if given:
         search.evaluate([synthetic_weight], [0])
         search.evaluate(ends, [0, 0], role=None)
-        _try_cuts(search, n_cuts)
+        _try_cuts(search, n_cuts, used)
         return search
-    size_ratio = sum(source.size for source in rows.sources) / problem.real.size
-    grid = weight_grid(size_ratio, _step(alphas))
-    search.evaluate(np.repeat(grid[:, None], n_sources, axis=1), np.zeros(len(grid)))
-    _try_cuts(search, n_cuts)
+    sizes = np.array([source.size for source in rows.sources])
+    grid = weight_grid(float(used @ sizes) / problem.real.size, _step(alphas))
+    search.evaluate(grid[:, None] * used, np.zeros(len(grid)))
+    _try_cuts(search, n_cuts, used)
     for _ in range(2 if n_sources > 1 else int(n_cuts > 1)):
         before = search.choice
-        for source in range(n_sources):
+        for source in np.flatnonzero(used):
             trials = np.repeat(search.choice.weights[None], len(grid), axis=0)
             trials[:, source] = grid
             search.evaluate(trials, np.full(len(grid), search.choice.cut))
@@ -313,10 +319,10 @@ def run_search(
     return search
 
 
-def _try_cuts(search, n_cuts):
+def _try_cuts(search, n_cuts, used):
     """Try every threshold at the best weights, or at weight 1 where they are 0."""
     weights = search.choice.weights
-    weights = weights if weights.any() else np.ones(len(weights))
+    weights = weights if weights.any() else used
     if n_cuts > 1:
         search.evaluate(np.repeat(weights[None], n_cuts, axis=0), np.arange(n_cuts))
 

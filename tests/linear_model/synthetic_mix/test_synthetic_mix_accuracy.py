@@ -28,9 +28,14 @@ def fits(setting, n_draws, n_real=150, n_synthetic=800, p=60):
             n_real, n_synthetic, p, **({"mean_norm": 1.5} | setting), n_test=4000, random_state=seed
         )
         model = SyntheticMixClassifier(pruning="mask")
-        model.fit(data.X, data.y, sample_source=data.sample_source, keep=data.keep)
-        models.append(model)
-        truths.append(model.score(data.X_test, data.y_test))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TheoryWarning)
+            model.fit(data.X, data.y, sample_source=data.sample_source, keep=data.keep)
+        if not model.source_quality_[0].leaked:
+            models.append(model)
+            truths.append(model.score(data.X_test, data.y_test))
+    # Of rows of the same law one source in fifty is accused of a leak.
+    assert n_draws - len(models) <= 2
     return models, np.array(truths)
 
 
@@ -200,14 +205,73 @@ def test_a_generator_of_the_same_rows_is_seen_through():
     with pytest.warns(TheoryWarning, match="generator_source='same'"):
         naive.fit(X, y, **arguments)
     assert np.isnan(naive.leakage_gap_) and naive.regime_ == "misfit"
+    with pytest.warns(TheoryWarning, match="generator_source='same'"):
+        alone = SyntheticMixClassifier(synthetic_weight=0.0).fit(X, y, **arguments)
+    assert naive.theoretical_accuracy_ == pytest.approx(alone.theoretical_accuracy_)
+    assert naive.synthetic_weight_[0] == 0 and naive.equivalent_real_samples_ == 60
+    assert np.isnan([naive.mix_all_accuracy_, naive.noise_rate_]).all()
+    assert naive.value_of_sample() == 0
+    assert "generator_source='same'" in str(naive.data_report())
+    mixed = SyntheticMixClassifier(synthetic_weight=1.0)
+    with pytest.warns(TheoryWarning, match="nothing is claimed"):
+        mixed.fit(X, y, **arguments)
+    assert mixed.synthetic_weight_[0] == 1 and mixed.regime_ == "misfit"
+    assert np.isnan([mixed.theoretical_accuracy_, mixed.gain_]).all()
     fair = SyntheticMixClassifier(generator_source="same", generator=generator, random_state=0)
     fair.fit(X, y, **arguments)
     truth = fair.score(X_test, y_test)
-    assert naive.theoretical_accuracy_ - naive.score(X_test, y_test) > 0.08
+    assert abs(naive.theoretical_accuracy_ - naive.score(X_test, y_test)) < 0.08
     low, high = fair.theoretical_accuracy_interval_
     assert low <= truth <= high
     assert fair.scores_kind_ == "folds" and fair.regime_ == "detected"
     assert fair.leakage_gap_ >= 0 or fair.synthetic_weight_[0] == 0
+
+
+def noisy_copies(X, y, n, rng):
+    picked = rng.integers(len(y), size=n)
+    return X[picked] + 0.3 * X.std() * rng.standard_normal((n, X.shape[1])), y[picked]
+
+
+def interpolations(X, y, n, rng):
+    first, second = rng.integers(len(y), size=(2, 20 * n))
+    pairs = np.flatnonzero(y[first] == y[second])[:n]
+    first, second = first[pairs], second[pairs]
+    return X[first] + rng.random((n, 1)) * (X[second] - X[first]), y[first]
+
+
+@pytest.mark.parametrize("generator", [noisy_copies, interpolations])
+@pytest.mark.parametrize("n_per_class", [6, 15])
+def test_what_is_made_of_the_real_rows_claims_no_more_than_they_do(generator, n_per_class):
+    gaps, excess = [], []
+    for seed in range(6):
+        X, y, X_test, y_test = digits(n_per_class, seed)
+        made = generator(X, y, 500, np.random.default_rng(seed))
+        model = SyntheticMixClassifier()
+        alone = SyntheticMixClassifier(synthetic_weight=0.0)
+        for one in (model, alone):
+            with pytest.warns(TheoryWarning, match="generator_source='same'"):
+                one.fit(X, y, X_synthetic=made[0], y_synthetic=made[1])
+        gaps.append(model.theoretical_accuracy_ - model.score(X_test, y_test))
+        excess.append(model.score(X_test, y_test) - alone.score(X_test, y_test))
+    assert np.mean(gaps) < 0.02 + 4 * np.std(gaps) / np.sqrt(6)
+    assert np.min(excess) > -1e-12
+
+
+def test_a_leak_of_one_source_leaves_the_others_in_use():
+    X, y, X_rest, y_rest = digits(6, 1)
+    own = noisy_copies(X, y, 300, np.random.default_rng(0))
+    other = GaussianGenerator()(X_rest[:400], y_rest[:400], 400, 0)
+    stacked = np.concatenate([X, own[0], other[0]]), np.concatenate([y, own[1], other[1]])
+    source = np.repeat([0, 1, 2], [60, 300, 400])
+    model = SyntheticMixClassifier()
+    with pytest.warns(TheoryWarning, match="generator_source='same'"):
+        model.fit(*stacked, sample_source=source)
+    alone = SyntheticMixClassifier().fit(X, y, X_synthetic=other[0], y_synthetic=other[1])
+    assert model.synthetic_weight_[0] == 0 and model.synthetic_weight_[1] > 0
+    assert [q.leaked for q in model.source_quality_] == [True, False]
+    low, high = model.theoretical_accuracy_interval_
+    assert low < model.score(X_rest[400:], y_rest[400:]) < high
+    assert model.theoretical_accuracy_ == pytest.approx(alone.theoretical_accuracy_, abs=0.02)
 
 
 def test_external_generators_are_not_accused():
