@@ -60,7 +60,8 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
     synthetic_weight : "auto", float or array-like of shape (S,), default="auto"
         Weight omega of a synthetic row, a real one having 1: one for all sources, or one per source
         in the order of their ids, in [0, 1]. "auto" tries 8 values, 0 (real rows only) and 1 among
-        them, common to all sources first, then for one source after another.
+        them, common to all sources first, then all 64 pairs for two sources; for more each source
+        alone, then one source after another until none gains.
     pruning : {None, "mask", "score"}, default=None
         Which synthetic rows are used: all (`keep` and `verifier_score` are then not read), those of
         the mask `keep`, or those whose `verifier_score` is at least `prune_threshold`.
@@ -113,7 +114,8 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         Predicted accuracy of each of them at each of `alphas_`.
     theoretical_accuracy_ : float
         Accuracy on fresh real data, in [0, 1]: the number to read first. The share of left-out
-        real rows that are classified rightly, smoothed where they are few.
+        real rows that are classified rightly, smoothed where they are few, each tenth of them at
+        the weights, threshold and penalty that the others choose.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
         95 % interval of it.
     observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)

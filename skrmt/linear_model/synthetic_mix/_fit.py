@@ -239,10 +239,7 @@ def claimed_accuracy(search: Search) -> Claim:
         return NO_CLAIM
     rows = real.weights, real.part
     w = real.weights / real.weights.sum()
-    chosen, alone, mixed = (
-        score_margins(choice.scores, real.codes)
-        for choice in (search.choice, search.real_only, search.mix_all)
-    )
+    chosen, alone, mixed = (search.fair_margins(role) for role in ("best", "real", "mix"))
     shares = np.bincount(real.codes, real.weights) / real.weights.sum()
     guess = float(shares.min())
     accuracy, real_only, mix_all = (

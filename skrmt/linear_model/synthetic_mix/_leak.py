@@ -119,10 +119,11 @@ def leak_evidence(problem: Any) -> list[LeakEvidence]:
         weights, part = (
             np.concatenate([getattr(s, name) for s in filled]) for name in ("weights", "part")
         )
+        grams = [p.gram for p in parts if p.gram is not None]
         whole = ClassSums(
-            sum(p.weights for p in parts),
-            sum(p.sums for p in parts),
-            None if any(p.gram is None for p in parts) else sum(p.gram for p in parts),
+            np.sum([p.weights for p in parts], axis=0),
+            np.sum([p.sums for p in parts], axis=0),
+            np.sum(grams, axis=0) if len(grams) == len(parts) else None,
             sum(p.energy for p in parts),
             effective_size(weights, part),
         )
