@@ -6,11 +6,11 @@
 Six generators are fitted to the real rows themselves, or to other rows of the table, and their rows
 given as those of an external generator. Per generator: the share of fits in which a leak was found,
 and of claims withheld; claim less truth on the rows of the table that are left, mean with its
-standard error over table and draw; the share of intervals that hold it; the accuracy of the fit less
-that of a fit to the real rows alone; and the share of gains claimed within two of their standard
-errors of it. `--part choice` measures what choosing among weights adds to claims where labels are
-noise, and claims on tables with one row 100 times as long.
-Without a folder sets bundled with scikit-learn are used.
+standard error over table and draw; the share of intervals that hold it; the accuracy of the fit
+less that of a fit to the real rows alone; and the share of gains claimed within two of their
+standard errors of it. `--part choice` measures claims where labels are noise, which choosing among
+weights raises, and on tables with one row 100 times as long. Without a folder sets bundled with
+scikit-learn are used.
 """
 
 import argparse

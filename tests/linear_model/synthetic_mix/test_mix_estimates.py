@@ -9,6 +9,8 @@ from skrmt.linear_model.synthetic_mix._input import LabelledRows
 from skrmt.linear_model.synthetic_mix._leak import ClassSums, source_evidence
 from skrmt.linear_model.synthetic_mix._loo_accuracy import (
     accuracy_influence,
+    criterion_of_sums,
+    criterion_parts,
     loo_accuracy,
     loo_criterion,
     score_margins,
@@ -160,3 +162,31 @@ def test_separation_is_bounded_and_has_no_unit(seed):
     ]
     assert 0.2 <= values[0] <= 5
     assert values[0] == pytest.approx(values[1], rel=1e-9)
+
+
+@SEEDS
+@pytest.mark.parametrize("criterion", ["scale_free", "nll", "squared", "smooth"])
+def test_the_size_of_an_outlier_does_not_matter(seed, criterion):
+    scores, observed, w = labelled_scores(seed)
+    scores = np.repeat(scores[:, None, None], 2, axis=2)
+    scores[0, 0] *= [1e3, 1e6]
+    values = loo_criterion(scores, observed, w, criterion)
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
+    smoothed = loo_accuracy(score_margins(scores, observed), w).smoothed
+    assert smoothed[0] == pytest.approx(smoothed[1], rel=1e-9)
+    assert smoothed[0] > 0.7
+
+
+@pytest.mark.parametrize("criterion", ["scale_free", "nll", "squared", "smooth"])
+def test_criteria_are_those_of_sums_of_parts(criterion):
+    scores, observed, w = labelled_scores(0)
+    parts = criterion_parts(scores[:, None], observed, w, criterion)
+    some = np.arange(len(w)) % 3 > 0
+    sums = [w[some] @ np.broadcast_to(part, (len(w),))[some] for part in parts]
+    if criterion == "nll":
+        assert criterion_of_sums([w @ p for p in parts], criterion) == pytest.approx(
+            float(loo_criterion(scores[:, None], observed, w, criterion))
+        )
+        return
+    expected = loo_criterion(scores[some, None], observed[some], w[some], criterion)
+    assert criterion_of_sums(sums, criterion) == pytest.approx(float(expected), rel=1e-9)

@@ -297,3 +297,41 @@ def test_claims_on_digits():
         model = SyntheticMixClassifier().fit(X, y, X_synthetic=made, y_synthetic=labels)
         errors.append(abs(model.theoretical_accuracy_ - model.score(X_rest[400:], y_rest[400:])))
     assert np.mean(errors) < 0.02
+
+
+def test_a_choice_among_weights_on_noise_is_counted():
+    claims, gains = [], []
+    for seed in range(80):
+        rng = np.random.default_rng(seed)
+        X, made = rng.standard_normal((24, 10)), rng.standard_normal((200, 10))
+        model = SyntheticMixClassifier()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TheoryWarning)
+            model.fit(X, np.arange(24) % 2, X_synthetic=made, y_synthetic=rng.integers(2, size=200))
+        claims.append(model.theoretical_accuracy_)
+        gains.append(model.gain_)
+    for values, truth in ((claims, 0.5), (gains, 0.0)):
+        assert abs(np.mean(values) - truth) < 4 * np.std(values) / np.sqrt(80)
+
+
+def test_one_outlier_decides_neither_the_choice_nor_the_claim():
+    gaps = []
+    for seed in range(6):
+        data = make_synthetic_mix(60, 300, 20, mean_norm=1.5, n_test=2000, random_state=seed)
+        X, real = data.X.copy(), np.flatnonzero(data.sample_source == 0)
+        X[real[3]] *= 100.0
+        model = SyntheticMixClassifier().fit(X[real], data.y[real])
+        truth = model.score(data.X_test, data.y_test)
+        assert truth > 0.8
+        gaps.append(model.theoretical_accuracy_ - truth)
+    assert abs(np.mean(gaps)) < 4 * np.sqrt(0.9 * 0.1 / 60 / 6) + 0.02
+
+
+def test_two_sources_are_searched_jointly():
+    data = make_synthetic_mix(60, 300, 20, noise_rate=0.2, random_state=0)
+    source = data.sample_source.copy()
+    source[np.flatnonzero(source)[::2]] = 2
+    model = SyntheticMixClassifier().fit(data.X, data.y, sample_source=source)
+    pairs = np.unique(model.weight_grid_, axis=0)
+    assert len(pairs) == 64 and len(np.unique(pairs[:, 0])) == 8
+    assert len(model.accuracy_grid_) == 64
