@@ -319,3 +319,23 @@ def test_intercept_ridge_is_the_centred_ridge_of_corrected_signal():
         assert abs(got - float(want)) <= (RTOL + slack) * float(want)
         total = pi[index] * high + (1 - pi[index]) * low
         assert total == pytest.approx(float(m0), abs=1e-14)
+
+
+@pytest.mark.parametrize("prior", [0.5, 0.3])
+@pytest.mark.parametrize("alpha", [1e12, 1e15, 1e17, 1e100, 1e200, 1e300])
+def test_huge_penalties_of_an_intercept_ridge_have_the_accuracy_of_the_limit(alpha, prior):
+    finite, limit = (
+        intercept_ridge(0.5, a, 1.5, prior=prior, noise_rates=(0.3, 0.4)) for a in (alpha, np.inf)
+    )
+    np.testing.assert_allclose(finite.accuracy, limit.accuracy, rtol=1e-10)
+    centre = prior * (1 - 2 * 0.4) - (1 - prior) * (1 - 2 * 0.3)
+    np.testing.assert_allclose(finite.threshold, centre, atol=10 / alpha + 1e-15)
+
+
+def test_an_intercept_ridge_at_interpolation_guesses_the_majority():
+    for prior in (0.5, 0.3, 0.8):
+        result = intercept_ridge(1.0, 0.0, 1.5, prior=prior)
+        assert result.accuracy == max(prior, 1 - prior)
+        assert np.isposinf(result.variance)
+    many = intercept_ridge([1.0, 0.5], 0.0, 1.5)
+    assert many.accuracy[1] == intercept_ridge(0.5, 0.0, 1.5).accuracy > many.accuracy[0] == 0.5

@@ -559,6 +559,9 @@ def test_edges():
         (lambda: isotropic_mix(10, 10, 50, 1.0, alpha=-1.0), "alpha"),
         (lambda: isotropic_mix(10, 10, 50, 1.0, alpha=1, noise_rate=1.2), "noise_rate"),
         (lambda: isotropic_mix(-1, 10, 50, 1.0, alpha=1.0), "n_real"),
+        (lambda: isotropic_mix(0, 0, 50, 1.0, alpha=1.0), "both 0"),
+        (lambda: isotropic_mix(0, 0, 50, 1.0, alpha=np.inf), "both 0"),
+        (lambda: mixture_ridge([MixtureGroup(9, np.ones(3))], 1, 9, np.ones((1, 3))), "one class"),
         (lambda: mixture_ridge([], 1.0, 10, np.ones(3)), "groups is empty"),
         (lambda: mixture_ridge([MixtureGroup(5, np.ones(2))], 1.0, 10, np.ones(3)), "mean must"),
         (lambda: mixture_ridge([MixtureGroup(2, np.ones(3))], 0.0, 10, np.ones(3)), "alpha"),
@@ -568,11 +571,50 @@ def test_edges():
         (lambda: transition_slope(0.1, 1.0, alpha=1.0, keep_incorrect=0.0), "keep_incorrect"),
         (lambda: break_even_size(-1, 0.2), "n_real"),
         (lambda: optimal_averaging_weights([1, 2], np.ones((2, 3)), [0.1], np.ones(3)), "shapes"),
+        (
+            lambda: optimal_averaging_weights([1, 2], np.ones((2, 3)), [0, 0.1], np.ones(3), 0.0),
+            "without variance",
+        ),
     ],
 )
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("alpha", [1e15, 1e200, 1e300])
+def test_huge_penalties_have_the_accuracy_of_the_limit(alpha):
+    noisy = {"noise_rate": 0.4, "keep_correct": 0.8, "keep_incorrect": 0.3}
+    only = (synthetic_only_accuracy(1000, 100, 1.0, alpha=a, **noisy) for a in (alpha, np.inf))
+    np.testing.assert_allclose(*only, rtol=1e-12)
+    law, limit = (isotropic_mix(300, 600, P, 1.0, alpha=a, **noisy) for a in (alpha, np.inf))
+    np.testing.assert_allclose(law.accuracy, limit.accuracy, rtol=1e-12)
+    np.testing.assert_allclose(law.mean * alpha, limit.mean, rtol=1e-12)
+    mean = np.eye(P)[0]
+    kept = 600 * (0.8 * 0.6 + 0.3 * 0.4)
+    groups = [MixtureGroup(300, mean), MixtureGroup(kept, mean, noise_rate=0.3 * 0.4 * 600 / kept)]
+    for covariance in (1.0, np.eye(P)):
+        ridge = mixture_ridge(groups, alpha, 900, mean, covariance)
+        np.testing.assert_allclose(ridge.accuracy, limit.accuracy, rtol=1e-10)
+        assert ridge.reliable and ridge.risk == pytest.approx(1.0)
+    slopes = [transition_slope(0.1, 1.0, alpha=a) for a in (alpha, 1e14)]
+    np.testing.assert_allclose(*slopes, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("means", "noise"),
+    [((1.0, 1.0), (0.5, 0.1)), ((0.0, 1.0), (0.0, 0.1)), ((0.0, 0.0), (0.0, 0.1))],
+)
+def test_groups_that_teach_nothing_have_no_weight(means, noise):
+    target = np.eye(20)[0]
+    rows = np.outer(means, target)
+    best = optimal_averaging_weights([300, 600], rows, noise, target, [1.0, 1.0])
+    useful = means[1] > 0
+    np.testing.assert_array_equal(best.weights, [0.0, float(useful)])
+    alone = optimal_averaging_weights([600], rows[1:], noise[1:], target)
+    np.testing.assert_allclose(best[1:], alone[1:], rtol=1e-12)
+    still = optimal_averaging_weights([300, 600], rows * [[0], [1]], noise, target, [0.0, 1.0])
+    np.testing.assert_allclose(still[1:], alone[1:], rtol=1e-12)
 
 
 @pytest.mark.parametrize("means", [np.eye(60)[0], np.eye(60)[:3]])

@@ -27,16 +27,18 @@ from ._fit import (
     TOO_FEW_ROWS,
     chosen_solution,
     claim_regime,
-    claimed_accuracy,
     findings,
     given_weights,
+    guarded_claim,
+    guarded_search,
     penalties,
     scores_of_given_rows,
     synthetic_solution,
 )
 from ._forecasts import ForecastMixin
 from ._input import mix_rows
-from ._search import exact_scores, mix_problem, run_search
+from ._leak import NO_EVIDENCE, leak_evidence
+from ._search import exact_scores, mix_problem
 
 
 class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseEstimator):
@@ -58,7 +60,8 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
     synthetic_weight : "auto", float or array-like of shape (S,), default="auto"
         Weight omega of a synthetic row, a real one having 1: one for all sources, or one per source
         in the order of their ids, in [0, 1]. "auto" tries 8 values, 0 (real rows only) and 1 among
-        them, common to all sources first, then for one source after another.
+        them, common to all sources first, then all 64 pairs for two sources; for more each source
+        alone, then one source after another until none gains.
     pruning : {None, "mask", "score"}, default=None
         Which synthetic rows are used: all (`keep` and `verifier_score` are then not read), those of
         the mask `keep`, or those whose `verifier_score` is at least `prune_threshold`.
@@ -72,7 +75,8 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
     generator_source : {"external", "same"}, default="external"
         Whether the generator was fitted to other data, or to these real rows. Leave-one-out would
         then be far too optimistic: with "same" the real rows are scored in `cv` folds by fits to
-        rows of a generator refitted without the fold.
+        rows of a generator refitted without the fold. Sources of "external" generators that seem
+        to have seen the real rows are left out.
     generator : callable, optional
         For "same": ``generator(X, y, n, random_state) -> (X, y)``, or ``(X, y, keep)`` and
         ``(X, y, score)`` for pruning "mask" and "score".
@@ -110,20 +114,22 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         Predicted accuracy of each of them at each of `alphas_`.
     theoretical_accuracy_ : float
         Accuracy on fresh real data, in [0, 1]: the number to read first. The share of left-out
-        real rows that are classified rightly, smoothed where they are few.
+        real rows that are classified rightly, smoothed where they are few, each tenth of them at
+        the weights, threshold and penalty that the others choose.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
         95 % interval of it.
     observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
         Equal to the above: labels of real rows are taken as right.
     regime_ : {"detected", "misfit", "undetected", "too_few_rows"}
         "too_few_rows" below ten effective real rows, "undetected" where the interval contains the
-        share of the largest class, "misfit" where the generator seems to have seen the real rows;
+        share of the largest class, "misfit" where a generator seems to have seen the real rows;
         see :term:`regime`.
     model_accuracy_ : float
         Accuracy that theory gives to this mix for isotropic Gaussian classes with the estimated
         signal, generator and verifier.
     real_only_accuracy_, mix_all_accuracy_ : float
-        Predicted accuracy at weights 0 and 1, each at its best penalty.
+        Predicted accuracy at weights 0 and 1, each at its best penalty; the latter nan where a
+        generator seems to have seen the real rows.
     gain_ : float
         `theoretical_accuracy_` less `real_only_accuracy_`.
     gain_std_ : float
@@ -196,6 +202,15 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
     `n_effective_features_` dimensions with the estimated signal and generator, and shift the
     probits of their accuracies so that they meet `real_only_accuracy_` and
     `theoretical_accuracy_` on average. No attribute depends on the unit of the weights.
+
+    A generator fitted to the real rows carries their sampling error into its class means. The
+    distance of real and synthetic class means, in the metric of the covariance within the classes
+    of the source, is compared with that error and with that of the source: its likelihood is that
+    of a chi-square variable, with a leak (0.02 to 0.5 times the error of the real means) and
+    without (1 to 2.2 times). A source of log-odds above 1.5, or above 0 where a gain above 0.02
+    is at stake, is left out: its weight is 0, its quality is nan, and what is predicted is what
+    the other rows show. Where `synthetic_weight` gives it a weight, `theoretical_accuracy_` is
+    nan.
 
     Identical rows, label included, count as one with the sum of their weights. Real ones are left
     out together, unless the columns have few values, as one-hot columns do: then one unit of
@@ -349,10 +364,14 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
                 pruning = self.pruning, self.prune_threshold
                 folds = generate_folds(rows, self.generator, *pruning, self.cv, self.random_state)
                 left_out = crossfitted_scores(problem, folds, alphas)
-            search = run_search(rows, problem, left_out, alphas, weights, self.criterion)
+            evidence = leak_evidence(problem)
+            suspects = evidence if folds is None else [NO_EVIDENCE] * len(evidence)
+            options = alphas, weights, self.criterion
+            search, leaks = guarded_search(rows, problem, left_out, *options, suspects)
             solution = chosen_solution(problem, search)
-            claim = claimed_accuracy(search)
-            found = findings(rows, problem, search, claim, crossfitted=folds is not None)
+            claim = guarded_claim(search, leaks)
+            crossfitted = folds is not None
+            found = findings(rows, problem, search, claim, evidence, leaks, crossfitted=crossfitted)
 
         self.classes_ = rows.classes
         self.n_real_, self.n_synthetic_ = len(rows.place), rows.n_synthetic
@@ -387,7 +406,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         self.equivalent_real_samples_ = found.equivalent_real_samples
         causes = [
             (NO_REAL_ROW, rows.real is None),
-            (TOO_FEW_ROWS, np.isnan(claim.accuracy)),
+            (TOO_FEW_ROWS, np.isnan(claim.real_only)),
             (LEAK, found.leaked),
             (NOTHING_KEPT, rows.sources and not any(s.kept.any() for s in rows.sources)),
             (COPIES, rows.copies),

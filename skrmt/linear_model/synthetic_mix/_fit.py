@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,17 +14,27 @@ from ...utils._intervals import not_below_guess, wilson_interval
 from ...utils._regimes import regime
 from .._input import data_unit
 from ._input import MixRows, as_numbers, effective_size
+from ._leak import LeakEvidence
 from ._loo_accuracy import accuracy_influence, loo_accuracy, score_margins, score_temperature
 from ._plan import MixModel
 from ._quality import NO_SOURCE, SourceQuality, real_reference, source_qualities
-from ._search import MixProblem, Search, exact_scores, in_units, signed_targets, solve, stack
+from ._search import (
+    MixProblem,
+    Search,
+    exact_scores,
+    in_units,
+    run_search,
+    signed_targets,
+    solve,
+    stack,
+)
 
 _N_ALPHAS = 25
 _FEWEST_ROWS = 10
 """Effective real rows below which no accuracy is claimed: its interval would be wider than .5."""
-_LEAK_LEVEL = 1e-3
-"""Level of the test for a leak, which is made at every fit: one generator in a thousand is accused
-wrongly, and one that was fitted to the real rows has a p-value far below."""
+_GAIN_AT_RISK = 0.02
+"""Claimed gain from which a leak that is not excluded matters: claims on rows made from the real
+ones exceed their accuracy by about that gain."""
 NO_REAL_ROW = (
     "There is no real row: the classifier is fitted to synthetic rows at the weights "
     "`synthetic_weight_`, and nothing can be said of its accuracy. Give some real rows."
@@ -36,7 +47,8 @@ TOO_FEW_ROWS = (
 LEAK = (
     "A synthetic source looks as if its generator had been fitted to these real rows: its class "
     "means reproduce their sampling error (`leak_pvalue` in `source_quality_`), and leave-one-out "
-    "then claims too much. Pass generator_source='same' with the generator as a callable."
+    "would claim too much. Its rows are left out, or nothing is claimed where synthetic_weight is "
+    "given. Pass generator_source='same' with the generator as a callable to use them."
 )
 NOTHING_KEPT = (
     "Pruning keeps no synthetic row of positive weight: the fit uses the real rows alone. Lower "
@@ -227,10 +239,7 @@ def claimed_accuracy(search: Search) -> Claim:
         return NO_CLAIM
     rows = real.weights, real.part
     w = real.weights / real.weights.sum()
-    chosen, alone, mixed = (
-        score_margins(choice.scores, real.codes)
-        for choice in (search.choice, search.real_only, search.mix_all)
-    )
+    chosen, alone, mixed = (search.fair_margins(role) for role in ("best", "real", "mix"))
     shares = np.bincount(real.codes, real.weights) / real.weights.sum()
     guess = float(shares.min())
     accuracy, real_only, mix_all = (
@@ -249,11 +258,46 @@ def claimed_accuracy(search: Search) -> Claim:
     return Claim(accuracy, interval, real_only, mix_all, gain_std, chance)
 
 
+def guarded_search(
+    rows: MixRows,
+    problem: MixProblem,
+    left_out: Callable,
+    alphas: np.ndarray,
+    weights: Any,
+    criterion: str,
+    evidence: list[LeakEvidence],
+) -> tuple[Search, np.ndarray]:
+    """Search without the sources that have seen the real rows, and return which have, (S,).
+
+    What is claimed of rows made from the real ones is no more than these show by themselves: a
+    leak matters as much as the gain that it feigns.
+    """
+    leaked = np.array([e.found for e in evidence], dtype=bool)
+    possible = np.array([e.possible for e in evidence], dtype=bool)
+    search = run_search(rows, problem, left_out, alphas, weights, criterion, ~leaked)
+    if (possible & ~leaked & (search.choice.weights > 0)).any():
+        claim = claimed_accuracy(search)
+        if claim.accuracy - claim.real_only > _GAIN_AT_RISK:
+            leaked = possible
+            search = run_search(rows, problem, left_out, alphas, weights, criterion, ~leaked)
+    return search, leaked
+
+
+def guarded_claim(search: Search, leaked: np.ndarray) -> Claim:
+    """Return the accuracies claimed, nan where they rest on rows made from the real ones."""
+    claim = claimed_accuracy(search)
+    if not leaked.any():
+        return claim
+    if not search.choice.weights[leaked].any():
+        return claim._replace(mix_all=np.nan)
+    return NO_CLAIM._replace(real_only=claim.real_only, chance=claim.chance)
+
+
 def claim_regime(claim: Claim, leaked: bool) -> str:
     """Return whether the claim holds."""
     return regime(
-        too_few_rows=np.isnan(claim.accuracy),
-        undetected=claim.interval[0] <= claim.chance,
+        too_few_rows=np.isnan(claim.real_only),
+        undetected=bool(np.isfinite(claim.accuracy) and claim.interval[0] <= claim.chance),
         misfit=leaked,
     )
 
@@ -292,14 +336,21 @@ NO_FINDINGS = Findings([], NO_SOURCE, False, np.nan, np.nan, np.nan, None, np.na
 
 
 def findings(
-    rows: MixRows, problem: MixProblem, search: Search, claim: Claim, *, crossfitted: bool
+    rows: MixRows,
+    problem: MixProblem,
+    search: Search,
+    claim: Claim,
+    evidence: list[LeakEvidence],
+    leaks: np.ndarray,
+    *,
+    crossfitted: bool,
 ) -> Findings:
     """Estimate the quality of the sources, and the Gaussian model of real and synthetic rows."""
     choice, alone = search.choice, search.real_only
     sources = [source.pruned(problem.thresholds[choice.cut]) for source in rows.sources]
     real = real_reference(problem, alone.scores, alone.alpha)
-    qualities, pooled = source_qualities(sources, real, problem.unit)
-    leaked = not crossfitted and any(q.leak_pvalue < _LEAK_LEVEL for q in qualities)
+    qualities, pooled = source_qualities(sources, real, problem.unit, evidence, leaks)
+    leaked = bool(leaks.any())
     gap = _leakage_gap(problem, choice) if crossfitted else np.nan if leaked else 0.0
     variance = real.effective_variance
     snr = float(np.sqrt(real.signal / variance)) if variance > 0 else np.nan
@@ -308,7 +359,10 @@ def findings(
     )
     if np.isnan(claim.accuracy):
         return found._replace(leakage_gap=np.nan)
-    if not (real.n_features > 0 and variance > 0):
+    if leaked and not choice.weights.any():
+        # What more rows of such a generator would bring is not known, but these bring nothing.
+        return found._replace(equivalent_real_samples=float(problem.real.size))
+    if leaked or not (real.n_features > 0 and variance > 0):
         return found
     model = _mix_model(problem, sources, real, pooled, choice.weights)
     fitted = model.calibrated(claim.real_only, claim.accuracy)

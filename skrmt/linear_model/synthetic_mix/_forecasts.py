@@ -61,7 +61,7 @@ class ForecastMixin:
         >>> model = SyntheticMixClassifier()
         >>> model = model.fit(data.X, data.y, sample_source=data.sample_source)
         >>> model.forecast(n_synthetic=[100, 10000], weight=0.3).score.round(2)
-        array([0.9 , 0.92])
+        array([0.89, 0.91])
         """
         check_is_fitted(self)
         conditions = n_samples, n_synthetic, weight, keep_rates
@@ -108,7 +108,7 @@ class ForecastMixin:
         >>> data = make_synthetic_mix(100, 1000, 50, noise_rate=0.3, random_state=0)
         >>> model = SyntheticMixClassifier()
         >>> model = model.fit(data.X, data.y, sample_source=data.sample_source)
-        >>> model.required(0.91, of="n_synthetic", weight=0.3) < 10_000, model.required(1.0)
+        >>> model.required(0.9, of="n_synthetic", weight=0.3) < 10_000, model.required(1.0)
         (True, inf)
         """
         check_is_fitted(self)

@@ -11,6 +11,13 @@ _MODEL_ERROR = 0.02
 """Expected error of an accuracy that takes margins for Gaussian. It is weighed against the error of
 the share counted, which falls with the number of rows."""
 _TINY = 1e-300
+_FAR, _FEW = 3.0, 0.1
+"""Rows are outliers where the length of a score, or the distance of a margin from the median, is
+more than 3 times what a tenth of the rows exceed, 5 deviations of a Gaussian: they are drawn in to
+there. A tenth of the rows may be a class, and one outlier is less."""
+_LARGEST_SHARE = 12.0
+"""Squared length of a score, or squared distance of a margin, over its mean, from which a column is
+searched for outliers."""
 
 
 class LooAccuracy(NamedTuple):
@@ -47,7 +54,7 @@ def loo_accuracy(margins, sample_weight, part=1.0):
     """Estimate the accuracy on fresh data from margins of left-out rows, or parts of rows."""
     w = sample_weight / sample_weight.sum()
     counted = np.tensordot(w, margins > 0, axes=1)
-    mean, spread = _moments(margins, w)
+    mean, spread = _moments(bounded_margins(margins), w)
     smoothed = ndtr(mean / np.maximum(spread, _TINY))
     trust = _trust(smoothed, w, part)
     return LooAccuracy(trust * counted + (1.0 - trust) * smoothed, counted, smoothed)
@@ -56,10 +63,11 @@ def loo_accuracy(margins, sample_weight, part=1.0):
 def accuracy_influence(margins, sample_weight, part=1.0):
     """Return the share of each row in the estimate of `loo_accuracy`."""
     w = sample_weight / sample_weight.sum()
-    mean, spread = _moments(margins, w)
+    drawn_in = bounded_margins(margins)
+    mean, spread = _moments(drawn_in, w)
     spread = max(float(spread), 1e-9 * abs(float(mean)), _TINY)
     ratio = np.clip(mean / spread, -40.0, 40.0)
-    z = (margins - mean) / spread
+    z = (drawn_in - mean) / spread
     density = np.exp(-0.5 * ratio**2) / np.sqrt(2.0 * np.pi)
     smoothed = ndtr(ratio)
     share = smoothed + density * (z - 0.5 * ratio * (z**2 - 1.0))
@@ -69,25 +77,72 @@ def accuracy_influence(margins, sample_weight, part=1.0):
 
 def loo_criterion(scores, observed, sample_weight, criterion="scale_free"):
     """Return what a choice between scores minimises, for each column of scores."""
-    w = sample_weight / sample_weight.sum()
+    parts = criterion_parts(scores, observed, sample_weight, criterion)
+    return criterion_of_sums([np.tensordot(sample_weight, p, axes=1) for p in parts], criterion)
+
+
+def criterion_parts(scores, observed, sample_weight, criterion="scale_free"):
+    """Return what each row adds, times its weight, to the sums that make a criterion."""
+    scores = bounded_scores(scores)
+    ones = np.ones((len(observed), *[1] * (scores.ndim - 2)))
     if criterion == "smooth":
-        mean, spread = _moments(score_margins(scores, observed), w)
-        return -ndtr(mean / np.maximum(spread, _TINY))
+        margins = score_margins(scores, observed)
+        return ones, margins, margins**2
     targets = _targets(observed, scores.shape[1]).reshape(
         len(observed), scores.shape[1], *[1] * (scores.ndim - 2)
     )
     if criterion == "squared":
-        return np.tensordot(w, ((scores - targets) ** 2).sum(1), axes=1)
+        return ones, ((scores - targets) ** 2).sum(1)
     if criterion == "nll":
-        return _best_log_loss(scores, observed, w)
+        return ones, _log_losses(scores, observed, sample_weight / sample_weight.sum())
     if scores.shape[1] > 1:
         scores = scores - scores.mean(1, keepdims=True)
         targets = targets - targets.mean(1, keepdims=True)
-    cross = np.tensordot(w, (scores * targets).sum(1), axes=1)
-    energy = np.tensordot(w, (scores**2).sum(1), axes=1)
-    level = np.tensordot(w, (targets**2).sum(1), axes=1)
+    return (scores * targets).sum(1), (scores**2).sum(1), (targets**2).sum(1)
+
+
+def criterion_of_sums(sums, criterion="scale_free"):
+    """Return a criterion from the weighted sums of what rows add to it."""
+    if criterion == "smooth":
+        total, first, second = sums
+        mean = first / total
+        spread = np.sqrt(np.maximum(second / total - mean**2, 0.0))
+        return -ndtr(mean / np.maximum(spread, _TINY))
+    if criterion in ("squared", "nll"):
+        return sums[1] / sums[0]
+    cross, energy, level = sums
     cosine = cross / np.sqrt(np.maximum(energy * level, _TINY))
     return 1.0 - np.sign(cosine) * cosine**2
+
+
+def bounded_scores(scores):
+    """Return scores with those of outliers drawn in: one row would decide every sum of squares."""
+    centred = scores - scores.mean(1, keepdims=True) if scores.shape[1] > 1 else scores
+    lengths = np.sqrt((centred**2).sum(1))
+    limit = _limits(lengths)
+    if limit is None:
+        return scores
+    return scores * np.minimum(1.0, limit / np.maximum(lengths, _TINY))[:, None]
+
+
+def bounded_margins(margins):
+    """Return margins with those of outliers drawn in."""
+    centre = np.median(margins, axis=0)
+    limit = _limits(np.abs(margins - centre))
+    return margins if limit is None else centre + np.clip(margins - centre, -limit, limit)
+
+
+def _limits(lengths):
+    """Return how long the entries of each column may be, or None if no column has outliers."""
+    threshold = min(_LARGEST_SHARE, len(lengths) / 2.0)
+    suspects = np.asarray(lengths.max(0) ** 2 > threshold * (lengths**2).mean(0))
+    if not suspects.any():
+        return None
+    limit = np.full(suspects.shape, np.inf)
+    place = int((1.0 - _FEW) * (len(lengths) - 1))
+    size = np.partition(lengths[:, suspects], place, axis=0)[place]
+    limit[suspects] = np.where(size > 0, _FAR * size, np.inf)
+    return limit
 
 
 def score_temperature(scores, observed, sample_weight):
@@ -118,14 +173,15 @@ def _targets(observed, n_columns):
     return 2.0 * np.eye(n_columns)[observed] - 1.0
 
 
-def _best_log_loss(scores, observed, w):
-    """Return the log-loss at the best temperature for each column."""
+def _log_losses(scores, observed, w):
+    """Return the log-loss of each row at the best temperature of each column."""
     columns = scores.reshape(*scores.shape[:2], -1)
-    return _temperatures(columns, observed, w)[1].reshape(scores.shape[2:])
+    losses = _temperatures(columns, observed, w)[1]
+    return losses.reshape(len(observed), *scores.shape[2:])
 
 
 def _temperatures(columns, observed, w):
-    """Return the best temperature of each column (c,) and its log-loss, by Newton's method."""
+    """Return the best temperature of each column (c,) and the log-loss of each row (n, c)."""
     rms = np.sqrt(np.tensordot(w, (columns**2).mean(1), axes=1))
     unit = np.maximum(rms, _TINY)
     scaled = columns / unit
@@ -141,4 +197,4 @@ def _temperatures(columns, observed, w):
         factor = np.clip(factor - step, np.maximum(0.05, factor / 3), np.minimum(100, factor * 3))
     top = (factor * logits).max(1)
     log_sum = top + np.log(np.exp(factor * logits - top[:, None]).sum(1))
-    return factor / unit, w @ (log_sum - factor * own)
+    return factor / unit, log_sum - factor * own

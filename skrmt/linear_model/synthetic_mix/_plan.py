@@ -17,8 +17,9 @@ _PENALTIES = np.geomspace(1e-3, 1e4, 15)
 _FLAT = 5e-4
 """Accuracies as near as this to the best are as good: the smallest amount among them is taken."""
 _NO_MODEL = (
-    "The fit has too few real rows, or real rows without variance, to forecast anything: the "
-    "result is nan. Fit at least 10 real rows first."
+    "The fit has too few real rows, real rows without variance, or a generator that has seen them, "
+    "and forecasts nothing: the result is nan. Give at least 10 real rows, and a generator that "
+    "has not seen them."
 )
 
 
@@ -303,6 +304,11 @@ def advice(
 
 def _source_advice(k, source, n_classes):
     """Return what to do about one source."""
+    if source.leaked:
+        return [
+            f"Source {k}: its generator seems to have been fitted to these real rows, and its rows "
+            "show no more than these. Pass generator_source='same' with the generator."
+        ]
     lines = []
     if source.noise_rate > 0.25:
         lines.append(

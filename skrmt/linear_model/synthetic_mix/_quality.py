@@ -11,6 +11,7 @@ from ...linalg import to_numpy
 from ...utils._dask import is_dask
 from ...utils._rows import RowJob, block_values
 from ._input import LabelledRows, SourceRows
+from ._leak import LeakEvidence
 from ._loo_accuracy import score_temperature
 from ._search import MixProblem, in_units, solve
 from ._source_labels import (
@@ -20,7 +21,6 @@ from ._source_labels import (
     flip_rate,
     generator_shift,
     geometry_of_sums,
-    leak_pvalue,
     separation_ratio,
 )
 
@@ -43,6 +43,9 @@ class SourceQuality(NamedTuple):
         Variance within classes over that of the real rows.
     leak_pvalue : float
         Small where class means are too near to those of the real rows at hand.
+    leaked : bool
+        Whether the generator is taken to have seen the real rows: what its rows show of labels and
+        classes is then nan.
     """
 
     n_rows: int
@@ -55,6 +58,7 @@ class SourceQuality(NamedTuple):
     mean_orthogonal: float
     variance_ratio: float
     leak_pvalue: float
+    leaked: bool = False
 
 
 NO_SOURCE = SourceQuality(0, 0, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
@@ -139,15 +143,29 @@ class Measures(NamedTuple):
 
 
 def source_qualities(
-    sources: Sequence[SourceRows], reference: RealReference, unit: float
+    sources: Sequence[SourceRows],
+    reference: RealReference,
+    unit: float,
+    evidence: Sequence[LeakEvidence],
+    leaked: np.ndarray,
 ) -> tuple[list[SourceQuality], SourceQuality]:
-    """Return the quality of each source, and of all as one."""
+    """Return the quality of each source, and of all that have not seen the real rows as one."""
     n_classes = len(reference.geometry.shares)
-    measures = _measure(sources, n_classes, reference.coef, unit)
-    qualities = [_quality(s, m, reference) for s, m in zip(sources, measures, strict=True)]
-    if len(sources) > 1:
-        return qualities, _quality(_pool(sources), _joined(measures), reference)
-    return qualities, qualities[0] if qualities else NO_SOURCE
+    fair = np.flatnonzero(~leaked).tolist()
+    chosen = [sources[k] for k in fair]
+    measures = _measure(chosen, n_classes, reference.coef, unit)
+    seen = dict(zip(fair, measures, strict=True))
+    qualities = []
+    for k, (source, found) in enumerate(zip(sources, evidence, strict=True)):
+        quality = NO_SOURCE._replace(n_rows=len(source.codes), n_kept=int(source.kept.sum()))
+        if k in seen:
+            quality = _quality(source, seen[k], reference)
+        qualities.append(quality._replace(leak_pvalue=found.pvalue, leaked=bool(leaked[k])))
+    if len(chosen) == 1:
+        return qualities, qualities[fair[0]]
+    if not chosen:
+        return qualities, NO_SOURCE
+    return qualities, _quality(_pool(chosen), _joined(measures), reference)
 
 
 def _measure(sources, n_classes, coef, unit):
@@ -222,7 +240,7 @@ def _quality(source: SourceRows, measures: Measures, real: RealReference) -> Sou
         mean_scale=along,
         mean_orthogonal=across / np.sqrt(variance) if variance > 0 else np.nan,
         variance_ratio=float(ratio),
-        leak_pvalue=leak_pvalue(real.geometry, moments, real.n_features),
+        leak_pvalue=np.nan,
     )
 
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, softmax
-from scipy.stats import gamma
 
 _TINY = 1e-300
 _SMALLEST_SIGNAL = 0.05
@@ -159,18 +158,3 @@ def generator_shift(real, synthetic, contrast):
         return np.nan, np.nan
     rest = synthetic.energy() / contrast**2 - cross**2 / energy
     return cross / energy, float(np.sqrt(max(rest, 0.0) / (len(real.shares) - 1)))
-
-
-def leak_pvalue(real, synthetic, n_dimensions):
-    """Test whether a generator has seen the real rows."""
-    shares = real.shares
-    energy = float(shares @ (synthetic.means**2).sum(1))
-    cross = float(shares @ (real.means * synthetic.means).sum(1))
-    if energy <= 0.0 or real.noise <= 0.0:
-        return 1.0
-    factor = cross / energy
-    distance = float(shares @ ((real.means - factor * synthetic.means) ** 2).sum(1))
-    freedom = max((len(shares) - 1) * n_dimensions, 1.0)
-    expected = (real.noise + factor**2 * synthetic.noise) * max(1.0 - 1.0 / freedom, 0.1)
-    shape = max(freedom - 1.0, 1.0) / 2.0
-    return float(gamma.cdf(distance, shape, scale=expected / shape))

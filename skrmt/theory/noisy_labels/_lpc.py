@@ -307,15 +307,21 @@ def intercept_ridge(
     k = 2 * (1 - neg - pos) * product / (1 + 4 * product * signal / u)
     power = 4 * (pi * pos * (1 - pos) + (1 - pi) * neg * (1 - neg)) + k**2 / product
     scale = np.where(np.isfinite(gamma), u, 1.0)
-    with np.errstate(divide="ignore"):
-        variance = (4 * k**2 * signal + eta * power) / h / scale / scale
-    distance = 4 * k * signal / scale
     centre = pi * (1 - 2 * pos) - (1 - pi) * (1 - 2 * neg)
-    means = np.stack([centre - pi * distance, centre + (1 - pi) * distance], axis=-1)
-    variances = np.stack([variance, variance], axis=-1)
-    threshold = best_threshold(means, variances, pi)
+    with np.errstate(divide="ignore"):
+        variance = (4 * k**2 * signal + eta * power) / h
+    # Threshold and accuracy come from scores less their centre times the scale: large penalties
+    # make scores so nearly equal that their difference, or their variance, is rounded away.
+    shift = (4 * k * signal)[..., None] * np.stack([-pi, 1 - pi], axis=-1)
+    bounded = np.isfinite(variance)
+    spread = np.where(bounded, variance, 1.0)
+    spread = np.stack([spread, spread], axis=-1)
+    seen = np.where(bounded[..., None], shift, 0.0)
+    cut = best_threshold(seen, spread, pi)
+    accuracy = binary_accuracy(seen, spread, pi, cut)
+    means = centre[..., None] + shift / scale[..., None]
     return InterceptRidgeResult(
-        means, unwrap(variance), threshold, binary_accuracy(means, variances, pi, threshold)
+        means, unwrap(variance / scale / scale), unwrap(centre + cut / scale), accuracy
     )
 
 

@@ -191,8 +191,9 @@ def mixture_ridge(
     kappa = parts.share * parts.weight / (1.0 + parts.weight * delta)
     wbar = _mean_classifier(parts, kappa, ridge, offset, dense)
     tests = _test_covariances(covariance, len(test_means), test_means.shape[1], dense)
-    spreads, regular = _score_covariances(parts, kappa, inverse, wbar, tests, size)
-    result = _result(test_means @ wbar, spreads, symmetric, weights)
+    unit = max(gamma, 1.0)
+    spreads, regular = _score_covariances(parts, kappa, inverse, wbar, tests, size, unit)
+    result = _result(test_means @ wbar * unit, spreads, symmetric, weights, unit)
     return result if converged and regular else _unreliable(result)
 
 
@@ -201,6 +202,11 @@ def _test_points(mean: Any, priors: Any) -> tuple[FloatArray, bool, FloatArray]:
     means = finite_floats("mean", mean, "Give the mean of the positive class, or of each class.")
     if means.ndim not in (1, 2) or 0 in means.shape:
         raise ValueError(f"mean must have shape (p,) or (K, p), got {means.shape}.")
+    if means.ndim == 2 and len(means) == 1:
+        raise ValueError(
+            f"mean has one class, shape {means.shape}: give the means of two classes or more, or "
+            "that of the positive one of two symmetric classes, (p,)."
+        )
     symmetric = means.ndim == 1
     means = np.atleast_2d(means)
     if priors is None:
@@ -356,10 +362,15 @@ def _score_covariances(
     wbar: FloatArray,
     tests: list[FloatArray],
     size: float,
+    unit: float,
 ) -> tuple[FloatArray, bool]:
-    """Return E[w_k^T M w_l] for each test covariance, (t, q, q), and whether they mean anything."""
+    """Return E[w_k^T M w_l] for each test covariance, (t, q, q), and whether they mean anything.
+
+    They are those of scores times a unit, which keeps their squares in range at large penalties.
+    """
+    inverse, scaled = inverse * unit, wbar * unit
     products = [_times(c, inverse) for c in parts.covariances]
-    mixing = np.array([[_trace(a, b) for b in products] for a in products]) / size
+    mixing = np.array([[_trace(a, b) for b in products] for a in products]) / size / unit / unit
     second = kappa**2 / parts.share
     system = np.eye(len(kappa)) - mixing * second
     regular = bool(np.linalg.cond(system) <= _LARGEST_CONDITION)
@@ -369,7 +380,7 @@ def _score_covariances(
         shape = _times(test, inverse)
         start = np.array([_trace(product, shape) for product in products]) / size
         factor = second * np.linalg.solve(system, start)
-        spreads.append(wbar.T @ _times(test, wbar) + np.tensordot(factor, losses, axes=1))
+        spreads.append(scaled.T @ _times(test, scaled) + np.tensordot(factor, losses, axes=1))
     return np.array(spreads), regular
 
 
@@ -404,25 +415,32 @@ def _trace(one: FloatArray, other: FloatArray) -> float:
 
 
 def _result(
-    scores: FloatArray, spreads: FloatArray, symmetric: bool, priors: FloatArray
+    scores: FloatArray,
+    spreads: FloatArray,
+    symmetric: bool,
+    priors: FloatArray,
+    unit: float,
 ) -> MixtureRidgeResult:
-    """Return mean, variance, accuracy and risk from scores (K, q) and covariances (t, q, q)."""
+    """Return the law from scores (K, q) and covariances (t, q, q), both times a unit."""
     n_classes, n_scores = scores.shape
     spreads = np.broadcast_to(spreads, (n_classes, n_scores, n_scores))
     if symmetric and n_scores == 1:
         m, v = float(scores[0, 0]), float(spreads[0, 0, 0])
         accuracy = float(ndtr(m / np.sqrt(v))) if v > 0 else 0.5
+        m, v = m / unit, v / unit / unit
         return MixtureRidgeResult(m, v, accuracy, 1.0 - 2.0 * m + m**2 + v)
     if n_scores == 1 and n_classes == 2:
         signs, means, variances = np.array([-1.0, 1.0]), scores[:, 0], spreads[:, 0, 0]
         accuracy = float(priors @ ndtr(signs * means / np.sqrt(variances)))
+        means, variances = means / unit, variances / unit / unit
         risk = float(priors @ ((signs - means) ** 2 + variances))
-        return MixtureRidgeResult(means, variances.copy(), accuracy, risk)
+        return MixtureRidgeResult(means, variances, accuracy, risk)
     if n_scores != n_classes:
         raise ValueError(
             f"mean has {n_classes} classes but the targets of groups have {n_scores} columns: give "
             "one column per class, or scalar targets for two classes."
         )
-    errors = ((np.eye(n_classes) - scores) ** 2).sum(1) + np.trace(spreads, axis1=1, axis2=2)
     accuracy = argmax_accuracy(scores, spreads.copy(), priors)
-    return MixtureRidgeResult(scores, spreads.copy(), float(accuracy), float(priors @ errors))
+    scores, spreads = scores / unit, spreads / unit / unit
+    errors = ((np.eye(n_classes) - scores) ** 2).sum(1) + np.trace(spreads, axis1=1, axis2=2)
+    return MixtureRidgeResult(scores, spreads, float(accuracy), float(priors @ errors))

@@ -154,18 +154,19 @@ def _isotropic(
     omega = np.stack([np.ones_like(weight), weight], axis=-1)
     _check_rows(used * (omega > 0), n_features, alpha)
     total = n_real + n_synthetic
+    if (total == 0).any():
+        raise ValueError("n_real and n_synthetic are both 0: give one row at least.")
     theta = np.stack([np.ones_like(contrast), contrast], axis=-1)
     sigma = np.stack([np.ones_like(variance), variance], axis=-1)
     along = np.stack([norm, scale * norm], axis=-1)
     across = np.stack([np.zeros_like(orthogonal), orthogonal], axis=-1)
     cells = (used, omega, alpha, total, n_features, sigma, along, across, theta)
     limit = np.isinf(alpha)
-    mean, spread = np.zeros(len(alpha)), np.zeros(len(alpha))
+    law = np.zeros((3, len(alpha)))
     for rule, rows in ((_averaging, limit), (_ridge, ~limit)):
         if rows.any():
-            mean[rows], spread[rows] = rule(*(cell[rows] for cell in cells))
-    ratio = np.divide(mean, np.sqrt(spread), out=np.zeros_like(mean), where=spread > 0)
-    return mean, spread, ndtr(ratio)
+            law[:, rows] = rule(*(cell[rows] for cell in cells))
+    return law[0], law[1], law[2]
 
 
 def _check_rows(used: FloatArray, n_features: FloatArray, alpha: FloatArray) -> None:
@@ -189,9 +190,10 @@ def _ridge(
     along: FloatArray,
     across: FloatArray,
     theta: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return mean and variance at finite penalties, features as the multiplicity of one bin."""
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the law at finite penalties, features as the multiplicity of one bin."""
     mean, variance = np.zeros(len(alpha)), np.zeros(len(alpha))
+    accuracy = np.full(len(alpha), 0.5)
     empty = (used * (omega > 0)).sum(-1) == 0
     for cell in np.flatnonzero(~empty):
         gram = np.outer(along[cell], along[cell]) + np.outer(across[cell], across[cell])
@@ -206,8 +208,8 @@ def _ridge(
             gram[None],
             theta[cell],
         )
-        mean[cell], variance[cell] = law.mean, law.variance
-    return mean, variance
+        mean[cell], variance[cell], accuracy[cell] = law
+    return mean, variance, accuracy
 
 
 def _averaging(
@@ -220,12 +222,14 @@ def _averaging(
     along: FloatArray,
     across: FloatArray,
     theta: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return mean and variance of the limit, in which the classifier is a weighted mean."""
-    share = used / np.where(total > 0, total, 1.0)[:, None] * omega
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the law of the limit, in which the classifier is a weighted mean."""
+    share = used / total[:, None] * omega
     first, second = (share * theta * along).sum(-1), (share * theta * across).sum(-1)
-    noise = (share * omega * sigma).sum(-1) * n_features / np.where(total > 0, total, 1.0)
-    return first * along[:, 0], first**2 + second**2 + noise
+    noise = (share * omega * sigma).sum(-1) * n_features / total
+    mean, variance = first * along[:, 0], first**2 + second**2 + noise
+    ratio = np.divide(mean, np.sqrt(variance), out=np.zeros_like(mean), where=variance > 0)
+    return mean, variance, ndtr(ratio)
 
 
 def synthetic_only_accuracy(
@@ -299,36 +303,30 @@ def synthetic_only_accuracy(
     kept, theta = pruning(noise, correct, wrong)
     share = np.where(kept > 0, kept, 1.0)
     eta = p / (share * m)
-    x_over_norm, q = shrinkage(eta, gamma / share, norm)
+    slope, noise_level, level = shrinkage(eta, gamma / share, norm)
+    x_over_norm, q = slope / level, (noise_level / level) ** 2
     x = x_over_norm * norm
-    mean = theta * x
-    variance = (theta * x_over_norm) ** 2 + q / (1.0 - q) * (
+    # Mean and variance of the score times the level, which neither vanish nor overflow.
+    mean = theta * norm * slope
+    variance = (theta * slope) ** 2 + noise_level**2 / (1.0 - q) * (
         1.0 - theta**2 * (2.0 * x - x**2 - x_over_norm**2)
     )
-    ratio = np.where(np.isinf(gamma), theta * norm**2 / _limit(theta, norm, eta), 0.0)
-    finite = ~np.isinf(gamma)
-    ratio = np.where(finite, mean / np.sqrt(np.where(finite, variance, 1.0)), ratio)
-    return unwrap(np.where(kept > 0, ndtr(ratio), 0.5))
+    return unwrap(np.where(kept > 0, ndtr(mean / np.sqrt(variance)), 0.5))
 
 
-def _limit(theta: FloatArray, norm: FloatArray, eta: FloatArray) -> FloatArray:
-    """Return the standard deviation of the score of the averaging classifier."""
-    return np.asarray(np.sqrt(theta**2 * norm**2 + eta))
-
-
-def shrinkage(eta: FloatArray, g: FloatArray, norm: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return ``x / |mu|`` and q of the closed form."""
+def shrinkage(
+    eta: FloatArray, g: FloatArray, norm: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return ``x / |mu|`` and the root of q, both times a level, and the level ``g + kappa``."""
     finite = np.isfinite(g)
     g = np.where(finite, g, 1.0)
     b = 1.0 + g - eta
-    # The two forms of the root, without cancellation.
-    root = np.sqrt(b**2 + 4.0 * g * eta)
-    delta = np.where(b > 0, 2.0 * eta / (b + root), (root - b) / (2.0 * g))
-    kappa = 1.0 / (1.0 + delta)
-    level = g + kappa
-    q = eta * (kappa / level) ** 2
-    ratio = kappa * norm / (level + kappa * norm**2)
-    return np.where(finite, ratio, 0.0), np.where(finite, q, 0.0)
+    # The two forms of the root, without cancellation or squares.
+    root = np.hypot(b, 2.0 * np.sqrt(g) * np.sqrt(eta))
+    delta = np.where(b > 0, eta / (b / 2.0 + root / 2.0), (root - b) / (2.0 * g))
+    kappa = np.where(finite, 1.0 / (1.0 + delta), 1.0)
+    level = np.where(finite, g + kappa, np.inf)
+    return kappa * norm / (1.0 + kappa * norm**2 / level), np.sqrt(eta) * kappa, level
 
 
 def critical_noise_rate(keep_correct: ArrayLike, keep_incorrect: ArrayLike) -> FloatOrArray:
@@ -407,10 +405,10 @@ def transition_slope(
         keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "right", _RATE),
     )
     kept = 2.0 * correct * wrong / (correct + wrong)
-    x_over_norm, q = shrinkage(eta / kept, gamma / kept, norm)
+    slope, noise_level, level = shrinkage(eta / kept, gamma / kept, norm)
     steepness = (correct + wrong) ** 2 / (2.0 * correct * wrong)
-    slope = steepness * x_over_norm * norm * np.sqrt((1.0 - q) / q) / np.sqrt(2.0 * np.pi)
-    return unwrap(-slope)
+    ratio = slope / noise_level * np.sqrt(1.0 - (noise_level / level) ** 2)
+    return unwrap(-steepness * norm * ratio / np.sqrt(2.0 * np.pi))
 
 
 def infinite_sample_accuracy(

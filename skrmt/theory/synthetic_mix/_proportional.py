@@ -103,22 +103,25 @@ def proportional_mix(
     share = counts / total[:, None]
     delta = _solve_delta(share, omega * sigma, gamma, total, eigenvalues, features)
     kappa = share * omega / (1.0 + omega * sigma * delta[:, None])
-    level = gamma[:, None] + (kappa * sigma).sum(1)[:, None] * eigenvalues
-    first = np.einsum("cb,bkl->ckl", 1.0 / level, grams)
-    coefficients = _mean_coefficients(first, kappa, theta)
-    fitted = np.einsum("ckl,cl->ck", first, coefficients)
+    # Scores are computed times this unit: a large penalty would make their squares vanish.
+    unit = np.maximum(gamma, 1.0)
+    level = (gamma / unit)[:, None] + ((kappa * sigma).sum(1) / unit)[:, None] * eigenvalues
+    scaled = np.einsum("cb,bkl->ckl", 1.0 / level, grams)
+    coefficients = _mean_coefficients(scaled / unit[:, None, None], kappa, theta)
+    fitted = np.einsum("ckl,cl->ck", scaled, coefficients)
     energy = np.einsum("cb,ck,bkl,cl->c", eigenvalues / level**2, coefficients, grams, coefficients)
-    loss = 1.0 - 2.0 * theta * fitted + fitted**2 + sigma * energy[:, None]
+    score, power = fitted / unit[:, None], energy / unit / unit
+    loss = 1.0 - 2.0 * theta * score + score**2 + sigma * power[:, None]
     trace = ((features * eigenvalues**2) / level**2).sum(1) / total
     second = np.divide(kappa**2, share, out=np.zeros_like(kappa), where=share > 0)
     # T diag(s) has rank one, sigma_k sigma_l s_l: its resolvent is explicit.
-    inflation = 1.0 - trace * (sigma**2 * second).sum(1)
+    inflation = 1.0 - trace / unit / unit * (sigma**2 * second).sum(1)
     spread = trace / inflation * (second * sigma * sigma[:, :1] * loss).sum(1)
-    mean = fitted[:, 0]
-    variance = sigma[:, 0] * energy + spread
+    mean, variance = fitted[:, 0], sigma[:, 0] * energy + spread
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(variance > 0, mean / np.sqrt(variance), 0.0)
-    return MixResult(mean.reshape(shape), variance.reshape(shape), ndtr(ratio).reshape(shape))
+    law = (mean / unit, variance / unit / unit, ndtr(ratio))
+    return MixResult(*(part.reshape(shape) for part in law))
 
 
 def _cells(

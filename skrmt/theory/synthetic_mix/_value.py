@@ -23,8 +23,8 @@ class AveragingWeights(NamedTuple):
     Attributes
     ----------
     weights : ndarray of shape (G,)
-        Weight of a row of each group, that of the first being 1; negative where labels are worse
-        than chance.
+        Weight of a row of each group, that of the first useful one being 1; 0 where rows of the
+        group teach nothing, negative where they are worse than chance.
     snr : float
         ``mean / sqrt(variance)`` of the score.
     accuracy : float
@@ -168,12 +168,13 @@ def optimal_averaging_weights(
     Returns
     -------
     AveragingWeights
-        Weights relative to the first group, ratio and accuracy.
+        Weights relative to the first group of use, ratio and accuracy; all weights are 0 and the
+        accuracy is 1/2 where no group is.
 
     Raises
     ------
     ValueError
-        If a shape or a range is wrong.
+        If a shape or a range is wrong, or rows of a group have a mean but no variance.
 
     Notes
     -----
@@ -215,11 +216,20 @@ def optimal_averaging_weights(
     traces = [_trace_product(test, form, len(target)) for form in forms]
     system = energy + np.diag(np.array(traces) / sizes)
     signal = scaled @ target
-    best = np.linalg.solve(system, signal)
+    # A group whose scores are constant teaches nothing: it is set aside.
+    used = np.flatnonzero(np.diag(system) > 0)
+    silent = (signal != 0) & (np.diag(system) <= 0)
+    if silent.any() or np.linalg.matrix_rank(system[np.ix_(used, used)]) < len(used):
+        raise ValueError(
+            "covariances leave a score without variance: its accuracy is 0 or 1 at any weight. "
+            "Give positive variances along the means."
+        )
+    best = np.zeros(len(sizes))
+    best[used] = np.linalg.solve(system[np.ix_(used, used)], signal[used])
     snr = float(np.sqrt(np.maximum(signal @ best, 0.0)))
     weights = best / sizes
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = weights / weights[0]
+    useful = np.flatnonzero(weights)
+    relative = weights / weights[useful[0]] if len(useful) else weights
     return AveragingWeights(relative, snr, float(ndtr(snr)))
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from skrmt.linear_model.synthetic_mix._input import LabelledRows
+from skrmt.linear_model.synthetic_mix._leak import ClassSums, source_evidence
 from skrmt.linear_model.synthetic_mix._loo_accuracy import (
     accuracy_influence,
+    criterion_of_sums,
+    criterion_parts,
     loo_accuracy,
     loo_criterion,
     score_margins,
@@ -16,7 +20,6 @@ from skrmt.linear_model.synthetic_mix._source_labels import (
     class_geometry,
     flip_rate,
     generator_shift,
-    leak_pvalue,
     separation_ratio,
 )
 
@@ -109,24 +112,45 @@ def test_class_geometry_ignores_the_origin_and_shows_a_larger_scale():
     assert generated.trace == pytest.approx(1.7**2 * real.trace)
     ratio = generator_shift(real, generated, 1.0)[0] / generator_shift(real, real, 1.0)[0]
     assert ratio == pytest.approx(1.7)
-    assert leak_pvalue(real, generated, 5) < 1e-3
 
 
-def test_leaks_are_claimed_at_the_level_of_their_test():
+def evidence_of(rows, labels, made, made_labels):
+    """Return the evidence of a leak of two classes, with an intercept."""
+    weights, codes = np.bincount(made_labels, minlength=2).astype(float), made_labels
+    centre = rows.mean(0)
+    shifted = made - centre
+    sums = np.eye(2)[codes].T @ shifted
+    gram = shifted.T @ shifted
+    source = ClassSums(weights, sums, gram, float(np.trace(gram)), float(len(codes)))
+    real = LabelledRows(rows, labels, np.ones(len(rows)), np.ones(len(rows)))
+    return source_evidence(real, source, centre, 2)
+
+
+def test_leaks_are_found_and_independent_rows_at_the_level_of_the_test():
     rng = np.random.default_rng(0)
     y, labels = np.arange(40) % 2, np.arange(200) % 2
-    values = []
-    for _ in range(1000):
-        real, made = (
-            class_geometry(
-                rng.standard_normal((len(k), 30)) + 2.0 * k[:, None], k, np.ones(len(k)), 2
-            )
-            for k in (y, labels)
-        )
-        values.append(leak_pvalue(real, made, 30))
+    found, values = 0, []
+    for _ in range(400):
+        real, made = (rng.standard_normal((len(k), 30)) + 2.0 * k[:, None] for k in (y, labels))
+        values.append(evidence_of(real, y, made, labels).pvalue)
+        # Copies with noise, a third of the labels wrong.
+        picked = rng.integers(40, size=200)
+        copies = real[picked] + 0.3 * rng.standard_normal((200, 30))
+        wrong = y[picked] ^ (rng.random(200) < 0.3)
+        found += evidence_of(real, y, copies, wrong).found
+    assert found > 380
     for level in (0.01, 0.05):
         share = np.mean(np.array(values) < level)
         assert share < level + 4.5 * np.sqrt(level / len(values))
+
+
+def test_evidence_of_a_leak_has_no_unit_and_no_origin():
+    rng = np.random.default_rng(1)
+    y, labels = np.arange(40) % 2, np.arange(100) % 2
+    real, made = (rng.standard_normal((len(k), 5)) + k[:, None] for k in (y, labels))
+    plain = evidence_of(real, y, made, labels)
+    moved = evidence_of(5.0 + 3.0 * real, y, 5.0 + 3.0 * made, labels)
+    np.testing.assert_allclose(moved, plain, rtol=1e-8)
 
 
 @SEEDS
@@ -138,3 +162,31 @@ def test_separation_is_bounded_and_has_no_unit(seed):
     ]
     assert 0.2 <= values[0] <= 5
     assert values[0] == pytest.approx(values[1], rel=1e-9)
+
+
+@SEEDS
+@pytest.mark.parametrize("criterion", ["scale_free", "nll", "squared", "smooth"])
+def test_the_size_of_an_outlier_does_not_matter(seed, criterion):
+    scores, observed, w = labelled_scores(seed)
+    scores = np.repeat(scores[:, None, None], 2, axis=2)
+    scores[0, 0] *= [1e3, 1e6]
+    values = loo_criterion(scores, observed, w, criterion)
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
+    smoothed = loo_accuracy(score_margins(scores, observed), w).smoothed
+    assert smoothed[0] == pytest.approx(smoothed[1], rel=1e-9)
+    assert smoothed[0] > 0.7
+
+
+@pytest.mark.parametrize("criterion", ["scale_free", "nll", "squared", "smooth"])
+def test_criteria_are_those_of_sums_of_parts(criterion):
+    scores, observed, w = labelled_scores(0)
+    parts = criterion_parts(scores[:, None], observed, w, criterion)
+    some = np.arange(len(w)) % 3 > 0
+    sums = [w[some] @ np.broadcast_to(part, (len(w),))[some] for part in parts]
+    if criterion == "nll":
+        assert criterion_of_sums([w @ p for p in parts], criterion) == pytest.approx(
+            float(loo_criterion(scores[:, None], observed, w, criterion))
+        )
+        return
+    expected = loo_criterion(scores[some, None], observed[some], w[some], criterion)
+    assert criterion_of_sums(sums, criterion) == pytest.approx(float(expected), rel=1e-9)

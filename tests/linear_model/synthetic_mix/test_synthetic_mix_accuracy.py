@@ -28,9 +28,14 @@ def fits(setting, n_draws, n_real=150, n_synthetic=800, p=60):
             n_real, n_synthetic, p, **({"mean_norm": 1.5} | setting), n_test=4000, random_state=seed
         )
         model = SyntheticMixClassifier(pruning="mask")
-        model.fit(data.X, data.y, sample_source=data.sample_source, keep=data.keep)
-        models.append(model)
-        truths.append(model.score(data.X_test, data.y_test))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TheoryWarning)
+            model.fit(data.X, data.y, sample_source=data.sample_source, keep=data.keep)
+        if not model.source_quality_[0].leaked:
+            models.append(model)
+            truths.append(model.score(data.X_test, data.y_test))
+    # Of rows of the same law one source in fifty is accused of a leak.
+    assert n_draws - len(models) <= 2
     return models, np.array(truths)
 
 
@@ -200,14 +205,73 @@ def test_a_generator_of_the_same_rows_is_seen_through():
     with pytest.warns(TheoryWarning, match="generator_source='same'"):
         naive.fit(X, y, **arguments)
     assert np.isnan(naive.leakage_gap_) and naive.regime_ == "misfit"
+    with pytest.warns(TheoryWarning, match="generator_source='same'"):
+        alone = SyntheticMixClassifier(synthetic_weight=0.0).fit(X, y, **arguments)
+    assert naive.theoretical_accuracy_ == pytest.approx(alone.theoretical_accuracy_)
+    assert naive.synthetic_weight_[0] == 0 and naive.equivalent_real_samples_ == 60
+    assert np.isnan([naive.mix_all_accuracy_, naive.noise_rate_]).all()
+    assert naive.value_of_sample() == 0
+    assert "generator_source='same'" in str(naive.data_report())
+    mixed = SyntheticMixClassifier(synthetic_weight=1.0)
+    with pytest.warns(TheoryWarning, match="nothing is claimed"):
+        mixed.fit(X, y, **arguments)
+    assert mixed.synthetic_weight_[0] == 1 and mixed.regime_ == "misfit"
+    assert np.isnan([mixed.theoretical_accuracy_, mixed.gain_]).all()
     fair = SyntheticMixClassifier(generator_source="same", generator=generator, random_state=0)
     fair.fit(X, y, **arguments)
     truth = fair.score(X_test, y_test)
-    assert naive.theoretical_accuracy_ - naive.score(X_test, y_test) > 0.08
+    assert abs(naive.theoretical_accuracy_ - naive.score(X_test, y_test)) < 0.08
     low, high = fair.theoretical_accuracy_interval_
     assert low <= truth <= high
     assert fair.scores_kind_ == "folds" and fair.regime_ == "detected"
     assert fair.leakage_gap_ >= 0 or fair.synthetic_weight_[0] == 0
+
+
+def noisy_copies(X, y, n, rng):
+    picked = rng.integers(len(y), size=n)
+    return X[picked] + 0.3 * X.std() * rng.standard_normal((n, X.shape[1])), y[picked]
+
+
+def interpolations(X, y, n, rng):
+    first, second = rng.integers(len(y), size=(2, 20 * n))
+    pairs = np.flatnonzero(y[first] == y[second])[:n]
+    first, second = first[pairs], second[pairs]
+    return X[first] + rng.random((n, 1)) * (X[second] - X[first]), y[first]
+
+
+@pytest.mark.parametrize("generator", [noisy_copies, interpolations])
+@pytest.mark.parametrize("n_per_class", [6, 15])
+def test_what_is_made_of_the_real_rows_claims_no_more_than_they_do(generator, n_per_class):
+    gaps, excess = [], []
+    for seed in range(6):
+        X, y, X_test, y_test = digits(n_per_class, seed)
+        made = generator(X, y, 500, np.random.default_rng(seed))
+        model = SyntheticMixClassifier()
+        alone = SyntheticMixClassifier(synthetic_weight=0.0)
+        for one in (model, alone):
+            with pytest.warns(TheoryWarning, match="generator_source='same'"):
+                one.fit(X, y, X_synthetic=made[0], y_synthetic=made[1])
+        gaps.append(model.theoretical_accuracy_ - model.score(X_test, y_test))
+        excess.append(model.score(X_test, y_test) - alone.score(X_test, y_test))
+    assert np.mean(gaps) < 0.02 + 4 * np.std(gaps) / np.sqrt(6)
+    assert np.min(excess) > -1e-12
+
+
+def test_a_leak_of_one_source_leaves_the_others_in_use():
+    X, y, X_rest, y_rest = digits(6, 1)
+    own = noisy_copies(X, y, 300, np.random.default_rng(0))
+    other = GaussianGenerator()(X_rest[:400], y_rest[:400], 400, 0)
+    stacked = np.concatenate([X, own[0], other[0]]), np.concatenate([y, own[1], other[1]])
+    source = np.repeat([0, 1, 2], [60, 300, 400])
+    model = SyntheticMixClassifier()
+    with pytest.warns(TheoryWarning, match="generator_source='same'"):
+        model.fit(*stacked, sample_source=source)
+    alone = SyntheticMixClassifier().fit(X, y, X_synthetic=other[0], y_synthetic=other[1])
+    assert model.synthetic_weight_[0] == 0 and model.synthetic_weight_[1] > 0
+    assert [q.leaked for q in model.source_quality_] == [True, False]
+    low, high = model.theoretical_accuracy_interval_
+    assert low < model.score(X_rest[400:], y_rest[400:]) < high
+    assert model.theoretical_accuracy_ == pytest.approx(alone.theoretical_accuracy_, abs=0.02)
 
 
 def test_external_generators_are_not_accused():
@@ -233,3 +297,41 @@ def test_claims_on_digits():
         model = SyntheticMixClassifier().fit(X, y, X_synthetic=made, y_synthetic=labels)
         errors.append(abs(model.theoretical_accuracy_ - model.score(X_rest[400:], y_rest[400:])))
     assert np.mean(errors) < 0.02
+
+
+def test_a_choice_among_weights_on_noise_is_counted():
+    claims, gains = [], []
+    for seed in range(80):
+        rng = np.random.default_rng(seed)
+        X, made = rng.standard_normal((24, 10)), rng.standard_normal((200, 10))
+        model = SyntheticMixClassifier()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TheoryWarning)
+            model.fit(X, np.arange(24) % 2, X_synthetic=made, y_synthetic=rng.integers(2, size=200))
+        claims.append(model.theoretical_accuracy_)
+        gains.append(model.gain_)
+    for values, truth in ((claims, 0.5), (gains, 0.0)):
+        assert abs(np.mean(values) - truth) < 4 * np.std(values) / np.sqrt(80)
+
+
+def test_one_outlier_decides_neither_the_choice_nor_the_claim():
+    gaps = []
+    for seed in range(6):
+        data = make_synthetic_mix(60, 300, 20, mean_norm=1.5, n_test=2000, random_state=seed)
+        X, real = data.X.copy(), np.flatnonzero(data.sample_source == 0)
+        X[real[3]] *= 100.0
+        model = SyntheticMixClassifier().fit(X[real], data.y[real])
+        truth = model.score(data.X_test, data.y_test)
+        assert truth > 0.8
+        gaps.append(model.theoretical_accuracy_ - truth)
+    assert abs(np.mean(gaps)) < 4 * np.sqrt(0.9 * 0.1 / 60 / 6) + 0.02
+
+
+def test_two_sources_are_searched_jointly():
+    data = make_synthetic_mix(60, 300, 20, noise_rate=0.2, random_state=0)
+    source = data.sample_source.copy()
+    source[np.flatnonzero(source)[::2]] = 2
+    model = SyntheticMixClassifier().fit(data.X, data.y, sample_source=source)
+    pairs = np.unique(model.weight_grid_, axis=0)
+    assert len(pairs) == 64 and len(np.unique(pairs[:, 0])) == 8
+    assert len(model.accuracy_grid_) == 64
