@@ -11,6 +11,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from ._kernels import numpy_float64
 from ._matching import append_rows, assign, margins, quadratic_matches
+from ._planted import PlantedPairs, left_out_ranks
 from ._scorers import score_pairs
 
 # Held-out pairs per query that are planted at a time in a one-to-one matching: more of them would
@@ -49,13 +50,18 @@ def _without(known, left_out):
     return tuple(side[kept] for side in known)
 
 
-def planted_matches(rule, known, queries, n_folds, rng, n_jobs):
+def planted_matches(rule, known, queries, n_folds, rng, n_jobs, top_k=1):
     """Match held-out pairs planted among the queries: how likely each is right, and its margin."""
     m = len(known[0])
-    folds = split(m, n_folds, rng)
+    if rule.method == "kernel_cca":
+        planted = PlantedPairs(rule.ensemble, queries)
+        folds = rule.ensemble.folds
+    else:
+        planted = RefittedPairs(rule, known, queries)
+        folds = split(m, n_folds, rng)
     match = _planted_neighbours if rule.assignment == "argmax" else _planted_assignments
     found = Parallel(n_jobs=n_jobs)(
-        delayed(match)(rule, known, queries, fold, child)
+        delayed(match)(rule, known, queries, planted, fold, child, top_k)
         for fold, child in zip(folds, rng.spawn(len(folds)), strict=True)
     )
     right, margin = np.empty(m), np.empty(m)
@@ -64,31 +70,52 @@ def planted_matches(rule, known, queries, n_folds, rng, n_jobs):
     return right, margin
 
 
-def _planted_scores(rule, known, queries, fold):
-    """Return scores of queries and held-out pairs against candidates and held-out partners."""
-    together = [append_rows(query, side[fold]) for query, side in zip(queries, known, strict=True)]
-    return numpy_float64(score_pairs(rule, _without(known, fold), together))
+class RefittedPairs:
+    """Scores of pairs that are held out, planted among queries: a fit without them for each fold."""
+
+    def __init__(self, rule, known, queries):
+        self.rule, self.known, self.queries = rule, known, queries
+
+    def whole(self, fold):
+        """Return scores of queries and held-out pairs with candidates and held-out partners."""
+        together = [
+            append_rows(query, side[fold])
+            for query, side in zip(self.queries, self.known, strict=True)
+        ]
+        return numpy_float64(score_pairs(self.rule, _without(self.known, fold), together))
+
+    def rows(self, fold):
+        """Return scores of held-out pairs with candidates, and with their own partners."""
+        last = [side[fold] for side in self.known]
+        queries = last[0], append_rows(self.queries[1], last[1])
+        scores = numpy_float64(score_pairs(self.rule, _without(self.known, fold), queries))
+        every, n = np.arange(len(fold)), int(self.queries[1].shape[0])
+        return scores[:, :n], scores[every, n + every]
 
 
-def _planted_neighbours(rule, known, queries, fold, rng):
+def _planted_neighbours(rule, known, queries, planted, fold, rng, top_k):
     """Return whether held-out pairs are nearest neighbours among all candidates but one."""
-    n, every = int(queries[1].shape[0]), np.arange(len(fold))
-    score = _planted_scores(rule, known, queries, fold)[-len(fold) :]
-    rivals, own = score[:, :n].copy(), score[every, n + every]
+    rivals, own = planted.rows(fold)
+    n, every = rivals.shape[1], np.arange(len(fold))
     best = second = np.full(len(fold), -np.inf)
     if n > 1:
+        rivals = rivals.copy()
         rivals[every, rng.integers(0, n, len(fold))] = -np.inf
         best = rivals.max(axis=1)
-        second = np.sort(np.column_stack([rivals, own]), axis=1)[:, -2]
-    ties = (rivals == own[:, None]).sum(axis=1)
-    right = np.where(own > best, 1.0, np.where(own == best, 1 / (1 + ties), 0.0))
+        second = np.partition(np.column_stack([rivals, own]), -2, axis=1)[:, -2]
+    right = top_shares((rivals > own[:, None]).sum(1), (rivals == own[:, None]).sum(1), top_k)
     return right, np.maximum(own, best) - second
 
 
-def _planted_assignments(rule, known, queries, fold, rng):
+def top_shares(ahead, ties, top_k):
+    """Return how likely items are among the first k, from how many are ahead and how many equal."""
+    return np.clip((top_k - ahead) / (1.0 + ties), 0.0, 1.0)
+
+
+def _planted_assignments(rule, known, queries, planted, fold, rng, top_k):
     """Return whether held-out pairs are matched rightly in one-to-one assignments."""
     n, candidates = (int(side.shape[0]) for side in queries)
-    score = _planted_scores(rule, known, queries, fold)
+    score = planted.whole(fold)
     group = max(1, min(len(fold), int(_PLANTED_SHARE * n)))
     right, margin = np.empty(len(fold)), np.empty(len(fold))
     for first in range(0, len(fold), group):
@@ -140,26 +167,31 @@ def calibrated(right, planted_margin, margin):
     return fit.predict(np.clip(np.nan_to_num(margin, posinf=ends[1]), *ends))
 
 
-def cross_fitted_matches(rule, known, n_folds, rng, n_jobs):
-    """Return whether each known pair beats all others, scored without the folds of both."""
+def cross_fitted_ranks(rule, known, n_folds, rng, n_jobs):
+    """Return how many other known partners are ahead of each own one, and how many equal it.
+
+    Each is scored without the folds of both; nan if too few pairs are left.
+    """
     m = len(known[0])
     if not enough_pairs(m, n_folds, 2):
-        return np.full(m, np.nan)
+        return np.full(m, np.nan), np.full(m, np.nan)
+    if rule.method == "kernel_cca":
+        return left_out_ranks(rule.ensemble)
     folds = split(m, n_folds, rng)
     pairs = [(f, g) for f in range(len(folds)) for g in range(f, len(folds))]
     found = Parallel(n_jobs=n_jobs)(
         delayed(_rivals)(rule, known, folds[f], folds[g]) for f, g in pairs
     )
-    lost, tied = np.zeros(m, dtype=bool), np.zeros(m)
+    ahead, tied = np.zeros(m), np.zeros(m)
     for (f, g), outcomes in zip(pairs, found, strict=True):
-        for fold, (beaten, equal) in zip((folds[f], folds[g]), outcomes, strict=False):
-            lost[fold] |= beaten
+        for fold, (more, equal) in zip((folds[f], folds[g]), outcomes, strict=False):
+            ahead[fold] += more
             tied[fold] += equal
-    return np.where(lost, 0.0, 1 / (1 + tied))
+    return ahead, tied
 
 
 def _rivals(rule, known, first, second):
-    """Return, for the pairs of two folds, whether candidates of the other beat their own."""
+    """Return, for the pairs of two folds, how many candidates of the other beat their own."""
     both, same = np.unique(np.concatenate([first, second])), np.array_equal(first, second)
     held_out = tuple(side[both] for side in known)
     score = numpy_float64(score_pairs(rule, _without(known, both), held_out))
@@ -170,5 +202,5 @@ def _rivals(rule, known, first, second):
         if same:
             np.fill_diagonal(rivals, -np.inf)
         own = score[mine, mine][:, None]
-        outcomes.append(((rivals > own).any(axis=1), (rivals == own).sum(axis=1)))
+        outcomes.append(((rivals > own).sum(axis=1), (rivals == own).sum(axis=1)))
     return outcomes

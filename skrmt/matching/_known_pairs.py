@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import brentq
 from sklearn.cluster import KMeans
 
 from ..linalg import is_torch
@@ -18,8 +17,6 @@ from ._scorers import canonical_rank, held_out_correlations
 
 # The largest correlation of the model: at 1 its accuracy has no noise to average over.
 _PERFECT = 0.9999
-# An accuracy that so many known pairs do not reach is not reached by any number, to all purposes.
-_MANY_PAIRS = 2**20
 
 
 def deviations(rows):
@@ -63,35 +60,6 @@ def model_accuracy(rho, size, n_pairs, n_queries):
     if np.isnan(size):
         return np.full(np.broadcast_shapes(np.shape(n_pairs), np.shape(n_queries)), np.nan)[()]
     return white_bilinear_accuracy(rho, size, n_pairs, n_queries)
-
-
-def anchored_correlation(accuracy, size, n_pairs):
-    """Return the correlation at which the model has an accuracy that was measured."""
-
-    def gap(rho):
-        return model_accuracy(rho, size, n_pairs, n_pairs) - accuracy
-
-    if gap(0.0) >= 0:
-        return 0.0
-    if gap(_PERFECT) <= 0:
-        return _PERFECT
-    return float(brentq(gap, 0.0, _PERFECT, xtol=1e-4))
-
-
-def required_pairs(accuracy, rho, size, n_queries):
-    """Return the smallest number of known pairs at which the model reaches an accuracy."""
-    low, high = 1, 2
-    while model_accuracy(rho, size, high, n_queries) < accuracy:
-        low, high = high, 2 * high
-        if high > _MANY_PAIRS:
-            return float("inf")
-    while high - low > 1:
-        middle = (low + high) // 2
-        if model_accuracy(rho, size, middle, n_queries) < accuracy:
-            low = middle
-        else:
-            high = middle
-    return float(high)
 
 
 def information(known):
