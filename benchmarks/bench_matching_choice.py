@@ -96,7 +96,8 @@ def fixed_choices(X, Y, x, y):
         scales = [side.std(0, ddof=1) if standardize else 1.0 for side in (X, Y)]
         sides = X / scales[0], Y / scales[1], x / scales[0], y / scales[1]
         yield f"local CKA, standardize={standardize}", local_cka_scores(*sides)
-    sides = [unit(side - known.mean(0)) for side, known in zip((X, Y, x, y), (X, Y, X, Y))]
+    means = X.mean(0), Y.mean(0)
+    sides = [unit(X - means[0]), unit(Y - means[1]), unit(x - means[0]), unit(y - means[1])]
     yield "Procrustes", procrustes(*sides)
     yield "relative representations", relative(*sides)
     for penalty in (0.1, 0.3, 1, 3, 10):

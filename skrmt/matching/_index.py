@@ -24,7 +24,7 @@ class IndexMixin:
     _fitted_ensemble: Any
 
     def transform(self, X):
-        """Turn rows of the first space into query vectors for an index of the second.
+        r"""Turn rows of the first space into query vectors for an index of the second.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class IndexMixin:
         Notes
         -----
         The vectors are those of regularised CCA, carried over to the second space:
-        :math:`(S_y + \\alpha I)^{-1} S_{yx} (S_x + \\alpha' I)^{-1} x`. They point to where the
+        :math:`(S_y + \alpha I)^{-1} S_{yx} (S_x + \alpha' I)^{-1} x`. They point to where the
         partner is found among all other rows, which is not where a regression predicts it.
         """
         return self._transfer(0).vectors(numpy_float64(self._side(0, X, "X")))

@@ -27,8 +27,10 @@ _SHARPNESS = (1.0, 2.0, 4.0)
 """Factors by which standardised scores are multiplied before they become probabilities."""
 _FEWEST = 6
 """Known pairs from which a choice is made: with fewer it would be one of noise."""
-_MOST = 1000
+_MOST = 400
 """Known pairs the choice is made on: with more, the choice changes nothing that can be seen."""
+_SMOOTHED = 2000
+"""Known pairs that are used at most, a random choice of more: kernels of them take 32 MB each."""
 
 
 class KernelConfiguration(NamedTuple):
@@ -64,10 +66,11 @@ class Member(NamedTuple):
     sides: tuple[Smoother, Smoother]
     weight: float
 
-    def smoothers(self) -> tuple[Matrix, Matrix]:
+    def smoothers(self, *, single: bool = False) -> tuple[Matrix, Matrix]:
         """Return the smoothers of the known rows of both sides."""
         first, second = self.sides
-        return first.matrix(self.configuration.alpha), second.matrix(self.configuration.alpha)
+        alpha = self.configuration.alpha
+        return first.matrix(alpha, single=single), second.matrix(alpha, single=single)
 
     def weights(self, side: int, queries: Matrix) -> Matrix:
         """Return the smoothing weights of queries of one side."""
@@ -115,11 +118,6 @@ class Ensemble(NamedTuple):
         )
         return left, right
 
-    def left_out(self, chosen) -> Matrix:
-        """Return scores of all known pairs, each by the smoothers of the others."""
-        members = [self.members[k] for k in chosen]
-        return sum(one.weight * left_out_cosines(*one.smoothers()) for one in members)
-
     def refit(self, known) -> Ensemble:
         """Return the same choice with other known pairs."""
         members = tuple(_member(self.members[k], known) for k in self.chosen)
@@ -156,8 +154,13 @@ def fit_ensemble(known, options, bandwidths, folds) -> Ensemble:
 
 def _fit_large(known, options, bandwidths, folds) -> Ensemble:
     """Choose on some of many known pairs, and smooth with all."""
-    rows = np.random.default_rng(0).choice(len(known[0]), _MOST, replace=False)
+    m = len(known[0])
+    rows = np.random.default_rng(0).choice(m, _MOST, replace=False)
     some = fit_ensemble(tuple(side[rows] for side in known), options, bandwidths, ())
+    if m > _SMOOTHED:
+        rows = np.sort(np.random.default_rng(0).choice(m, _SMOOTHED, replace=False))
+        known = tuple(side[rows] for side in known)
+        folds = np.array_split(np.random.default_rng(0).permutation(_SMOOTHED), len(folds) or 1)
     return some.refit(known)._replace(
         folds=tuple(folds), chosen_without=(tuple(range(len(some.chosen))),) * len(folds)
     )
@@ -187,21 +190,21 @@ def _evaluated(kind, alpha, sides):
     """Return a member, and the log-likelihood of each known pair that is left out."""
     member = Member(KernelConfiguration(*kind, alpha), sides, 1.0)
     # Single precision is enough to choose by, and half the time.
-    scores = left_out_cosines(*(H.astype(np.float32) for H in member.smoothers()))
+    scores, own = left_out_cosines(*member.smoothers(single=True))
     spread = float(scores.std()) or 1.0
-    return member._replace(weight=1.0 / spread), log_likelihoods((scores - scores.mean()) / spread)
+    return member._replace(weight=1.0 / spread), log_likelihoods(scores / spread, own / spread)
 
 
-def log_likelihoods(scores: Matrix, *, columns: bool = True) -> Matrix:
-    """Return log-probabilities of the right partners, by softmax over rows and columns."""
+def log_likelihoods(scores: Matrix, own: Matrix, *, columns: bool = True) -> Matrix:
+    """Return log-probabilities of the right partners, by softmax over rows and columns.
+
+    Entry (i, j) of `own` is the score of pair i that is compared with that of i and j.
+    """
+    gaps = [scores - own, scores.T - own] if columns else [scores - own]
     best = np.full(len(scores), -np.inf)
-    own, top = np.diag(scores), scores.max()
     for sharpness in _SHARPNESS:
-        odds = np.exp(sharpness * (scores - top))
-        values = sharpness * (own - top) - np.log(odds.sum(axis=1))
-        if columns:
-            values += sharpness * (own - top) - np.log(odds.sum(axis=0))
-        best = values if values.mean() > best.mean() else best
+        odds = sum(-np.log(np.exp(sharpness * gap).sum(axis=1)) for gap in gaps)
+        best = odds if odds.mean() > best.mean() else best
     return best
 
 

@@ -79,3 +79,50 @@ def covering_rows(pool, n, seed):
     chosen = list(dict.fromkeys(int(row) for row in gaps.argmin(axis=1)))
     rest = [row for row in np.argsort(gaps.min(axis=0), kind="stable") if row not in chosen]
     return np.array(chosen + rest[: n - len(chosen)], dtype=np.intp)
+
+
+class SimilarityMixin:
+    """Attributes of EncoderMatcher that describe the two spaces, worked out when first read."""
+
+    # Attributes of EncoderMatcher that they are worked out from.
+    n_pairs_: int
+    _known: tuple
+    _scales: tuple
+    _similarities: dict
+
+    @property
+    def effective_dimensions_(self):
+        """Effective dimension of the features of each side."""
+        return self._similarity("dimensions", lambda sides: tuple(map(dimension, sides)))
+
+    @property
+    def correlation_(self):
+        """Correlation of the sides in the model: the root of the debiased linear CKA."""
+        return self._similarity("correlation", correlation)
+
+    @property
+    def model_accuracy_(self):
+        """`theoretical_accuracy_` in the model of correlated Gaussian features."""
+        m, size = self.n_pairs_, model_dimension(self.effective_dimensions_)
+        return self._similarity(
+            "model", lambda _: float(model_accuracy(self.correlation_, size, m, m))
+        )
+
+    @property
+    def information_(self):
+        """Mutual information of the sides in nats, from held-out canonical correlations."""
+        return self._similarity("information", information)[0]
+
+    @property
+    def recoverable_size_(self):
+        """Number of pairs that so much information can distinguish without error."""
+        return self._similarity("information", information)[1]
+
+    def _similarity(self, name, compute):
+        """Return what is worked out from the known pairs, once."""
+        if "_similarities" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} is not fitted: call fit first.")
+        if name not in self._similarities:
+            sides = zip(self._known, self._scales, strict=True)
+            self._similarities[name] = compute(tuple(side / scale for side, scale in sides))
+        return self._similarities[name]

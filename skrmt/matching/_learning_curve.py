@@ -14,10 +14,12 @@ _PARTS = ((2, 4), (4, 8))
 """Parts of the known pairs that are fitted, and how many random ones of each size."""
 _FEWEST = 5
 """Known pairs of the smallest part that is fitted."""
-_USUAL_RISE, _RISE_SPREAD = 0.33, 0.12
+USUAL_RISE, _RISE_SPREAD = 0.30, 0.12
 """Gain of the normal quantile of the accuracy when pairs are doubled, on text and digits (.19 to
 .46, constant from 12 to 400 pairs), and how it varies: what few pairs are shrunk towards."""
-_USUAL_FALL, _FALL_SPREAD = 0.28, 0.06
+_SHARED = 0.6
+"""Correlation of accuracies at two sizes: the same pairs are matched at both."""
+USUAL_FALL, _FALL_SPREAD = 0.28, 0.06
 """Loss of the same when candidates are doubled, on the same data."""
 _WANTED = 0.6
 """Accuracy at which the rise is measured: there it is least disturbed by saturation and chance."""
@@ -34,12 +36,15 @@ class LearningCurve(NamedTuple):
         Known pairs.
     ahead : ndarray of int of shape (m,)
         Partners of other known pairs that are ahead of the own one.
+    shift : float
+        What takes the normal quantile that `ahead` gives to that of the accuracy predicted.
     rise, rise_error : float
         Gain of the normal quantile when known pairs are doubled, and its standard error.
     """
 
     n_pairs: int
     ahead: NDArray[Any]
+    shift: float
     rise: float
     rise_error: float
 
@@ -50,7 +55,7 @@ class LearningCurve(NamedTuple):
         for at in np.ndindex(pairs.shape):
             level[at], error[at] = self._quantile(int(candidates[at]), int(places[at]))
         doublings = np.log2(pairs / self.n_pairs)
-        level += self.rise * doublings
+        level += self.shift + self.rise * doublings
         error = 1.96 * np.hypot(error, self.rise_error * doublings)
         score, lower, upper = (norm.cdf(level + shift) for shift in (0.0, -error, error))
         sure = places >= candidates
@@ -75,7 +80,9 @@ class LearningCurve(NamedTuple):
             return level, error
         fewer, _ = quantile(self.ahead, m, max(m // 4, 2), top_k)
         span = np.log2(m / max(m // 4, 2))
-        fall, spread = _shrunk((fewer - level) / span, error / span, _USUAL_FALL, _FALL_SPREAD)
+        fall, spread = _shrunk((fewer - level) / span, error / span, _SHARED = 0.6
+"""Correlation of accuracies at two sizes: the same pairs are matched at both."""
+USUAL_FALL, _FALL_SPREAD)
         doublings = np.log2(n_candidates / m)
         return level - max(fall, 0.0) * doublings, float(np.hypot(error, spread * doublings))
 
@@ -88,7 +95,7 @@ def quantile(ahead, available, n_candidates, top_k=1):
     """
     shares = hypergeom.cdf(top_k - 1, available - 1, ahead, n_candidates - 1)
     n = len(ahead)
-    accuracy = (shares.sum() + 0.5) / (n + 1)
+    accuracy = np.clip(shares.mean(), 0.5 / (n + 1), 1 - 0.5 / (n + 1))
     return norm.ppf(accuracy), np.sqrt(accuracy * (1 - accuracy) / n) / norm.pdf(norm.ppf(accuracy))
 
 
@@ -98,7 +105,7 @@ def _shrunk(value, error, usual, spread):
     return weight * value + (1 - weight) * usual, float(np.sqrt(weight) * error)
 
 
-def learning_curve(ahead, scores_of, rng) -> LearningCurve:
+def learning_curve(ahead, accuracy, scores_of, rng) -> LearningCurve:
     """Measure how the accuracy grows with the known pairs.
 
     `scores_of(rows, others)` returns the scores of other known pairs among one another by a fit on
@@ -106,16 +113,18 @@ def learning_curve(ahead, scores_of, rng) -> LearningCurve:
     """
     m = len(ahead)
     ahead = np.rint(ahead).astype(int)
+    level, _ = quantile(ahead, m, m)
+    shift = float(norm.ppf(np.clip(accuracy, 0.5 / (m + 1), 1 - 0.5 / (m + 1))) - level)
     ranks = [(m, m, ahead)]
     for part, repeats in _PARTS:
         size = m // part
         if size >= _FEWEST:
             ranks.append((size, m - size, _part_ranks(m, size, repeats, scores_of, rng)))
     if len(ranks) == 1:
-        return LearningCurve(m, ahead, _USUAL_RISE, _RISE_SPREAD)
-    rise, error = _rise(ranks)
-    rise, error = _shrunk(rise, error, _USUAL_RISE, _RISE_SPREAD)
-    return LearningCurve(m, ahead, max(rise, 0.0), error)
+        return LearningCurve(m, ahead, shift, USUAL_RISE, _RISE_SPREAD)
+    rise, error = _rise(ranks, shift)
+    rise, error = _shrunk(rise, error, USUAL_RISE, _RISE_SPREAD)
+    return LearningCurve(m, ahead, shift, max(rise, 0.0), error)
 
 
 def _part_ranks(m, size, repeats, scores_of, rng):
@@ -128,7 +137,7 @@ def _part_ranks(m, size, repeats, scores_of, rng):
     return np.concatenate(found)
 
 
-def _rise(ranks):
+def _rise(ranks, shift):
     """Return the slope of normal quantiles in doublings of the pairs, and its standard error."""
     m = ranks[0][0]
     most = min(available for _, available, _ in ranks)
@@ -140,9 +149,10 @@ def _rise(ranks):
     levels = np.array(
         [quantile(ahead, available, n_candidates)[0] for _, available, ahead in ranks]
     )
+    levels[0] += shift
     # Every size is measured on the same m pairs, however many parts are fitted.
     accuracy = norm.cdf(levels)
-    errors = np.sqrt(accuracy * (1 - accuracy) / m) / norm.pdf(levels)
+    errors = np.sqrt((1 - _SHARED) * accuracy * (1 - accuracy) / m) / norm.pdf(levels)
     weights = 1 / errors**2
     centred = x - (weights * x).sum() / weights.sum()
     spread = (weights * centred**2).sum()

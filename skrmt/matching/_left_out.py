@@ -29,75 +29,101 @@ def unit_rows(rows: Matrix) -> Matrix:
     return rows / np.where(lengths > 0, lengths, 1.0)
 
 
-def left_out_cosines(first: Matrix, second: Matrix, *, lengths: bool = True) -> Matrix:
+def left_out_cosines(
+    first: Matrix, second: Matrix, *, lengths: bool = True
+) -> tuple[Matrix, Matrix]:
     r"""Return what `cosines` gives known pairs that are left out, two at a time.
 
     `first` and `second` are the smoothers of both sides, symmetric of shape (m, m) with rows that
-    sum to 1. Entry (i, j) is the score of row i of one side with row j of the other once pairs i
-    and j are out, at the same penalty. Without `lengths` rows of the second side keep
-    theirs.
+    sum to 1. Entry (i, j) of the first matrix is the score of row i of one side with row j of the
+    other, that of the second the score of pair i, both by the other m - 2 pairs at the same
+    penalty. (A rival that stays for the right score but not for its own would help.) Without
+    `lengths` rows of the second side keep theirs.
     """
+    m, h, g = len(first), np.diag(first), np.diag(second)
+    x, y = _SideOut(first), _SideOut(second)
     cross = first @ second
-    own = (_SideOut(first), _SideOut(second, transposed=True))
-    inner = np.diag(cross) - own[0].leverage * own[1].leverage
-    A, B, C, D = own[0].same, own[0].other, own[1].same, own[1].other
-    h, g, m = own[0].leverage, own[1].leverage, len(first)
-    product = A * C * (cross - h[:, None] * second - first * g)
-    product += B * D * (cross.T - first * g[:, None] - h * second)
-    both = first * second
-    product += A * D * (inner[:, None] - both)
-    product += B * C * (inner - both)
-    product -= 1.0 / (m - 2)
+    inner = np.diag(cross) - h * g
+    apart = cross - h[:, None] * second
+    apart -= first * g
+    back = apart.T
+    mine = inner[:, None] - first * second
+    theirs = mine.T
+    scores = x.same * (y.same.T * apart + y.other.T * mine)
+    scores += x.other * (y.other.T * back + y.same.T * theirs)
+    own = x.same * (y.same * mine + y.other * apart)
+    own += x.other * (y.same * back + y.other * theirs)
+    for found, squares in ((scores, y.squares.T), (own, y.squares)):
+        found -= 1.0 / (m - 2)
+        found /= np.sqrt(x.squares * squares if lengths else x.squares)
     every = np.arange(m)
-    product[every, every] = inner / (own[0].room * own[1].room) - 1.0 / (m - 1)
-    squares = own[0].squares * own[1].squares if lengths else own[0].squares
-    return product / np.sqrt(squares)
+    scores[every, every] = own[every, every] = one_out_own(first, second, lengths=lengths)
+    return scores, own
 
 
 class _SideOut:
-    """What a smoother's rows i and j become once both are out: weights on them, squared lengths."""
+    """What a smoother's row i becomes once i and j are out: weights on both, squared length."""
 
-    def __init__(self, H: Matrix, *, transposed: bool = False):
-        m, every = len(H), np.arange(len(H))
-        self.leverage = h = np.diag(H).copy()
-        least = _ROOM if H.dtype == np.float64 else _SINGLE_ROOM
-        self.room = room = np.maximum(1 - h, least)
+    def __init__(self, H: Matrix):
+        m, h = len(H), np.diag(H)
+        least = _least_room(H)
+        room = np.maximum(1 - h, least)
         inverse = 1 / np.maximum(np.outer(room, room) - H * H, least**2)
         self.same, self.other = inverse * room, inverse * H
         gram = H @ H
         norms = np.diag(gram) - h * h
-        squares = self.same**2 * (norms[:, None] - H * H)
-        squares += self.other**2 * (norms - H * H)
+        rest = norms - H * H
+        squares = self.same**2 * rest.T
+        squares += self.other**2 * rest
         squares += 2 * self.same * self.other * (gram - H * h - h[:, None] * H)
         squares -= 1.0 / (m - 2)
-        squares[every, every] = norms / room**2 - 1.0 / (m - 1)
-        if transposed:
-            self.same, self.other, squares = self.same.T, self.other.T, squares.T
         self.squares = np.maximum(squares, least / m)
 
 
-def one_out_cosines(
-    H: Matrix, G: Matrix, candidates: Matrix, rows: Any, *, lengths: bool = True
-) -> Matrix:
-    """Return scores of some known rows with candidates, each row's own pair left out.
+def _least_room(H: Matrix) -> float:
+    """Return the least 1 - h of a precision."""
+    return _ROOM if H.dtype == np.float64 else _SINGLE_ROOM
+
+
+def one_out_own(H: Matrix, G: Matrix, *, lengths: bool = True) -> Matrix:
+    """Return the scores of known pairs, each left out by itself."""
+    m, product = len(H), np.einsum("ij,ij->i", H, G)
+    rooms, squares = [], []
+    for side in (H, G):
+        own = np.diag(side)
+        room = np.maximum(1 - own, _least_room(H))
+        rooms.append(room)
+        norms = (np.einsum("ij,ij->i", side, side) - own**2) / room**2 - 1.0 / (m - 1)
+        squares.append(np.maximum(norms, _least_room(H) / m))
+    found = (product - np.diag(H) * np.diag(G)) / (rooms[0] * rooms[1]) - 1.0 / (m - 1)
+    return found / np.sqrt(squares[0] * squares[1] if lengths else squares[0])
+
+
+def without_fold(H: Matrix, weights: Matrix, fold: Matrix) -> tuple[Matrix, Matrix]:
+    """Return smoothing weights without a fold: of queries (n, m), and of the fold's own rows.
+
+    `H` is the smoother of all known rows (m, m), `weights` those of the queries with all of them.
+    """
+    rest = np.setdiff1d(np.arange(len(H)), fold)
+    room = -H[np.ix_(fold, fold)]
+    room[np.arange(len(fold)), np.arange(len(fold))] += 1.0
+    own = np.linalg.solve(room, H[np.ix_(fold, rest)])
+    return weights[:, rest] + weights[:, fold] @ own, own
+
+
+def one_out_products(H: Matrix, G: Matrix, candidates: Matrix) -> Matrix:
+    """Return scores of left-out known rows with candidates whose rows keep their lengths.
 
     `H` and `G` are smoothers of the known rows of both sides (m, m), `candidates` the smoothing
-    weights of rows of the second side (n, m). Without `lengths` candidates keep theirs.
+    weights of rows of the second side (n, m); row i is scored without pair i.
     """
-    m = len(H)
-    h, g, mine, theirs = np.diag(H)[rows], np.diag(G)[rows], H[rows], G[rows]
-    room = np.maximum(1 - h, _ROOM)[:, None], np.maximum(1 - g, _ROOM)[:, None]
+    m, h, g = len(H), np.diag(H), np.diag(G)
+    room = np.maximum(1 - h, _ROOM), np.maximum(1 - g, _ROOM)
+    inner = np.einsum("ij,ij->i", H, G) - h * g
     # Weights of a candidate without pair i: those with it, plus a multiple of row i of G.
-    at = candidates.T[rows]
-    shift = at / room[1]
-    inner = np.einsum("ij,ij->i", mine, theirs) - h * g
-    product = (mine @ candidates.T - h[:, None] * at + shift * inner[:, None]) / room[0]
+    product = H @ candidates.T
+    product += (inner / room[1] - h)[:, None] * candidates.T
+    product /= room[0][:, None]
     product -= 1.0 / (m - 1)
-    squares = (np.einsum("ij,ij->i", mine, mine) - h * h) / room[0][:, 0] ** 2 - 1.0 / (m - 1)
-    product /= np.sqrt(np.maximum(squares, _ROOM / m))[:, None]
-    if not lengths:
-        return product
-    others = np.einsum("ij,ij->i", candidates, candidates) - at**2 - 1.0 / (m - 1)
-    others += 2 * shift * (theirs @ candidates.T - g[:, None] * at)
-    others += shift**2 * (np.einsum("ij,ij->i", theirs, theirs) - g * g)[:, None]
-    return product / np.sqrt(np.maximum(others, _ROOM / m))
+    squares = (np.einsum("ij,ij->i", H, H) - h * h) / room[0] ** 2 - 1.0 / (m - 1)
+    return product / np.sqrt(np.maximum(squares, _ROOM / m))[:, None]

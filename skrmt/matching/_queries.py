@@ -15,8 +15,9 @@ from ._held_out import (
     PredictedAccuracy,
     calibrated,
     enough_pairs,
-    mean_and_error,
+    planted_accuracy,
     planted_matches,
+    planted_pairs,
 )
 from ._inputs import count
 from ._kernel_alignment import kernel_alignment
@@ -40,7 +41,10 @@ _MAX_ROUNDS = 10
 def match_queries(rule, known, queries, *, cv, random_state, n_jobs, with_confidence=True):
     """Match queries with candidates, given known pairs."""
     rng = random_generator(random_state)
-    score = numpy_float64(score_pairs(rule, known, queries))
+    if rule.method == "kernel_cca" and known is not rule.ensemble.known:
+        rule = rule._replace(ensemble=rule.ensemble.refit(known))
+    planted = planted_pairs(rule, known, queries)
+    score = planted.scores()
     if rule.method == "qap":
         found = quadratic_matches(rule, known, queries, rng, n_jobs)
         indices, objective, n_iter = found.indices, found.objective, found.n_iter
@@ -50,8 +54,10 @@ def match_queries(rule, known, queries, *, cv, random_state, n_jobs, with_confid
     confidence = np.full(len(indices), np.nan)
     if with_confidence and enough_pairs(len(known[0]), cv, 1):
         # Quadratic assignments of every fold would take too long: scores of pairs stand for them.
-        single = rule._replace(method="local_cka") if rule.method == "qap" else rule
-        right, ahead = planted_matches(single, known, queries, cv, rng, n_jobs)
+        if rule.method == "qap":
+            rule = rule._replace(method="local_cka")
+            planted = planted_pairs(rule, known, queries)
+        right, ahead = planted_matches(rule, known, queries, cv, rng, n_jobs, planted)
         confidence = calibrated(right, ahead, margins(score, indices, rule.assignment))
     return Matching(indices, confidence, objective, n_iter)
 
@@ -146,7 +152,7 @@ class QueryMixin:
         """
         check_is_fitted(self)
         queries = self._side(0, X_query, "X_query"), self._side(1, Y_query, "Y_query")
-        n, candidates = (int(side.shape[0]) for side in queries)
+        candidates = int(queries[1].shape[0])
         k = count("n_neighbors", n_neighbors)
         if k > candidates:
             raise ValueError(f"n_neighbors={k} exceeds the {candidates} candidates. Ask for fewer.")
@@ -258,8 +264,7 @@ class QueryMixin:
         if not enough_pairs(self.n_pairs_, self.cv, 1):
             return PredictedAccuracy(np.nan, np.nan)
         rng = random_generator(self.random_state)
-        right, _ = planted_matches(rule, self._known, queries, self.cv, rng, self.n_jobs)
-        return mean_and_error(right)
+        return planted_accuracy(rule, self._known, queries, self.cv, rng, self.n_jobs)
 
     def classify(self, X_query, Y_prototypes, labels):
         """Classify each query by prototypes on the other side.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotrf, dpotri, spotrf, spotri
 
 from ..utils._scaling import power_of_two
-from ._kernels import kernel_matrix, median_bandwidth
+from ._kernels import kernel_matrix
 from ._left_out import unit_rows
 
 Matrix = NDArray[Any]
@@ -65,9 +66,9 @@ class Smoother(NamedTuple):
     means: Matrix
     centred: Matrix
 
-    def matrix(self, alpha: float) -> Matrix:
+    def matrix(self, alpha: float, *, single: bool = False) -> Matrix:
         """Return the smoother of the known rows, symmetric, with rows that sum to 1."""
-        inverse, penalty = self._inverse(alpha)
+        inverse, penalty = self.inverse(alpha, single=single)
         inverse *= -penalty
         every = np.arange(len(inverse))
         inverse[every, every] += 1.0
@@ -79,13 +80,14 @@ class Smoother(NamedTuple):
         kernel = self.kernel(queries)
         kernel -= self.means
         kernel -= kernel.mean(axis=1)[:, None]
-        inverse, penalty = self._inverse(alpha)
-        inverse -= 1.0 / (len(inverse) * penalty)
-        return kernel @ inverse + 1.0 / len(inverse)
+        inverse, _ = self.inverse(alpha)
+        found = kernel @ inverse
+        found += 1.0 / len(inverse)
+        return found
 
     def dual_directions(self, alpha: float) -> Matrix:
         """Return the vectors (m, p) of which smoothing weights of a linear kernel are products."""
-        inverse, _ = self._inverse(alpha)
+        inverse, _ = self.inverse(alpha)
         return inverse @ (self.rows - self.rows.mean(axis=0))
 
     def kernel(self, queries: Matrix) -> Matrix:
@@ -94,18 +96,24 @@ class Smoother(NamedTuple):
         kind, width = self.representation.kernel, self.bandwidth
         return kernel_matrix(rows, self.rows, kernel=kind, bandwidth=width)
 
-    def _inverse(self, alpha: float) -> tuple[Matrix, float]:
-        """Return the inverse of the penalised kernel with its mean direction, and the penalty."""
+    def inverse(self, alpha: float, *, single: bool = False) -> tuple[Matrix, float]:
+        """Return the inverse of the penalised centred kernel, and the penalty."""
         m = len(self.centred)
         penalty = alpha * float(np.trace(self.centred)) / m
-        penalised = self.centred.copy()
+        penalised = self.centred.astype(np.float32 if single else np.float64)
         penalised[np.arange(m), np.arange(m)] += penalty
-        factor, _ = dpotrf(penalised, lower=False, overwrite_a=True)
-        half, _ = dpotri(factor, lower=False, overwrite_c=True)
-        upper = np.triu(half, 1)
-        upper += upper.T
-        upper[np.arange(m), np.arange(m)] = np.diag(half)
-        return upper, penalty
+        factorise, invert = (spotrf, spotri) if single else (dpotrf, dpotri)
+        # The transpose of C order is LAPACK's order: the lower triangle comes back as the upper.
+        factor, _ = factorise(penalised.T, lower=True, overwrite_a=True)
+        found, _ = invert(factor, lower=True, overwrite_c=True)
+        # Its other triangle still holds the factor.
+        return np.where(_upper(m), found.T, found), penalty
+
+
+@lru_cache(maxsize=4)
+def _upper(m: int) -> Matrix:
+    """Return which entries of a square matrix are on or above its diagonal."""
+    return np.tri(m, dtype=bool).T
 
 
 def smoother(known: Matrix, representation: Representation, bandwidth: Any) -> Smoother | None:
@@ -115,15 +123,24 @@ def smoother(known: Matrix, representation: Representation, bandwidth: Any) -> S
     mean = rows.mean(axis=0) if representation.unit_rows != "length" else np.zeros(rows.shape[1])
     scale = deviations(rows) if representation.standardize else 1.0
     rows = _prepared(known, representation, unit, mean, scale)
-    width = 1.0
+    width, kernel = 1.0, rows @ rows.T
     if representation.kernel == "rbf":
-        width = median_bandwidth(rows) if isinstance(bandwidth, str) else float(bandwidth)
-    kernel = kernel_matrix(rows, kernel=representation.kernel, bandwidth=width)
+        squares = np.diag(kernel) - 2 * kernel
+        squares += np.diag(kernel)[:, None]
+        width = _median(squares) if isinstance(bandwidth, str) else float(bandwidth)
+        kernel = np.exp(np.maximum(squares, 0.0) / (-2 * width**2))
     means = kernel.mean(axis=0)
     centred = kernel - means - means[:, None] + means.mean()
     if not np.trace(centred) > _CONSTANT * len(centred) * float(np.abs(kernel).max()):
         return None
     return Smoother(representation, unit, mean, scale, rows, width, means, centred)
+
+
+def _median(squares: Matrix) -> float:
+    """Return the median distance of different rows, 1 where they coincide."""
+    values = squares[~_upper(len(squares))]
+    found = float(np.median(values)) or float(values.mean())
+    return float(np.sqrt(found)) if found > 0 else 1.0
 
 
 def _prepared(rows: Matrix, representation: Representation, unit, mean, scale) -> Matrix:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._kernel_cca import Member, log_likelihoods
-from ._left_out import left_out_cosines, one_out_cosines, unit_rows
+from ._left_out import left_out_cosines, one_out_own, one_out_products, unit_rows
 from ._smoothers import Representation, Smoother, smoother
 
 Matrix = NDArray[Any]
@@ -58,19 +58,17 @@ class Transfer(NamedTuple):
         smoothers = [part.smoothers() for part in self.parts]
         m = len(smoothers[0][0])
         own = sum(
-            part.weight * np.diag(left_out_cosines(*both, lengths=False))
+            part.weight * one_out_own(*both, lengths=False)
             for part, both in zip(self.parts, smoothers, strict=True)
         )
         own = own + _ROUNDING * np.abs(own)
-        ahead, every = np.zeros(m), np.arange(m)
+        ahead = np.zeros(m)
         step = max(_BLOCK // m, 1)
         for start in range(0, len(gallery), step):
             rows, scores = gallery[start : start + step], 0.0
             for part, both in zip(self.parts, smoothers, strict=True):
                 weights = part.gallery.weights(rows, part.alpha)
-                scores = scores + part.weight * one_out_cosines(
-                    *both, weights, every, lengths=False
-                )
+                scores = scores + part.weight * one_out_products(*both, weights)
             ahead += (scores > own[:, None]).sum(axis=1)
         return ahead
 
@@ -82,9 +80,9 @@ def fit_transfer(members, known, side: int) -> Transfer:
     for member in members:
         mapped = member.sides[side].matrix(member.configuration.alpha)
         for alpha in _ALPHAS:
-            scores = left_out_cosines(mapped, target.matrix(alpha), lengths=False)
+            scores, own = left_out_cosines(mapped, target.matrix(alpha), lengths=False)
             spread = float(scores.std()) or 1.0
-            value = float(log_likelihoods((scores - scores.mean()) / spread, columns=False).mean())
+            value = float(log_likelihoods(scores / spread, own / spread, columns=False).mean())
             found.append((value, Part(member, side, target, alpha, 1.0 / spread)))
     found.sort(key=lambda one: -one[0])
     return Transfer(tuple(part for _, part in found[:_MEMBERS]))
