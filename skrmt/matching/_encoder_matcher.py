@@ -138,7 +138,7 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
     method_ : str
         The method used.
     n_pairs_ : int
-        Number of known pairs.
+        Number of known pairs that are used.
     feature_names_in_ : tuple of ndarray or None
         Feature names of each side, None for a side without; as scikit-learn checks them, queries
         must have the same in the same order.
@@ -157,11 +157,24 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
 
     Notes
     -----
-    Accuracies are measured on known pairs that are held out: they are planted among the queries
+    Accuracies are measured on known pairs that are left out: planted among the queries
     (`predict_accuracy`, and the confidence of `match`), or among one another
-    (`theoretical_accuracy_`), and scored without their folds. Unpaired queries are genuine wrong
-    candidates, so that nothing is extrapolated. A fit costs a score matrix of the known pairs for
-    each pair of folds.
+    (`theoretical_accuracy_`). Unpaired queries are genuine wrong candidates. What a fold takes from
+    the known pairs is given back at the usual rate: the normal quantile of the accuracy grows by
+    0.3 when they are doubled.
+
+    "kernel_cca" leaves pairs out in closed form. A query is represented by its smoothing weights on
+    the known pairs, those of kernel ridge regression with an intercept, and so is a candidate; the
+    score is the cosine of both, whose numerator
+
+    .. math:: x^\top (S_x + \alpha I)^{-1} S_{xy} (S_y + \alpha I)^{-1} y
+
+    is that of regularised CCA with components weighted by their correlations. Large penalties give
+    relative representations and local CKA. Eight ways to compare rows and five penalties are ranked
+    by the likelihood of left-out pairs, and the scores of the best three are added; an accuracy is
+    counted on pairs that had no part in the choice. Of more than 400 known pairs, 400 choose; of
+    more than 2000, 2000 are used. Other methods cost a score matrix of the known pairs for each
+    pair of folds.
 
     References
     ----------
@@ -283,6 +296,8 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
         self._ensemble, self._transfers, self._similarities = None, {}, {}
         if self.method in ("kernel_cca", "auto"):
             self._ensemble = self._fitted_ensemble(known, split(self.n_pairs_, self.cv, rng))
+            self._known = known = self._ensemble.known
+            self.n_pairs_ = len(known[0])
         self.configurations_ = self._ensemble.configurations if self._ensemble else []
         found = {
             name: cross_fitted_matches(self._rule(name, "argmax"), known, self.cv, rng, self.n_jobs)

@@ -80,9 +80,7 @@ class LearningCurve(NamedTuple):
             return level, error
         fewer, _ = quantile(self.ahead, m, max(m // 4, 2), top_k)
         span = np.log2(m / max(m // 4, 2))
-        fall, spread = _shrunk((fewer - level) / span, error / span, _SHARED = 0.6
-"""Correlation of accuracies at two sizes: the same pairs are matched at both."""
-USUAL_FALL, _FALL_SPREAD)
+        fall, spread = _shrunk((fewer - level) / span, error / span, USUAL_FALL, _FALL_SPREAD)
         doublings = np.log2(n_candidates / m)
         return level - max(fall, 0.0) * doublings, float(np.hypot(error, spread * doublings))
 
