@@ -283,7 +283,7 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
         self._scales = (1.0, 1.0) if self.standardize is False else tuple(map(deviations, known))
         scaled = tuple(side / scale for side, scale in zip(known, self._scales, strict=True))
         self._kernel = "rbf" if self.kernel == "auto" else self.kernel
-        self._bandwidths = resolve_bandwidths(self.bandwidth, *scaled, self._kernel)
+        self._bandwidths = resolve_bandwidths(self.bandwidth, scaled[0], scaled[1], self._kernel)
         self.bandwidths_ = self._bandwidths if self._kernel == "rbf" else (np.nan, np.nan)
         self.n_pairs_ = len(known[0])
         self.feature_names_in_ = feature_names(X), feature_names(Y)

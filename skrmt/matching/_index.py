@@ -20,6 +20,7 @@ class IndexMixin:
     n_pairs_: int
     _known: tuple
     _transfers: dict
+    _ensemble: Any
     _side: Any
     _fitted_ensemble: Any
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._kernels import Kernel
 from ._left_out import centred_weights, left_out_cosines, unit_rows
 from ._smoothers import Representation, Smoother, smoother
 
@@ -48,7 +49,7 @@ class KernelConfiguration(NamedTuple):
         Penalty, in mean eigenvalues of the kernel of the known pairs.
     """
 
-    kernel: str
+    kernel: Kernel
     standardize: bool
     unit_rows: bool
     alpha: float
@@ -56,7 +57,7 @@ class KernelConfiguration(NamedTuple):
     @property
     def representation(self) -> Representation:
         """All but the penalty."""
-        return Representation(*self[:3])
+        return Representation(self.kernel, self.standardize, self.unit_rows)
 
 
 class Member(NamedTuple):
@@ -125,11 +126,13 @@ class Ensemble(NamedTuple):
 
 
 def _member(member: Member, known) -> Member:
-    """Return a member with other known pairs, the old ones where they have become constant."""
+    """Return a member with other known pairs, the old ones if these are all the same."""
     widths = [side.bandwidth for side in member.sides]
     kind = member.configuration.representation
-    sides = tuple(smoother(side, kind, width) for side, width in zip(known, widths, strict=True))
-    return member._replace(sides=sides)
+    first, second = (smoother(side, kind, width) for side, width in zip(known, widths, strict=True))
+    if first is None or second is None:
+        return member
+    return member._replace(sides=(first, second))
 
 
 def fit_ensemble(known, options, bandwidths, folds) -> Ensemble:
@@ -188,7 +191,9 @@ def _tried(known, options, bandwidths):
 
 def _evaluated(kind, alpha, sides):
     """Return a member, and the log-likelihood of each known pair that is left out."""
-    member = Member(KernelConfiguration(*kind, alpha), sides, 1.0)
+    member = Member(
+        KernelConfiguration(kind.kernel, kind.standardize, bool(kind.unit_rows), alpha), sides, 1.0
+    )
     # Single precision is enough to choose by, and half the time.
     scores, own = left_out_cosines(*member.smoothers(single=True))
     spread = float(scores.std()) or 1.0

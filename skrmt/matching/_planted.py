@@ -66,11 +66,11 @@ class PlantedPairs:
 
     def rows(self, fold):
         """Return scores of left-out pairs with candidates, and with their own partners."""
-        total = 0.0
-        for weight, sides in self._sides(fold):
-            right = np.vstack(sides[1])
-            total = total + weight * cosines(sides[0][1], right)
-        n = total.shape[1] - len(fold)
+        total = sum(
+            weight * cosines(sides[0][1], np.vstack(sides[1]))
+            for weight, sides in self._sides(fold)
+        )
+        n = int(self.queries[1].shape[0])
         return total[:, :n], np.diag(total[:, n:])
 
     def whole(self, fold):

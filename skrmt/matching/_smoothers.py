@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotri, spotrf, spotri
 
 from ..utils._scaling import power_of_two
-from ._kernels import kernel_matrix
+from ._kernels import Kernel, kernel_matrix
 from ._left_out import unit_rows
 
 Matrix = NDArray[Any]
@@ -33,7 +33,7 @@ class Representation(NamedTuple):
         "length" it stays on.
     """
 
-    kernel: str
+    kernel: Kernel
     standardize: bool
     unit_rows: bool | str
 
@@ -81,9 +81,7 @@ class Smoother(NamedTuple):
         kernel -= self.means
         kernel -= kernel.mean(axis=1)[:, None]
         inverse, _ = self.inverse(alpha)
-        found = kernel @ inverse
-        found += 1.0 / len(inverse)
-        return found
+        return np.asarray(kernel @ inverse) + 1.0 / len(inverse)
 
     def dual_directions(self, alpha: float) -> Matrix:
         """Return the vectors (m, p) of which smoothing weights of a linear kernel are products."""

@@ -68,7 +68,7 @@ class Transfer(NamedTuple):
             rows, scores = gallery[start : start + step], 0.0
             for part, both in zip(self.parts, smoothers, strict=True):
                 weights = part.gallery.weights(rows, part.alpha)
-                scores = scores + part.weight * one_out_products(*both, weights)
+                scores = scores + part.weight * one_out_products(both[0], both[1], weights)
             ahead += (scores > own[:, None]).sum(axis=1)
         return ahead
 
@@ -76,6 +76,8 @@ class Transfer(NamedTuple):
 def fit_transfer(members, known, side: int) -> Transfer:
     """Choose maps from one side to the other by the likelihood of left-out pairs."""
     target = smoother(known[1 - side], Representation("linear", False, "length"), "median")
+    if target is None:
+        raise ValueError("All rows of one side have the same direction: no index can be searched.")
     found = []
     for member in members:
         mapped = member.sides[side].matrix(member.configuration.alpha)

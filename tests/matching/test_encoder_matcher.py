@@ -256,9 +256,9 @@ def test_pairs_to_label_next_cover_the_pool():
 
 def test_required_pairs_grow_with_the_score_and_the_candidates():
     model = fitted()
-    some, more = model.required(0.3), model.required(0.5)
+    some, more = model.required(0.6), model.required(0.7)
     assert some < more < np.inf
-    assert model.required(0.3, n_candidates=10) < some
+    assert model.required(0.6, n_candidates=20) < some
     assert model.required(0.999999, n_candidates=10**6) == np.inf
     assert model.required(model.theoretical_accuracy_) == pytest.approx(120, abs=1)
     for options in ({"score": 1.0}, {"score": 0.5, "of": "n_queries"}):
