@@ -243,7 +243,7 @@ def index_rows(repeats):
 
 
 def low_rank(Y, fitted, rank=32):
-    """Return predictions on the leading directions of the centred targets: a low-rank affine map."""
+    """Return predictions on leading directions of the targets: an affine map of low rank."""
     axes = svd(Y - Y.mean(0), full_matrices=False)[2][:rank]
     return (fitted - Y.mean(0)) @ axes.T @ axes + Y.mean(0)
 

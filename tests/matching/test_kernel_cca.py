@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from skrmt.datasets import make_paired_encoders
 from skrmt.exceptions import TheoryWarning
-from skrmt.matching import EncoderMatcher
+from skrmt.matching import EncoderMatcher, KernelConfiguration
 from skrmt.matching._left_out import (
     cosines,
     left_out_cosines,
@@ -18,7 +18,7 @@ from skrmt.matching._left_out import (
     one_out_products,
     without_fold,
 )
-from skrmt.matching._smoothers import Representation, smoother
+from skrmt.matching._smoothers import smoother
 
 IMAGES = load_digits().data.reshape(-1, 8, 8)
 LEFT, RIGHT = IMAGES[:, :, :5].reshape(-1, 40), IMAGES[:, :, 3:].reshape(-1, 40)
@@ -95,13 +95,14 @@ def test_a_fold_left_out_equals_a_refit(sides):
 @pytest.mark.parametrize("unit_rows", [True, False])
 def test_weights_at_known_rows_are_the_smoother(sides, kernel, standardize, unit_rows):
     X = sides[0] * np.geomspace(1, 100, 5)
-    found = smoother(X, Representation(kernel, standardize, unit_rows), "median")
+    kind = KernelConfiguration(kernel, standardize, unit_rows, 0.7).representation
+    found = smoother(X, kind, "median")
     H = found.matrix(0.7)
     np.testing.assert_allclose(found.weights(X, 0.7), H, atol=1e-10)
     np.testing.assert_allclose(H.sum(axis=1), 1)
     np.testing.assert_allclose(found.matrix(0.7, single=True), H, atol=1e-4)
     for changed in (X * 1e-140, X * 1e140, X + 3.0):
-        other = smoother(changed, Representation(kernel, standardize, unit_rows), "median")
+        other = smoother(changed, kind, "median")
         np.testing.assert_allclose(other.matrix(0.7), H, atol=1e-8)
 
 
