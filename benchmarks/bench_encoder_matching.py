@@ -59,7 +59,8 @@ def claim_rows():
         for n_queries in (64, 200, 500, 1500):
             for assignment in ("hungarian", "argmax"):
                 X, Y, X_query, Y_query = views(first, second, n_queries)
-                model = EncoderMatcher(assignment=assignment, random_state=0).fit(X, Y)
+                model = EncoderMatcher("local_cka", assignment=assignment, random_state=0)
+                model.fit(X, Y)
                 predicted = model.predict_accuracy(X_query, Y_query)
                 real = model.score(X_query, Y_query)
                 error = np.sqrt(max(real * (1 - real), 1 / n_queries) / n_queries)

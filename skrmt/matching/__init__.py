@@ -5,10 +5,10 @@ from ._cka import CKAMatrix, CKATest, cka, cka_matrix, cka_test, hsic
 from ._encoder_matcher import EncoderMatcher
 from ._faq import QuadraticAssignment
 from ._held_out import PredictedAccuracy
+from ._kernel_cca import KernelConfiguration
 from ._local_cka import local_cka_scores
-from ._matching import Matching
+from ._matching import Matching, Neighbors
 from ._quadratic_assignment import quadratic_assignment
-from ._queries import Neighbors
 
 _install.check()
 
@@ -16,6 +16,7 @@ __all__ = [
     "CKAMatrix",
     "CKATest",
     "EncoderMatcher",
+    "KernelConfiguration",
     "Matching",
     "Neighbors",
     "PredictedAccuracy",

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.stats import beta
+from scipy.stats import beta, norm
 from sklearn.isotonic import IsotonicRegression
 
 from ._kernels import numpy_float64
+from ._learning_curve import USUAL_FALL, USUAL_RISE
 from ._matching import append_rows, assign, margins, quadratic_matches
+from ._planted import PlantedPairs, left_out_matches, top_shares
 from ._scorers import score_pairs
 
 # Held-out pairs per query that are planted at a time in a one-to-one matching: more of them would
@@ -49,13 +51,26 @@ def _without(known, left_out):
     return tuple(side[kept] for side in known)
 
 
-def planted_matches(rule, known, queries, n_folds, rng, n_jobs):
+def planted_accuracy(rule, known, queries, n_folds, rng, n_jobs):
+    """Predict the accuracy of matches with all known pairs, no pair planted."""
+    m, n = len(known[0]), int(queries[0].shape[0])
+    right, _ = planted_matches(rule, known, queries, n_folds, rng, n_jobs)
+    doublings = missing_doublings(m, n_folds, 1)
+    if rule.assignment == "hungarian":
+        # Candidates that are planted beside the others make the matching harder.
+        group = max(1, min(-(-m // min(n_folds, m)), int(_PLANTED_SHARE * n)))
+        doublings += USUAL_FALL / USUAL_RISE * np.log2(1 + group / n)
+    return mean_and_error(right, doublings)
+
+
+def planted_matches(rule, known, queries, n_folds, rng, n_jobs, planted=None):
     """Match held-out pairs planted among the queries: how likely each is right, and its margin."""
     m = len(known[0])
-    folds = split(m, n_folds, rng)
+    folds = rule.ensemble.folds if rule.method == "kernel_cca" else split(m, n_folds, rng)
+    planted = planted_pairs(rule, known, queries) if planted is None else planted
     match = _planted_neighbours if rule.assignment == "argmax" else _planted_assignments
     found = Parallel(n_jobs=n_jobs)(
-        delayed(match)(rule, known, queries, fold, child)
+        delayed(match)(rule, known, queries, planted, fold, child)
         for fold, child in zip(folds, rng.spawn(len(folds)), strict=True)
     )
     right, margin = np.empty(m), np.empty(m)
@@ -64,31 +79,58 @@ def planted_matches(rule, known, queries, n_folds, rng, n_jobs):
     return right, margin
 
 
-def _planted_scores(rule, known, queries, fold):
-    """Return scores of queries and held-out pairs against candidates and held-out partners."""
-    together = [append_rows(query, side[fold]) for query, side in zip(queries, known, strict=True)]
-    return numpy_float64(score_pairs(rule, _without(known, fold), together))
+def planted_pairs(rule, known, queries):
+    """Return known pairs planted among queries, in closed form where there is one."""
+    if rule.method == "kernel_cca":
+        return PlantedPairs(rule.ensemble, queries)
+    return RefittedPairs(rule, known, queries)
 
 
-def _planted_neighbours(rule, known, queries, fold, rng):
+class RefittedPairs:
+    """Scores of known pairs planted among queries, by a fit to those outside their fold."""
+
+    def __init__(self, rule, known, queries):
+        self.rule, self.known, self.queries = rule, known, queries
+
+    def scores(self):
+        """Return scores of all queries with all candidates, no pair left out."""
+        return numpy_float64(score_pairs(self.rule, self.known, self.queries))
+
+    def whole(self, fold):
+        """Return scores of queries and held-out pairs with candidates and held-out partners."""
+        together = [
+            append_rows(query, side[fold])
+            for query, side in zip(self.queries, self.known, strict=True)
+        ]
+        return numpy_float64(score_pairs(self.rule, _without(self.known, fold), together))
+
+    def rows(self, fold):
+        """Return scores of held-out pairs with candidates, and with their own partners."""
+        last = [side[fold] for side in self.known]
+        queries = last[0], append_rows(self.queries[1], last[1])
+        scores = numpy_float64(score_pairs(self.rule, _without(self.known, fold), queries))
+        every, n = np.arange(len(fold)), int(self.queries[1].shape[0])
+        return scores[:, :n], scores[every, n + every]
+
+
+def _planted_neighbours(rule, known, queries, planted, fold, rng):
     """Return whether held-out pairs are nearest neighbours among all candidates but one."""
-    n, every = int(queries[1].shape[0]), np.arange(len(fold))
-    score = _planted_scores(rule, known, queries, fold)[-len(fold) :]
-    rivals, own = score[:, :n].copy(), score[every, n + every]
+    rivals, own = planted.rows(fold)
+    n, every = rivals.shape[1], np.arange(len(fold))
     best = second = np.full(len(fold), -np.inf)
     if n > 1:
+        rivals = rivals.copy()
         rivals[every, rng.integers(0, n, len(fold))] = -np.inf
         best = rivals.max(axis=1)
-        second = np.sort(np.column_stack([rivals, own]), axis=1)[:, -2]
-    ties = (rivals == own[:, None]).sum(axis=1)
-    right = np.where(own > best, 1.0, np.where(own == best, 1 / (1 + ties), 0.0))
+        second = np.partition(np.column_stack([rivals, own]), -2, axis=1)[:, -2]
+    right = top_shares((rivals > own[:, None]).sum(1), (rivals == own[:, None]).sum(1), 1)
     return right, np.maximum(own, best) - second
 
 
-def _planted_assignments(rule, known, queries, fold, rng):
+def _planted_assignments(rule, known, queries, planted, fold, rng):
     """Return whether held-out pairs are matched rightly in one-to-one assignments."""
     n, candidates = (int(side.shape[0]) for side in queries)
-    score = _planted_scores(rule, known, queries, fold)
+    score = planted.whole(fold)
     group = max(1, min(len(fold), int(_PLANTED_SHARE * n)))
     right, margin = np.empty(len(fold)), np.empty(len(fold))
     for first in range(0, len(fold), group):
@@ -109,18 +151,29 @@ def _planted_assignments(rule, known, queries, fold, rng):
     return right, margin
 
 
-def mean_and_error(right):
-    """Return the share of right matches, and its standard error."""
+def extrapolated(accuracy, doublings):
+    """Return what an accuracy becomes with so many doublings of the known pairs."""
+    return norm.cdf(norm.ppf(accuracy) + USUAL_RISE * np.asarray(doublings))
+
+
+def missing_doublings(m, n_folds, left_out):
+    """Return doublings from the known pairs that are left, some folds held out, to all of them."""
+    return np.log2(m / max(m - left_out * m / min(n_folds, m), 1.0))
+
+
+def mean_and_error(right, doublings=0.0):
+    """Return the share of right matches with all known pairs, and its standard error."""
     m, mean = len(right), float(np.mean(right))
     smoothed = (mean * m + 0.5) / (m + 1)
-    return PredictedAccuracy(mean, float(np.sqrt(smoothed * (1 - smoothed) / m)))
+    error = float(np.sqrt(smoothed * (1 - smoothed) / m))
+    return PredictedAccuracy(float(extrapolated(mean, doublings)), error)
 
 
-def jeffreys_interval(right):
+def jeffreys_interval(right, doublings=0.0):
     """Return a 95 % interval of the share of right matches, nan where it is."""
     good, bad = float(np.sum(right)), float(len(right) - np.sum(right))
     low, high = beta.ppf([0.025, 0.975], good + 0.5, bad + 0.5)
-    return np.array([low if good else 0.0, high if bad else 1.0])
+    return extrapolated([low if good else 0.0, high if bad else 1.0], doublings)
 
 
 def calibrated(right, planted_margin, margin):
@@ -141,25 +194,30 @@ def calibrated(right, planted_margin, margin):
 
 
 def cross_fitted_matches(rule, known, n_folds, rng, n_jobs):
-    """Return whether each known pair beats all others, scored without the folds of both."""
+    """Return how likely each known pair beats all others, and how many of them are ahead.
+
+    Each is scored without the folds of both; nan if too few pairs are left.
+    """
     m = len(known[0])
     if not enough_pairs(m, n_folds, 2):
-        return np.full(m, np.nan)
+        return np.full(m, np.nan), np.full(m, np.nan)
+    if rule.method == "kernel_cca":
+        return left_out_matches(rule.ensemble)
     folds = split(m, n_folds, rng)
     pairs = [(f, g) for f in range(len(folds)) for g in range(f, len(folds))]
     found = Parallel(n_jobs=n_jobs)(
         delayed(_rivals)(rule, known, folds[f], folds[g]) for f, g in pairs
     )
-    lost, tied = np.zeros(m, dtype=bool), np.zeros(m)
+    ahead, tied = np.zeros(m), np.zeros(m)
     for (f, g), outcomes in zip(pairs, found, strict=True):
-        for fold, (beaten, equal) in zip((folds[f], folds[g]), outcomes, strict=False):
-            lost[fold] |= beaten
+        for fold, (more, equal) in zip((folds[f], folds[g]), outcomes, strict=False):
+            ahead[fold] += more
             tied[fold] += equal
-    return np.where(lost, 0.0, 1 / (1 + tied))
+    return top_shares(ahead, tied, 1), ahead + tied / 2
 
 
 def _rivals(rule, known, first, second):
-    """Return, for the pairs of two folds, whether candidates of the other beat their own."""
+    """Return, for the pairs of two folds, how many candidates of the other beat their own."""
     both, same = np.unique(np.concatenate([first, second])), np.array_equal(first, second)
     held_out = tuple(side[both] for side in known)
     score = numpy_float64(score_pairs(rule, _without(known, both), held_out))
@@ -170,5 +228,5 @@ def _rivals(rule, known, first, second):
         if same:
             np.fill_diagonal(rivals, -np.inf)
         own = score[mine, mine][:, None]
-        outcomes.append(((rivals > own).any(axis=1), (rivals == own).sum(axis=1)))
+        outcomes.append(((rivals > own).sum(axis=1), (rivals == own).sum(axis=1)))
     return outcomes

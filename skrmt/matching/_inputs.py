@@ -106,3 +106,12 @@ def count(name, value, least=1):
     if not good or value < least:
         raise ValueError(f"{name} must be a whole number of {least} or more, got {value!r}.")
     return int(value)
+
+
+def whole_numbers(name, values, least):
+    """Check whole numbers, one or an array of them."""
+    numbers_ = np.asarray(values)
+    good = numbers_.dtype.kind in "iuf" and np.isfinite(numbers_).all()
+    if not good or (numbers_ != np.floor(numbers_)).any() or (numbers_ < least).any():
+        raise ValueError(f"{name} must hold whole numbers of {least} or more, got {values!r}.")
+    return numbers_

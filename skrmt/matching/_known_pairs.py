@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import brentq
 from sklearn.cluster import KMeans
 
 from ..linalg import is_torch
@@ -18,8 +17,6 @@ from ._scorers import canonical_rank, held_out_correlations
 
 # The largest correlation of the model: at 1 its accuracy has no noise to average over.
 _PERFECT = 0.9999
-# An accuracy that so many known pairs do not reach is not reached by any number, to all purposes.
-_MANY_PAIRS = 2**20
 
 
 def deviations(rows):
@@ -65,35 +62,6 @@ def model_accuracy(rho, size, n_pairs, n_queries):
     return white_bilinear_accuracy(rho, size, n_pairs, n_queries)
 
 
-def anchored_correlation(accuracy, size, n_pairs):
-    """Return the correlation at which the model has an accuracy that was measured."""
-
-    def gap(rho):
-        return model_accuracy(rho, size, n_pairs, n_pairs) - accuracy
-
-    if gap(0.0) >= 0:
-        return 0.0
-    if gap(_PERFECT) <= 0:
-        return _PERFECT
-    return float(brentq(gap, 0.0, _PERFECT, xtol=1e-4))
-
-
-def required_pairs(accuracy, rho, size, n_queries):
-    """Return the smallest number of known pairs at which the model reaches an accuracy."""
-    low, high = 1, 2
-    while model_accuracy(rho, size, high, n_queries) < accuracy:
-        low, high = high, 2 * high
-        if high > _MANY_PAIRS:
-            return float("inf")
-    while high - low > 1:
-        middle = (low + high) // 2
-        if model_accuracy(rho, size, middle, n_queries) < accuracy:
-            low = middle
-        else:
-            high = middle
-    return float(high)
-
-
 def information(known):
     """Return the mutual information of the sides, and how many pairs it can distinguish."""
     known = [numpy_float64(side) for side in known]
@@ -111,3 +79,50 @@ def covering_rows(pool, n, seed):
     chosen = list(dict.fromkeys(int(row) for row in gaps.argmin(axis=1)))
     rest = [row for row in np.argsort(gaps.min(axis=0), kind="stable") if row not in chosen]
     return np.array(chosen + rest[: n - len(chosen)], dtype=np.intp)
+
+
+class SimilarityMixin:
+    """Attributes of EncoderMatcher that describe the two spaces, worked out when first read."""
+
+    # Attributes of EncoderMatcher that they are worked out from.
+    n_pairs_: int
+    _known: tuple
+    _scales: tuple
+    _similarities: dict
+
+    @property
+    def effective_dimensions_(self):
+        """Effective dimension of the features of each side."""
+        return self._similarity("dimensions", lambda sides: tuple(map(dimension, sides)))
+
+    @property
+    def correlation_(self):
+        """Correlation of the sides in the model: the root of the debiased linear CKA."""
+        return self._similarity("correlation", correlation)
+
+    @property
+    def model_accuracy_(self):
+        """`theoretical_accuracy_` in the model of correlated Gaussian features."""
+        m, size = self.n_pairs_, model_dimension(self.effective_dimensions_)
+        return self._similarity(
+            "model", lambda _: float(model_accuracy(self.correlation_, size, m, m))
+        )
+
+    @property
+    def information_(self):
+        """Mutual information of the sides in nats, from held-out canonical correlations."""
+        return self._similarity("information", information)[0]
+
+    @property
+    def recoverable_size_(self):
+        """Number of pairs that so much information can distinguish without error."""
+        return self._similarity("information", information)[1]
+
+    def _similarity(self, name, compute):
+        """Return what is worked out from the known pairs, once."""
+        if "_similarities" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} is not fitted: call fit first.")
+        if name not in self._similarities:
+            sides = zip(self._known, self._scales, strict=True)
+            self._similarities[name] = compute(tuple(side / scale for side, scale in sides))
+        return self._similarities[name]

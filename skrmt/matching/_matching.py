@@ -16,7 +16,10 @@ from ._faq import (
 )
 from ._kernels import centred_kernel, kernel_matrix, numpy_float64
 from ._linear_assignment import linear_assignment
-from ._scorers import score_pairs
+from ._scorers import scaled, score_pairs
+
+_BLOCK = 1 << 21
+"""Scores held at a time, 16 MB."""
 
 
 class Matching(NamedTuple):
@@ -40,6 +43,35 @@ class Matching(NamedTuple):
     confidence: np.ndarray
     objective: float
     n_iter: int
+
+
+class Neighbors(NamedTuple):
+    """The best candidates of each query.
+
+    Attributes
+    ----------
+    indices : ndarray of int of shape (n, k)
+        Rows of Y_query, the best first.
+    scores : ndarray of shape (n, k)
+        Their scores.
+    """
+
+    indices: np.ndarray
+    scores: np.ndarray
+
+
+def best_candidates(left, right, k, shuffle):
+    """Return the k best candidates of each query, by blocks of queries; ties as shuffled."""
+    left, right = numpy_float64(left), numpy_float64(right)[shuffle].T
+    indices = np.empty((len(left), k), dtype=np.intp)
+    scores = np.empty((len(left), k))
+    step = max(_BLOCK // right.shape[1], 1)
+    for start in range(0, len(left), step):
+        score = left[start : start + step] @ right
+        order = np.argsort(-score, axis=1, kind="stable")[:, :k]
+        indices[start : start + step] = shuffle[order]
+        scores[start : start + step] = np.take_along_axis(score, order, axis=1)
+    return Neighbors(indices, scores)
 
 
 def assign(score, assignment, rng):
@@ -95,6 +127,7 @@ def quadratic_matches(rule, known, queries, rng, n_jobs=None):
 def _joint_problem(rule, known, queries):
     """Return the quadratic assignment of the queries, by centred kernels of norm 1."""
     sides = []
+    known, queries = scaled(rule, known), scaled(rule, queries)
     for first, query, width in zip(known, queries, rule.bandwidths, strict=True):
         rows = append_rows(first, query)
         if rule.kernel == "linear":

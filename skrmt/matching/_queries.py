@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -15,39 +15,36 @@ from ._held_out import (
     PredictedAccuracy,
     calibrated,
     enough_pairs,
-    mean_and_error,
+    planted_accuracy,
     planted_matches,
+    planted_pairs,
 )
 from ._inputs import count
 from ._kernel_alignment import kernel_alignment
 from ._kernels import numpy_float64
-from ._matching import Matching, abstaining, append_rows, assign, margins, quadratic_matches
-from ._scorers import MatchingRule, score_pairs
+from ._matching import (
+    Matching,
+    abstaining,
+    append_rows,
+    assign,
+    best_candidates,
+    margins,
+    quadratic_matches,
+)
+from ._scorers import MatchingRule, pair_factors, scaled, score_pairs
 
 # Confidence from which self-training takes a match for a known pair: one in 20 may be wrong.
 _CONFIDENT = 0.95
 _MAX_ROUNDS = 10
 
 
-class Neighbors(NamedTuple):
-    """The best candidates of each query.
-
-    Attributes
-    ----------
-    indices : ndarray of int of shape (n, k)
-        Rows of Y_query, the best first.
-    scores : ndarray of shape (n, k)
-        Their scores.
-    """
-
-    indices: np.ndarray
-    scores: np.ndarray
-
-
 def match_queries(rule, known, queries, *, cv, random_state, n_jobs, with_confidence=True):
     """Match queries with candidates, given known pairs."""
     rng = random_generator(random_state)
-    score = numpy_float64(score_pairs(rule, known, queries))
+    if rule.method == "kernel_cca" and known is not rule.ensemble.known:
+        rule = rule._replace(ensemble=rule.ensemble.refit(known))
+    planted = planted_pairs(rule, known, queries)
+    score = planted.scores()
     if rule.method == "qap":
         found = quadratic_matches(rule, known, queries, rng, n_jobs)
         indices, objective, n_iter = found.indices, found.objective, found.n_iter
@@ -57,8 +54,10 @@ def match_queries(rule, known, queries, *, cv, random_state, n_jobs, with_confid
     confidence = np.full(len(indices), np.nan)
     if with_confidence and enough_pairs(len(known[0]), cv, 1):
         # Quadratic assignments of every fold would take too long: scores of pairs stand for them.
-        single = rule._replace(method="local_cka") if rule.method == "qap" else rule
-        right, ahead = planted_matches(single, known, queries, cv, rng, n_jobs)
+        if rule.method == "qap":
+            rule = rule._replace(method="local_cka")
+            planted = planted_pairs(rule, known, queries)
+        right, ahead = planted_matches(rule, known, queries, cv, rng, n_jobs, planted)
         confidence = calibrated(right, ahead, margins(score, indices, rule.assignment))
     return Matching(indices, confidence, objective, n_iter)
 
@@ -82,13 +81,14 @@ def self_trained_match(rule, known, queries, **options):
         if z_score <= best:
             break
         best = z_score
-        again = match_queries(rule, grown, queries, **options)
+        again = match_queries(rule, grown, queries, with_confidence=False, **options)
         found = again._replace(confidence=found.confidence, n_iter=rounds)
     return found
 
 
 def _z_score(rule, known):
     """Return the z-score of the debiased CKA of known pairs."""
+    known = scaled(rule, known)
     found = kernel_alignment(*known, kernel=rule.kernel, bandwidths=rule.bandwidths)
     return found.cka * np.sqrt(found.n * (found.n - 3) / 2)
 
@@ -98,7 +98,6 @@ class QueryMixin:
 
     # Parameters and attributes of EncoderMatcher that they read.
     assignment: str
-    kernel: str
     debiased: bool
     n_init: int
     cv: int
@@ -110,7 +109,9 @@ class QueryMixin:
     feature_names_in_: tuple
     _known: tuple
     _scales: tuple
+    _kernel: str
     _bandwidths: tuple
+    _ensemble: Any
 
     def score_matrix(self, X_query, Y_query):
         """Score all candidate pairs.
@@ -149,16 +150,16 @@ class QueryMixin:
         Neighbors
             `indices` and `scores`, the best first; ties in random order.
         """
-        score = self.score_matrix(X_query, Y_query)
+        check_is_fitted(self)
+        queries = self._side(0, X_query, "X_query"), self._side(1, Y_query, "Y_query")
+        candidates = int(queries[1].shape[0])
         k = count("n_neighbors", n_neighbors)
-        if k > score.shape[1]:
-            raise ValueError(
-                f"n_neighbors={k} exceeds the {score.shape[1]} candidates. Ask for fewer."
-            )
-        shuffle = random_generator(self.random_state).permutation(score.shape[1])
-        order = np.argsort(-score[:, shuffle], axis=1, kind="stable")[:, :k]
-        indices = shuffle[order]
-        return Neighbors(indices, np.take_along_axis(score, indices, axis=1))
+        if k > candidates:
+            raise ValueError(f"n_neighbors={k} exceeds the {candidates} candidates. Ask for fewer.")
+        rule = self._rule(self.method_, self.assignment)
+        left, right = pair_factors(rule, self._known, queries)
+        shuffle = random_generator(self.random_state).permutation(candidates)
+        return best_candidates(left, right, k, shuffle)
 
     def match(self, X_query, Y_query, *, precision=None):
         """Match queries with candidates.
@@ -263,8 +264,7 @@ class QueryMixin:
         if not enough_pairs(self.n_pairs_, self.cv, 1):
             return PredictedAccuracy(np.nan, np.nan)
         rng = random_generator(self.random_state)
-        right, _ = planted_matches(rule, self._known, queries, self.cv, rng, self.n_jobs)
-        return mean_and_error(right)
+        return planted_accuracy(rule, self._known, queries, self.cv, rng, self.n_jobs)
 
     def classify(self, X_query, Y_prototypes, labels):
         """Classify each query by prototypes on the other side.
@@ -299,7 +299,14 @@ class QueryMixin:
     def _rule(self, method, assignment):
         """Return how pairs are scored and matched."""
         return MatchingRule(
-            method, assignment, self.kernel, self.debiased, self._bandwidths, self.n_init
+            method,
+            assignment,
+            self._kernel,
+            self.debiased,
+            self._bandwidths,
+            self.n_init,
+            self._scales,
+            self._ensemble,
         )
 
     def _rule_and_queries(self, X_query, Y_query):
@@ -321,12 +328,12 @@ class QueryMixin:
         return rule, queries
 
     def _side(self, k, rows, name):
-        """Return rows of one side, checked and standardized like the known pairs."""
+        """Return rows of one side, checked, in the library of the known pairs."""
         check_feature_names(self, rows, self.feature_names_in_[k])
-        known, scale = self._known[k], self._scales[k]
+        known = self._known[k]
         checked = check_array_like_on_device(rows, name, n_features=int(known.shape[1]))
         if is_torch(known):
             checked = as_device(checked, str(known.device)).to(known.dtype)
         else:
             checked = numpy_float64(checked).astype(known.dtype)
-        return checked / scale
+        return checked

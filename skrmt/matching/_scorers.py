@@ -8,10 +8,11 @@ import numpy as np
 from scipy.linalg import svd
 
 from ..linalg import coefficients, loo_squared_error, ridge_basis
+from ._kernel_cca import Ensemble
 from ._kernels import numpy_float64
 from ._local_cka import local_cka_factors, local_kernels
 
-METHODS = ("local_cka", "procrustes", "relative", "cca", "ridge")
+METHODS = ("kernel_cca", "local_cka", "procrustes", "relative", "cca", "ridge")
 """Methods that score single candidate pairs; "qap" matches all queries together."""
 
 # Penalties of the regression, in units of the mean squared singular value.
@@ -44,6 +45,10 @@ class MatchingRule(NamedTuple):
         Lengths of the RBF kernels.
     n_init : int
         Starts of "qap".
+    scales : tuple
+        What features are divided by, all methods but "kernel_cca".
+    ensemble : Ensemble or None
+        The fitted choice of "kernel_cca".
     """
 
     method: str
@@ -52,23 +57,38 @@ class MatchingRule(NamedTuple):
     debiased: bool
     bandwidths: tuple
     n_init: int
+    scales: tuple
+    ensemble: Ensemble | None = None
+
+
+def scaled(rule, sides):
+    """Return the rows of both sides in the scale in which they are compared."""
+    return tuple(side / scale for side, scale in zip(sides, rule.scales, strict=True))
 
 
 def score_pairs(rule, known, queries):
     """Return the scores of all candidate pairs."""
+    left, right = pair_factors(rule, known, queries)
+    return left @ right.T
+
+
+def pair_factors(rule, known, queries):
+    """Return rows of queries and of candidates whose scalar products are all scores."""
+    if rule.method == "kernel_cca":
+        ensemble = rule.ensemble if known is rule.ensemble.known else rule.ensemble.refit(known)
+        return ensemble.factors(queries)
+    known, queries = scaled(rule, known), scaled(rule, queries)
     if rule.method in ("local_cka", "qap"):
         sides = [
             local_kernels(rows, query, kernel=rule.kernel, bandwidth=width)
             for rows, query, width in zip(known, queries, rule.bandwidths, strict=True)
         ]
-        left, right = local_cka_factors(*sides, debiased=rule.debiased)
-    else:
-        known = [numpy_float64(side) for side in known]
-        means = [side.mean(axis=0) for side in known]
-        known = [side - mean for side, mean in zip(known, means, strict=True)]
-        asked = [numpy_float64(side) - mean for side, mean in zip(queries, means, strict=True)]
-        left, right = _FACTORS[rule.method](known, asked)
-    return left @ right.T
+        return local_cka_factors(*sides, debiased=rule.debiased)
+    known = [numpy_float64(side) for side in known]
+    means = [side.mean(axis=0) for side in known]
+    known = [side - mean for side, mean in zip(known, means, strict=True)]
+    asked = [numpy_float64(side) - mean for side, mean in zip(queries, means, strict=True)]
+    return _FACTORS[rule.method](known, asked)
 
 
 def _unit(rows):
