@@ -72,8 +72,8 @@ class Smoother(NamedTuple):
         inverse *= -penalty
         every = np.arange(len(inverse))
         inverse[every, every] += 1.0
-        inverse += 1.0 / len(inverse)
-        return inverse
+        found: Matrix = inverse + inverse.dtype.type(1.0 / len(every))
+        return found
 
     def weights(self, queries: Matrix, alpha: float) -> Matrix:
         """Return the weights of known rows in what is smoothed at queries, which sum to 1."""
@@ -81,7 +81,7 @@ class Smoother(NamedTuple):
         kernel -= self.means
         kernel -= kernel.mean(axis=1)[:, None]
         inverse, _ = self.inverse(alpha)
-        return np.asarray(kernel @ inverse) + 1.0 / len(inverse)
+        return np.asarray(kernel @ inverse) + 1.0 / len(self.rows)
 
     def dual_directions(self, alpha: float) -> Matrix:
         """Return the vectors (m, p) of which smoothing weights of a linear kernel are products."""
@@ -98,8 +98,8 @@ class Smoother(NamedTuple):
         """Return the inverse of the penalised centred kernel, and the penalty."""
         m = len(self.centred)
         penalty = alpha * float(np.trace(self.centred)) / m
-        penalised = self.centred.astype(np.float32 if single else np.float64)
-        penalised[np.arange(m), np.arange(m)] += penalty
+        penalised: Matrix = np.array(self.centred, dtype=np.float32 if single else np.float64)
+        penalised.flat[:: m + 1] += penalty
         factorise, invert = (spotrf, spotri) if single else (dpotrf, dpotri)
         # The transpose of C order is LAPACK's order: the lower triangle comes back as the upper.
         factor, _ = factorise(penalised.T, lower=True, overwrite_a=True)
