@@ -33,7 +33,7 @@ help:
 	@echo 'make clean       removes the environments and everything built'
 
 demo: $(VENV)/.cli
-	@$(RUN) -m skrmt demo
+	@$(RUN) -m skrmt demo --force
 
 test: $(VENV)/.test
 	@$(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
