@@ -124,13 +124,15 @@ def test_tables_of_few_values():
     assert policy.n_effective_samples_ == 300
 
 
+NEW_ITEMS = ("new_items_accuracy_", "new_items_accuracy_interval_")
+"""What takes fits without two sets of responses, for which blocks are too many."""
+
+
 def test_pairs_of_responses_with_cycles(scheduler):
-    """All but what takes fits without two sets of responses."""
     chosen, rejected = compared()
     blocks = da.from_array(chosen, chunks=(400, F)), da.from_array(rejected, chunks=(311, 5))
-    new = ("new_items_accuracy_", "new_items_accuracy_interval_")
     pairs = (chosen, rejected)
-    policy = check_same(PreferencePolicy("ipo"), pairs, blocks, fit="fit_pairs", but=new)
+    policy = check_same(PreferencePolicy("ipo"), pairs, blocks, fit="fit_pairs", but=NEW_ITEMS)
     assert policy.fresh_pairs_ == "known responses"
     assert np.isnan(policy.new_items_accuracy_)
 
@@ -228,7 +230,8 @@ def test_mistakes():
 def test_on_two_worker_processes(cluster):
     chosen, rejected = compared()
     blocks = da.from_array(chosen, chunks=(400, F)), da.from_array(rejected, chunks=(400, F))
-    check_same(PreferencePolicy("ipo"), (chosen, rejected), blocks, fit="fit_pairs")
+    pairs = (chosen, rejected)
+    check_same(PreferencePolicy("ipo"), pairs, blocks, fit="fit_pairs", but=NEW_ITEMS)
 
 
 @pytest.mark.slow

@@ -160,12 +160,15 @@ def test_alignments_follow_order_and_ignore_sign_and_length_of_the_true_factors(
     np.testing.assert_allclose(decomposition.factor_alignments(found, found), 1)
 
 
-@pytest.mark.property_of("exceptions.TheoryWarning")
-@given(st.text("ab é%{\n", min_size=1, max_size=20))
-def test_theory_warnings_are_filtered_as_warnings_of_users(message):
+@pytest.mark.property_of("exceptions.InconsistentVersionWarning", "exceptions.TheoryWarning")
+@given(
+    st.text("ab é%{\n", min_size=1, max_size=20),
+    st.sampled_from([exceptions.InconsistentVersionWarning, exceptions.TheoryWarning]),
+)
+def test_warnings_are_filtered_as_those_of_users(message, category):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warnings.warn(message, exceptions.TheoryWarning, stacklevel=1)
+        warnings.warn(message, category, stacklevel=1)
     assert [str(w.message) for w in caught] == [message]
     assert issubclass(caught[0].category, UserWarning)
 

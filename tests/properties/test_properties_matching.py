@@ -96,15 +96,19 @@ def test_an_assignment_is_a_permutation_worth_its_objective(seed, n, scale):
 
 @pytest.mark.property_of(
     "matching.EncoderMatcher",
+    "matching.KernelConfiguration",
     "matching.Matching",
     "matching.Neighbors",
     "matching.PredictedAccuracy",
 )
 @settings(max_examples=4)
-@given(SEEDS, st.sampled_from(["local_cka", "relative"]))
+@given(SEEDS, st.sampled_from(["kernel_cca", "local_cka", "relative"]))
 def test_matches_follow_the_order_of_candidates(seed, method):
     data = datasets.make_paired_encoders(60, 8, 9, n_latent=5, random_state=seed)
     matcher = matching.EncoderMatcher(method, random_state=0).fit(data.X[:40], data.Y[:40])
+    for configuration in getattr(matcher, "configurations_", ()):
+        assert isinstance(configuration, matching.KernelConfiguration)
+        assert configuration.alpha > 0
     found = matcher.match(data.X[40:], data.Y[40:])
     assert isinstance(found, matching.Matching)
     assert sorted(found.indices) == list(range(20))

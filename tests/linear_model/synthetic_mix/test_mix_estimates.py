@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from skrmt.linear_model.synthetic_mix._input import LabelledRows
-from skrmt.linear_model.synthetic_mix._leak import ClassSums, source_evidence
+from skrmt.linear_model.synthetic_mix._leak import source_evidence
 from skrmt.linear_model.synthetic_mix._loo_accuracy import (
     accuracy_influence,
     criterion_of_sums,
@@ -121,8 +122,11 @@ def evidence_of(rows, labels, made, made_labels):
     shifted = made - centre
     sums = np.eye(2)[codes].T @ shifted
     gram = shifted.T @ shifted
-    source = ClassSums(weights, sums, gram, float(np.trace(gram)), float(len(codes)))
-    real = LabelledRows(rows, labels, np.ones(len(rows)), np.ones(len(rows)))
+    source = SimpleNamespace(
+        weights=weights, sums=sums, gram=gram, energy=np.trace(gram), size=float(len(codes))
+    )
+    ones = np.ones(len(rows))
+    real = SimpleNamespace(X=rows, codes=labels, weights=ones, part=ones, size=float(len(rows)))
     return source_evidence(real, source, centre, 2)
 
 
