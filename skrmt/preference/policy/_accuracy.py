@@ -150,7 +150,10 @@ def noise_is_white(
     total = (won - lost) @ differences if total is None else total
     axis = total / max(float(np.linalg.norm(total)), _TINY)
     if is_dask(rows) or n_features <= len(rows):
-        gram = row_sums(_gram_across, rows, share, shared=(axis,))
+        gram = row_sums(_weighted_gram, rows, share)
+        # What is orthogonal to the axis, taken from the matrix: the rows need no copy.
+        gram = gram - np.outer(gram @ axis, axis)
+        gram = gram - np.outer(axis, axis @ gram)
     else:
         across = _across(rows, share, axis)
         gram = across @ across.T
@@ -169,10 +172,10 @@ def _across(rows: np.ndarray, share: np.ndarray, axis: np.ndarray) -> np.ndarray
     return np.sqrt(share)[:, None] * (rows - np.outer(rows @ axis, axis))
 
 
-def _gram_across(rows: np.ndarray, share: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Return the Gram matrix of what of weighted rows is orthogonal to a direction."""
-    across = _across(rows, share, axis)
-    return across.T @ across
+def _weighted_gram(rows: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return the Gram matrix of weighted rows."""
+    scaled = rows * np.sqrt(share)[:, None]
+    return scaled.T @ scaled
 
 
 def model_accuracy(

@@ -16,6 +16,9 @@ _MANY = 50
 """Coins per direction from which their sum is Gaussian to the accuracy of a p-value: what single
 coins change of the moments, which takes another pass over the rows, is one part in 50."""
 
+_CLEAR = 1e-6
+"""P-value below which its exact value tells nothing more: single coins would make it smaller."""
+
 _CUT = 1e-11
 """Eigenvalues below this part of the largest are rounding."""
 
@@ -35,12 +38,13 @@ def noise_pvalue(pairs: Comparisons) -> float:
         scaled = rows * (np.sqrt(count) * size)[:, None]
         values, left = _spectrum(scaled @ scaled.T)
         vectors, total = scaled.T @ (left / np.sqrt(values)), signed @ rows
-    own: np.ndarray | float = 0.0
-    if n_coins < _MANY * len(values):
-        shrunk = _shrunk(values, n_coins)
-        shared = (vectors / np.sqrt(shrunk), values / shrunk)
-        own = row_sums(_own_moments, rows, size, count, shared=shared)
-    return _pvalue(values, vectors.T @ total, n_coins, own)
+    total = vectors.T @ total
+    found = _pvalue(values, total, n_coins, 0.0)
+    if found < _CLEAR or n_coins >= _MANY * len(values):
+        return found
+    shrunk = _shrunk(values, n_coins)
+    shared = (vectors / np.sqrt(shrunk), values / shrunk)
+    return _pvalue(values, total, n_coins, row_sums(_own_moments, rows, size, count, shared=shared))
 
 
 def noise_pvalue_of_moments(moments: Moments) -> float:
