@@ -100,9 +100,9 @@ def item_rows(loss, draws, first=0):
             fresh_worth = fresh @ taste + effect * rng.standard_normal(1000)
             pairs = rng.choice(40, (2, 700), p=share / share.sum())
             a, b = pairs[:, pairs[0] != pairs[1]][:, :600]
-            first = rng.random(len(a)) < expit(worth[a] - worth[b])
+            won = rng.random(len(a)) < expit(worth[a] - worth[b])
             policy = PreferencePolicy(loss).fit_pairs(
-                X[np.where(first, a, b)], X[np.where(first, b, a)]
+                X[np.where(won, a, b)], X[np.where(won, b, a)]
             )
             known.append((*claims(policy), realised(policy, X, worth, share)))
             new.append((*claims(policy, True), realised(policy, fresh, fresh_worth)))
