@@ -18,6 +18,7 @@ from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
 from ..utils._warnings import warn, warn_first
 from ._cka import cka_test
 from ._held_out import (
+    FEWEST,
     cross_fitted_matches,
     extrapolated,
     jeffreys_interval,
@@ -39,8 +40,8 @@ _LEVEL = 0.05
 
 _REASONS = {
     "too_few_rows": (
-        "too few known pairs to hold any out: theoretical_accuracy_ is nan. Give more pairs "
-        "(n_pairs_), or more folds (cv)."
+        "fewer than ten known pairs, or too few to hold any out: theoretical_accuracy_ is nan. "
+        "Give more pairs (n_pairs_), or more folds (cv)."
     ),
     "undetected": (
         "the two spaces are not similar beyond chance (see cka_, z_score_ and p_value_): matches "
@@ -99,7 +100,7 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
     ----------
     theoretical_accuracy_ : float
         Estimated share of queries whose nearest neighbour among as many candidates as there are
-        known pairs is the right one; cross-fitted, no assumption. nan with fewer than 6 known
+        known pairs is the right one; cross-fitted, no assumption. nan with fewer than ten known
         pairs.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
         Its 95 % interval (Jeffreys).
@@ -109,8 +110,9 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
     observed_accuracy_interval_ : ndarray of shape (2,)
         Its 95 % interval.
     regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
-        "too_few_rows" if no known pairs can be held out, "undetected" if `p_value_` is above 0.05;
-        no claim rests on a model, so that nothing is ambiguous or a misfit; see :term:`regime`.
+        "too_few_rows" below ten known pairs, or if none can be held out, "undetected" if
+        `p_value_` is above 0.05; no claim rests on a model, so that nothing is ambiguous or a
+        misfit; see :term:`regime`.
     model_accuracy_ : float
         `theoretical_accuracy_` in the model in which the whitened features of both sides are
         correlated Gaussians, as many as the effective dimension.
@@ -314,10 +316,10 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
         self.method_ = best if self.method == "auto" else self.method
         self._measured_curve = None
         self._ahead = found[self.method_][1]
-        self.observed_accuracy_ = self.method_scores_[self.method_]
-        self.observed_accuracy_interval_ = jeffreys_interval(
-            right[self.method_], missing[self.method_]
-        )
+        few = self.n_pairs_ < FEWEST
+        interval = jeffreys_interval(right[self.method_], missing[self.method_])
+        self.observed_accuracy_ = np.nan if few else self.method_scores_[self.method_]
+        self.observed_accuracy_interval_ = np.full(2, np.nan) if few else interval
         self.theoretical_accuracy_ = self.observed_accuracy_
         self.theoretical_accuracy_interval_ = self.observed_accuracy_interval_.copy()
 

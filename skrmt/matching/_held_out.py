@@ -20,6 +20,11 @@ from ._scorers import score_pairs
 _PLANTED_SHARE = 0.1
 
 
+FEWEST = 10
+"""Known pairs below which no accuracy is claimed, as of every estimator: the interval of the few
+that are held out is as wide as everything (`test_a_handful_of_known_pairs_predicts_nothing`)."""
+
+
 class PredictedAccuracy(NamedTuple):
     """An accuracy predicted without labels.
 

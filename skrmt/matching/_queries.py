@@ -12,6 +12,7 @@ from ..utils._checks import check_array_like_on_device
 from ..utils._feature_names import check_feature_names
 from ..utils._random import random_generator
 from ._held_out import (
+    FEWEST,
     PredictedAccuracy,
     calibrated,
     enough_pairs,
@@ -261,7 +262,7 @@ class QueryMixin:
             and matched with them. nan if there are too few.
         """
         rule, queries = self._rule_and_queries(X_query, Y_query)
-        if not enough_pairs(self.n_pairs_, self.cv, 1):
+        if self.n_pairs_ < FEWEST or not enough_pairs(self.n_pairs_, self.cv, 1):
             return PredictedAccuracy(np.nan, np.nan)
         rng = random_generator(self.random_state)
         return planted_accuracy(rule, self._known, queries, self.cv, rng, self.n_jobs)

@@ -272,3 +272,19 @@ def test_few_pairs_make_no_choice():
         model = EncoderMatcher(random_state=0).fit(X, Y)
     assert np.isnan(model.predict_topk(y[:50]).accuracy)
     assert np.isfinite(model.transform(x[:3])).all()
+
+
+@pytest.mark.parametrize("method", ["kernel_cca", "local_cka", "ridge"])
+def test_a_handful_of_known_pairs_predicts_nothing(method):
+    data = make_paired_encoders(40, 6, 7, n_latent=4, random_state=0)
+    for n in (6, 9):
+        with pytest.warns(TheoryWarning, match="fewer than ten known pairs"):
+            matcher = EncoderMatcher(method, random_state=0).fit(data.X[:n], data.Y[:n])
+        predicted = matcher.predict_accuracy(data.X[n:], data.Y[n:])
+        assert np.isnan(
+            [matcher.theoretical_accuracy_, *matcher.theoretical_accuracy_interval_]
+        ).all()
+        assert np.isnan(predicted.accuracy)
+        assert matcher.regime_ == "too_few_rows"
+    matcher = EncoderMatcher(method, random_state=0).fit(data.X[:20], data.Y[:20])
+    assert np.isfinite(matcher.theoretical_accuracy_)
