@@ -138,8 +138,12 @@ def noise_is_white(
     signal: PairSignal,
     noise: float,
     total: np.ndarray | None = None,
+    gram: np.ndarray | None = None,
 ) -> bool:
-    r"""Test, at 1 %, whether differences vary equally in all directions but that of their mean."""
+    r"""Test, at 1 %, whether differences vary equally in all directions but that of their mean.
+
+    `gram` is the Gram matrix of differences that all count once, where it is known.
+    """
     step = -(-len(differences) // _TESTED)
     rows, weights = differences[::step], (won + lost)[::step]
     size = float(weights.sum() ** 2 / (weights**2).sum())
@@ -150,15 +154,18 @@ def noise_is_white(
     total = (won - lost) @ differences if total is None else total
     axis = total / max(float(np.linalg.norm(total)), _TINY)
     if is_dask(rows) or n_features <= len(rows):
-        gram = row_sums(_weighted_gram, rows, share)
+        if gram is not None and step == 1:
+            across = gram / len(rows)
+        else:
+            across = row_sums(_weighted_gram, rows, share)
         # What is orthogonal to the axis, taken from the matrix: the rows need no copy.
-        gram = gram - np.outer(gram @ axis, axis)
-        gram = gram - np.outer(axis, axis @ gram)
+        across = across - np.outer(across @ axis, axis)
+        across = across - np.outer(axis, axis @ across)
     else:
-        across = _across(rows, share, axis)
-        gram = across @ across.T
+        rest = _across(rows, share, axis)
+        across = rest @ rest.T
     free = n_features - 1
-    trace, square = float(np.trace(gram)), float(np.einsum("ij,ij->", gram, gram))
+    trace, square = float(np.trace(across)), float(np.einsum("ij,ij->", across, across))
     if not trace > 0:
         return False
     spread = size * (free * square / trace**2 - 1.0) - free

@@ -110,6 +110,7 @@ def claim_of(
     latent: Latent | None,
     pvalue: float,
     worth: float,
+    gram: np.ndarray | None = None,
 ) -> Claim:
     """Predict the accuracy of a fit, given or estimated the share of wrong comparisons."""
     signal = _signal(pairs, choice.moments, rate)
@@ -119,7 +120,7 @@ def claim_of(
         return unpredicted(signal, size, messages)
     observed, interval = _observed(held, pvalue, worth)
     counted = accuracy_of_margins(held.margins, held.weights, held.size, rate)
-    model, model_std, holds = _model(choice, pairs, signal, held.size, rate, counted)
+    model, model_std, holds = _model(choice, pairs, signal, held.size, rate, counted, gram)
     contradicted = latent is None and _is_contradicted(held, rate)
     misfit = contradicted or (latent is None and bool(np.isfinite(model)) and not holds)
     if latent is None:
@@ -213,6 +214,7 @@ def _model(
     size: float,
     rate: float,
     counted: PairAccuracy,
+    gram: np.ndarray | None,
 ) -> tuple[float, float, bool]:
     """Return the accuracy by theory, its standard error, and whether its assumption survives."""
     # Theory is for comparisons that are independent of each other.
@@ -222,7 +224,9 @@ def _model(
     model, std = model_accuracy(signal, size, n_features, choice.ridge_alpha, rate)
     total = None if choice.moments is None else choice.moments.cross
     agrees = abs(model - counted.accuracy) < _AGREE * counted.std
-    white = agrees and noise_is_white(pairs.differences, pairs.won, pairs.lost, signal, rate, total)
+    white = agrees and noise_is_white(
+        pairs.differences, pairs.won, pairs.lost, signal, rate, total, gram
+    )
     return model, std, bool(white)
 
 

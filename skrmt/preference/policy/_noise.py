@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.stats import pearson3
 
+from ...utils._dask import is_dask
 from ...utils._rows import row_sums
 from ._comparisons import Comparisons
 from ._moments import Moments
@@ -23,7 +24,16 @@ _CUT = 1e-11
 """Eigenvalues below this part of the largest are rounding."""
 
 
-def noise_pvalue(pairs: Comparisons) -> float:
+def plain_gram(pairs: Comparisons) -> np.ndarray | None:
+    """Return the Gram matrix of pairs that all count once, None where some do not, or few are."""
+    rows = pairs.differences
+    if is_dask(rows) or pairs.group is not None or rows.shape[1] > len(rows):
+        return None
+    once = (pairs.weights == 1).all() and (pairs.part == 1).all()
+    return rows.T @ rows if once else None
+
+
+def noise_pvalue(pairs: Comparisons, gram: np.ndarray | None = None) -> float:
     r"""Return the p-value of fair coins, one for each pair or group that is left out at a time.
 
     With a vector v for each coin, the statistic is ``s^T (sum v v^T + c I)^-1 s`` for the sum s of
@@ -31,7 +41,10 @@ def noise_pvalue(pairs: Comparisons) -> float:
     """
     rows, signed, size, count = _coins(pairs)
     n_coins = float(count.sum())
-    if rows.shape[1] <= len(rows):
+    if gram is not None:
+        total = signed @ rows
+        values, vectors = _spectrum(gram)
+    elif rows.shape[1] <= len(rows):
         gram, total = row_sums(_sums, rows, signed, count * size**2)
         values, vectors = _spectrum(gram)
     else:
