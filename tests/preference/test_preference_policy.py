@@ -803,3 +803,14 @@ def test_losses_of_batches_are_refused():
     D, _, order = differences(n=60, F=3)
     with pytest.raises(ValueError, match="compares ranks within a batch"):
         PreferencePolicy("aot").fit(D * order[:, None], order)
+
+
+def test_the_p_value_of_noise_is_the_same_by_products_and_by_axes():
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((300, 8))
+    y = rng.random(300) < 1.0 / (1.0 + np.exp(-X.sum(axis=1)))
+    plain = PreferencePolicy(alpha=0.1).fit(X, y).noise_pvalue_
+    # Weights other than 1 take the axes of the Gram matrix.
+    weighted = PreferencePolicy(alpha=0.1).fit(X, y, np.full(300, 1.0 + 1e-12)).noise_pvalue_
+    assert 0 < plain < 1e-6
+    assert np.log(plain) == pytest.approx(np.log(weighted), rel=1e-8)

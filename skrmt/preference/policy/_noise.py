@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.stats import pearson3
 
 from ...utils._dask import is_dask
@@ -43,6 +43,9 @@ def noise_pvalue(pairs: Comparisons, gram: np.ndarray | None = None) -> float:
     n_coins = float(count.sum())
     if gram is not None:
         total = signed @ rows
+        found = _pvalue_of_gram(gram, total, n_coins)
+        if found < _CLEAR:
+            return found
         values, vectors = _spectrum(gram)
     elif rows.shape[1] <= len(rows):
         gram, total = row_sums(_sums, rows, signed, count * size**2)
@@ -79,6 +82,21 @@ def _pvalue(
     found = float((total**2 / shrunk).sum())
     law = pearson3(8 * third / spread**3, loc=power.sum(), scale=spread)
     return float(law.sf(found))
+
+
+def _pvalue_of_gram(gram: np.ndarray, total: np.ndarray, n_coins: float) -> float:
+    """Return the p-value of many coins by products of the matrix, which cost less than its axes."""
+    constant = float(np.trace(gram)) / n_coins
+    if not constant > 0:
+        return 1.0
+    identity = np.eye(len(gram))
+    inverse = cho_solve(cho_factor(gram + constant * identity), identity)
+    power = identity - constant * inverse
+    square = power @ power
+    spread = np.sqrt(2.0 * np.trace(square))
+    third = float(np.einsum("ij,ji->", square, power))
+    law = pearson3(8.0 * third / spread**3, loc=np.trace(power), scale=spread)
+    return float(law.sf(total @ inverse @ total))
 
 
 def _shrunk(values: np.ndarray, n_coins: float) -> np.ndarray:
