@@ -156,16 +156,16 @@ def summary(results):
             if not chosen:
                 continue
             found, claim, covered, truth, alone = np.array([r[3:] for r in chosen], float).T
-            told = np.isfinite(claim)
+            claimed = np.isfinite(claim)
             rows.append(
                 (
                     "the real rows" if same else "others",
                     label,
                     len(chosen),
                     f"{found.mean():.3f}",
-                    f"{1 - told.mean():.3f}",
-                    with_error((claim - truth)[told]),
-                    f"{covered[told].mean():.3f}" if told.any() else "-",
+                    f"{1 - claimed.mean():.3f}",
+                    with_error((claim - truth)[claimed]),
+                    f"{covered[claimed].mean():.3f}" if claimed.any() else "-",
                     with_error(truth - alone),
                 )
             )

@@ -96,7 +96,7 @@ def _numbers(texts, there):
     if len(units) > 1 or not fitting:
         return None
     decimal = fitting[0]
-    values = [_value(number, decimal) for number in written]
+    values = [float(_pointed(number, decimal)) for number in written]
     signs = [-1.0 if _is_negative(match) else 1.0 for match in found]
     unit = _unit(found.iloc[0])
     notes = [f"read as numbers in {unit!r}"] if unit else []
@@ -126,14 +126,9 @@ def _fits(number, decimal):
 
 
 def _pointed(number, decimal):
-    """Return a number without thousands apart, with a point before decimals."""
+    """Return a number without a sign as Python writes it: a point, and no mark of thousands."""
     whole, mark, rest = number.partition(decimal)
     return whole.replace("," if decimal == "." else ".", "") + "." * bool(mark) + rest
-
-
-def _value(number, decimal):
-    """Return the value of a number without a sign."""
-    return float(_pointed(number, decimal))
 
 
 def _dates(texts, there):

@@ -190,7 +190,7 @@ class GeneralizationReport(
     rows of its label weigh as much more as the row did, to first order; discriminants keep the
     priors of all rows, exactly. `held_out_scores_` are those of plain fits without each row.
 
-    Callbacks of scikit-learn are told of every fold:
+    Callbacks of scikit-learn are called at every fold:
     ``report.set_callbacks(sklearn.callback.ProgressBar())`` shows the progress of long ones.
 
     Penalties of scikit-learn grow with the unit of the sample weights. The estimator is fitted to

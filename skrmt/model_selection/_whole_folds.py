@@ -118,7 +118,7 @@ def whole_folds(
 ) -> tuple[Round, ...]:
     """Return what fits of the whole estimator to training rows make of test rows, by round.
 
-    Callbacks of the estimator that is watched, if it has any, are told of every fold.
+    Callbacks of the estimator that is watched, if it has any, are called at every fold.
     """
     splits = [split for splits in rounds for split in splits]
     # scikit-learn's own `delayed` sets warning filters in threads, and leaves some behind.

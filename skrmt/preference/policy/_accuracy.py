@@ -157,7 +157,7 @@ def noise_is_white(
         if gram is not None and step == 1:
             across = gram / len(rows)
         else:
-            across = row_sums(_weighted_gram, rows, share)
+            across = row_sums(weighted_gram, rows, share)
         # What is orthogonal to the axis, taken from the matrix: the rows need no copy.
         across = across - np.outer(across @ axis, axis)
         across = across - np.outer(axis, axis @ across)
@@ -179,7 +179,7 @@ def _across(rows: np.ndarray, share: np.ndarray, axis: np.ndarray) -> np.ndarray
     return np.sqrt(share)[:, None] * (rows - np.outer(rows @ axis, axis))
 
 
-def _weighted_gram(rows: np.ndarray, share: np.ndarray) -> np.ndarray:
+def weighted_gram(rows: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Return the Gram matrix of weighted rows."""
     scaled = rows * np.sqrt(share)[:, None]
     return scaled.T @ scaled

@@ -10,6 +10,7 @@ from scipy.stats import pearson3
 
 from ...utils._dask import is_dask
 from ...utils._rows import row_sums
+from ._accuracy import weighted_gram
 from ._comparisons import Comparisons
 from ._moments import Moments
 
@@ -78,10 +79,7 @@ def _pvalue(
     second, third = np.array([(power**2).sum(), (power**3).sum()]) - own
     if not second > _CUT * power.sum():
         return 1.0
-    spread = np.sqrt(2 * second)
-    found = float((total**2 / shrunk).sum())
-    law = pearson3(8 * third / spread**3, loc=power.sum(), scale=spread)
-    return float(law.sf(found))
+    return _beyond(float((total**2 / shrunk).sum()), float(power.sum()), second, third)
 
 
 def _pvalue_of_gram(gram: np.ndarray, total: np.ndarray, n_coins: float) -> float:
@@ -93,10 +91,15 @@ def _pvalue_of_gram(gram: np.ndarray, total: np.ndarray, n_coins: float) -> floa
     inverse = cho_solve(cho_factor(gram + constant * identity), identity)
     power = identity - constant * inverse
     square = power @ power
-    spread = np.sqrt(2.0 * np.trace(square))
     third = float(np.einsum("ij,ji->", square, power))
-    law = pearson3(8.0 * third / spread**3, loc=np.trace(power), scale=spread)
-    return float(law.sf(total @ inverse @ total))
+    moments = float(np.trace(power)), float(np.trace(square)), third
+    return _beyond(float(total @ inverse @ total), *moments)
+
+
+def _beyond(found: float, first: float, second: float, third: float) -> float:
+    """Return the share of a Pearson law above a value, from sums of powers of its parts."""
+    spread = np.sqrt(2 * second)
+    return float(pearson3(8 * third / spread**3, loc=first, scale=spread).sf(found))
 
 
 def _shrunk(values: np.ndarray, n_coins: float) -> np.ndarray:
@@ -125,8 +128,7 @@ def _coins(pairs: Comparisons) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]
 
 def _sums(rows: np.ndarray, signed: np.ndarray, squares: np.ndarray) -> tuple:
     """Return the sum of squares of some rows, and their signed sum."""
-    scaled = rows * np.sqrt(squares)[:, None]
-    return scaled.T @ scaled, signed @ rows
+    return weighted_gram(rows, squares), signed @ rows
 
 
 def _own_moments(
