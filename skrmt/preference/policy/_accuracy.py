@@ -142,7 +142,8 @@ def noise_is_white(
 ) -> bool:
     r"""Test, at 1 %, whether differences vary equally in all directions but that of their mean.
 
-    `gram` is the Gram matrix of differences that all count once, where it is known.
+    `total` and `gram` are the sum of the differences as they went and their weighted Gram matrix,
+    where they are known.
     """
     step = -(-len(differences) // _TESTED)
     rows, weights = differences[::step], (won + lost)[::step]
@@ -155,7 +156,7 @@ def noise_is_white(
     axis = total / max(float(np.linalg.norm(total)), _TINY)
     if is_dask(rows) or n_features <= len(rows):
         if gram is not None and step == 1:
-            across = gram / len(rows)
+            across = gram / weights.sum()
         else:
             across = row_sums(weighted_gram, rows, share)
         # What is orthogonal to the axis, taken from the matrix: the rows need no copy.

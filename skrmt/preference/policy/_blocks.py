@@ -23,12 +23,15 @@ class Outline(NamedTuple):
         Magnitude of the first entry.
     sign : ndarray of shape (n,)
         Sign of the first entry that is not 0; 1 for a row of zeros.
+    empty : ndarray of shape (n,)
+        1 for a row of zeros, else 0.
     largest : ndarray of shape (n,)
-        Largest magnitude.
+        For each row the largest magnitude in its block.
     """
 
     first: np.ndarray
     sign: np.ndarray
+    empty: np.ndarray
     largest: np.ndarray
 
 
@@ -87,9 +90,11 @@ def outline(X: Any) -> Outline:
 
 
 def _outline(rows: np.ndarray) -> np.ndarray:
-    """Return the outline of some rows, (n, 3)."""
+    """Return the outline of some rows, (n, 4)."""
     lead = rows[:, 0].copy()
     later = np.flatnonzero(lead == 0)
     lead[later] = rows[later, (rows[later] != 0).argmax(axis=1)]
-    largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
-    return np.column_stack([np.abs(rows[:, 0]), np.where(lead < 0, -1.0, 1.0), largest])
+    largest = max(rows.max(), -rows.min())
+    return np.column_stack(
+        [np.abs(rows[:, 0]), np.where(lead < 0, -1.0, 1.0), lead == 0, np.full(len(rows), largest)]
+    )

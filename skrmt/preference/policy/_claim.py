@@ -110,17 +110,17 @@ def claim_of(
     latent: Latent | None,
     pvalue: float,
     worth: float,
-    gram: np.ndarray | None = None,
+    moments: Moments | None = None,
 ) -> Claim:
     """Predict the accuracy of a fit, given or estimated the share of wrong comparisons."""
-    signal = _signal(pairs, choice.moments, rate)
+    signal = _signal(pairs, moments, rate)
     if held is None or held.size < FEWEST:
         size = pairs.n_effective if held is None else held.size
         messages = [NO_HELD_OUT] * (held is None) + _remarks(pairs)
         return unpredicted(signal, size, messages)
     observed, interval = _observed(held, pvalue, worth)
     counted = accuracy_of_margins(held.margins, held.weights, held.size, rate)
-    model, model_std, holds = _model(choice, pairs, signal, held.size, rate, counted, gram)
+    model, model_std, holds = _model(choice, pairs, signal, held.size, rate, counted, moments)
     contradicted = latent is None and _is_contradicted(held, rate)
     misfit = contradicted or (latent is None and bool(np.isfinite(model)) and not holds)
     if latent is None:
@@ -214,7 +214,7 @@ def _model(
     size: float,
     rate: float,
     counted: PairAccuracy,
-    gram: np.ndarray | None,
+    moments: Moments | None,
 ) -> tuple[float, float, bool]:
     """Return the accuracy by theory, its standard error, and whether its assumption survives."""
     # Theory is for comparisons that are independent of each other.
@@ -222,8 +222,8 @@ def _model(
         return _NAN, _NAN, False
     n_features = pairs.differences.shape[1]
     model, std = model_accuracy(signal, size, n_features, choice.ridge_alpha, rate)
-    total = None if choice.moments is None else choice.moments.cross
     agrees = abs(model - counted.accuracy) < _AGREE * counted.std
+    total, gram = (None, None) if moments is None else (moments.cross, moments.gram)
     white = agrees and noise_is_white(
         pairs.differences, pairs.won, pairs.lost, signal, rate, total, gram
     )

@@ -14,6 +14,9 @@ from ...utils._scaling import moderate_unit
 from ._blocks import Outline, outline
 from ._input import as_host
 
+_FIRST = 256
+"""Rows read first: few columns that vary are 0 in all of them, so that the others need no more."""
+
 
 class Comparisons(NamedTuple):
     """Distinct differences of features, each with the weights of both outcomes.
@@ -43,8 +46,8 @@ class Comparisons(NamedTuple):
         The features that differences have.
     n_features : int
         Number of features given.
-    key : ndarray of shape (m,)
-        A number that follows from the content of each row.
+    facing : ndarray of shape (m,)
+        Sign of the first entry of each row that is not 0.
     group : ndarray of int of shape (m,) or None
         Which rows are left out together, if groups of several are given.
     """
@@ -61,7 +64,7 @@ class Comparisons(NamedTuple):
     empty: np.ndarray
     columns: np.ndarray
     n_features: int
-    key: np.ndarray
+    facing: np.ndarray
     group: np.ndarray | None = None
 
     @property
@@ -73,6 +76,18 @@ class Comparisons(NamedTuple):
     def balance(self) -> np.ndarray:
         """Weight won less weight lost of the rows."""
         return self.won - self.lost
+
+    @property
+    def count_once(self) -> bool:
+        """Whether every row is one comparison, left out on its own: sums need no weights."""
+        once = (self.weights == 1).all() and (self.part == 1).all()
+        return bool(once and self.group is None)
+
+    @property
+    def key(self) -> np.ndarray:
+        """A number that follows from the content of each row, whichever response comes first."""
+        varying = np.ones(len(self.columns), bool)
+        return content_keys(self.differences, varying) * self.facing
 
     @property
     def outcome_rows(self) -> np.ndarray:
@@ -136,15 +151,15 @@ def merge_pairs(
         np.bincount(origin, weights * (sign[given] < 0)),
         merged.part,
         # Where no two responses differ nothing was compared.
-        merged.n_effective if seen.largest.any() else 0.0,
+        0.0 if seen.empty.all() else merged.n_effective,
         merged.kind,
         unit,
         row,
         sign,
-        np.flatnonzero(seen.largest[first] == 0),
+        np.flatnonzero(seen.empty[first]),
         columns,
         n_features,
-        content_keys(differences, np.ones(len(columns), bool)) * seen.sign[first],
+        seen.sign[first],
         # Groups of one row each are what is left out anyway.
         None if merged.group is None or merged.group.max() + 1 == len(first) else merged.group,
     )
@@ -157,8 +172,12 @@ def varying_columns(differences: Any) -> np.ndarray:
 
 
 def _column_sizes(rows: np.ndarray) -> np.ndarray:
-    """Return how many entries of each column are not 0."""
-    return (rows != 0).sum(axis=0)
+    """Return how many entries of each column are not 0, of the first rows if that is not 0."""
+    sizes = (rows[:_FIRST] != 0).sum(axis=0)
+    unseen = np.flatnonzero(sizes == 0)
+    if len(unseen) and len(rows) > _FIRST:
+        sizes[unseen] = (rows[:, unseen] != 0).sum(axis=0)
+    return sizes
 
 
 def _memory_groups(differences: Any, groups: Any) -> np.ndarray:
@@ -209,5 +228,5 @@ def by_outcome(pairs: Comparisons) -> Comparisons:
         part=np.minimum(single / (won + lost), 1.0),
         row=np.where(pairs.row < 0, -1, row),
         empty=np.flatnonzero(np.isin(source, pairs.empty)),
-        key=pairs.key[source],
+        facing=pairs.facing[source],
     )

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
+from ...utils._dask import is_dask
 from ...utils._rows import row_sums, row_values
+from ._accuracy import weighted_gram
+from ._comparisons import Comparisons
 
 _RANK_CUT = 1e-11
 """Eigenvalues below this part of the largest are rounding, as in `linalg.ridge_basis`."""
@@ -82,12 +85,20 @@ def moments_of(differences: Any, balance: np.ndarray, weights: np.ndarray, unit:
     return Moments(gram, cross, float(weights.sum()), float(weights @ weights), unit)
 
 
+def moments_of_pairs(pairs: Comparisons) -> Moments | None:
+    """Return the sums over pairs in memory that count once; None of others, or of few."""
+    rows = pairs.differences
+    n = float(len(rows))
+    if is_dask(rows) or rows.shape[1] > n or not pairs.count_once:
+        return None
+    return Moments(rows.T @ rows, pairs.balance @ rows, n, n, pairs.unit)
+
+
 def _sums(
     rows: np.ndarray, balance: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the Gram matrix of some rows and their sum by outcome."""
-    scaled = rows * np.sqrt(weights)[:, None]
-    return scaled.T @ scaled, balance @ rows
+    return weighted_gram(rows, weights), balance @ rows
 
 
 def ridge_coefficients(moments: Moments, alpha: float, beta: float) -> np.ndarray:

@@ -8,7 +8,6 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.stats import pearson3
 
-from ...utils._dask import is_dask
 from ...utils._rows import row_sums
 from ._accuracy import weighted_gram
 from ._comparisons import Comparisons
@@ -25,16 +24,7 @@ _CUT = 1e-11
 """Eigenvalues below this part of the largest are rounding."""
 
 
-def plain_gram(pairs: Comparisons) -> np.ndarray | None:
-    """Return the Gram matrix of pairs that all count once, None where some do not, or few are."""
-    rows = pairs.differences
-    if is_dask(rows) or pairs.group is not None or rows.shape[1] > len(rows):
-        return None
-    once = (pairs.weights == 1).all() and (pairs.part == 1).all()
-    return rows.T @ rows if once else None
-
-
-def noise_pvalue(pairs: Comparisons, gram: np.ndarray | None = None) -> float:
+def noise_pvalue(pairs: Comparisons, moments: Moments | None = None) -> float:
     r"""Return the p-value of fair coins, one for each pair or group that is left out at a time.
 
     With a vector v for each coin, the statistic is ``s^T (sum v v^T + c I)^-1 s`` for the sum s of
@@ -42,12 +32,12 @@ def noise_pvalue(pairs: Comparisons, gram: np.ndarray | None = None) -> float:
     """
     rows, signed, size, count = _coins(pairs)
     n_coins = float(count.sum())
-    if gram is not None:
-        total = signed @ rows
-        found = _pvalue_of_gram(gram, total, n_coins)
+    if moments is not None and pairs.count_once:
+        total = moments.cross
+        found = _pvalue_of_gram(moments.gram, total, n_coins)
         if found < _CLEAR:
             return found
-        values, vectors = _spectrum(gram)
+        values, vectors = _spectrum(moments.gram)
     elif rows.shape[1] <= len(rows):
         gram, total = row_sums(_sums, rows, signed, count * size**2)
         values, vectors = _spectrum(gram)

@@ -48,7 +48,8 @@ from ._items import (
     worth_of_known,
 )
 from ._latent import fit_policy
-from ._noise import noise_pvalue, plain_gram
+from ._moments import moments_of_pairs
+from ._noise import noise_pvalue
 from ._outlook import PolicyOutlook, growth_of
 from ._predictions import PolicyPredictions
 from ._stream import PolicyStream
@@ -401,14 +402,14 @@ class PreferencePolicy(
         )
         fitted = fit_policy(setting, self.noise_rate, pairs, sets, sample_weight)
         choice, held = fitted.choice, fitted.held
-        gram = plain_gram(pairs)
-        pvalue = noise_pvalue(pairs, gram)
+        moments = moments_of_pairs(pairs) if choice.moments is None else choice.moments
+        pvalue = noise_pvalue(pairs, moments)
         worth = np.nan if held is None else held.worth()
         if items is not None:
             items = items_of_rows(items, pairs)
             n_given = sample_weight.sum() ** 2 / (sample_weight @ sample_weight)
             worth = np.nan if held is None else worth_of_known(held, pairs, items, n_given)
-        claim = claim_of(choice, pairs, held, fitted.rate, fitted.latent, pvalue, worth, gram)
+        claim = claim_of(choice, pairs, held, fitted.rate, fitted.latent, pvalue, worth, moments)
         self._moments = None
         self._loss_noise = fitted.noise
         self.coef_ = pairs.all_features(choice.fit.coef)
