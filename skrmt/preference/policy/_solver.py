@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh, solve_triangular
-from scipy.linalg.blas import dtrmm
+from scipy.linalg.blas import dtrmm, strmm
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
@@ -49,6 +49,10 @@ _FARTHEST = 1e6
 
 _ROOM = 1e-10
 """Least part of a row that its own leverage leaves: below, the score left out is rounding."""
+
+_SINGLE = 1e-5
+"""Error of leverages in single precision, in units of the largest, beyond which doubles are used.
+Leverages of many rows are small: a score left out changes by this part of its own change."""
 
 _BLOCK = 2048
 """Rows of a block: with 100 features they fit into the cache of a core."""
@@ -399,15 +403,32 @@ def leave_one_out(
     factor = _factor(Z, second, alpha) if factor is None else factor
     first, second = part * first, part * second
     inverse = solve_triangular(factor[0], np.eye(Z.shape[1]), lower=True)
-    lever = np.empty(len(Z))
-    for start in range(0, len(Z), _BLOCK):
-        whitened = dtrmm(1.0, inverse, Z[start : start + _BLOCK].T, lower=1).T
-        lever[start : start + _BLOCK] = np.einsum("ij,ij->i", whitened, whitened)
+    lever = _levers(Z, inverse)
     left = scores + first * lever / np.maximum(1.0 - second * lever, _ROOM)
     for rows in rows_together(group):
         step = _group_step(Z[rows] @ inverse.T, first[rows], second[rows])
         left[rows] = scores[rows] + step
     return left
+
+
+def _levers(Z: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """Return the squared norms of whitened rows, of many in single precision if that does."""
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(Z), _BLOCK)]
+    first = _block_levers(dtrmm, inverse, Z[blocks[0]])
+    if len(blocks) > 1:
+        single = inverse.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            levers = [_block_levers(strmm, single, Z[rows].astype(np.float32)) for rows in blocks]
+        error = np.abs(levers[0] - first).max()
+        if error <= _SINGLE * first.max() and all(np.isfinite(each).all() for each in levers):
+            return np.concatenate([first, *levers[1:]])
+    return np.concatenate([first, *(_block_levers(dtrmm, inverse, Z[rows]) for rows in blocks[1:])])
+
+
+def _block_levers(product: Callable, inverse: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the squared norms of rows times a triangular matrix."""
+    whitened = product(1.0, inverse, rows.T, lower=1)
+    return np.einsum("ji,ji->i", whitened, whitened)
 
 
 def _group_step(whitened: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
