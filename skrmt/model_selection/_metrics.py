@@ -244,7 +244,12 @@ def _area_claim(rounds: tuple[Round, ...], sample: Sample) -> Claim:
     shares = np.bincount(sample.y, sample.weights, sample.n_classes) / sample.weights.sum()
     size = sample.seen(rounds)
     if sample.n_classes == 2:
-        area = float(np.mean([_area(some.ranks, sample.y == 1, some, sample) for some in rounds]))
+        positive = sample.y == 1
+        areas = [
+            _area(some.ranks, positive, some, sample) if some.area is None else some.area
+            for some in rounds
+        ]
+        area = float(np.mean(areas))
         return _claimed((area, *_area_interval(area, *(size * shares))), 0.5)
     areas = np.zeros(sample.n_classes)
     for some in rounds:

@@ -30,6 +30,8 @@ class Round(NamedTuple):
         A scorer's value on the rows of each fit, if there is a scorer.
     smooth : bool
         Whether the scores of all folds can be calibrated together.
+    area : float or None
+        Area under the curve by fits without pairs of rows, if it is known.
     """
 
     fold: np.ndarray
@@ -39,6 +41,7 @@ class Round(NamedTuple):
     shares: np.ndarray | None
     values: tuple = ()
     smooth: bool = True
+    area: float | None = None
 
     @property
     def n_fits(self) -> int:
@@ -68,7 +71,8 @@ def closed_round(left: HeldOut, model: Any, rows: Rows, given: Given) -> Round:
     shares = None
     if hasattr(model, "predict_proba"):
         shares = np.stack([expit(-scores), expit(scores)], axis=1) if two else softmax(scores, 1)
-    return one_round(predicted_codes(scores), scores, ranks=ranks, shares=shares)
+    found = one_round(predicted_codes(scores), scores, ranks=ranks, shares=shares, smooth=True)
+    return found._replace(area=left.area if two and np.ptp(ranks) else None)
 
 
 def _known_ranks(left: HeldOut, model: Any, rows: Rows) -> np.ndarray:

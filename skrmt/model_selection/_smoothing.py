@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
 
 _LEAST_SHARE = 0.02
 """Probabilities below are as good as this: few trees or neighbours give exact zeros."""
@@ -16,6 +14,12 @@ _PENALTY = 0.01
 """Of the squared slope: without it that of classes that do not overlap would be infinite."""
 _LARGEST_SLOPE = 50.0
 """Slope at which a score at the median is as certain as can be counted."""
+_MOST_STEPS, _MOST_HALVINGS = 50, 30
+"""Steps of Newton's method, and halvings of one: ten are many for a slope and a few offsets."""
+_SETTLED = 1e-9
+"""Gain a row, of a step, at which a fit has ended."""
+_FLAT = 1e-10
+"""Curvature a row along constants, which change nothing."""
 
 
 def smoothed_confusion(
@@ -45,20 +49,58 @@ def _calibrated(scores: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> n
     Without offsets rare classes would be taken for frequent ones. The slope may be negative: where
     features show nothing it is so as often as not.
     """
-    n_classes = scores.shape[1]
-    wanted = np.eye(n_classes)[codes]
+    wanted = np.eye(scores.shape[1])[codes]
+    offsets = np.log(np.maximum(weights @ wanted, 0.5) / weights.sum())
+    values = np.concatenate([[0.0], offsets])
+    loss, shares = _loss(values, scores, codes, weights)
+    for _ in range(_MOST_STEPS):
+        move, gain = _newton_step(values[0], shares, scores, wanted, weights)
+        if gain <= _SETTLED * weights.sum():
+            break
+        for _ in range(_MOST_HALVINGS):
+            moved = values + move
+            moved[0] = np.clip(moved[0], -_LARGEST_SLOPE, _LARGEST_SLOPE)
+            after, shares_there = _loss(moved, scores, codes, weights)
+            if after < loss:
+                break
+            move = 0.5 * move
+        else:
+            break
+        values, loss, shares = moved, after, shares_there
+    return shares
 
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        log_shares = log_softmax(values[0] * scores + values[1:], axis=1)
-        rest = weights[:, None] * (np.exp(log_shares) - wanted)
-        slope = 2.0 * _PENALTY * values[0] + (rest * scores).sum()
-        value = _PENALTY * values[0] ** 2 - weights @ (wanted * log_shares).sum(axis=1)
-        return float(value), np.concatenate([[slope], rest.sum(axis=0)])
 
-    bounds = [(-_LARGEST_SLOPE, _LARGEST_SLOPE), *[(None, None)] * n_classes]
-    start = np.log(np.maximum(weights @ wanted, 0.5) / weights.sum())
-    found = minimize(loss, [0.0, *start], jac=True, bounds=bounds, method="L-BFGS-B").x
-    return softmax(found[0] * scores + found[1:], axis=1)
+def _loss(
+    values: np.ndarray, scores: np.ndarray, codes: np.ndarray, weights: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Return the loss of a slope and offsets, and the probabilities they make."""
+    logits = values[0] * scores + values[1:]
+    logits -= logits.max(axis=1, keepdims=True)
+    shares = np.exp(logits)
+    totals = shares.sum(axis=1)
+    own = logits[np.arange(len(codes)), codes] - np.log(totals)
+    return float(_PENALTY * values[0] ** 2 - weights @ own), shares / totals[:, None]
+
+
+def _newton_step(
+    slope: float, shares: np.ndarray, scores: np.ndarray, wanted: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return a step of Newton's method for a slope and offsets, and about twice its gain."""
+    size = scores.shape[1] + 1
+    weighed = weights[:, None] * shares
+    rest = weighed - weights[:, None] * wanted
+    apart = scores - (shares * scores).sum(axis=1, keepdims=True)
+    gradient = np.empty(size)
+    gradient[0] = 2.0 * _PENALTY * slope + np.vdot(rest, scores)
+    gradient[1:] = rest.sum(axis=0)
+    hessian = np.empty((size, size))
+    hessian[0, 0] = 2.0 * _PENALTY + np.vdot(weighed, apart * scores)
+    hessian[0, 1:] = hessian[1:, 0] = (weighed * apart).sum(axis=0)
+    hessian[1:, 1:] = np.diag(weighed.sum(axis=0)) - weighed.T @ shares
+    # One constant in all offsets changes nothing.
+    hessian.flat[:: size + 1] += _FLAT * weights.sum()
+    move = -np.linalg.solve(hessian, gradient)
+    return move, -float(gradient @ move)
 
 
 def _log_shares(some: Any, out: np.ndarray) -> np.ndarray:

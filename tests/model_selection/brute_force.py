@@ -1,6 +1,7 @@
 """Scores of rows by fits without each, as they would be found without a closed form."""
 
 import numpy as np
+from scipy.special import expit, softmax
 from sklearn.base import clone
 
 
@@ -31,3 +32,11 @@ def centred(scores):
 def right(scores, y):
     """Return the share of rows whose class scores predict."""
     return np.mean((scores > 0) == y if scores.ndim == 1 else scores.argmax(1) == y)
+
+
+def neg_log_loss(scores, y):
+    """Return minus the mean log loss of the probabilities that scores make."""
+    shares = (
+        softmax(scores, 1) if scores.ndim == 2 else np.stack([expit(-scores), expit(scores)], 1)
+    )
+    return float(np.mean(np.log(shares[np.arange(len(y)), y])))

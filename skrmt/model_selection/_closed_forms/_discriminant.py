@@ -21,6 +21,7 @@ from ._class_distances import (
 )
 from ._frequencies import HeldOut
 from ._ledoit_wolf import ledoit_wolf_scores
+from ._ridge import least_squares_area
 
 _LEAST_EIGENVALUE = 1e-12
 """Smallest over largest eigenvalue of a shrunk scatter: below, it is hardly shrunk at all."""
@@ -66,7 +67,11 @@ def discriminant_scores(model: Any, rows: Rows) -> HeldOut | None:
         return None
     first = np.cumsum(_repeats(rows)) - _repeats(rows)
     kept = classes.kept_priors()[first]
-    return HeldOut(found.exact[first], found.even[first] + kept, kind, found.exact[first] + kept)
+    fair, area = found.exact[first] + kept, None
+    if len(classes.counts) == 2 and not (model.shrinkage or classes.weighed):
+        # Two classes are ranked along the coefficients of least squares, whatever their scale.
+        area = least_squares_area(rows, model.classes_)
+    return HeldOut(found.exact[first], found.even[first] + kept, kind, fair, area)
 
 
 def _repeats(rows: Rows) -> np.ndarray:

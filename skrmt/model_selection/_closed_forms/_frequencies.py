@@ -24,12 +24,15 @@ class HeldOut(NamedTuple):
     fair : ndarray of the same shape, or None
         Scores by fits in which the other rows of its label weigh more, so that no label is rarer
         without the row; None where they are `scores`.
+    area : float or None
+        Share of pairs of two classes ranked right by fits without both; None where not known.
     """
 
     scores: np.ndarray
     even: np.ndarray | None
     kind: str
     fair: np.ndarray | None = None
+    area: float | None = None
 
     @property
     def deciding(self) -> np.ndarray:

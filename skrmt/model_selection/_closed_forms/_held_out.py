@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -14,6 +14,7 @@ from .._input import RIDGES, Rows, has_other_penalty, inverse_penalty
 from ._discriminant import discriminant_scores
 from ._dual import dual_scores, has_dual_form
 from ._frequencies import HeldOut, made_up_for, part_of_label
+from ._pairs import pair_area
 from ._ridge import groups_held_out, ridge_held_out
 
 _LEAST_ROOM = 1e-8
@@ -82,11 +83,12 @@ def _logistic_held_out(model: Any, rows: Rows) -> HeldOut | None:
     if len(X) <= X.shape[1] and not penalty[0]:
         return None
     step = _binary_newton if scores.ndim == 1 else _softmax_newton
-    exact, even, change = step(design, scores, codes, rows.fit_weights, rows.part, penalty)
+    moved = step(design, scores, codes, rows, penalty)
+    exact, even, change = moved.scores, moved.even, moved.change
     if _is_far(exact - scores):
         return None
     even = None if _is_far(even - scores) else even + change
-    return HeldOut(exact, even, "newton", exact + change)
+    return HeldOut(exact, even, "newton", exact + change, moved.area)
 
 
 def _is_far(steps: np.ndarray) -> bool:
@@ -94,16 +96,34 @@ def _is_far(steps: np.ndarray) -> bool:
     return bool(np.mean(np.abs(steps) > _FARTHEST_STEP) > _FAR_SHARE)
 
 
-def _binary_newton(design, scores, codes, weights, part, penalty):
-    """Return the scores of two classes after a Newton step per row, and with mean leverage.
+class _Moved(NamedTuple):
+    """Scores after a Newton step per row.
 
-    Third is by how much they move where the other rows of its label make up for the row.
+    Attributes
+    ----------
+    scores, even : ndarray
+        Scores by the step without each row, and with mean leverage.
+    change : ndarray
+        By how much they move where the other rows of its label make up for the row.
+    area : float or None
+        Share of pairs of two classes that steps without both rank right.
     """
+
+    scores: np.ndarray
+    even: np.ndarray
+    change: np.ndarray
+    area: float | None = None
+
+
+def _binary_newton(design, scores, codes, rows, penalty):
+    """Return the scores of two classes after a step per row."""
+    weights, part = rows.fit_weights, rows.part
     p = expit(scores)
     rest, curvature = weights * (codes - p), weights * p * (1.0 - p)
     wide = len(design) < np.count_nonzero(penalty)
     products = _wide_products if wide else _products
-    energy, moves = products(design, curvature, penalty, np.eye(2)[codes] * rest[:, None])
+    columns = np.eye(2)[codes] * rest[:, None]
+    energy, moves, kernel = products(design, curvature, penalty, columns)
     pull, curvature = part * rest, part * curvature
     room = np.maximum(1.0 - curvature * energy, _LEAST_ROOM)
     others = moves[np.arange(len(codes)), codes] - energy * pull
@@ -112,11 +132,16 @@ def _binary_newton(design, scores, codes, weights, part, penalty):
     def moved(energy):
         return scores - energy * pull / np.maximum(1.0 - curvature * energy, _LEAST_ROOM)
 
-    return moved(energy), moved(np.average(energy, weights=1.0 / part)), change
+    even = moved(np.average(energy, weights=1.0 / part))
+    area = pair_area(scores, energy, pull, curvature, kernel, codes == 1, rows.weights)
+    return _Moved(moved(energy), even, change, area)
 
 
 def _products(design, curvature, penalty, columns):
-    """Return products of rows by the inverse Hessian: with themselves, and with sums of rows."""
+    """Return products by the inverse Hessian: of rows with themselves, of them with sums of rows.
+
+    Third is a function that returns those of some rows with others.
+    """
     curved = np.sqrt(curvature)[:, None] * design
     hessian = curved.T @ curved
     hessian.flat[:: len(hessian) + 1] += penalty
@@ -127,7 +152,11 @@ def _products(design, curvature, penalty, columns):
     hessian.flat[:: len(hessian) + 1] += 1e-12
     lower = cholesky(hessian, lower=True, overwrite_a=True, check_finite=False)
     solved = solve_triangular(unit[:, None] * lower, design.T, lower=True, check_finite=False)
-    return np.einsum("ji,ji->i", solved, solved), ((solved @ columns).T @ solved).T
+
+    def kernel(some, others):
+        return solved[:, some].T @ solved[:, others]
+
+    return np.einsum("ji,ji->i", solved, solved), ((solved @ columns).T @ solved).T, kernel
 
 
 def _wide_products(design, curvature, penalty, columns):
@@ -142,11 +171,12 @@ def _wide_products(design, curvature, penalty, columns):
         ones = solve_triangular(lower, roots, lower=True, check_finite=False)
         left = 1.0 - solved.T @ ones
         kernel += np.outer(left, left) / max(float(ones @ ones), np.finfo(float).tiny)
-    return np.diag(kernel), kernel @ columns
+    return np.diag(kernel), kernel @ columns, lambda some, others: kernel[np.ix_(some, others)]
 
 
-def _softmax_newton(design, scores, codes, weights, part, penalty):
-    """Return what `_binary_newton` does, of K classes."""
+def _softmax_newton(design, scores, codes, rows, penalty):
+    """Return what `_binary_newton` does, of K classes, but for the area."""
+    weights, part = rows.fit_weights, rows.part
     n, n_classes = scores.shape
     size = design.shape[1]
     p = softmax(scores, axis=1)
@@ -170,9 +200,9 @@ def _softmax_newton(design, scores, codes, weights, part, penalty):
     own = left[:, :, None] * (p[:, :, None] * np.eye(n_classes) - p[:, :, None] * p[:, None, :])
     others = np.empty_like(scores)
     for k in range(n_classes):
-        rows = codes == k
-        pulled = np.einsum("kajb,bj->ak", inverse, design[rows].T @ rest[rows])
-        others[rows] = design[rows] @ pulled
+        same = codes == k
+        pulled = np.einsum("kajb,bj->ak", inverse, design[same].T @ rest[same])
+        others[same] = design[same] @ pulled
     others -= np.einsum("ikj,ij->ik", energy, pull)
 
     def without(energy, values):
@@ -186,4 +216,4 @@ def _softmax_newton(design, scores, codes, weights, part, penalty):
 
     change = made_up_for(part_of_label(codes, weights, part))[:, None] * without(energy, others)
     mean = np.average(energy, axis=0, weights=1.0 / part)
-    return moved(energy), moved(np.broadcast_to(mean, energy.shape)), change
+    return _Moved(moved(energy), moved(np.broadcast_to(mean, energy.shape)), change)

@@ -14,6 +14,7 @@ from ...linalg import RidgeBasis, group_path, loo_path, loo_scores, ridge_basis,
 from ...utils._rows import content_keys
 from .._input import CHOOSE_PENALTY, Rows, ridge_penalty
 from ._frequencies import HeldOut, made_up_for, part_of_label
+from ._pairs import pair_area
 
 _MOST_REFITS = 20
 """Rows that determine a fit alone, as of dummy variables, up to which each is refitted without."""
@@ -65,6 +66,20 @@ class _Smoother(NamedTuple):
         # Centred columns: the mean of the targets need not be subtracted.
         return self.share[rows] @ targets + root @ (root.T @ (targets * roots)) / roots
 
+    def pair_area(self, targets: np.ndarray, rows: Rows) -> float | None:
+        """Return the area of targets of -1 and 1 by fits without each pair."""
+        fitted = self.fitted(targets[:, None])[:, 0]
+        left, weights = self.part * rows.fit_weights, rows.fit_weights
+        constant = self.share / weights
+
+        def kernel(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+            products = (self.root[some] / self.roots[some][:, None]) @ self.root[others].T
+            return products / self.roots[others] + constant[some][:, None]
+
+        energy = np.einsum("ij,ij->i", self.root, self.root) / weights + constant
+        pull = left * (targets - fitted)
+        return pair_area(fitted, energy, pull, left, kernel, targets > 0, rows.weights)
+
 
 def ridge_held_out(model: Any, rows: Rows) -> HeldOut | None:
     """Return the exact leave-one-out scores of a ridge fit, None if it interpolates."""
@@ -98,7 +113,17 @@ def ridge_held_out(model: Any, rows: Rows) -> HeldOut | None:
     change = 0.0 if smoother is None else _label_change(model, rows, smoother, rest, leverage)
     parts = (scores, even + change, scores + change)
     scores, even, fair = (some.reshape(targets.shape) for some in parts)
-    return HeldOut(scores, even, "exact", fair)
+    area = None
+    if smoother is not None and targets.ndim == 1 and hasattr(model, "classes_"):
+        area = smoother.pair_area(targets, rows)
+    return HeldOut(scores, even, "exact", fair, area)
+
+
+def least_squares_area(rows: Rows, classes: np.ndarray) -> float | None:
+    """Return the area of least squares without pairs, None if its fits are not regular."""
+    smoother = _regular_smoother(LinearRegression(), rows)
+    codes = np.searchsorted(classes, rows.y)
+    return None if smoother is None else smoother.pair_area(2.0 * codes - 1.0, rows)
 
 
 def _label_change(
