@@ -317,6 +317,17 @@ def test_smoothing_keeps_the_mean_and_narrows_the_spread():
     assert smoothed.std() < 0.95 * plain.std()
 
 
+@pytest.mark.parametrize("estimator", [RidgeClassifier(20.0), GaussianNB()])
+def test_smoothing_keeps_the_mean_where_odds_level_off(estimator):
+    """A tenth of wrong labels: log-odds that are linear in scores take .02 from every claim."""
+    gaps = []
+    for seed in range(25):
+        X, y, _, _ = make_noisy_mixture(3300, 20, noise_rates=0.1, random_state=seed)
+        report = GeneralizationReport(estimator).fit(X[:300], y[:300])
+        gaps.append(report.theoretical_score_ - report.score(X[300:], y[300:]))
+    assert abs(np.mean(gaps)) < 4.0 * np.std(gaps, ddof=1) / 5.0
+
+
 def test_metrics_on_clean_labels():
     """Confusions are unmixed by the rates of wrong labels."""
     X, clean, _, _ = make_noisy_mixture(6000, 5, noise_rates=None, random_state=0)
