@@ -178,7 +178,8 @@ def _round_confusion(some: Round, sample: Sample) -> np.ndarray:
         return unmixed / unmixed.sum()
     if not some.smooth:
         return counted
-    smoothed = smoothed_confusion(some, sample.n_classes, out, codes, decided, shares)
+    weights = shares * sample.seen((some,))
+    smoothed = smoothed_confusion(some, sample.n_classes, out, codes, decided, weights)
     return counted if smoothed is None else 0.5 * (counted + smoothed)
 
 
@@ -245,11 +246,11 @@ def _area_claim(rounds: tuple[Round, ...], sample: Sample) -> Claim:
     size = sample.seen(rounds)
     if sample.n_classes == 2:
         positive = sample.y == 1
-        areas = [
+        each = [
             _area(some.ranks, positive, some, sample) if some.area is None else some.area
             for some in rounds
         ]
-        area = float(np.mean(areas))
+        area = float(np.mean(each))
         return _claimed((area, *_area_interval(area, *(size * shares))), 0.5)
     areas = np.zeros(sample.n_classes)
     for some in rounds:

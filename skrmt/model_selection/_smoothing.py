@@ -21,7 +21,7 @@ _KNEE = 0.5
 straight ones would take .04 from the accuracy, ones that bend at 1 still .02."""
 _MOST_STEPS, _MOST_HALVINGS = 50, 30
 """Steps of Newton's method, and halvings of one: ten are many for a slope and an offset."""
-_SETTLED = 1e-9
+_SETTLED = 1e-13
 """Gain a row, of a step, at which a fit has ended."""
 
 
@@ -31,16 +31,21 @@ def smoothed_confusion(
     out: np.ndarray,
     codes: np.ndarray,
     decided: np.ndarray,
-    shares: np.ndarray,
+    weights: np.ndarray,
 ) -> np.ndarray | None:
     """Return the shares of true and predicted classes by calibrated scores, None without scores.
 
     A slope and offsets by maximum likelihood make log-odds of the scores of the rows left out.
+    Weights count independent observations: likelihoods are theirs.
     """
-    scores = _log_shares(some, out) if some.shares is not None else _margins(some, out, n_classes)
-    if scores is None:
+    shares = weights / weights.sum()
+    if some.shares is not None:
+        scores = _log_shares(some.shares[out], shares)
+    elif n_classes == 2 and some.ranks is not None:
+        scores = _margins(some.ranks[out], shares)
+    else:
         return None
-    true = _calibrated(scores, codes, shares * len(codes)) * shares[:, None]
+    true = _calibrated(scores, codes, weights) * shares[:, None]
     # As frequent as the classes are, to the last digit: recalls and F1 hang on it.
     true *= np.bincount(codes, shares, n_classes) / np.maximum(true.sum(axis=0), 1e-300)
     return true.T @ np.eye(n_classes)[decided]
@@ -54,7 +59,7 @@ def _calibrated(scores: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> n
     off: so do those of scores that are bent, and both count by their likelihoods.
     """
     straight, likelihood = _fitted(scores, codes, weights)
-    knee = _KNEE * max(float(np.median(np.abs(scores).max(axis=1))), 1e-300)
+    knee = _KNEE * max(_median(np.abs(scores).max(axis=1), weights), 1e-300)
     bent, other = _fitted(np.tanh(scores / knee), codes, weights)
     share = float(expit(other - likelihood))
     return (1.0 - share) * straight + share * bent
@@ -121,18 +126,24 @@ def _several_classes(scores: np.ndarray, codes: np.ndarray, weights: np.ndarray)
     return softmax(found[0] * scores + found[1:], axis=1)
 
 
-def _log_shares(some: Any, out: np.ndarray) -> np.ndarray:
+def _log_shares(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Return the logarithms of probabilities, in units of their deviation."""
-    scores = np.log(np.clip(some.shares[out], _LEAST_SHARE, None))
+    scores = np.log(np.clip(probabilities, _LEAST_SHARE, None))
     scores = scores - scores.mean(axis=1, keepdims=True)
-    return scores / max(scores.std(), 1e-300)
+    return scores / max(float(np.sqrt(shares @ (scores**2).mean(axis=1))), 1e-300)
 
 
-def _margins(some: Any, out: np.ndarray, n_classes: int) -> np.ndarray | None:
+def _margins(margin: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Return the scores of two classes, in units of their median distance from the boundary."""
-    if n_classes > 2 or some.ranks is None:
-        return None
-    margin = some.ranks[out]
-    margin = margin / max(np.median(np.abs(margin)), 1e-300)
+    margin = margin / max(_median(np.abs(margin), shares), 1e-300)
     margin = np.clip(margin, -_FARTHEST, _FARTHEST)
     return np.stack([-margin, margin], axis=1) / 2.0
+
+
+def _median(values: np.ndarray, weights: np.ndarray) -> float:
+    """Return the middle of two medians from below and above, of which weights repeat values."""
+    order = np.argsort(values)
+    sums = np.cumsum(weights[order])
+    half = sums[-1] / 2.0
+    ends = np.searchsorted(sums, [half * (1.0 - 1e-9), half * (1.0 + 1e-9)])
+    return float(values[order[ends]].mean())
