@@ -10,7 +10,13 @@ from scipy import sparse
 
 from ...linalg._backend import Array, get_backend, is_torch
 from ...linalg._gram import row_blocks
-from ...linalg._ridge_basis import check_data, check_part, check_weights
+from ...linalg._ridge_basis import (
+    RidgeBasis,
+    check_data,
+    check_part,
+    check_weights,
+    ridge_basis,
+)
 from ...utils._dask import is_dask, to_local
 from ...utils._memory import explains_memory
 from ...utils._rows import RowJob, block_sums, take_rows
@@ -79,6 +85,8 @@ class MixBasis(NamedTuple):
     ----------
     real : Rows
         The real rows.
+    alone : RidgeBasis
+        Their decomposition, in units of W.
     sources : list of Rows
         The synthetic ones.
     form : {"primal", "gram", "kernel"}
@@ -103,6 +111,7 @@ class MixBasis(NamedTuple):
     """
 
     real: Rows
+    alone: RidgeBasis
     sources: list[Rows]
     form: str
     total_weight: float
@@ -156,9 +165,17 @@ def mix_basis(
     left_out = np.ones(n) if part is None else part
     left_out = check_part(as_like(left_out, real.roots), n)
     members = _joined_rows(synthetic, joined) if joined and chosen == "primal" else ()
-    return MixBasis(
-        real, synthetic, chosen, total, fit_intercept, dtype, left_out, group, joined, members
+    alone = ridge_basis(
+        real.X,
+        real.roots * real.roots,
+        fit_intercept=fit_intercept,
+        total_weight=total,
+        part=left_out,
     )
+    return MixBasis(
+        real, alone, synthetic, chosen, total, fit_intercept, dtype, left_out, group, joined,
+        members,
+    )  # fmt: skip
 
 
 def _joined_rows(sources: Sequence[Rows], joined: Sequence[np.ndarray]) -> list[Rows]:

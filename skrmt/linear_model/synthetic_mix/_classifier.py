@@ -17,28 +17,19 @@ from ...utils._merging import COPIES
 from ...utils._sklearn_compat import StrOptions, _fit_context
 from ...utils._warnings import warn_first
 from .._input import check_new_data, class_probabilities, decode_labels, linear_scores
-from ._crossfit import crossfitted_scores, generate_folds
+from ._claims import claim_regime
+from ._crossfit import generate_folds
 from ._fit import (
     LEAK,
-    NO_CLAIM,
-    NO_FINDINGS,
     NO_REAL_ROW,
     NOTHING_KEPT,
     TOO_FEW_ROWS,
-    chosen_solution,
-    claim_regime,
-    findings,
+    fit_rows,
     given_weights,
-    guarded_claim,
-    guarded_search,
-    penalties,
     scores_of_given_rows,
-    synthetic_solution,
 )
 from ._forecasts import ForecastMixin
 from ._input import mix_rows
-from ._leak import NO_EVIDENCE, leak_evidence
-from ._search import exact_scores, mix_problem
 
 
 class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseEstimator):
@@ -353,25 +344,11 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         )
         weights = given_weights(self.synthetic_weight, len(rows.sources))
         folds = None
-        if rows.real is None:
-            solution = synthetic_solution(rows, weights, self.alpha, self.fit_intercept)
-            claim, found = NO_CLAIM, NO_FINDINGS
-        else:
-            problem = mix_problem(rows, self.fit_intercept)
-            alphas = penalties(self.alpha, rows, problem.unit)
-            left_out = exact_scores(problem, alphas)
-            if self.generator_source == "same" and rows.sources:
-                pruning = self.pruning, self.prune_threshold
-                folds = generate_folds(rows, self.generator, *pruning, self.cv, self.random_state)
-                left_out = crossfitted_scores(problem, folds, alphas)
-            evidence = leak_evidence(problem)
-            suspects = evidence if folds is None else [NO_EVIDENCE] * len(evidence)
-            options = alphas, weights, self.criterion
-            search, leaks = guarded_search(rows, problem, left_out, *options, suspects)
-            solution = chosen_solution(problem, search)
-            claim = guarded_claim(search, leaks)
-            crossfitted = folds is not None
-            found = findings(rows, problem, search, claim, evidence, leaks, crossfitted=crossfitted)
+        if self.generator_source == "same" and rows.sources and rows.real is not None:
+            pruning = self.pruning, self.prune_threshold
+            folds = generate_folds(rows, self.generator, *pruning, self.cv, self.random_state)
+        options = self.alpha, self.criterion, self.fit_intercept
+        solution, claim, found = fit_rows(rows, folds, weights, *options)
 
         self.classes_ = rows.classes
         self.n_real_, self.n_synthetic_ = len(rows.place), rows.n_synthetic
@@ -402,8 +379,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         self.generator_shift_ = np.array([found.pooled.mean_scale, found.pooled.mean_orthogonal])
         self.leakage_gap_ = found.leakage_gap
         self.snr_, self.n_effective_features_ = found.snr, found.n_features
-        self._model, self.model_accuracy_ = found.model, found.model_accuracy
-        self.equivalent_real_samples_ = found.equivalent_real_samples
+        self._outlook = found.outlook
         causes = [
             (NO_REAL_ROW, rows.real is None),
             (TOO_FEW_ROWS, np.isnan(claim.real_only)),

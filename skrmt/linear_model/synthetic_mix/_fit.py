@@ -10,19 +10,20 @@ from scipy import sparse
 
 from ...linalg import coefficients, is_torch, loo_scores, loo_squared_error, ridge_basis, to_numpy
 from ...utils._dask import is_dask
-from ...utils._intervals import not_below_guess, wilson_interval
-from ...utils._regimes import regime
 from .._input import data_unit
-from ._input import MixRows, as_numbers, effective_size
-from ._leak import LeakEvidence
-from ._loo_accuracy import accuracy_influence, loo_accuracy, score_margins, score_temperature
-from ._plan import MixModel
+from ._claims import NO_CLAIM, Claim, claimed_accuracy, guarded_claim
+from ._crossfit import crossfitted_scores
+from ._input import MixRows, as_numbers
+from ._leak import NO_EVIDENCE, LeakEvidence, leak_evidence
+from ._loo_accuracy import loo_accuracy, score_margins, score_temperature
+from ._outlook import Outlook, mix_model
 from ._quality import NO_SOURCE, SourceQuality, real_reference, source_qualities
 from ._search import (
     MixProblem,
     Search,
     exact_scores,
     in_units,
+    mix_problem,
     run_search,
     signed_targets,
     solve,
@@ -30,8 +31,6 @@ from ._search import (
 )
 
 _N_ALPHAS = 25
-_FEWEST_ROWS = 10
-"""Effective real rows below which no accuracy is claimed: its interval would be wider than .5."""
 _GAIN_AT_RISK = 0.02
 """Claimed gain from which a leak that is not excluded matters: claims on rows made from the real
 ones exceed their accuracy by about that gain."""
@@ -86,32 +85,6 @@ class Solution(NamedTuple):
     accuracy_grid: np.ndarray
     scores: np.ndarray
     temperature: float
-
-
-class Claim(NamedTuple):
-    """What left-out real rows show of the accuracy; nan where there are too few.
-
-    Attributes
-    ----------
-    accuracy, interval : float, ndarray of shape (2,)
-        Of the choice.
-    real_only, mix_all : float
-        At weights 0 and 1.
-    gain_std : float
-        Standard error of `accuracy` less `real_only`.
-    chance : float
-        Share of the largest class.
-    """
-
-    accuracy: float
-    interval: np.ndarray
-    real_only: float
-    mix_all: float
-    gain_std: float
-    chance: float
-
-
-NO_CLAIM = Claim(np.nan, np.array([0.0, 1.0]), np.nan, np.nan, np.nan, np.nan)
 
 
 def given_weights(synthetic_weight: Any, n_sources: int) -> Any:
@@ -232,32 +205,6 @@ def synthetic_solution(
     )
 
 
-def claimed_accuracy(search: Search) -> Claim:
-    """Return the accuracies that the left-out scores show."""
-    real = search.real
-    if real.size < _FEWEST_ROWS:
-        return NO_CLAIM
-    rows = real.weights, real.part
-    w = real.weights / real.weights.sum()
-    chosen, alone, mixed = (search.fair_margins(role) for role in ("best", "real", "mix"))
-    shares = np.bincount(real.codes, real.weights) / real.weights.sum()
-    guess = float(shares.min())
-    accuracy, real_only, mix_all = (
-        not_below_guess(float(loo_accuracy(margins, *rows).accuracy), real.size, guess)
-        for margins in (chosen, alone, mixed)
-    )
-    difference = accuracy_influence(chosen, *rows) - accuracy_influence(alone, *rows)
-    difference = difference - w @ difference
-    if real.group is None or real.group.max() + 1 == len(w):
-        spread = (w**2 * real.part) @ difference**2
-    else:
-        spread = (np.bincount(real.group, w * difference) ** 2).sum()
-    low, high = wilson_interval(accuracy, real.size)
-    interval = np.array([low, max(high, guess)])
-    gain_std, chance = float(np.sqrt(spread)), float(shares.max())
-    return Claim(accuracy, interval, real_only, mix_all, gain_std, chance)
-
-
 def guarded_search(
     rows: MixRows,
     problem: MixProblem,
@@ -283,25 +230,6 @@ def guarded_search(
     return search, leaked
 
 
-def guarded_claim(search: Search, leaked: np.ndarray) -> Claim:
-    """Return the accuracies claimed, nan where they rest on rows made from the real ones."""
-    claim = claimed_accuracy(search)
-    if not leaked.any():
-        return claim
-    if not search.choice.weights[leaked].any():
-        return claim._replace(mix_all=np.nan)
-    return NO_CLAIM._replace(real_only=claim.real_only, chance=claim.chance)
-
-
-def claim_regime(claim: Claim, leaked: bool) -> str:
-    """Return whether the claim holds."""
-    return regime(
-        too_few_rows=np.isnan(claim.real_only),
-        undetected=bool(np.isfinite(claim.accuracy) and claim.interval[0] <= claim.chance),
-        misfit=leaked,
-    )
-
-
 class Findings(NamedTuple):
     """What the rows show of labels, verifier and generator, and what theory makes of it.
 
@@ -315,10 +243,8 @@ class Findings(NamedTuple):
         By how much exact leave-one-out exceeds the cross-fitted accuracy.
     snr, n_features : float
         Norm of a mean in deviations of an effective feature, and the number of these.
-    model : MixModel or None
-        The calibrated Gaussian model; None where nothing is claimed.
-    model_accuracy, equivalent_real_samples : float
-        Accuracy of the model before calibration, and real rows that are as good as the mix.
+    outlook : Outlook
+        The Gaussian model.
     """
 
     qualities: list
@@ -327,12 +253,10 @@ class Findings(NamedTuple):
     leakage_gap: float
     snr: float
     n_features: float
-    model: MixModel | None
-    model_accuracy: float
-    equivalent_real_samples: float
+    outlook: Outlook
 
 
-NO_FINDINGS = Findings([], NO_SOURCE, False, np.nan, np.nan, np.nan, None, np.nan, np.nan)
+NO_FINDINGS = Findings([], NO_SOURCE, False, np.nan, np.nan, np.nan, Outlook())
 
 
 def findings(
@@ -354,26 +278,20 @@ def findings(
     gap = _leakage_gap(problem, choice) if crossfitted else np.nan if leaked else 0.0
     variance = real.effective_variance
     snr = float(np.sqrt(real.signal / variance)) if variance > 0 else np.nan
-    found = Findings(
-        qualities, pooled, leaked, gap, snr, float(real.n_features), None, np.nan, np.nan
-    )
+    found = Findings(qualities, pooled, leaked, gap, snr, float(real.n_features), Outlook())
     if np.isnan(claim.accuracy):
         return found._replace(leakage_gap=np.nan)
     if leaked and not choice.weights.any():
         # What more rows of such a generator would bring is not known, but these bring nothing.
-        return found._replace(equivalent_real_samples=float(problem.real.size))
+        return found._replace(outlook=Outlook(n_samples=float(problem.real.size)))
     if leaked or not (real.n_features > 0 and variance > 0):
         return found
-    model = _mix_model(problem, sources, real, pooled, choice.weights)
-    fitted = model.calibrated(claim.real_only, claim.accuracy)
+    model = mix_model(problem, sources, real, pooled, choice.weights)
     row_weight = problem.real.weights.sum() / problem.real.size
     # The penalty in units of a row of weight 1 and of an effective feature of variance 1.
-    penalty = choice.alpha * problem.total_weight / row_weight / variance
-    return found._replace(
-        model=fitted,
-        model_accuracy=float(model.accuracy(penalty=penalty)),
-        equivalent_real_samples=fitted.equivalent_real_samples(),
-    )
+    penalty = float(choice.alpha * problem.total_weight / row_weight / variance)
+    outlook = Outlook(model, penalty, claim.real_only, claim.accuracy)
+    return found._replace(outlook=outlook)
 
 
 def _leakage_gap(problem, choice):
@@ -388,45 +306,55 @@ def _leakage_gap(problem, choice):
     return float(naive - fair)
 
 
-def _mix_model(problem, sources, real, quality, weights):
-    """Return the Gaussian model at the estimated parameters."""
-    ratio = quality.variance_ratio if np.isfinite(quality.variance_ratio) else 1.0
-    orthogonal = float(np.nan_to_num(quality.mean_orthogonal))
-    n_synthetic, weight = _effective_synthetic_rows(sources, weights, problem.real)
-    variance = real.effective_variance
-    return MixModel(
-        n_classes=problem.n_classes,
-        n_samples=problem.real.size,
-        n_synthetic=n_synthetic,
-        weight=weight,
-        n_features=real.n_features,
-        signal=float(np.sqrt(real.signal / variance)),
-        mean_scale=float(np.nan_to_num(quality.mean_scale, nan=1.0)),
-        mean_orthogonal=float(orthogonal * np.sqrt(real.feature_variance / variance)),
-        variance=max(float(ratio), 1e-6),
-        noise_rate=float(np.nan_to_num(quality.noise_rate)),
-        keep_rates=tuple(
-            float(np.nan_to_num(rate, nan=1.0))
-            for rate in (quality.keep_correct, quality.keep_incorrect)
-        ),
-    )
-
-
-def _effective_synthetic_rows(sources, weights, real):
-    """Return the effective number of synthetic rows, and the weight of each beside a real one."""
-    size, total = 0.0, 0.0
-    if sources:
-        row_weights, part = (
-            np.concatenate([getattr(source, name) for source in sources])
-            for name in ("weights", "part")
-        )
-        size = effective_size(row_weights, part)
-        total = sum(w * source.weights.sum() for w, source in zip(weights, sources, strict=True))
-    return size, float(total / size / (real.weights.sum() / real.size)) if size else 0.0
-
-
 def scores_of_given_rows(scores: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Return the scores of merged rows for each row given, nan for those of weight zero."""
     given = np.full((len(place), scores.shape[1]), np.nan)
     given[place >= 0] = scores[place[place >= 0]]
     return given[:, 0] if given.shape[1] == 1 else given
+
+
+class MixFit(NamedTuple):
+    """A fit with real and synthetic rows.
+
+    Attributes
+    ----------
+    solution : Solution
+        The classifier.
+    claim : Claim
+        What is predicted of its accuracy.
+    found : Findings
+        What is estimated of the rows.
+    """
+
+    solution: Solution
+    claim: Claim
+    found: Findings
+
+
+def fit_rows(
+    rows: MixRows,
+    folds: list | None,
+    weights: Any,
+    alpha: Any,
+    criterion: str,
+    fit_intercept: bool,
+) -> MixFit:
+    """Choose weights and penalty by scores of left-out real rows, exact or by folds."""
+    if rows.real is None:
+        solution = synthetic_solution(rows, weights, alpha, fit_intercept)
+        return MixFit(solution, NO_CLAIM, NO_FINDINGS)
+    problem = mix_problem(rows, fit_intercept)
+    alphas = penalties(alpha, rows, problem.unit)
+    evidence = suspects = leak_evidence(problem)
+    if folds is None:
+        left_out = exact_scores(problem, alphas)
+    else:
+        left_out, suspects = (
+            crossfitted_scores(problem, folds, alphas),
+            [NO_EVIDENCE] * len(evidence),
+        )
+    search, leaks = guarded_search(rows, problem, left_out, alphas, weights, criterion, suspects)
+    claim = guarded_claim(search, leaks)
+    crossfitted = folds is not None
+    found = findings(rows, problem, search, claim, evidence, leaks, crossfitted=crossfitted)
+    return MixFit(chosen_solution(problem, search), claim, found)

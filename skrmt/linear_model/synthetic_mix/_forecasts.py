@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ._plan import MixModel, MixReport, advice, best_amount, forecast_mix, required_amount
+from ._outlook import Outlook
+from ._plan import MixReport, advice, best_amount, forecast_mix, required_amount
 from ._quality import SourceQuality
 
 
@@ -24,8 +25,19 @@ class ForecastMixin:
     n_real_: int
     n_synthetic_: int
     n_effective_samples_: float
-    equivalent_real_samples_: float
-    _model: MixModel | None
+    _outlook: Outlook
+
+    @property
+    def model_accuracy_(self) -> float:
+        """Accuracy that theory gives to this mix, worked out once."""
+        check_is_fitted(self)
+        return self._outlook.model_accuracy
+
+    @property
+    def equivalent_real_samples_(self) -> float:
+        """Number of real rows that alone would be as good as the mix, worked out once."""
+        check_is_fitted(self)
+        return self._outlook.equivalent_real_samples
 
     def forecast(self, *, n_samples=None, n_synthetic=None, weight=None, keep_rates=None):
         """Predict the accuracy with other rows, weights and verifiers.
@@ -65,7 +77,7 @@ class ForecastMixin:
         """
         check_is_fitted(self)
         conditions = n_samples, n_synthetic, weight, keep_rates
-        return forecast_mix(self._model, conditions)
+        return forecast_mix(self._outlook.model, conditions)
 
     def required(
         self,
@@ -113,7 +125,7 @@ class ForecastMixin:
         """
         check_is_fitted(self)
         conditions = n_samples, n_synthetic, weight, keep_rates
-        return required_amount(self._model, score, of, conditions)
+        return required_amount(self._outlook.model, score, of, conditions)
 
     def best(
         self,
@@ -168,7 +180,7 @@ class ForecastMixin:
         conditions = n_samples, n_synthetic, weight, keep_rates
         if max_n_synthetic is None:
             max_n_synthetic = max(100 * (self.n_real_ + self.n_synthetic_), 1)
-        return best_amount(self._model, of, conditions, max_n_synthetic)
+        return best_amount(self._outlook.model, of, conditions, max_n_synthetic)
 
     def value_of_sample(self):
         """Return how many real rows a synthetic row is worth.

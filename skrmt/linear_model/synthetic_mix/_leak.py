@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
-from scipy.special import logsumexp
-from scipy.stats import gamma
+from scipy.special import gammainc, logsumexp, xlogy
 
 from ...linalg import to_numpy
 from ...utils._dask import is_dask
@@ -212,10 +211,11 @@ def _evidence(distance: float, noise: float, own_noise: float, shape: float) -> 
     """Return p-value and odds of a squared distance, a scaled chi-square of `2 shape` degrees."""
 
     def likelihood(factors):
-        scales = (own_noise + np.array(factors) * noise) / shape
-        return logsumexp(gamma.logpdf(distance, shape, scale=scales)) - np.log(len(factors))
+        ratio = shape * distance / (own_noise + np.array(factors) * noise)
+        # Log-densities of gamma variables, but for a constant that both hypotheses share.
+        return logsumexp(xlogy(shape, ratio) - ratio) - np.log(len(factors))
 
-    pvalue = float(gamma.cdf(distance, shape, scale=(own_noise + noise) / shape))
+    pvalue = float(gammainc(shape, shape * distance / (own_noise + noise)))
     return LeakEvidence(pvalue, float(likelihood(_LEAKED) - likelihood(_INDEPENDENT)))
 
 

@@ -11,6 +11,8 @@ _MODEL_ERROR = 0.02
 """Expected error of an accuracy that takes margins for Gaussian. It is weighed against the error of
 the share counted, which falls with the number of rows."""
 _TINY = 1e-300
+_CONVERGED = 1e-12
+"""Relative step of Newton's method at which it ends: the next would be rounding."""
 _FAR, _FEW = 3.0, 0.1
 """Rows are outliers where the length of a score, or the distance of a margin from the median, is
 more than 3 times what a tenth of the rows exceed, 5 deviations of a Gaussian: they are drawn in to
@@ -194,7 +196,10 @@ def _temperatures(columns, observed, w):
         gradient = w @ (mean - own)
         curvature = w @ ((shares * logits**2).sum(1) - mean**2)
         step = gradient / np.maximum(curvature, 1e-12)
+        before = factor
         factor = np.clip(factor - step, np.maximum(0.05, factor / 3), np.minimum(100, factor * 3))
+        if (np.abs(factor - before) <= _CONVERGED * factor).all():
+            break
     top = (factor * logits).max(1)
     log_sum = top + np.log(np.exp(factor * logits - top[:, None]).sum(1))
     return factor / unit, log_sum - factor * own

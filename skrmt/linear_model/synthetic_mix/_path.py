@@ -93,23 +93,11 @@ def _cast(basis: MixBasis, scores: Array) -> Array:
     return get_backend(scores).asarray(scores, dtype=basis.dtype)
 
 
-def _real_basis(basis: MixBasis) -> RidgeBasis:
-    """Return the decomposition of the real rows alone, in units of W."""
-    real = basis.real
-    return ridge_basis(
-        real.X,
-        real.roots * real.roots,
-        fit_intercept=basis.fit_intercept,
-        total_weight=basis.total_weight,
-        part=basis.part,
-    )
-
-
 def _real_only(basis: MixBasis, alphas: np.ndarray) -> Array:
     """Return leave-one-out scores without synthetic rows, (n, q, 1, k)."""
     if basis.group is not None:
-        return group_path(_real_basis(basis), basis.real.targets, alphas, basis.group)[:, :, None]
-    return loo_path(_real_basis(basis), basis.real.targets, alphas)[0][:, :, None]
+        return group_path(basis.alone, basis.real.targets, alphas, basis.group)[:, :, None]
+    return loo_path(basis.alone, basis.real.targets, alphas)[0][:, :, None]
 
 
 def _stacked(basis: MixBasis, weights: np.ndarray, alphas: np.ndarray) -> Array:
@@ -441,7 +429,7 @@ def mix_coefficients(basis: MixBasis, source_weights: Any, alpha: float) -> tupl
         s.X.shape[0] for w, s in zip(weights, basis.sources, strict=True) if w > 0
     )
     if not weights.any():
-        return coefficients(_real_basis(basis), real.targets, alpha)
+        return coefficients(basis.alone, real.targets, alpha)
     if basis.form == "kernel" or (basis.form == "gram" and n_used < real.X.shape[1]):
         return _stacked_coefficients(basis, weights, alpha)
     gram, cross, mean, target_mean, _ = _combine(basis, weights)

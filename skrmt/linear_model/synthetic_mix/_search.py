@@ -230,7 +230,7 @@ class Search:
         self.accuracy: list[Any] = []
         self.best: dict[str, Choice] = {}
         self.folds = selection_folds(real)
-        self.fold_best: dict[tuple[str, int], tuple[float, float, np.ndarray]] = {}
+        self.fold_best: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def evaluate(self, weights, cuts, role="best"):
         """Evaluate points that have not been, and keep the best of each role."""
@@ -268,33 +268,30 @@ class Search:
         return criterion_of_sums(whole, self.criterion), criterion_of_sums(outside, self.criterion)
 
     def _keep_folds(self, roles, weights, values, margins):
-        """Keep margins of the rows of each fold at the best point for the rows outside it."""
+        """Keep all margins at the best point for the rows outside each fold, (n, F)."""
         lowest = values.min(1)
         near = values <= (lowest + _TIE * np.abs(lowest))[:, None]
         columns = near.shape[1] - 1 - near[:, ::-1].argmax(1)
-        size = float(weights.sum())
-        for fold, column in enumerate(columns):
-            value = float(values[fold, column])
-            for role in roles:
-                kept = self.fold_best.get((role, fold))
-                margin = np.inf if kept is None else kept[0] - value
-                smaller = kept is not None and size < kept[1]
-                if margin > (-1 if smaller else 1) * _TIE * abs(value):
-                    chosen = margins[:, column]
-                    unit = max(float(np.median(np.abs(chosen))), 1e-300)
-                    own = chosen[self.folds == fold] / unit
-                    self.fold_best[role, fold] = value, size, own
+        value, size = values[np.arange(len(values)), columns], float(weights.sum())
+        for role in roles:
+            if role not in self.fold_best:
+                sizes = np.full(len(value), size)
+                self.fold_best[role] = value.copy(), sizes, margins[:, columns]
+                continue
+            kept, sizes, known = self.fold_best[role]
+            side = np.where(size < sizes, -_TIE, _TIE)
+            better = kept - value > side * np.abs(value)
+            kept[better], sizes[better] = value[better], size
+            known[:, better] = margins[:, columns[better]]
 
     def fair_margins(self, role: str) -> np.ndarray:
         """Return the margin of each row at the choice that the rows outside its fold make.
 
         Each is in units of the median margin of its point of the grid.
         """
-        known = (role, 0) in self.fold_best
-        margins = np.empty(len(self.folds))
-        for fold in range(self.folds.max() + 1):
-            margins[self.folds == fold] = self.fold_best[role if known else "real", fold][2]
-        return margins
+        margins = self.fold_best.get(role, self.fold_best["real"])[2]
+        unit = np.maximum(np.median(np.abs(margins), axis=0), 1e-300)
+        return (margins / unit)[np.arange(len(margins)), self.folds]
 
     def _keep(self, weights, cut, values, scores, role):
         """Keep the best penalty of a point under each role it plays."""
