@@ -45,7 +45,7 @@ def draw(noise, seed, n_synthetic=1000):
     return X_all[real], y_all[real], *made, X_all[test], y_all[test]
 
 
-results = np.empty((len(noises), 5, 5))
+results = np.empty((len(noises), 5, 6))
 for i, noise in enumerate(noises):
     for seed in range(5):
         X, y, X_made, y_made, X_test, y_test = draw(noise, seed)
@@ -59,7 +59,7 @@ for i, noise in enumerate(noises):
             pooled.score(X_test, y_test),
             mix.score(X_test, y_test),
             mix.theoretical_accuracy_,
-            mix.noise_rate_,
+            *mix.noise_rate_interval_,
         )
 means = results.mean(1)
 
@@ -75,15 +75,15 @@ left.set(xlabel="Share of wrong synthetic labels", ylabel="Accuracy on test pict
 left.set_ylim(bottom=0.66)
 left.legend(frameon=False, loc="lower left")
 right.plot([0, 0.8], [0, 0.8], color="0.7")
-right.errorbar(noises, means[:, 4], results[:, :, 4].std(1), fmt="o")
-right.set(xlabel="Share of wrong synthetic labels, true", ylabel="Estimated, without the truth")
+right.vlines(noises, means[:, 4], means[:, 5], lw=3)
+right.set(xlabel="Share of wrong synthetic labels, true", ylabel="Range, without the truth")
 plt.show()
 
 # %%
 # With clean labels, mixing everything is best and the classifier finds it. Once most labels are wrong,
 # mixing everything falls below the real pictures alone, while the classifier lowers the weight and
 # keeps what is still to be learned from the synthetic pictures. It predicts its accuracy and
-# estimates the share of wrong labels from training data alone.
+# bounds the share of wrong labels from training data alone.
 #
 # How many synthetic rows?
 # ------------------------

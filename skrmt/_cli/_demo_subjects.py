@@ -87,6 +87,7 @@ def _synthetic_mix(seed):
     real, rest = slice(400, 460), slice(460, None)
     made = {"X_synthetic": X_made, "y_synthetic": y_made}
     model = SyntheticMixClassifier(random_state=0).fit(X[real], y[real], **made)
+    wrong = model.noise_rate_interval_
     ends = [
         SyntheticMixClassifier(synthetic_weight=weight, random_state=0)
         .fit(X[real], y[real], **made)
@@ -94,7 +95,7 @@ def _synthetic_mix(seed):
         for weight in (0.0, 1.0)
     ]
     rows = [
-        ("wrong synthetic labels", _percent(model.noise_rate_), "30.0%"),
+        ("wrong synthetic labels", " to ".join(map(_percent, wrong)), "30.0%"),
         ("accuracy, real rows only", _percent(model.real_only_accuracy_), _percent(ends[0])),
         ("accuracy, weight 1", _percent(model.mix_all_accuracy_), _percent(ends[1])),
         (

@@ -84,7 +84,7 @@ def synthetic_rows(found):
         ("accuracy with all rows at weight 1", _share(model.mix_all_accuracy_)),
         ("accuracy at the best weight", _share(model.theoretical_accuracy_)),
         ("best weight of a synthetic row", f"{weight:.3g}"),
-        ("synthetic labels that are wrong", _share(model.noise_rate_)),
+        ("synthetic labels that are wrong", _range(*model.noise_rate_interval_)),
         (
             "real rows that all of them replace",
             _number(model.equivalent_real_samples_ - model.n_effective_samples_),
@@ -102,6 +102,11 @@ def synthetic_advice(found):
 def _share(value):
     """Return a share as text, or "not known"."""
     return percent(value) if np.isfinite(value) else "not known"
+
+
+def _range(low, high):
+    """Return a range of shares as text, or "not known"."""
+    return "not known" if high - low == 1.0 else f"{percent(low)} to {percent(high)}"
 
 
 def _number(value):

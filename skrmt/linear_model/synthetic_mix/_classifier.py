@@ -30,6 +30,7 @@ from ._fit import (
 )
 from ._forecasts import ForecastMixin
 from ._input import mix_rows
+from ._judge import judge_errors
 
 
 class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseEstimator):
@@ -52,7 +53,8 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         Weight omega of a synthetic row, a real one having 1: one for all sources, or one per source
         in the order of their ids, in [0, 1]. "auto" tries 8 values, 0 (real rows only) and 1 among
         them, common to all sources first, then all 64 pairs for two sources; for more each source
-        alone, then one source after another until none gains.
+        alone, then one source after another until none gains. The best is taken if it beats the
+        best of 0 and 1 by a standard error, else these are.
     pruning : {None, "mask", "score"}, default=None
         Which synthetic rows are used: all (`keep` and `verifier_score` are then not read), those of
         the mask `keep`, or those whose `verifier_score` is at least `prune_threshold`.
@@ -137,9 +139,21 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
     equivalent_real_samples_ : float
         Number of real rows that alone would be as good as the mix, by the theory.
     noise_rate_ : float
-        Share of wrong labels among synthetic rows before pruning; nan without any.
+        Share of wrong labels among synthetic rows before pruning: that of `y_judge`, where given,
+        else an estimate. nan, with a `TheoryWarning` when it is read, where the share is not
+        identified to 0.08, and nan without synthetic rows.
+    noise_rate_interval_ : ndarray of shape (2,)
+        Its range over all that may explain the labels; with `y_judge` its 95 % interval.
+    noise_rates_ : ndarray of shape (S, K)
+        Share of wrong labels by the judge of each source in each class, from `y_judge`; nan where
+        no row shows it.
+    noise_rates_interval_ : ndarray of shape (S, K, 2)
+        95 % intervals of them.
+    judge_confusion_ : ndarray of shape (S, K, K)
+        P(label by the judge = l | right label = k), from `y_judge`; nan where no row shows it.
     keep_rates_ : ndarray of shape (2,)
-        Probability that pruning keeps a right label, and a wrong one.
+        Probability that pruning keeps a right label, and a wrong one; nan where the verifier goes
+        by the features.
     generator_shift_ : ndarray of shape (2,)
         Synthetic class means against real ones: component along them (1: right), and norm of the
         rest in standard deviations of a feature within classes.
@@ -187,12 +201,17 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
     synthetic one, for all weights and penalties from one decomposition a weight at most; where
     real rows are fewer than features, one decomposition serves all weights.
 
-    The rate of wrong labels is that of largest likelihood given the posterior of each label by the
-    fit to real rows alone, whose scores are calibrated by leave-one-out and rescaled to the
-    separation of the synthetic classes. Forecasts use isotropic Gaussian classes in
-    `n_effective_features_` dimensions with the estimated signal and generator, and shift the
-    probits of their accuracies so that they meet `real_only_accuracy_` and
-    `theoretical_accuracy_` on average. No attribute depends on the unit of the weights.
+    Of synthetic labels only their agreement with the fit to real rows is seen, whose scores are
+    calibrated by leave-one-out and rescaled to the separation of the synthetic classes. Wrong
+    labels that fall on all rows alike, or on those of some classes, have rates of largest
+    likelihood; labels by a rule of its own, such as another classifier, are wrong as often as the
+    posteriors say on average. Where these differ by more than 0.16, sampling errors included, the
+    share of wrong synthetic labels is not identified: `y_judge` shows it.
+
+    Forecasts use isotropic Gaussian classes in `n_effective_features_` dimensions with the
+    estimated signal and generator, and shift the probits of their accuracies so that they meet
+    `real_only_accuracy_` and `theoretical_accuracy_` on average. No attribute depends on the unit
+    of the weights.
 
     A generator fitted to the real rows carries their sampling error into its class means. The
     distance of real and synthetic class means, in the metric of the covariance within the classes
@@ -291,6 +310,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         keep=None,
         verifier_score=None,
         groups=None,
+        y_judge=None,
     ):
         """Fit the classifier to real and synthetic rows.
 
@@ -324,6 +344,10 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
             Rows of one group, such as a person or a document, are left out together, real or
             synthetic: what is predicted is of rows of new groups. One entry for each row of X,
             then for each of `X_synthetic`.
+        y_judge : array-like of shape (n,) or (n, S), optional
+            Where synthetic labels are those of a judge, such as a model or a crowd: its labels of
+            the rows of X, None or NaN where it has given none (and not read for synthetic rows).
+            They show how often it is wrong. One column for each source where there are several.
 
         Returns
         -------
@@ -341,6 +365,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
             keep,
             verifier_score,
             groups,
+            y_judge,
         )
         weights = given_weights(self.synthetic_weight, len(rows.sources))
         folds = None
@@ -374,7 +399,11 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         self.gain_std_ = claim.gain_std
         self.regime_ = claim_regime(claim, found.leaked)
         self.source_quality_ = found.qualities
-        self.noise_rate_ = found.pooled.noise_rate
+        self._noise_rate = found.pooled.noise_rate
+        self.noise_rate_interval_ = found.pooled.noise_rate_interval
+        judge = judge_errors(rows)
+        self.judge_confusion_ = judge.confusion
+        self.noise_rates_, self.noise_rates_interval_ = judge.rates, judge.intervals
         self.keep_rates_ = np.array([found.pooled.keep_correct, found.pooled.keep_incorrect])
         self.generator_shift_ = np.array([found.pooled.mean_scale, found.pooled.mean_orthogonal])
         self.leakage_gap_ = found.leakage_gap

@@ -14,6 +14,7 @@ from .._input import data_unit
 from ._claims import NO_CLAIM, Claim, claimed_accuracy, guarded_claim
 from ._crossfit import crossfitted_scores
 from ._input import MixRows, as_numbers
+from ._judge import judge_errors, with_judge
 from ._leak import NO_EVIDENCE, LeakEvidence, leak_evidence
 from ._loo_accuracy import loo_accuracy, score_margins, score_temperature
 from ._outlook import Outlook, mix_model
@@ -274,6 +275,7 @@ def findings(
     sources = [source.pruned(problem.thresholds[choice.cut]) for source in rows.sources]
     real = real_reference(problem, alone.scores, alone.alpha)
     qualities, pooled = source_qualities(sources, real, problem.unit, evidence, leaks)
+    qualities, pooled = with_judge(qualities, pooled, judge_errors(rows), rows)
     leaked = bool(leaks.any())
     gap = _leakage_gap(problem, choice) if crossfitted else np.nan if leaked else 0.0
     variance = real.effective_variance

@@ -5,9 +5,16 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ...utils._warnings import warn
 from ._outlook import Outlook
 from ._plan import MixReport, advice, best_amount, forecast_mix, required_amount
 from ._quality import SourceQuality
+
+NOT_IDENTIFIED = (
+    "The share of wrong synthetic labels is not identified: wrong labels and overlapping classes "
+    "look alike. `noise_rate_interval_` has its range. Pass y_judge, the labels that the same "
+    "judge gives to real rows, to count it."
+)
 
 
 class ForecastMixin:
@@ -26,6 +33,16 @@ class ForecastMixin:
     n_synthetic_: int
     n_effective_samples_: float
     _outlook: Outlook
+    _noise_rate: float
+
+    @property
+    def noise_rate_(self) -> float:
+        """Share of wrong labels among synthetic rows; nan, with a warning, if not identified."""
+        check_is_fitted(self)
+        fair = [source for source in self.source_quality_ if not source.leaked and source.n_rows]
+        if np.isnan(self._noise_rate) and fair:
+            warn(NOT_IDENTIFIED)
+        return self._noise_rate
 
     @property
     def model_accuracy_(self) -> float:

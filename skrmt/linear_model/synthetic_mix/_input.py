@@ -17,6 +17,7 @@ from ...utils._merging import group_codes, merge_rows
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import _check_n_features, validate_data
 from .._input import check_training_data, encode_labels
+from ._judge import JudgedRows, read_judge
 
 
 class LabelledRows(NamedTuple):
@@ -108,6 +109,8 @@ class MixRows(NamedTuple):
         Sum of the weights of all rows given.
     n_synthetic : int
         Number of synthetic rows given.
+    judged : JudgedRows or None
+        What the judges of the sources make of real rows.
     """
 
     classes: np.ndarray
@@ -117,6 +120,7 @@ class MixRows(NamedTuple):
     sources: list
     total_weight: float
     n_synthetic: int
+    judged: JudgedRows | None = None
 
 
 class _Part(NamedTuple):
@@ -145,6 +149,7 @@ def mix_rows(
     keep,
     verifier_score,
     groups=None,
+    y_judge=None,
 ) -> MixRows:
     """Check the arguments of a fit and separate real rows from synthetic ones."""
     stacked, separate = sample_source is not None, X_synthetic is not None
@@ -191,7 +196,9 @@ def mix_rows(
         rows = LabelledRows(data, codes[merged.first], merged.weights, part, merged.group)
         place[used[real]] = merged.spread(np.arange(len(merged.first)))
         copies = merged.kind == "copies" or (together and merged.kind == "discrete")
-    return MixRows(classes, rows, place, copies, sources, total, n_synthetic)
+    labels = read_judge(y_judge, classes, len(y), real, len(sources))
+    judged = None if labels is None else JudgedRows(labels, weights[real])
+    return MixRows(classes, rows, place, copies, sources, total, n_synthetic, judged)
 
 
 def _group_codes(groups, n, n_synthetic=0):

@@ -109,9 +109,9 @@ def leak_evidence(problem: Any) -> list[LeakEvidence]:
     rows = _in_memory(real.X)
     centre = np.asarray(real.weights @ rows, dtype=float).ravel() / real.weights.sum()
     found, given = [], iter(sources)
-    for strata in problem.strata:
+    for strata, corrected in zip(problem.strata, problem.corrected, strict=True):
         filled = [stratum for stratum in strata if len(stratum.codes)]
-        parts = [_class_sums(next(given), s, centre, problem) for s in filled]
+        parts = [_class_sums(next(given), s, centre, problem, corrected) for s in filled]
         if not parts or real.size < 3:
             found.append(NO_EVIDENCE)
             continue
@@ -135,12 +135,14 @@ def _in_memory(X: Any) -> Any:
     return X if hasattr(X, "toarray") else to_numpy(X)
 
 
-def _class_sums(moments: Any, stratum: LabelledRows, centre: np.ndarray, problem: Any) -> ClassSums:
-    """Return the sums of rows, from their moments where these are known."""
+def _class_sums(
+    moments: Any, stratum: LabelledRows, centre: np.ndarray, problem: Any, corrected: bool
+) -> ClassSums:
+    """Return the sums of rows, from their moments where these are known, with targets -1/+1."""
     n_classes = problem.n_classes
     weights = np.bincount(stratum.codes, stratum.weights, minlength=n_classes)
     total = float(weights.sum())
-    if moments.gram is None or not problem.fit_intercept:
+    if moments.gram is None or not problem.fit_intercept or corrected:
         member = np.eye(n_classes)[stratum.codes] * stratum.weights[:, None]
         if is_dask(moments.X):
             sums, energy = block_sums([RowJob(class_sums, moments.X, (member,))])[0]
@@ -211,7 +213,7 @@ def _evidence(distance: float, noise: float, own_noise: float, shape: float) -> 
     """Return p-value and odds of a squared distance, a scaled chi-square of `2 shape` degrees."""
 
     def likelihood(factors):
-        ratio = shape * distance / (own_noise + np.array(factors) * noise)
+        ratio = shape * max(distance, 1e-300) / (own_noise + np.array(factors) * noise)
         # Log-densities of gamma variables, but for a constant that both hypotheses share.
         return logsumexp(xlogy(shape, ratio) - ratio) - np.log(len(factors))
 

@@ -73,9 +73,9 @@ def mix_model(problem, sources, real, quality, weights):
         mean_scale=float(np.nan_to_num(quality.mean_scale, nan=1.0)),
         mean_orthogonal=float(orthogonal * np.sqrt(real.feature_variance / variance)),
         variance=max(float(ratio), 1e-6),
-        noise_rate=float(np.nan_to_num(quality.noise_rate)),
+        noise_rate=float(np.nan_to_num(quality.flip_rate)),
         keep_rates=tuple(
-            float(np.nan_to_num(rate, nan=1.0))
+            float(np.nan_to_num(rate, nan=quality.n_kept / max(quality.n_rows, 1)))
             for rate in (quality.keep_correct, quality.keep_incorrect)
         ),
     )

@@ -266,8 +266,7 @@ class MixReport(NamedTuple):
             lines += [
                 f"Synthetic source {k}: weight {weight:.3g}, "
                 f"{source.n_kept} of {source.n_rows} rows kept",
-                f"  wrong labels            {source.noise_rate:.1%}  "
-                f"(standard error {source.noise_rate_std:.1%})",
+                f"  wrong labels            {_share_text(source)}",
                 f"  verifier keeps          {source.keep_correct:.0%} of the right labels, "
                 f"{source.keep_incorrect:.0%} of the wrong ones",
                 f"  class means             {source.mean_scale:.2f} times the real ones, "
@@ -276,6 +275,19 @@ class MixReport(NamedTuple):
         if self.sources:
             lines.append(f"One synthetic row is worth {self.value:.3g} real rows.")
         return "\n".join([*lines, *(f"- {line}" for line in self.advice)])
+
+
+def _share_text(source):
+    """Return the share of wrong labels as text."""
+    low, high = source.noise_rate_interval
+    if np.isfinite(source.noise_rate):
+        return f"{source.noise_rate:.1%}  ({low:.0%} to {high:.0%})"
+    if source.leaked:
+        return "unknown"
+    return (
+        f"not identified: {source.flip_rate:.0%} if they fall anywhere, {low:.0%} to {high:.0%} "
+        "otherwise"
+    )
 
 
 def advice(
@@ -310,15 +322,15 @@ def _source_advice(k, source, n_classes):
             "show no more than these. Pass generator_source='same' with the generator."
         ]
     lines = []
-    if source.noise_rate > 0.25:
+    if source.flip_rate > 0.25:
         lines.append(
-            f"Source {k}: {source.noise_rate:.0%} of the labels look wrong; a verifier would "
+            f"Source {k}: {source.flip_rate:.0%} of the labels look wrong; a verifier would "
             "raise the value of its rows."
         )
     if source.n_kept < source.n_rows and np.isfinite(source.keep_incorrect):
-        before = (1 - source.noise_rate * n_classes / (n_classes - 1)) ** 2
+        before = (1 - source.flip_rate * n_classes / (n_classes - 1)) ** 2
         share = source.n_kept / source.n_rows
-        error = source.noise_rate * source.keep_incorrect / max(share, 1e-9)
+        error = source.flip_rate * source.keep_incorrect / max(share, 1e-9)
         after = share * (1 - error * n_classes / (n_classes - 1)) ** 2
         verdict = "pays" if after > before else "discards more than it gains"
         lines.append(

@@ -12,17 +12,21 @@ from ...utils._dask import is_dask
 from ...utils._rows import RowJob, block_values
 from ._input import LabelledRows, SourceRows
 from ._leak import LeakEvidence
-from ._loo_accuracy import score_temperature
+from ._loo_accuracy import loo_accuracy, score_margins, score_temperature
 from ._search import MixProblem, in_units, solve
 from ._source_labels import (
     ClassGeometry,
     class_geometry,
     class_sums,
-    flip_rate,
     generator_shift,
     geometry_of_sums,
+    label_noise,
     separation_ratio,
 )
+
+_SPLIT = 0.03
+"""Difference, beyond two standard errors, of shares of wrong labels with and without a split at the
+verifier's decision, from which what it keeps is not identified."""
 
 
 class SourceQuality(NamedTuple):
@@ -32,8 +36,11 @@ class SourceQuality(NamedTuple):
     ----------
     n_rows, n_kept : int
         Rows given, and left by pruning.
-    noise_rate, noise_rate_std : float
-        Share of wrong labels before pruning, and its standard error.
+    noise_rate, noise_rate_interval : float, ndarray of shape (2,)
+        Share of wrong labels before pruning, nan where it is not identified, and its range over
+        all explanations of the labels.
+    flip_rate, flip_rate_std : float
+        The share, and its standard error, if wrong labels fall on all rows alike.
     keep_correct, keep_incorrect : float
         Probability that pruning leaves a right label, a wrong one.
     mean_scale, mean_orthogonal : float
@@ -51,7 +58,9 @@ class SourceQuality(NamedTuple):
     n_rows: int
     n_kept: int
     noise_rate: float
-    noise_rate_std: float
+    noise_rate_interval: np.ndarray
+    flip_rate: float
+    flip_rate_std: float
     keep_correct: float
     keep_incorrect: float
     mean_scale: float
@@ -61,7 +70,10 @@ class SourceQuality(NamedTuple):
     leaked: bool = False
 
 
-NO_SOURCE = SourceQuality(0, 0, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
+_NAN = np.nan
+NO_SOURCE = SourceQuality(
+    0, 0, _NAN, np.array([0.0, 1.0]), _NAN, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN
+)
 
 
 class RealReference(NamedTuple):
@@ -90,6 +102,14 @@ class RealReference(NamedTuple):
     coef: np.ndarray
     intercept: np.ndarray
     temperature: float
+
+    @property
+    def error_std(self) -> float:
+        """Standard error of the share of left-out rows that the fit gets wrong."""
+        rows, size = self.rows, self.rows.size
+        margins = score_margins(self.scores, rows.codes)
+        share = float(loo_accuracy(margins, rows.weights, rows.part).accuracy)
+        return float(np.sqrt(max(share * (1.0 - share), 0.25 / size) / size))
 
     @property
     def n_features(self) -> float:
@@ -226,15 +246,17 @@ def _quality(source: SourceRows, measures: Measures, real: RealReference) -> Sou
         real.scores, real.rows.codes, real.rows.weights, scores, source.weights, ratio
     )
     logits = real.temperature * scale * scores
-    before, keep = _flips(logits[:, 0] if scores.shape[1] == 1 else logits, source)
+    before, keep = _labels(logits[:, 0] if scores.shape[1] == 1 else logits, source, real)
     contrast = 1.0 - before.rate * n_classes / (n_classes - 1)
     along, across = generator_shift(real.geometry, moments, contrast)
     variance = real.feature_variance
     return SourceQuality(
         n_rows=len(source.codes),
         n_kept=int(source.kept.sum()),
-        noise_rate=before.rate,
-        noise_rate_std=before.std,
+        noise_rate=before.shared,
+        noise_rate_interval=np.array([before.low, before.high]),
+        flip_rate=before.rate,
+        flip_rate_std=before.std,
         keep_correct=keep[0],
         keep_incorrect=keep[1],
         mean_scale=along,
@@ -244,23 +266,25 @@ def _quality(source: SourceRows, measures: Measures, real: RealReference) -> Sou
     )
 
 
-def _flips(logits, source):
+def _labels(logits, source, real):
     """Return the share of wrong labels before pruning, and the rates at which they are kept."""
     kept = source.kept
+    columns = logits, source.codes, source.weights, source.part
+    before = label_noise(*columns, real.error_std)
     if kept.all():
-        return flip_rate(logits, source.codes, source.weights, source.part), (1.0, 1.0)
+        return before, (1.0, 1.0)
     share = float(source.weights @ kept / source.weights.sum())
-    left, gone = (
-        flip_rate(logits[some], source.codes[some], source.weights[some], source.part[some])
-        for some in (kept, ~kept)
-    )
-    if share == 0:
-        return gone, (0.0, 0.0)
+    if share in (0.0, 1.0):
+        return before, (share, share)
+    left, gone = (label_noise(*(column[some] for column in columns)) for some in (kept, ~kept))
     noise = share * left.rate + (1.0 - share) * gone.rate
-    std = float(np.hypot(share * left.std, (1.0 - share) * gone.std))
+    spread = np.hypot(before.std, np.hypot(share * left.std, (1.0 - share) * gone.std))
+    if abs(noise - before.rate) > _SPLIT + 2.0 * spread:
+        # The verifier goes by what the scores show: labels it drops look wrong, right or not.
+        return before, (np.nan, np.nan)
     correct = share * (1.0 - left.rate) / max(1.0 - noise, 1e-9)
     wrong = share * left.rate / noise if noise > 1e-9 else np.nan
-    return left._replace(rate=noise, std=std), (min(correct, 1.0), min(wrong, 1.0))
+    return before, (min(correct, 1.0), min(wrong, 1.0))
 
 
 def second_trace(X, real, geometry):

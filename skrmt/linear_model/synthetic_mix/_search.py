@@ -21,6 +21,7 @@ from ...linalg import (
 from .._input import data_unit
 from ._basis import mix_basis
 from ._input import LabelledRows, MixRows
+from ._judge import label_targets, source_targets
 from ._loo_accuracy import criterion_of_sums, criterion_parts, loo_accuracy, score_margins
 from ._path import mix_coefficients, mix_loo
 
@@ -31,6 +32,9 @@ _MOST_ROUNDS = 4
 _N_FOLDS = 10
 """Parts of the real rows that are claimed at the choice of the others: with nine tenths of the rows
 the choice is nearly that of all."""
+_SURE = 1.0
+"""Standard errors by which weights inside have to beat the best of 0 and 1: the rule of one standard
+error of Breiman et al., Classification and Regression Trees (1984)."""
 _TIE = 1e-10
 """Relative difference of criteria below which the larger penalty and the smaller weight win."""
 
@@ -56,6 +60,8 @@ class MixProblem(NamedTuple):
         What the data were divided by.
     basis : MixBasis or RidgeBasis
         Decomposition of all rows.
+    corrected : list of bool
+        Whether the targets of each source are corrected by the errors of its judge.
     """
 
     real: LabelledRows
@@ -66,6 +72,7 @@ class MixProblem(NamedTuple):
     fit_intercept: bool
     unit: float
     basis: Any
+    corrected: list
 
     def stratum_weights(self, weights: Any, cuts: Any) -> np.ndarray:
         """Return the weight of each stratum, (g, S c), for weights of sources and thresholds."""
@@ -83,13 +90,10 @@ def mix_problem(rows: MixRows, fit_intercept: bool) -> MixProblem:
     unit = data_unit(rows.real.X)
     real = rows.real._replace(X=in_units(rows.real.X, unit))
     targets = signed_targets(real.codes, n_classes, real.X)
+    tables, corrected = source_targets(rows)
     sources = [
-        (
-            in_units(stratum.X, unit),
-            signed_targets(stratum.codes, n_classes, stratum.X),
-            stratum.weights,
-        )
-        for source in strata
+        (in_units(stratum.X, unit), targets_of(stratum.codes, table, stratum.X), stratum.weights)
+        for source, table in zip(strata, tables, strict=True)
         for stratum in source
         if len(stratum.codes)
     ]
@@ -107,7 +111,15 @@ def mix_problem(rows: MixRows, fit_intercept: bool) -> MixProblem:
         weights = None if (real.weights == 1).all() else real.weights
         basis = ridge_basis(real.X, weights, **options)
     return MixProblem(
-        real, strata, thresholds, n_classes, rows.total_weight, fit_intercept, unit, basis
+        real,
+        strata,
+        thresholds,
+        n_classes,
+        rows.total_weight,
+        fit_intercept,
+        unit,
+        basis,
+        corrected,
     )
 
 
@@ -117,11 +129,15 @@ def in_units(X, unit):
 
 
 def signed_targets(codes, n_classes, like):
-    """Return the targets -1/+1, (n,) or (n, K), beside the data."""
-    signs = 2.0 * codes - 1.0 if n_classes == 2 else 2.0 * np.eye(n_classes)[codes] - 1.0
+    """Return the targets -1/+1, (n, q), beside the data."""
+    return targets_of(codes, label_targets(n_classes), like)
+
+
+def targets_of(codes, table, like):
+    """Return the targets (n, q) of labels, beside the data."""
     if is_torch(like):
-        return get_backend(like).asarray(signs, like=like, dtype="float64")
-    return signs
+        return get_backend(like).asarray(table[codes], like=like, dtype="float64")
+    return table[codes]
 
 
 def stack(parts):
@@ -205,6 +221,25 @@ class Choice(NamedTuple):
     scores: np.ndarray
 
 
+class FoldBest(NamedTuple):
+    """Best point for the rows outside each of F folds.
+
+    Attributes
+    ----------
+    values, sizes : ndarray of shape (F,)
+        Criterion there, and sum of the weights of the sources.
+    margins : ndarray of shape (n, F)
+        Margins of all rows.
+    parts : list of ndarray of shape (n, F)
+        What each row adds to the sums that make the criterion.
+    """
+
+    values: np.ndarray
+    sizes: np.ndarray
+    margins: np.ndarray
+    parts: list
+
+
 class Search:
     """Grid of weights, thresholds and penalties, evaluated a part at a time.
 
@@ -218,19 +253,26 @@ class Search:
         Penalties, increasing.
     criterion : str
         What is minimised.
+    full : ndarray of shape (S,)
+        Weights at which every usable row counts as a real one.
     """
 
     def __init__(
-        self, left_out: Callable, real: LabelledRows, alphas: np.ndarray, criterion: str
+        self,
+        left_out: Callable,
+        real: LabelledRows,
+        alphas: np.ndarray,
+        criterion: str,
+        full: np.ndarray,
     ) -> None:
-        self.left_out, self.real = left_out, real
+        self.left_out, self.real, self.full = left_out, real, full
         self.alphas, self.criterion = alphas, criterion
         self.weights: list[tuple] = []
         self.cuts: list[int] = []
         self.accuracy: list[Any] = []
         self.best: dict[str, Choice] = {}
         self.folds = selection_folds(real)
-        self.fold_best: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self.fold_best: dict[str, FoldBest] = {}
 
     def evaluate(self, weights, cuts, role="best"):
         """Evaluate points that have not been, and keep the best of each role."""
@@ -247,7 +289,7 @@ class Search:
         self.accuracy += [None] * len(new)
         for indices, scores in self.left_out(table, positions):
             scores = to_numpy(scores).astype(float)
-            value, unseen = self._criteria(scores)
+            value, unseen, parts = self._criteria(scores)
             margins = score_margins(scores, self.real.codes)
             accuracy = loo_accuracy(margins, self.real.weights, self.real.part).accuracy
             for place, index in enumerate(indices):
@@ -255,41 +297,73 @@ class Search:
                 roles = self._keep(
                     table[index], positions[index], value[place], scores[:, :, place], role
                 )
-                self._keep_folds(roles, table[index], unseen[:, place], margins[:, place])
+                own = [part[:, place] for part in parts]
+                self._keep_folds(roles, table[index], unseen[:, place], margins[:, place], own)
 
     def _criteria(self, scores):
-        """Return the criterion of all rows (h, k), and of those outside each fold (F, h, k)."""
+        """Return the criterion of all rows (h, k), of those outside each fold, and its parts."""
         real = self.real
         parts = criterion_parts(scores, real.codes, real.weights, self.criterion)
         member = np.eye(self.folds.max() + 1)[self.folds].T * real.weights
         inside = [np.tensordot(member, part, axes=1) for part in parts]
         whole = [part.sum(0) for part in inside]
         outside = [total - part for total, part in zip(whole, inside, strict=True)]
-        return criterion_of_sums(whole, self.criterion), criterion_of_sums(outside, self.criterion)
+        unseen = criterion_of_sums(outside, self.criterion)
+        shape = (len(real.codes), *unseen.shape[1:])
+        parts = [np.broadcast_to(part, shape) for part in parts]
+        return criterion_of_sums(whole, self.criterion), unseen, parts
 
-    def _keep_folds(self, roles, weights, values, margins):
-        """Keep all margins at the best point for the rows outside each fold, (n, F)."""
+    def _keep_folds(self, roles, weights, values, margins, parts):
+        """Keep what is known of all rows at the best point for the rows outside each fold."""
         lowest = values.min(1)
         near = values <= (lowest + _TIE * np.abs(lowest))[:, None]
         columns = near.shape[1] - 1 - near[:, ::-1].argmax(1)
         value, size = values[np.arange(len(values)), columns], float(weights.sum())
         for role in roles:
             if role not in self.fold_best:
+                chosen = [part[:, columns] for part in parts]
                 sizes = np.full(len(value), size)
-                self.fold_best[role] = value.copy(), sizes, margins[:, columns]
+                self.fold_best[role] = FoldBest(value.copy(), sizes, margins[:, columns], chosen)
                 continue
-            kept, sizes, known = self.fold_best[role]
-            side = np.where(size < sizes, -_TIE, _TIE)
-            better = kept - value > side * np.abs(value)
-            kept[better], sizes[better] = value[better], size
-            known[:, better] = margins[:, columns[better]]
+            kept = self.fold_best[role]
+            side = np.where(size < kept.sizes, -_TIE, _TIE)
+            better = kept.values - value > side * np.abs(value)
+            kept.values[better], kept.sizes[better] = value[better], size
+            kept.margins[:, better] = margins[:, columns[better]]
+            for known, part in zip(kept.parts, parts, strict=True):
+                known[:, better] = part[:, columns[better]]
+
+    def settle(self) -> None:
+        """Take each source as it is or not at all, unless the best point is surely better.
+
+        The best of two hundred points is so by chance where a few rows judge them: it has to beat
+        the best of weights 0 and 1 by a standard error, with all rows and outside each fold.
+        """
+        choices = self.best["best"], self.best["corner"]
+        parts = []
+        for scores in (choice.scores[:, :, None] for choice in choices):
+            own = criterion_parts(scores, self.real.codes, self.real.weights, self.criterion)
+            parts.append([np.broadcast_to(part, (len(scores), 1)) for part in own])
+        values = [np.array([choice.value]) for choice in choices]
+        if not self._surely_better(values, parts, np.ones((1, 1)))[0]:
+            self.best["best"] = choices[1]
+        bests = self.fold_best["best"], self.fold_best["corner"]
+        outside = 1.0 - np.eye(self.folds.max() + 1)[self.folds]
+        values, parts = [best.values for best in bests], [best.parts for best in bests]
+        other = ~self._surely_better(values, parts, outside)
+        bests[0].margins[:, other] = bests[1].margins[:, other]
+
+    def _surely_better(self, values, parts, inside):
+        """Return whether the first of two points is better by a standard error, (F,)."""
+        error = difference_error(parts[0], parts[1], self.real, inside, self.criterion)
+        return values[1] - values[0] > _SURE * error
 
     def fair_margins(self, role: str) -> np.ndarray:
         """Return the margin of each row at the choice that the rows outside its fold make.
 
         Each is in units of the median margin of its point of the grid.
         """
-        margins = self.fold_best.get(role, self.fold_best["real"])[2]
+        margins = self.fold_best.get(role, self.fold_best["real"]).margins
         unit = np.maximum(np.median(np.abs(margins), axis=0), 1e-300)
         return (margins / unit)[np.arange(len(margins)), self.folds]
 
@@ -300,7 +374,8 @@ class Search:
         choice = Choice(weights, int(cut), self.alphas[column], values[column], scores[..., column])
         roles = [role] if role else []
         roles += ["real"] * (not weights.any())
-        roles += ["mix"] * bool((weights == 1).all() and cut == 0)
+        roles += ["mix"] * bool((weights == self.full).all() and cut == 0)
+        roles += ["corner"] * bool(np.isin(weights, (0.0, 1.0)).all() and cut == 0)
         self._keep_best(roles, choice)
         return roles
 
@@ -327,6 +402,21 @@ class Search:
     def mix_all(self) -> Choice:
         """The best point with every synthetic row at weight 1."""
         return self.best.get("mix", self.best["real"])
+
+
+def difference_error(one, other, real, inside, criterion) -> np.ndarray:
+    """Return standard errors of differences of a criterion, from parts (n, F), by the jackknife."""
+    shares = real.weights[:, None] * inside
+    part, left = real.part[:, None], []
+    for parts in (one, other):
+        own = [shares * values for values in parts]
+        if real.group is not None:
+            member = np.eye(real.group.max() + 1)[real.group].T
+            own, part = [member @ values for values in own], 1.0
+        sums = [values.sum(0) for values in own]
+        without = [total - values for total, values in zip(sums, own, strict=True)]
+        left.append(criterion_of_sums(without, criterion) - criterion_of_sums(sums, criterion))
+    return np.sqrt((part * (left[0] - left[1]) ** 2).sum(0))
 
 
 def _content_key(X):
@@ -364,10 +454,10 @@ def run_search(
 
     Sources that are not usable have weight 0 unless weights are given.
     """
-    search = Search(left_out, problem.real, alphas, criterion)
     n_sources, n_cuts = len(problem.strata), len(problem.thresholds)
     given = not isinstance(synthetic_weight, str)
     used = np.ones(n_sources) if usable is None or given else usable.astype(float)
+    search = Search(left_out, problem.real, alphas, criterion, used)
     ends = np.array([np.zeros(n_sources), used])[: 1 + bool(used.any())]
     if not used.any():
         search.evaluate(ends, [0])
@@ -389,6 +479,7 @@ def run_search(
         _try_cuts(search, n_cuts, used)
     elif len(active) > 2 or n_cuts > 1:
         _search_in_turn(search, grid, active)
+    search.settle()
     return search
 
 

@@ -7,26 +7,40 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, softmax
 
+from ...utils._intervals import Z95
+
 _TINY = 1e-300
 _SMALLEST_SIGNAL = 0.05
 _RANGE = (0.2, 5.0)
 _FACTOR_SPREAD = 0.3
 _LOG_FACTORS = np.linspace(-0.9, 0.9, 13)
+_EM_ROUNDS = 100
+_AGREE = 0.08
+"""Largest error that a share of wrong labels is given with."""
 
 
-class FlipRate(NamedTuple):
+class LabelNoise(NamedTuple):
     """Share of wrong labels.
 
     Attributes
     ----------
-    rate : float
-        The estimate, in [0, 1].
-    std : float
-        Its standard error, that of the scale of the scores excepted.
+    rate, std : float
+        The likeliest, in [0, 1], if wrong labels fall on all rows alike, and its standard error,
+        that of the scale of the scores excepted.
+    shared : float
+        The share where all that may explain the labels agrees on it, else nan.
+    low, high : float
+        Bounds over all that may explain them, sampling errors included.
     """
 
     rate: float
     std: float
+    shared: float
+    low: float
+    high: float
+
+
+NO_LABELS = LabelNoise(np.nan, np.nan, np.nan, 0.0, 1.0)
 
 
 class ClassGeometry(NamedTuple):
@@ -81,10 +95,16 @@ def separation_ratio(
     return float(np.clip(ratio, *_RANGE))
 
 
-def flip_rate(logits, observed, sample_weight, part=1.0):
-    """Estimate the share of wrong labels from scores that have not seen them."""
+def label_noise(logits, observed, sample_weight, part=1.0, error_std=0.0):
+    """Estimate the share of wrong labels from scores that have not seen them.
+
+    Wrong labels that fall on rows alike, or on those of a class, are told from right ones where
+    scores leave no doubt. Labels by a rule of its own, such as another classifier, are as often
+    wrong as the scores say on average; right labels of overlapping classes look the same. The error
+    of the scores is known up to `error_std`.
+    """
     if len(observed) == 0:
-        return FlipRate(np.nan, np.nan)
+        return NO_LABELS
     n_classes = 2 if logits.ndim == 1 else logits.shape[1]
     # Weights whose sum is the effective number of rows, whatever their unit.
     weights = sample_weight * (sample_weight.sum() / (sample_weight**2 * part).sum())
@@ -95,10 +115,53 @@ def flip_rate(logits, observed, sample_weight, part=1.0):
         rate = _likeliest_rate(own, slope, weights)
         seen = own + rate * slope
         value = weights @ np.log(np.maximum(seen, 1e-12))
-        candidates.append((value - 0.5 * (log_factor / _FACTOR_SPREAD) ** 2, rate, seen, slope))
-    _, rate, seen, slope = max(candidates, key=lambda candidate: candidate[0])
-    information = weights @ (slope / np.maximum(seen, 1e-6)) ** 2
-    return FlipRate(rate, float(1.0 / np.sqrt(max(information, _TINY))))
+        candidates.append((value - 0.5 * (log_factor / _FACTOR_SPREAD) ** 2, log_factor, rate))
+    _, log_factor, rate = max(candidates)
+    # Labels that follow the scores make these look surer than right labels show them to be.
+    free = 1.0 - float(weights @ _own_posterior(logits, observed)) / weights.sum()
+    logits = np.exp(log_factor) * logits
+    own = _own_posterior(logits, observed)
+    slope = (1.0 - own) / (n_classes - 1) - own
+    information = weights @ (slope / np.maximum(own + rate * slope, 1e-6)) ** 2
+    std = float(1.0 / np.sqrt(max(information, _TINY)))
+    other = class_flip_rate(_posteriors(logits), observed, weights)
+    shares = rate, other, free, 1.0 - float(weights @ own) / weights.sum()
+    margin = float(np.hypot(std, error_std))
+    low, high = min(shares) - margin, max(shares) + margin
+    agree = high - low <= 2.0 * _AGREE
+    shared = float(np.clip(rate, high - _AGREE, low + _AGREE)) if agree else np.nan
+    margin *= Z95
+    return LabelNoise(
+        rate, std, shared, max(min(shares) - margin, 0.0), min(max(shares) + margin, 1.0)
+    )
+
+
+def _posteriors(logits):
+    """Return the posterior of every class, (n, K)."""
+    if logits.ndim == 1:
+        right = expit(logits)
+        return np.stack([1.0 - right, right], axis=1)
+    return softmax(logits, axis=1)
+
+
+def class_flip_rate(posteriors, observed, weights):
+    """Return the share of wrong labels if rates depend on the right class, by EM."""
+    n_classes = posteriors.shape[1]
+    member = np.eye(n_classes)[observed] * weights[:, None]
+    flips = np.full((n_classes, n_classes), 0.1 / max(n_classes - 1, 1))
+    np.fill_diagonal(flips, 0.9)
+    joint = flips
+    for _ in range(_EM_ROUNDS):
+        # Probability of each right class given scores and label.
+        share = posteriors * flips[:, observed].T
+        share /= np.maximum(share.sum(1, keepdims=True), _TINY)
+        joint = share.T @ member
+        new = (joint + 1e-9) / (joint.sum(1, keepdims=True) + n_classes * 1e-9)
+        moved = np.abs(new - flips).max()
+        flips = new
+        if moved < 1e-4:
+            break
+    return 1.0 - float(np.trace(joint) / joint.sum())
 
 
 def _own_posterior(logits, observed):

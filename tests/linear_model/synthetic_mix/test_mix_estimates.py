@@ -19,8 +19,8 @@ from skrmt.linear_model.synthetic_mix._loo_accuracy import (
 )
 from skrmt.linear_model.synthetic_mix._source_labels import (
     class_geometry,
-    flip_rate,
     generator_shift,
+    label_noise,
     separation_ratio,
 )
 
@@ -56,8 +56,8 @@ def test_parts_of_rows_are_rows():
     expected = loo_accuracy(np.repeat(margins, times), np.ones(times.sum()))
     np.testing.assert_allclose(merged, expected)
     logits = 2.0 * scores
-    merged = flip_rate(logits, observed, 1.0 * times, 1.0 / times)
-    expected = flip_rate(*(np.repeat(a, times) for a in (logits, observed, np.ones(len(times)))))
+    merged = label_noise(logits, observed, 1.0 * times, 1.0 / times)
+    expected = label_noise(*(np.repeat(a, times) for a in (logits, observed, np.ones(len(times)))))
     np.testing.assert_allclose(merged, expected)
     X = np.random.default_rng(1).standard_normal((len(scores), 3))
     merged = class_geometry(X, observed, 1.0 * times, 2, 1.0 / times)
@@ -93,7 +93,7 @@ def test_margins_are_positive_where_the_label_has_the_largest_score(n_classes):
 def test_the_rate_of_wrong_labels_is_the_share_where_the_truth_is_plain(rate):
     truth = np.arange(200) % 2
     wrong = np.random.default_rng(0).random(200) < rate
-    found = flip_rate(np.where(truth, 20.0, -20.0), truth ^ wrong, np.ones(200))
+    found = label_noise(np.where(truth, 20.0, -20.0), truth ^ wrong, np.ones(200))
     assert found.rate == pytest.approx(wrong.mean(), abs=0.01)
     if rate:
         assert found.std == pytest.approx(

@@ -71,7 +71,9 @@ def test_claims_are_right_on_average(many_fits):
 
 def test_unknowns_are_estimated(many_fits):
     setting, models, _ = many_fits
-    noise = column(models, "noise_rate_")
+    noise = np.array([model.source_quality_[0].flip_rate for model in models])
+    low, high = column(models, "noise_rate_interval_").T
+    assert ((low <= setting["noise_rate"]) & (setting["noise_rate"] <= high)).mean() >= 0.9
     n_classes = setting.get("n_classes", 2)
     # Variance ratios stand for the unknown spread of synthetic scores: within 0.02.
     assert abs(noise.mean() - setting["noise_rate"]) < 4 * noise.std() / 5 + 0.02

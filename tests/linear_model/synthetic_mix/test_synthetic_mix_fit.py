@@ -41,8 +41,8 @@ def stacked(X, y, Xs, ys):
 
 def state(model):
     names = ("coef_", "intercept_", "alpha_", "synthetic_weight_", "accuracy_grid_")
-    more = ("theoretical_accuracy_", "gain_std_", "noise_rate_", "keep_rates_", "model_accuracy_")
-    return {name: getattr(model, name) for name in names + more}
+    more = ("theoretical_accuracy_", "gain_std_", "noise_rate_interval_", "keep_rates_")
+    return {name: getattr(model, name) for name in (*names, *more, "model_accuracy_")}
 
 
 def assert_same_fit(one, other, rtol=1e-8):
@@ -157,7 +157,8 @@ def test_weights_are_repetitions():
             sample_source=np.repeat(source, times),
         )
     np.testing.assert_allclose(one.coef_, other.coef_, rtol=1e-8, atol=1e-10)
-    for name in ("theoretical_accuracy_", "gain_", "noise_rate_", "alpha_", "model_accuracy_"):
+    names = ("theoretical_accuracy_", "gain_", "noise_rate_interval_", "alpha_", "model_accuracy_")
+    for name in names:
         assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-7), name
 
 
