@@ -33,8 +33,8 @@ _N_FOLDS = 10
 """Parts of the real rows that are claimed at the choice of the others: with nine tenths of the rows
 the choice is nearly that of all."""
 _SURE = 1.0
-"""Standard errors by which weights inside have to beat the best of 0 and 1: the rule of one standard
-error of Breiman et al., Classification and Regression Trees (1984)."""
+"""Standard errors by which weights inside have to beat the best of 0 and 1: the one of Breiman et
+al., Classification and Regression Trees (1984)."""
 _TIE = 1e-10
 """Relative difference of criteria below which the larger penalty and the smaller weight win."""
 

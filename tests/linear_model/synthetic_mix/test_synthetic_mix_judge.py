@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
 from skrmt.exceptions import TheoryWarning
 from skrmt.linear_model import SyntheticMixClassifier
@@ -184,3 +185,61 @@ def test_clean_labels_behind_a_verifier_are_not_called_wrong():
     assert model.noise_rate_interval_[0] == 0.0
     assert np.isnan(model.source_quality_[0].noise_rate) or model.noise_rate_ < 0.08
     assert np.isnan(model.keep_rates_).all()
+
+
+def corrected(table, sizes, plain):
+    """Return targets of labels whose mean over those of a class is that of the class, scaled."""
+    contrast = (np.trace(table) - 1) / (len(table) - 1)
+    uniform = contrast * np.eye(len(table)) + (1 - contrast) / len(table)
+    share = (table * (1 - table)).sum(1) @ (1 / sizes) / ((table - uniform) ** 2).sum()
+    table = uniform + max(1 - share, 0) * (table - uniform)
+    return contrast * np.linalg.inv(table) @ plain, contrast, table
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_targets_of_the_judge_are_corrected_by_its_confusion_matrix(n_classes):
+    X, y, rng = draw(150, 0, n_classes)
+    Xs, ys, _ = draw(300, 1, n_classes)
+    # Every fourth row of the last class is taken for the first.
+    j, js = (np.where((k == n_classes - 1) & (rng.random(len(k)) < 0.4), 0, k) for k in (y, ys))
+    model = SyntheticMixClassifier(0.2, synthetic_weight=0.5)
+    model.fit(X, y, X_synthetic=Xs, y_synthetic=js, y_judge=j)
+    plain = np.array([[-1.0], [1.0]]) if n_classes == 2 else 2 * np.eye(n_classes) - 1
+    targets, contrast, table = corrected(model.judge_confusion_[0], np.bincount(y), plain)
+    np.testing.assert_allclose(table @ targets, contrast * plain, atol=1e-12)
+    ridge = Ridge(alpha=0.2 * 450).fit(
+        np.concatenate([X, Xs]),
+        np.concatenate([plain[y], targets[js]]),
+        np.repeat([1, 0.5], [150, 300]),
+    )
+    np.testing.assert_allclose(model.coef_, np.atleast_2d(ridge.coef_), rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(model.intercept_, ridge.intercept_, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+def test_a_judge_that_prefers_a_class_moves_no_threshold():
+    rates, gains, claims = np.array([0.02, 0.45]), [], []
+    for seed in range(8):
+        X, y, rng = draw(150, seed)
+        Xs, ys, _ = draw(3000, seed + 100)
+        test = draw(4000, seed + 200)[:2]
+        made = {"X_synthetic": Xs, "y_synthetic": judged(ys, rng, rates)}
+        plain = SyntheticMixClassifier().fit(X, y, **made)
+        shown = SyntheticMixClassifier().fit(X, y, **made, y_judge=judged(y, rng, rates))
+        gains.append(shown.score(*test) - plain.score(*test))
+        claims.append(shown.theoretical_accuracy_ - shown.score(*test))
+    assert np.mean(gains) > 2 * np.std(gains) / np.sqrt(8)
+    assert abs(np.mean(claims)) < 4 * np.std(claims) / np.sqrt(8) + 0.01
+
+
+def test_errors_on_all_classes_alike_change_no_fit():
+    X, y, rng = draw(200, 0)
+    Xs, ys, _ = draw(300, 1)
+    flips = np.array([0.3, 0.3])
+    made = {"X_synthetic": Xs, "y_synthetic": judged(ys, rng, flips)}
+    j = y.copy()
+    for k in (0, 1):
+        own = np.flatnonzero(y == k)
+        j[own[: round(0.3 * len(own))]] = 1 - k
+    one, two = (SyntheticMixClassifier().fit(X, y, **made, y_judge=z) for z in (None, j))
+    np.testing.assert_array_equal(one.coef_, two.coef_)
