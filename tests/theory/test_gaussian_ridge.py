@@ -308,3 +308,20 @@ def test_optimal_alpha_for_three_classes():
         for a in (best, best / 3, best * 3)
     ]
     assert accuracy[0] > max(accuracy[1:])
+
+
+@pytest.mark.parametrize("alpha", [1e8, 1e13, 1e15, 1e17, 1e30, 1e100, 1e200])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_huge_penalties_have_the_limit_at_infinity(alpha, fit_intercept):
+    # The mean target is 0 but for rounding: 0.7 x 0.3 = 0.3 x 0.7.
+    mean, noise = np.full(200, 0.1), [[0.85, 0.15], [0.35, 0.65]]
+    setting = ([-mean, 2.0 * mean], [1.0, 3.0], [0.3, 0.7], noise)
+    near, far = (
+        gaussian_mixture_ridge(*setting, a, 1000, fit_intercept=fit_intercept)
+        for a in (alpha, np.inf)
+    )
+    assert near.accuracy == pytest.approx(far.accuracy, rel=1e-6)
+    np.testing.assert_allclose(alpha * near.score_means, far.score_means, rtol=1e-6, atol=1e-9)
+    if alpha < 1e100:
+        scaled = alpha**2 * near.score_covariances
+        np.testing.assert_allclose(scaled, far.score_covariances, rtol=1e-6)

@@ -261,47 +261,66 @@ def _check_penalty(problem: RidgeProblem, alpha: Any) -> float:
 def solve_ridge(problem: RidgeProblem, alpha: float) -> GaussianRidgeResult:
     """Solve a checked problem for one penalty."""
     mu, family, pi, n, target_means, moments, _, flat = problem
-    feedback = float(np.isfinite(alpha))
-    if feedback:
+    # Scores less the mean target are in units of 1 / alpha where alpha is large: neither they nor
+    # their variances are lost in rounding, and at infinity these units are the limit.
+    unit = 1.0 / max(alpha, 1.0)
+    if np.isfinite(alpha):
         delta = resolvent_traces(family, pi, alpha, n)
-        resolvent = family.resolvent(pi / (1 + delta), alpha)
+        slack = delta / unit
+        resolvent = family.resolvent(unit * pi / (1 + delta), alpha * unit)
     else:
-        delta = np.zeros(len(pi))
+        delta, slack = np.zeros(len(pi)), family.traces() / n
         resolvent = family.resolvent(delta, 1.0)
     weights = pi / (1 + delta)
+    base = _mean_targets(problem)
     gram = mu @ family.apply(resolvent, mu.T)
-    centred, intercept = _score_means(problem, gram * weights, weights, feedback)
-    score = intercept + feedback * centred
+    tilt = weights * slack / weights.sum() @ (target_means - base)
+    centred, shift = _score_means(problem, gram * weights, weights, target_means - base, tilt, unit)
+    score = base + unit * (shift + centred)
     direction = family.apply(resolvent, mu.T @ (weights[:, None] * (target_means - score)))
     cross = np.einsum("kq,kr->kqr", target_means, score)
     residuals = moments - cross - cross.transpose(0, 2, 1) + np.einsum("kq,kr->kqr", score, score)
     mixing = family.second_traces(resolvent) / n * (weights / (1 + delta))
     signal = family.quadratic(direction) + np.tensordot(mixing, residuals, axes=1)
-    system = np.eye(len(pi)) - feedback * mixing
+    system = np.eye(len(pi)) - unit**2 * mixing
     spread = _solve(system, signal.reshape(len(pi), -1)).reshape(signal.shape)
-    if not feedback and problem.fit_intercept:
-        drift = family.traces() / n
-        intercept = intercept - pi @ centred - (pi * drift) @ (target_means - intercept)
-    means = intercept + centred
-    accuracy = _accuracy(means, spread, pi)
+    scale = unit if np.isfinite(alpha) else 1.0
+    accuracy = _accuracy(base / scale + shift + centred, spread, pi)
+    means, intercept, spread = (
+        base + scale * (shift + centred),
+        base + scale * shift,
+        scale**2 * spread,
+    )
     if flat:
         return GaussianRidgeResult(means[:, 0], spread[:, 0, 0], float(intercept[0]), accuracy)
     return GaussianRidgeResult(means, spread, intercept, accuracy)
 
 
+def _mean_targets(problem: RidgeProblem) -> FloatArray:
+    """Return the mean target of all rows, (q,), 0 where it is but rounding, or no intercept."""
+    parts = problem.priors[:, None] * problem.target_means
+    mean = parts.sum(axis=0)
+    rounding = 8 * np.finfo(float).eps * np.abs(parts).sum(axis=0)
+    return np.where(np.abs(mean) > rounding, mean, 0.0) * float(problem.fit_intercept)
+
+
 def _score_means(
-    problem: RidgeProblem, weighted_gram: FloatArray, weights: FloatArray, feedback: float
+    problem: RidgeProblem,
+    weighted_gram: FloatArray,
+    weights: FloatArray,
+    targets: FloatArray,
+    tilt: FloatArray,
+    unit: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the mean scores less the intercept, (K, q), and the intercept, (q,)."""
-    size, targets = len(weights), problem.target_means
+    """Return mean scores less the intercept, (K, q), and the intercept less the mean target."""
+    size = len(weights)
     system = np.eye(size + 1)
-    system[:size, :size] += feedback * weighted_gram
+    system[:size, :size] += unit * weighted_gram
     right = np.vstack([weighted_gram @ targets, np.zeros((1, targets.shape[1]))])
     if problem.fit_intercept:
-        share = weights / weights.sum()
-        system[:size, size] = weighted_gram.sum(axis=1)
-        system[size, :size] = feedback * share
-        right[size] = share @ targets
+        system[:size, size] = unit * weighted_gram.sum(axis=1)
+        system[size, :size] = weights / weights.sum()
+        right[size] = -tilt
     solution = _solve(system, right)
     return solution[:size], solution[size]
 
