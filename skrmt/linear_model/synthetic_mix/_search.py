@@ -35,6 +35,8 @@ the choice is nearly that of all."""
 _SURE = 1.0
 """Standard errors by which weights inside have to beat the best of 0 and 1: the one of Breiman et
 al., Classification and Regression Trees (1984)."""
+_CELLS = 1 << 18
+"""Scores, 2 MB of them, up to which points of the grid are compared at once."""
 _TIE = 1e-10
 """Relative difference of criteria below which the larger penalty and the smaller weight win."""
 
@@ -287,8 +289,7 @@ class Search:
         self.weights += [point[:-1] for point in new]
         self.cuts += positions.tolist()
         self.accuracy += [None] * len(new)
-        for indices, scores in self.left_out(table, positions):
-            scores = to_numpy(scores).astype(float)
+        for indices, scores in _joined(self.left_out(table, positions)):
             value, unseen, parts = self._criteria(scores)
             margins = score_margins(scores, self.real.codes)
             accuracy = loo_accuracy(margins, self.real.weights, self.real.part).accuracy
@@ -304,13 +305,13 @@ class Search:
         """Return the criterion of all rows (h, k), of those outside each fold, and its parts."""
         real = self.real
         parts = criterion_parts(scores, real.codes, real.weights, self.criterion)
+        parts = np.broadcast_arrays(*parts)
         member = np.eye(self.folds.max() + 1)[self.folds].T * real.weights
-        inside = [np.tensordot(member, part, axes=1) for part in parts]
-        whole = [part.sum(0) for part in inside]
-        outside = [total - part for total, part in zip(whole, inside, strict=True)]
+        inside = [(member @ part.reshape(len(part), -1)) for part in parts]
+        inside = [sums.reshape(-1, *parts[0].shape[1:]) for sums in inside]
+        whole = [sums.sum(0) for sums in inside]
+        outside = [total - sums for total, sums in zip(whole, inside, strict=True)]
         unseen = criterion_of_sums(outside, self.criterion)
-        shape = (len(real.codes), *unseen.shape[1:])
-        parts = [np.broadcast_to(part, shape) for part in parts]
         return criterion_of_sums(whole, self.criterion), unseen, parts
 
     def _keep_folds(self, roles, weights, values, margins, parts):
@@ -402,6 +403,21 @@ class Search:
     def mix_all(self) -> Choice:
         """The best point with every synthetic row at weight 1."""
         return self.best.get("mix", self.best["real"])
+
+
+def _joined(parts):
+    """Yield scores of several points at once, as many as memory is cheap for."""
+    places, held, size = [], [], 0
+    for indices, scores in parts:
+        scores = to_numpy(scores).astype(float)
+        places.append(np.asarray(indices))
+        held.append(scores)
+        size += scores.size
+        if size > _CELLS:
+            yield np.concatenate(places), np.concatenate(held, axis=2)
+            places, held, size = [], [], 0
+    if held:
+        yield np.concatenate(places), np.concatenate(held, axis=2)
 
 
 def difference_error(one, other, real, inside, criterion) -> np.ndarray:

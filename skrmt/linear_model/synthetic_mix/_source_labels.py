@@ -108,15 +108,7 @@ def label_noise(logits, observed, sample_weight, part=1.0, error_std=0.0):
     n_classes = 2 if logits.ndim == 1 else logits.shape[1]
     # Weights whose sum is the effective number of rows, whatever their unit.
     weights = sample_weight * (sample_weight.sum() / (sample_weight**2 * part).sum())
-    candidates = []
-    for log_factor in _LOG_FACTORS:
-        own = _own_posterior(np.exp(log_factor) * logits, observed)
-        slope = (1.0 - own) / (n_classes - 1) - own
-        rate = _likeliest_rate(own, slope, weights)
-        seen = own + rate * slope
-        value = weights @ np.log(np.maximum(seen, 1e-12))
-        candidates.append((value - 0.5 * (log_factor / _FACTOR_SPREAD) ** 2, log_factor, rate))
-    _, log_factor, rate = max(candidates)
+    log_factor, rate = _likeliest(logits, observed, weights, n_classes)
     # Labels that follow the scores make these look surer than right labels show them to be.
     free = 1.0 - float(weights @ _own_posterior(logits, observed)) / weights.sum()
     logits = np.exp(log_factor) * logits
@@ -171,17 +163,29 @@ def _own_posterior(logits, observed):
     return softmax(logits, axis=1)[np.arange(len(observed)), observed]
 
 
-def _likeliest_rate(own, slope, sample_weight):
-    """Return the rate of largest likelihood, in [0, 1], by Fisher's method."""
-    rate = 0.25
+def _likeliest(logits, observed, weights, n_classes):
+    """Return the log-factor of the scores and the rate of largest likelihood."""
+    own = np.stack([_own_posterior(np.exp(f) * logits, observed) for f in _LOG_FACTORS])
+    slope = (1.0 - own) / (n_classes - 1) - own
+    rates = _likeliest_rates(own, slope, weights)
+    seen = own + rates[:, None] * slope
+    values = np.log(np.maximum(seen, 1e-12)) @ weights
+    best = int(np.argmax(values - 0.5 * (_LOG_FACTORS / _FACTOR_SPREAD) ** 2))
+    return float(_LOG_FACTORS[best]), float(rates[best])
+
+
+def _likeliest_rates(own, slope, weights):
+    """Return the rate of largest likelihood of each row, in [0, 1], by Fisher's method."""
+    rates = np.full(len(own), 0.25)
     for _ in range(60):
-        gain = slope / np.maximum(own + rate * slope, 1e-12)
-        information = sample_weight @ gain**2
-        new = float(np.clip(rate + sample_weight @ gain / max(information, _TINY), 0.0, 1.0))
-        if abs(new - rate) < 1e-9:
+        gain = slope / np.maximum(own + rates[:, None] * slope, 1e-12)
+        information = np.maximum(gain**2 @ weights, _TINY)
+        new = np.clip(rates + gain @ weights / information, 0.0, 1.0)
+        moved = np.abs(new - rates).max()
+        rates = new
+        if moved < 1e-9:
             break
-        rate = new
-    return rate
+    return rates
 
 
 def class_geometry(X, observed, sample_weight, n_classes, part=1.0):
