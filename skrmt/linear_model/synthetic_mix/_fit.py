@@ -14,7 +14,7 @@ from .._input import data_unit
 from ._claims import NO_CLAIM, Claim, claimed_accuracy, guarded_claim
 from ._crossfit import crossfitted_scores
 from ._input import MixRows, as_numbers
-from ._judge import judge_errors, with_judge
+from ._judge import correction_spread, judge_errors, with_judge
 from ._leak import NO_EVIDENCE, LeakEvidence, leak_evidence
 from ._loo_accuracy import loo_accuracy, score_margins, score_temperature
 from ._outlook import Outlook, mix_model
@@ -275,7 +275,8 @@ def findings(
     sources = [source.pruned(problem.thresholds[choice.cut]) for source in rows.sources]
     real = real_reference(problem, alone.scores, alone.alpha)
     qualities, pooled = source_qualities(sources, real, problem.unit, evidence, leaks)
-    qualities, pooled = with_judge(qualities, pooled, judge_errors(rows), rows)
+    errors = judge_errors(rows)
+    qualities, pooled = with_judge(qualities, pooled, errors, rows)
     leaked = bool(leaks.any())
     gap = _leakage_gap(problem, choice) if crossfitted else np.nan if leaked else 0.0
     variance = real.effective_variance
@@ -289,6 +290,9 @@ def findings(
     if leaked or not (real.n_features > 0 and variance > 0):
         return found
     model = mix_model(problem, sources, real, pooled, choice.weights)
+    amounts = choice.weights * [source.weights.sum() for source in rows.sources]
+    spread = correction_spread(errors, problem.corrected, np.asarray(amounts, dtype=float))
+    model = model._replace(judge_spread=spread)
     row_weight = problem.real.weights.sum() / problem.real.size
     # The penalty in units of a row of weight 1 and of an effective feature of variance 1.
     penalty = float(choice.alpha * problem.total_weight / row_weight / variance)

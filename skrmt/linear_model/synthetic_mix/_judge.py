@@ -163,6 +163,21 @@ def _count(rows, source, errors):
         errors.rate_interval[source] = 1.0 - wilson_interval(share, size)[::-1]
 
 
+def correction_spread(errors: JudgeErrors, corrected: list, amounts: np.ndarray) -> float:
+    """Return the variance of the shift of corrected targets, times the number of real rows.
+
+    `amounts` are the weights of the sources in the fit. A rate e of n rows has the variance
+    ``e (1 - e) / n``.
+    """
+    if not (any(corrected) and amounts.sum() > 0):
+        return 0.0
+    spread = np.zeros(len(corrected))
+    for k in np.flatnonzero(corrected):
+        rates, sizes = errors.rates[k], errors.class_sizes[k]
+        spread[k] = rates * (1.0 - rates) @ (sizes.sum() / sizes)
+    return float((amounts / amounts.sum()) ** 2 @ spread)
+
+
 def with_judge(qualities: list, pooled: Any, errors: JudgeErrors, rows: Any) -> tuple[list, Any]:
     """Return the qualities of sources, and of all, with the shares of wrong labels counted."""
     known = np.isfinite(errors.rate)

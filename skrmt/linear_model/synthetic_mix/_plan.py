@@ -48,6 +48,9 @@ class MixModel(NamedTuple):
         Probability that pruning leaves a right label, a wrong one.
     offset : float, default=0.0
         Added to the probit of every accuracy: what leave-one-out sees beyond the model.
+    judge_spread : float, default=0.0
+        Variance, times the number of real rows, of the shift of synthetic targets by the errors
+        of a judge that these rows show.
     """
 
     n_classes: int
@@ -62,6 +65,7 @@ class MixModel(NamedTuple):
     noise_rate: float
     keep_rates: tuple
     offset: float = 0.0
+    judge_spread: float = 0.0
 
     def accuracy(
         self,
@@ -96,7 +100,9 @@ class MixModel(NamedTuple):
             self._mean_grams(),
             np.stack([ones, theta], axis=-1),
         )
-        ratio = result.mean / np.sqrt(np.maximum(result.variance, 1e-300))
+        share = omega * n_used / (n_real + omega * n_used)
+        shifted = result.variance + share**2 * self.judge_spread / n_real
+        ratio = result.mean / np.sqrt(np.maximum(shifted, 1e-300))
         accuracy = np.asarray(simplex_accuracy(ratio, self.n_classes)).max(-1)
         return ndtr(_probit(accuracy) + self.offset) if self.offset else accuracy
 
