@@ -23,6 +23,7 @@ from skrmt.exceptions import TheoryWarning
 from skrmt.linear_model import SyntheticMixClassifier
 
 SIZES = (
+    (60, 500, 64),
     (200, 5000, 1000),
     (300, 2000, 400),
     (200, 200, 1000),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...utils._intervals import not_below_guess, wilson_interval
+from ...utils._intervals import SHARED_FITS, not_below_guess, wilson_interval
 from ...utils._regimes import regime
 from ._loo_accuracy import accuracy_influence, loo_accuracy
 from ._search import Search
@@ -63,7 +63,7 @@ def claimed_accuracy(search: Search) -> Claim:
         spread = (np.bincount(real.group, w * difference) ** 2).sum()
     low, high = wilson_interval(accuracy, real.size)
     interval = np.array([low, max(high, guess)])
-    gain_std, chance = float(np.sqrt(spread)), float(shares.max())
+    gain_std, chance = SHARED_FITS * float(np.sqrt(spread)), float(shares.max())
     return Claim(accuracy, interval, real_only, mix_all, gain_std, chance)
 
 

@@ -13,23 +13,14 @@ from ...linalg import is_torch, to_numpy
 from ...utils._dask import to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
-from ...utils._merging import COPIES
 from ...utils._sklearn_compat import StrOptions, _fit_context
 from ...utils._warnings import warn_first
 from .._input import check_new_data, class_probabilities, decode_labels, linear_scores
 from ._claims import claim_regime
 from ._crossfit import generate_folds
-from ._fit import (
-    LEAK,
-    NO_REAL_ROW,
-    NOTHING_KEPT,
-    TOO_FEW_ROWS,
-    fit_rows,
-    given_weights,
-    scores_of_given_rows,
-)
+from ._fit import fit_rows, fit_warnings, given_weights, scores_of_given_rows
 from ._forecasts import ForecastMixin
-from ._input import mix_rows
+from ._input import mix_rows, real_rows
 from ._judge import judge_errors
 
 
@@ -409,14 +400,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         self.leakage_gap_ = found.leakage_gap
         self.snr_, self.n_effective_features_ = found.snr, found.n_features
         self._outlook = found.outlook
-        causes = [
-            (NO_REAL_ROW, rows.real is None),
-            (TOO_FEW_ROWS, np.isnan(claim.real_only)),
-            (LEAK, found.leaked),
-            (NOTHING_KEPT, rows.sources and not any(s.kept.any() for s in rows.sources)),
-            (COPIES, rows.copies),
-        ]
-        warn_first([message for message, applies in causes if applies])
+        warn_first(fit_warnings(rows, claim, found))
         return self
 
     def decision_function(self, X):
@@ -495,16 +479,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         y = to_numpy(y) if is_torch(y) else np.asarray(y)
         weights = None if sample_weight is None else np.asarray(to_numpy(to_local(sample_weight)))
         if sample_source is not None:
-            real = np.asarray(to_numpy(to_local(sample_source))) == 0
-            if real.shape != y.shape[:1]:
-                raise ValueError(
-                    f"sample_source has shape {real.shape}: give one id per row, ({len(y)},)."
-                )
-            if not real.any():
-                raise ValueError(
-                    "sample_source has no 0: accuracy is counted on real rows, of which there are "
-                    "none here. Stratify the folds by sample_source."
-                )
+            real = real_rows(sample_source, y.shape[:1])
             predicted, y = predicted[real], y[real]
             weights = None if weights is None else weights[real]
         return float(accuracy_score(y, predicted, sample_weight=weights))

@@ -15,7 +15,7 @@ from ...utils._merging import group_folds
 from ...utils._random import fresh_random_state
 from ._input import LabelledRows, MixRows, SourceRows
 from ._predict_path import predict_path
-from ._search import MixProblem, in_units, signed_targets, stack
+from ._problem import MixProblem, in_units, signed_targets, stack
 
 
 class Fold(NamedTuple):

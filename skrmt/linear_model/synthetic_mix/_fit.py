@@ -10,6 +10,7 @@ from scipy import sparse
 
 from ...linalg import coefficients, is_torch, loo_scores, loo_squared_error, ridge_basis, to_numpy
 from ...utils._dask import is_dask
+from ...utils._merging import COPIES
 from .._input import data_unit
 from ._claims import NO_CLAIM, Claim, claimed_accuracy, guarded_claim
 from ._crossfit import crossfitted_scores
@@ -18,18 +19,17 @@ from ._judge import correction_spread, judge_errors, with_judge
 from ._leak import NO_EVIDENCE, LeakEvidence, leak_evidence
 from ._loo_accuracy import loo_accuracy, score_margins, score_temperature
 from ._outlook import Outlook, mix_model
-from ._quality import NO_SOURCE, SourceQuality, real_reference, source_qualities
-from ._search import (
+from ._problem import (
     MixProblem,
-    Search,
     exact_scores,
     in_units,
     mix_problem,
-    run_search,
     signed_targets,
     solve,
     stack,
 )
+from ._quality import NO_SOURCE, SourceQuality, real_reference, source_qualities
+from ._search import Search, run_search
 
 _N_ALPHAS = 25
 _GAIN_AT_RISK = 0.02
@@ -364,3 +364,15 @@ def fit_rows(
     crossfitted = folds is not None
     found = findings(rows, problem, search, claim, evidence, leaks, crossfitted=crossfitted)
     return MixFit(chosen_solution(problem, search), claim, found)
+
+
+def fit_warnings(rows: MixRows, claim: Claim, found: Findings) -> list[str]:
+    """Return what a fit warns of, the most serious first."""
+    causes = [
+        (NO_REAL_ROW, rows.real is None),
+        (TOO_FEW_ROWS, np.isnan(claim.real_only)),
+        (LEAK, found.leaked),
+        (NOTHING_KEPT, rows.sources and not any(s.kept.any() for s in rows.sources)),
+        (COPIES, rows.copies),
+    ]
+    return [message for message, applies in causes if applies]

@@ -368,6 +368,21 @@ def _check_source(sample_source, n_samples):
     return ids
 
 
+def real_rows(sample_source: Any, shape: tuple) -> np.ndarray:
+    """Return which rows of a test are real; accuracy is counted on these."""
+    real = np.asarray(to_numpy(to_local(sample_source))) == 0
+    if real.shape != shape:
+        raise ValueError(
+            f"sample_source has shape {real.shape}: give one id per row, ({shape[0]},)."
+        )
+    if not real.any():
+        raise ValueError(
+            "sample_source has no 0: accuracy is counted on real rows, of which there are none "
+            "here. Stratify the folds by sample_source."
+        )
+    return real
+
+
 def _pruning(estimator, keep, verifier_score, n_rows, has_sources):
     """Return the mask and the scores that `pruning` asks for, one entry per row, or None."""
     if estimator.pruning is None or not has_sources:

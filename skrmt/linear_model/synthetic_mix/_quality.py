@@ -13,7 +13,7 @@ from ...utils._rows import RowJob, block_values
 from ._input import LabelledRows, SourceRows
 from ._leak import LeakEvidence
 from ._loo_accuracy import loo_accuracy, score_margins, score_temperature
-from ._search import MixProblem, in_units, solve
+from ._problem import MixProblem, in_units, solve
 from ._source_labels import (
     ClassGeometry,
     class_geometry,
