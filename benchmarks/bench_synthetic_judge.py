@@ -184,12 +184,15 @@ def claim_results(model, alone, data):
     """Return accuracy, errors of claim and gain, and whether their intervals hold."""
     wrong = [fitted.predict(data.X_test) != data.y_test for fitted in (model, alone)]
     truth, plain = (1.0 - w.mean() for w in wrong)
-    low, high = model.theoretical_accuracy_interval_
+    size, claim = len(data.y_test), model.theoretical_accuracy_
     # Test rows are not infinitely many: their own error is added.
-    noise = (wrong[0].astype(float) - wrong[1]).std() / np.sqrt(len(data.y_test))
+    below, above = np.hypot(
+        np.abs(model.theoretical_accuracy_interval_ - claim), 1.96 * wrong[0].std() / np.sqrt(size)
+    )
+    noise = (wrong[0].astype(float) - wrong[1]).std() / np.sqrt(size)
     off = model.gain_ - (truth - plain)
     sure = abs(off) <= 2 * np.hypot(model.gain_std_, noise)
-    return [truth, model.theoretical_accuracy_ - truth, low <= truth <= high, off, sure]
+    return [truth, claim - truth, -above <= claim - truth <= below, off, sure]
 
 
 def fit_rows(known, sizes, seeds):
