@@ -26,7 +26,7 @@ from zlib import crc32
 
 import numpy as np
 from _table import machine, print_table
-from bench_synthetic_leaks import tables, with_error
+from bench_synthetic_leaks import holds, tables, with_error
 from scipy.io import loadmat
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import RidgeClassifierCV
@@ -186,13 +186,10 @@ def claim_results(model, alone, data):
     truth, plain = (1.0 - w.mean() for w in wrong)
     size, claim = len(data.y_test), model.theoretical_accuracy_
     # Test rows are not infinitely many: their own error is added.
-    below, above = np.hypot(
-        np.abs(model.theoretical_accuracy_interval_ - claim), 1.96 * wrong[0].std() / np.sqrt(size)
-    )
     noise = (wrong[0].astype(float) - wrong[1]).std() / np.sqrt(size)
     off = model.gain_ - (truth - plain)
     sure = abs(off) <= 2 * np.hypot(model.gain_std_, noise)
-    return [truth, claim - truth, -above <= claim - truth <= below, off, sure]
+    return [truth, claim - truth, holds(model, truth, size), off, sure]
 
 
 def fit_rows(known, sizes, seeds):

@@ -108,13 +108,18 @@ def given_weights(synthetic_weight: Any, n_sources: int) -> Any:
     return weights
 
 
-def penalties(alpha: Any, rows: MixRows, unit: float) -> np.ndarray:
-    """Return the penalties to try, increasing, in squares of the unit."""
+def penalties(alpha: Any, rows: MixRows, unit: float, *, alone: bool = False) -> np.ndarray:
+    """Return the penalties to try, increasing, in squares of the unit.
+
+    `alone` takes those of a fit that is given no synthetic row.
+    """
     some = rows.real or rows.sources[0]
     if isinstance(alpha, str):
         level = _mean_variance(in_units(some.X, unit))
         share = 1.0 if rows.real is None else rows.real.weights.sum() / rows.total_weight
         level = level if level > 0 else 1.0
+        if alone:
+            return np.geomspace(1e-4, 1e3, _N_ALPHAS) * (level * share)
         return np.geomspace(max(1e-4 * share, 1e-7), 1e3, _N_ALPHAS) * level
     alphas = np.unique(as_numbers("alpha", alpha))
     if alphas.size == 0 or not np.isfinite(alphas).all() or alphas[0] < 0:
@@ -360,6 +365,10 @@ def fit_rows(
             [NO_EVIDENCE] * len(evidence),
         )
     search, leaks = guarded_search(rows, problem, left_out, alphas, weights, criterion, suspects)
+    if len(leaks) and leaks.all() and isinstance(weights, str):
+        alphas = penalties(alpha, rows, problem.unit, alone=True)
+        left_out = exact_scores(problem, alphas)
+        search = run_search(rows, problem, left_out, alphas, weights, criterion, ~leaks)
     claim = guarded_claim(search, leaks)
     crossfitted = folds is not None
     found = findings(rows, problem, search, claim, evidence, leaks, crossfitted=crossfitted)

@@ -246,6 +246,19 @@ def test_a_useless_source_gets_less_weight():
     assert model.synthetic_weight_[1] < model.synthetic_weight_[0]
 
 
+def test_without_its_leaked_source_the_fit_is_that_of_the_real_rows():
+    X, y, _, _ = draw(0, 60)
+    rng = np.random.default_rng(0)
+    rows = rng.integers(60, size=400)
+    copies = X[rows] + 0.1 * rng.standard_normal((400, P))
+    with pytest.warns(match="generator had been fitted to these real rows"):
+        model = SyntheticMixClassifier().fit(X, y, X_synthetic=copies, y_synthetic=y[rows])
+    alone = SyntheticMixClassifier().fit(X, y)
+    assert 460 * model.alpha_ == pytest.approx(60 * alone.alpha_, rel=1e-9)
+    np.testing.assert_allclose(model.coef_, alone.coef_, rtol=1e-9)
+    assert model.theoretical_accuracy_ == pytest.approx(alone.theoretical_accuracy_, rel=1e-9)
+
+
 def test_mask_leaves_rows_out_but_counts_them_in_the_penalty():
     X, y, Xs, ys = draw()
     keep = np.arange(len(ys)) % 2 == 0
