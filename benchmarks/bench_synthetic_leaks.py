@@ -7,10 +7,9 @@ Six generators are fitted to the real rows themselves, or to other rows of the t
 given as those of an external generator. Per generator: the share of fits in which a leak was found,
 and of claims withheld; claim less truth on the rows of the table that are left, mean with its
 standard error over table and draw; the share of intervals that hold it, the error of the test rows
-allowed for; and the accuracy of the
-fit less that of a fit to the real rows alone. `--part choice` measures claims where labels are
-noise, which choosing among weights raises, and on tables with one row 100 times as long. Without a
-folder sets bundled with scikit-learn are used.
+allowed for; and the accuracy of the fit less that of a fit to the real rows alone. `--part choice`
+measures claims where labels are noise, which choosing among weights raises, and on tables with one
+row 100 times as long. Without a folder sets bundled with scikit-learn are used.
 """
 
 import argparse
@@ -70,7 +69,7 @@ def fit(X, y, made=None):
 
 
 def holds(model, truth, n_test):
-    """Return whether the interval of the accuracy holds it, both widened by the test rows' error."""
+    """Return whether the interval, widened by the error of the test rows, holds the accuracy."""
     claim, error = model.theoretical_accuracy_, truth * (1.0 - truth) / n_test
     sides = np.abs(model.theoretical_accuracy_interval_ - claim)
     below, above = np.hypot(sides, 1.96 * np.sqrt(error))
