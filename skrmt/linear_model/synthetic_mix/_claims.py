@@ -6,13 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...utils._intervals import SHARED_FITS, not_below_guess, wilson_interval
+from ...utils._intervals import not_below_guess, wilson_interval
 from ...utils._regimes import regime
 from ._loo_accuracy import accuracy_influence, loo_accuracy
 from ._search import Search
 
 _FEWEST_ROWS = 10
 """Effective real rows below which no accuracy is claimed: its interval would be wider than .5."""
+
+_UNSEEN = 1.5
+"""Two of these over n are the rule of three: fits that decide n left-out rows alike may differ on
+3 / n of others."""
 
 
 class Claim(NamedTuple):
@@ -63,7 +67,9 @@ def claimed_accuracy(search: Search) -> Claim:
         spread = (np.bincount(real.group, w * difference) ** 2).sum()
     low, high = wilson_interval(accuracy, real.size)
     interval = np.array([low, max(high, guess)])
-    gain_std, chance = SHARED_FITS * float(np.sqrt(spread)), float(shares.max())
+    if search.choice.weights.any():
+        spread += (_UNSEEN / real.size) ** 2
+    gain_std, chance = float(np.sqrt(spread)), float(shares.max())
     return Claim(accuracy, interval, real_only, mix_all, gain_std, chance)
 
 

@@ -337,3 +337,13 @@ def test_two_sources_are_searched_jointly():
     pairs = np.unique(model.weight_grid_, axis=0)
     assert len(pairs) == 64 and len(np.unique(pairs[:, 0])) == 8
     assert len(model.accuracy_grid_) == 64
+
+
+def test_a_gain_is_no_surer_than_rows_that_agree_show():
+    # Both fits are right on every row left out; on others they may differ.
+    rng = np.random.default_rng(0)
+    y, s = np.arange(50) % 2, np.arange(300) % 2
+    X, Xs = (np.outer(2 * k - 1, [6.0, 0]) + rng.standard_normal((len(k), 2)) for k in (y, s))
+    model = SyntheticMixClassifier().fit(X, y, X_synthetic=Xs, y_synthetic=s)
+    assert model.gain_ == pytest.approx(0.0, abs=1e-3)
+    assert (model.gain_std_ >= 1.5 / 50) == (model.synthetic_weight_[0] > 0)
