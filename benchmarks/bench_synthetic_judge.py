@@ -36,6 +36,8 @@ from skrmt.exceptions import TheoryWarning
 from skrmt.linear_model import SyntheticMixClassifier
 
 PENALTIES = np.logspace(-3, 5, 25)
+MOST_FEATURES = 40
+"""Features of the tables on which whole grids of weights are searched."""
 MOST_JUDGED, MOST_TEST, MOST_OTHERS, FEWEST = 2000, 1500, 300, 750
 JUDGES_OF_A_TABLE = 3
 """Judges of each table, in turn: about forty cases with the tables of the folder."""
@@ -302,7 +304,7 @@ def search_rows(known, sizes, seeds, n_sources=3):
     for n in sizes:
         gaps, lost = [], []
         for k, (name, table) in enumerate(sorted(known.items())):
-            if table[0].shape[1] > 100:
+            if table[0].shape[1] > MOST_FEATURES:
                 continue
             for seed in seeds:
                 chosen = [names[(k + j) % len(names)] for j in range(n_sources)]
@@ -316,7 +318,7 @@ def search_rows(known, sizes, seeds, n_sources=3):
 def search_result(name, table, judges, n, seed):
     """Return criterion and test accuracy of the whole grid less those of the search."""
     data = draw((name, judges[0], table, JUDGES[judges[0]], False), n, seed)
-    parts = np.array_split(np.arange(len(data.right))[:900], len(judges))
+    parts = np.array_split(np.arange(len(data.right))[:600], len(judges))
     rng = np.random.default_rng(seed)
     labels = [
         JUDGES[judge](data.X_test[:200], data.y_test[:200], rng)(data.X_judged[p], data.right[p])

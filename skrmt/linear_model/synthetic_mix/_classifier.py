@@ -117,7 +117,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
     gain_ : float
         `theoretical_accuracy_` less `real_only_accuracy_`.
     gain_std_ : float
-        Standard error of it.
+        Standard error of it, at least 1.5 / n where synthetic rows have a weight.
     held_out_scores_ : ndarray of shape (n_real,) or (n_real, K)
         Decision function of each real row by the fit without it, or without its group, in the
         order given; nan for rows of weight zero.

@@ -15,6 +15,9 @@ _RANGE = (0.2, 5.0)
 _FACTOR_SPREAD = 0.3
 _LOG_FACTORS = np.linspace(-0.9, 0.9, 13)
 _EM_ROUNDS = 100
+"""Rounds of EM at most; rates move by less than 1e-4 after some thirty."""
+_CELLS = 1 << 20
+"""Posteriors, 8 MB of them, that are held at a time."""
 _AGREE = 0.08
 """Largest error that a share of wrong labels is given with."""
 
@@ -165,13 +168,17 @@ def _own_posterior(logits, observed):
 
 def _likeliest(logits, observed, weights, n_classes):
     """Return the log-factor of the scores and the rate of largest likelihood."""
-    own = np.stack([_own_posterior(np.exp(f) * logits, observed) for f in _LOG_FACTORS])
-    slope = (1.0 - own) / (n_classes - 1) - own
-    rates = _likeliest_rates(own, slope, weights)
-    seen = own + rates[:, None] * slope
-    values = np.log(np.maximum(seen, 1e-12)) @ weights
-    best = int(np.argmax(values - 0.5 * (_LOG_FACTORS / _FACTOR_SPREAD) ** 2))
-    return float(_LOG_FACTORS[best]), float(rates[best])
+    step = max(1, _CELLS // len(observed))
+    found: list[tuple[float, float, float]] = []
+    for factors in (_LOG_FACTORS[k : k + step] for k in range(0, len(_LOG_FACTORS), step)):
+        own = np.stack([_own_posterior(np.exp(f) * logits, observed) for f in factors])
+        slope = (1.0 - own) / (n_classes - 1) - own
+        rates = _likeliest_rates(own, slope, weights)
+        seen = own + rates[:, None] * slope
+        values = np.log(np.maximum(seen, 1e-12)) @ weights
+        values -= 0.5 * (factors / _FACTOR_SPREAD) ** 2
+        found += zip(values.tolist(), factors.tolist(), rates.tolist(), strict=True)
+    return max(found)[1:]
 
 
 def _likeliest_rates(own, slope, weights):
