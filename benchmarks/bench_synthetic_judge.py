@@ -36,7 +36,7 @@ from skrmt.exceptions import TheoryWarning
 from skrmt.linear_model import SyntheticMixClassifier
 
 PENALTIES = np.logspace(-3, 5, 25)
-MOST_FEATURES = 40
+MOST_FEATURES = 16
 """Features of the tables on which whole grids of weights are searched."""
 MOST_JUDGED, MOST_TEST, MOST_OTHERS, FEWEST = 2000, 1500, 300, 750
 JUDGES_OF_A_TABLE = 3
@@ -192,8 +192,7 @@ def claim_results(model, alone, data):
 
 
 def fit_rows(known, sizes, seeds):
-    """Return the table of regrets, and of claims."""
-    result = []
+    """Yield the rows of the table of regrets, and of claims."""
     for n in sizes:
         cells = {}
         for case in known:
@@ -203,17 +202,17 @@ def fit_rows(known, sizes, seeds):
         groups |= {f"{b} on {a}": [(a, b)] for a, b in cells if a in ("dvd", "books")}
         for label, chosen in groups.items():
             rivals = np.array([cells[key][0].mean(0) for key in chosen])
-            result.append((label, n, len(chosen), len(seeds), *three(rivals.mean(0))))
+            row = [label, n, len(chosen), len(seeds), *three(rivals.mean(0))]
             for part in (1, 2):
                 own = [cells[key][part] for key in chosen]
                 regret = rivals.max(1) - [runs[:, 0].mean() for runs in own]
                 if len(chosen) == 1:
                     regret = cells[chosen[0]][0][:, rivals[0].argmax()] - own[0][:, 0]
                 runs = np.concatenate(own)
-                result[-1] += f"{runs[:, 0].mean():.3f}", with_error(regret)
-                result[-1] += with_error(runs[:, 1]), f"{np.nanmean(runs[:, 2]):.3f}"
-                result[-1] += with_error(runs[:, 3]), f"{np.nanmean(runs[:, 4]):.3f}"
-    return result
+                row += f"{runs[:, 0].mean():.3f}", with_error(regret)
+                row += with_error(runs[:, 1]), f"{np.nanmean(runs[:, 2]):.3f}"
+                row += with_error(runs[:, 3]), f"{np.nanmean(runs[:, 4]):.3f}"
+            yield row
 
 
 def three(values):
@@ -298,8 +297,7 @@ NOISE_HEADER = (
 
 
 def search_rows(known, sizes, seeds, n_sources=3):
-    """Return regrets of the search over sources against the whole grid of weights."""
-    result = []
+    """Yield regrets of the search over sources against the whole grid of weights."""
     names = list(JUDGES)
     for n in sizes:
         gaps, lost = [], []
@@ -311,8 +309,7 @@ def search_rows(known, sizes, seeds, n_sources=3):
                 gap, loss = search_result(name, table, chosen, n, seed)
                 gaps.append(gap)
                 lost.append(loss)
-        result.append((n_sources, n, len(gaps), with_error(gaps), with_error(lost)))
-    return result
+        yield n_sources, n, len(gaps), with_error(gaps), with_error(lost)
 
 
 def search_result(name, table, judges, n, seed):
