@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..utils._docs import DocLinkMixin
 from ..utils._feature_names import feature_names
 from ..utils._fit import restore_on_failure
-from ..utils._forecast import unbanded
+from ..utils._forecast import check_asked, unbanded
 from ..utils._random import random_generator
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
@@ -436,8 +436,7 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
             If the score is not between 0 and 1, or something else is to be counted.
         """
         check_is_fitted(self)
-        if of != "n_pairs":
-            raise ValueError(f"of must be 'n_pairs', got {of!r}.")
+        check_asked(of, ("n_pairs",))
         if not 0 < score < 1:
             raise ValueError(f"score must be between 0 and 1, got {score!r}.")
         number = self.n_pairs_ if n_candidates is None else count("n_candidates", n_candidates)
