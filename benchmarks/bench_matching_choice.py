@@ -10,14 +10,14 @@ import numpy as np
 from _table import machine, print_table
 from scipy.linalg import svd
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import hypergeom
+from scipy.stats import hypergeom, norm
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from threadpoolctl import threadpool_limits
 
 from skrmt.datasets import make_paired_encoders
-from skrmt.matching import EncoderMatcher, local_cka_scores
+from skrmt.matching import EncoderMatcher, cka_test, local_cka_scores
 
 
 @cache
@@ -279,6 +279,38 @@ def speed_rows(repeats):
     yield [f"{1e3 * first:.0f}", f"{1e3 * second:.0f}", f"{second / first:.1f}"]
 
 
+def spectra():
+    """Return standard deviations of features by name."""
+    return {
+        "one direction": np.r_[20.0, np.full(20, 0.3)],
+        "half in one direction": np.r_[4.5, np.ones(20)] ** 0.5,
+        "power law": 1 / np.arange(1.0, 51.0),
+        "white": np.ones(50),
+        "one direction, heavy tails": np.r_[20.0, np.full(20, 0.3)],
+    }
+
+
+def test_rows(repeats):
+    """Yield how often `cka_test` rejects unrelated and related spaces, beside other laws."""
+    draws = 100 * repeats
+    for name, scales in spectra().items():
+        for n in (20, 100):
+            for strength in (0.0, 0.35):
+                found = []
+                for seed in range(draws if not strength else draws // 5):
+                    rng = np.random.default_rng([seed, n])
+                    shape = (2, n, len(scales))
+                    heavy = "heavy" in name
+                    X, Y = rng.standard_t(3, shape) if heavy else rng.standard_normal(shape)
+                    Y = (strength * X + Y) * scales
+                    one = cka_test(X * scales, Y)
+                    drawn_ = cka_test(X * scales, Y, n_permutations=199, random_state=seed)
+                    found.append([norm.sf(one.z_score), one.p_value, drawn_.p_value])
+                rates = [np.mean(np.array(found) <= level, axis=0) for level in (0.05, 0.01)]
+                kind = "related" if strength else "unrelated"
+                yield [name, n, kind, *(" / ".join(f"{r:.3f}" for r in both) for both in rates)]
+
+
 PARTS = {
     "choice": (
         "Matching choice (one to one, 100 and 250 known pairs, 150 queries)",
@@ -308,6 +340,11 @@ PARTS = {
             "low rank",
         ],
         index_rows,
+    ),
+    "test": (
+        "Matching test (rejections: normal law / cka_test / 199 permutations)",
+        ["spectrum", "items", "spaces", "at .05", "at .01"],
+        test_rows,
     ),
     "speed": (
         "Matching speed (processor time of fit and match, 150 + 150 items)",

@@ -125,8 +125,7 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
     z_score_ : float
         Its distance from the mean over random pairings, in standard deviations.
     p_value_ : float
-        Probability of as large a CKA under random pairing, by the normal law; too small where few
-        directions dominate (see `cka_test`).
+        Probability of as large a CKA under random pairing (see `cka_test`).
     effective_dimensions_ : tuple of float
         Effective dimension of the features of each side.
     information_ : float

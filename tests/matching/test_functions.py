@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -144,6 +146,37 @@ def test_scores_of_unrelated_data_are_standard(kernel, debiased, rng):
     spread = np.var(scores)
     kurtosis = np.mean((np.array(scores) - np.mean(scores)) ** 4) / spread**2
     assert abs(spread - 1) < 4.5 * np.sqrt((kurtosis - 1) / 400)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf", "precomputed"])
+@pytest.mark.parametrize("debiased", [True, False])
+def test_moments_under_random_pairing_are_those_of_all_pairings(kernel, debiased, rng):
+    X, Y = rng.standard_normal((6, 3)) ** 3, rng.standard_normal((6, 2))
+    if kernel == "precomputed":
+        X, Y = X @ X.T, Y @ Y.T
+    found = cka_test(X, Y, kernel=kernel, debiased=debiased)
+    values = []
+    for order in map(list, permutations(range(6))):
+        moved = Y[order][:, order] if kernel == "precomputed" else Y[order]
+        values.append(cka(X, moved, kernel=kernel, debiased=debiased))
+    centred = np.array(values) - np.mean(values)
+    assert found.null_mean == pytest.approx(np.mean(values), abs=1e-10)
+    assert found.null_std == pytest.approx(np.std(values), rel=1e-8)
+    assert found.null_skewness == pytest.approx(np.mean(centred**3) / np.std(values) ** 3, rel=1e-8)
+
+
+@pytest.mark.parametrize("debiased", [True, False])
+def test_p_values_are_true_where_one_direction_dominates(debiased, rng):
+    scales, draws = np.array([20.0, 1.0, 1.0, 1.0]), 1500
+    p_values = np.array(
+        [
+            cka_test(*(rng.standard_normal((2, 40, 4)) * scales), debiased=debiased).p_value
+            for _ in range(draws)
+        ]
+    )
+    for level in (0.05, 0.01):
+        error = np.sqrt(level * (1 - level) / draws)
+        assert abs(np.mean(p_values <= level) - level) < 4.5 * error
 
 
 def test_permutation_p_values_are_uniform_under_the_null(rng):
