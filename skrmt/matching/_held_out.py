@@ -14,6 +14,7 @@ from ._learning_curve import USUAL_FALL, USUAL_RISE
 from ._matching import append_rows, assign, margins, quadratic_matches
 from ._planted import PlantedPairs, left_out_matches, top_shares
 from ._scorers import score_pairs
+from ._sparse_matching import planted_sparsely, refitted_sparsely, sparse_matches
 
 # Held-out pairs per query that are planted at a time in a one-to-one matching: more of them would
 # make it larger, and its matches worse, than the one that is asked for.
@@ -60,19 +61,26 @@ def planted_accuracy(rule, known, queries, n_folds, rng, n_jobs):
     """Predict the accuracy of matches with all known pairs, no pair planted."""
     m, n = len(known[0]), int(queries[0].shape[0])
     right, _ = planted_matches(rule, known, queries, n_folds, rng, n_jobs)
-    doublings = missing_doublings(m, n_folds, 1)
-    if rule.assignment == "hungarian":
+    # "kernel_cca" leaves out one pair at a time, other methods a fold.
+    doublings = missing_doublings(m, m if rule.method == "kernel_cca" else n_folds, 1)
+    if rule.assignment != "argmax":
         # Candidates that are planted beside the others make the matching harder.
         group = max(1, min(-(-m // min(n_folds, m)), int(_PLANTED_SHARE * n)))
         doublings += USUAL_FALL / USUAL_RISE * np.log2(1 + group / n)
     return mean_and_error(right, doublings)
 
 
-def planted_matches(rule, known, queries, n_folds, rng, n_jobs, planted=None):
+def planted_matches(rule, known, queries, n_folds, rng, n_jobs, planted=None, scores=None):
     """Match held-out pairs planted among the queries: how likely each is right, and its margin."""
     m = len(known[0])
     folds = rule.ensemble.folds if rule.method == "kernel_cca" else split(m, n_folds, rng)
     planted = planted_pairs(rule, known, queries) if planted is None else planted
+    if rule.assignment == "sparse" and rule.method == "kernel_cca":
+        if scores is None:
+            _, scores, _, _ = sparse_matches(rule, known, queries, rng)
+        size = max(1, int(_PLANTED_SHARE * scores.shape[0]))
+        groups = np.array_split(rng.permutation(m), -(-m // size))
+        return planted_sparsely(planted, folds, scores, groups)
     match = _planted_neighbours if rule.assignment == "argmax" else _planted_assignments
     found = Parallel(n_jobs=n_jobs)(
         delayed(match)(rule, known, queries, planted, fold, child)
@@ -135,6 +143,8 @@ def _planted_neighbours(rule, known, queries, planted, fold, rng):
 def _planted_assignments(rule, known, queries, planted, fold, rng):
     """Return whether held-out pairs are matched rightly in one-to-one assignments."""
     n, candidates = (int(side.shape[0]) for side in queries)
+    if rule.assignment == "sparse":
+        return refitted_sparsely(rule, known, queries, fold, _without(known, fold))
     score = planted.whole(fold)
     group = max(1, min(len(fold), int(_PLANTED_SHARE * n)))
     right, margin = np.empty(len(fold)), np.empty(len(fold))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._left_out import cosines, left_out_cosines, without_fold
+from ._left_out import cosines, left_out_cosines, one_out_products
 
 _SEEN_SHARE = 50.0
 """Weight, times the number of known pairs, of right scores that have seen their rivals. Without
@@ -45,54 +45,89 @@ def top_shares(ahead, ties, top_k):
 
 
 class PlantedPairs:
-    """Scores of known pairs planted among queries, by the pairs outside their fold.
+    """Scores of known pairs planted among queries, each without the pairs that it is of.
 
-    Equal to refits at fixed penalties, without the cost: only smoothing weights change.
+    Equal to refits at fixed penalties, without the cost: only smoothing weights change. Rows and
+    columns of a pair take the choice that was made without its fold.
     """
 
     def __init__(self, ensemble, queries):
+        self.ensemble = ensemble
+        self.queries = queries
         self.choices = {
             fold.tobytes(): choice
             for fold, choice in zip(ensemble.folds, ensemble.chosen_without, strict=True)
         }
-        self.ensemble = ensemble
-        self.queries = queries
-        self.parts = {}
+        self._smoothers, self._weights, self._blocks = {}, {}, {}
 
     def scores(self):
         """Return scores of all queries with all candidates, no pair left out."""
-        parts = map(self._parts, self.ensemble.chosen)
-        return sum(weight * cosines(*weights) for weight, _, weights in parts)
+        return self._total("queries", self.ensemble.chosen)
 
     def rows(self, fold):
         """Return scores of left-out pairs with candidates, and with their own partners."""
-        total = sum(
-            weight * cosines(sides[0][1], np.vstack(sides[1]))
-            for weight, sides in self._sides(fold)
-        )
-        n = int(self.queries[1].shape[0])
-        return total[:, :n], np.diag(total[:, n:])
+        choice = self.choices[fold.tobytes()]
+        own = np.diag(self._total("known", choice))
+        return self._total("rows", choice)[fold], own[fold]
+
+    def columns(self, fold):
+        """Return scores of queries with the partners of left-out pairs."""
+        return self._total("columns", self.choices[fold.tobytes()])[fold].T
+
+    def among(self, fold):
+        """Return scores of left-out pairs with one another's partners."""
+        return self.known_rows(fold)[:, fold]
+
+    def known_rows(self, fold):
+        """Return scores of left-out pairs with all others' partners."""
+        return self._total("known", self.choices[fold.tobytes()])[fold]
+
+    def beside(self, queries):
+        """Return the same pairs beside other queries, sharing what depends on the pairs alone."""
+        other = PlantedPairs(self.ensemble, queries)
+        other._smoothers = self._smoothers
+        other._blocks = {key: one for key, one in self._blocks.items() if key[0] == "known"}
+        return other
 
     def whole(self, fold):
         """Return scores of queries and left-out pairs with candidates and left-out partners."""
-        return sum(
-            weight * cosines(*(np.vstack(side) for side in sides))
-            for weight, sides in self._sides(fold)
-        )
+        queries = self._total("queries", self.choices[fold.tobytes()])
+        rows, _ = self.rows(fold)
+        return np.block([[queries, self.columns(fold)], [rows, self.among(fold)]])
 
-    def _sides(self, fold):
-        """Yield weights of members, and smoothing weights of queries and of left-out rows."""
-        for k in self.choices[fold.tobytes()]:
-            weight, smoothers, queries = self._parts(k)
-            yield (
-                weight,
-                [without_fold(H, rows, fold) for H, rows in zip(smoothers, queries, strict=True)],
-            )
+    def _total(self, kind, choice):
+        """Return the sum of the scores of some members."""
+        if (kind, choice) not in self._blocks:
+            self._blocks[kind, choice] = sum(self._block(kind, k) for k in choice)
+        return self._blocks[kind, choice]
 
-    def _parts(self, k):
-        """Return a member's weight, smoothers, and smoothing weights of queries."""
-        if k not in self.parts:
+    def _block(self, kind, k):
+        """Return the scores of one kind by one member."""
+        if (kind, k) not in self._blocks:
+            weight = self.ensemble.members[k].weight
+            self._blocks[kind, k] = weight * self._scored(kind, k)
+        return self._blocks[kind, k]
+
+    def _scored(self, kind, k):
+        """Return the cosines of one kind by one member."""
+        if kind == "queries":
+            return cosines(self._asked(k, 0), self._asked(k, 1))
+        first, second = self._known(k)
+        if kind == "known":
+            return left_out_cosines(first, second)[0]
+        if kind == "rows":
+            return one_out_products(first, second, self._asked(k, 1), lengths=True)
+        return one_out_products(second, first, self._asked(k, 0), lengths=True)
+
+    def _known(self, k):
+        """Return the smoothers of a member."""
+        if k not in self._smoothers:
+            self._smoothers[k] = self.ensemble.members[k].smoothers()
+        return self._smoothers[k]
+
+    def _asked(self, k, side):
+        """Return the smoothing weights of the queries of one side."""
+        if (k, side) not in self._weights:
             one = self.ensemble.members[k]
-            weights = tuple(one.weights(side, self.queries[side]) for side in (0, 1))
-            self.parts[k] = one.weight, one.smoothers(), weights
-        return self.parts[k]
+            self._weights[k, side] = one.weights(side, self.queries[side])
+        return self._weights[k, side]
