@@ -163,12 +163,12 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
     (`predict_accuracy`, and the confidence of `match`), or among one another
     (`theoretical_accuracy_`). Unpaired queries are genuine wrong candidates. What a fold takes from
     the known pairs is given back at the usual rate: the normal quantile of the accuracy grows by
-    0.3 when they are doubled. "kernel_cca" leaves out one or two pairs at a time.
+    0.3 when they are doubled.
 
-    `assignment="sparse"` holds two blocks of scores and the factors of scores, in single precision:
+    `assignment="sparse"` holds the factors of scores in single precision, and blocks of scores:
     20 000 queries and candidates and 400 known pairs take 1 GB. Rows that no assignment among the
-    best candidates serves are assigned among the candidates that are left. Methods other than
-    "kernel_cca" repeat it for every fold, to predict accuracy and confidence.
+    best candidates serves are assigned among the candidates that are left. Confidence, and accuracy
+    predicted, take an assignment for every fold.
 
     "kernel_cca" leaves pairs out in closed form. A query is represented by its smoothing weights on
     the known pairs, those of kernel ridge regression with an intercept, and so is a candidate; the
@@ -310,6 +310,8 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
             name: cross_fitted_matches(self._rule(name, "argmax"), known, self.cv, rng, self.n_jobs)
             for name in (METHODS if self.method == "auto" else (self.method,))
         }
+        if self._ensemble is not None:
+            self._ensemble = self._ensemble.released()
         right = {name: both[0] for name, both in found.items()}
         # "kernel_cca" leaves out two pairs at a time, other methods two folds.
         missing = missing_doublings(self.n_pairs_, self.cv, 2)

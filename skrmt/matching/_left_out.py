@@ -99,29 +99,31 @@ def one_out_own(H: Matrix, G: Matrix, *, lengths: bool = True) -> Matrix:
     return found / np.sqrt(squares[0] * squares[1] if lengths else squares[0])
 
 
-def one_out_products(H: Matrix, G: Matrix, candidates: Matrix, *, lengths: bool = False) -> Matrix:
-    """Return scores of left-out known rows with candidates.
+def without_fold(H: Matrix, weights: Matrix, fold: Matrix) -> tuple[Matrix, Matrix]:
+    """Return smoothing weights without a fold: of queries (n, m), and of the fold's own rows.
+
+    `H` is the smoother of all known rows (m, m), `weights` those of the queries with all of them.
+    """
+    rest = np.setdiff1d(np.arange(len(H)), fold)
+    room = -H[np.ix_(fold, fold)]
+    room[np.arange(len(fold)), np.arange(len(fold))] += 1.0
+    own = np.linalg.solve(room, H[np.ix_(fold, rest)])
+    return weights[:, rest] + weights[:, fold] @ own, own
+
+
+def one_out_products(H: Matrix, G: Matrix, candidates: Matrix) -> Matrix:
+    """Return scores of left-out known rows with candidates whose rows keep their lengths.
 
     `H` and `G` are smoothers of the known rows of both sides (m, m), `candidates` the smoothing
-    weights of rows of the second side (n, m); row i is scored without pair i. Without `lengths`
-    rows of the second side keep theirs.
+    weights of rows of the second side (n, m); row i is scored without pair i.
     """
     m, h, g = len(H), np.diag(H), np.diag(G)
     room = np.maximum(1 - h, _ROOM), np.maximum(1 - g, _ROOM)
-    norms = [np.einsum("ij,ij->i", side, side) - np.diag(side) ** 2 for side in (H, G)]
     inner = np.einsum("ij,ij->i", H, G) - h * g
-    own = candidates.T
     # Weights of a candidate without pair i: those with it, plus a multiple of row i of G.
-    product = H @ own
-    product += (inner / room[1] - h)[:, None] * own
+    product = H @ candidates.T
+    product += (inner / room[1] - h)[:, None] * candidates.T
     product /= room[0][:, None]
     product -= 1.0 / (m - 1)
-    squares = norms[0] / room[0] ** 2 - 1.0 / (m - 1)
-    product /= np.sqrt(np.maximum(squares, _ROOM / m))[:, None]
-    if lengths:
-        change = (G @ own) * (2 / room[1])[:, None]
-        change += (norms[1] / room[1] ** 2 - 2 * g / room[1] - 1.0)[:, None] * own
-        change *= own
-        change += np.einsum("ij,ij->i", candidates, candidates) - 1.0 / (m - 1)
-        product /= np.sqrt(np.maximum(change, _ROOM / m))
-    return product
+    squares = (np.einsum("ij,ij->i", H, H) - h * h) / room[0] ** 2 - 1.0 / (m - 1)
+    return product / np.sqrt(np.maximum(squares, _ROOM / m))[:, None]

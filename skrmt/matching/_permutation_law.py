@@ -61,7 +61,7 @@ def _sums(K: Matrix) -> Matrix:
         (own**3).sum(),
         own @ np.diag(square),
         own @ K @ own,
-        (K**3).sum(),
+        (K * K * K).sum(),
         (K * square).sum(),
     ]
     return np.array(products)

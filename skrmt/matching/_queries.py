@@ -49,12 +49,13 @@ def match_queries(rule, known, queries, *, cv, random_state, n_jobs, with_confid
         rule = rule._replace(ensemble=rule.ensemble.refit(known))
     planted = planted_pairs(rule, known, queries)
     if rule.assignment == "sparse":
-        indices, scores, own, ahead = sparse_matches(rule, known, queries, rng)
-        confidence = np.full(len(indices), np.nan)
+        found = sparse_matches(rule, known, queries, rng)
+        confidence = np.full(len(found.indices), np.nan)
         if with_confidence and enough_pairs(len(known[0]), cv, 1):
-            right, seen = planted_matches(rule, known, queries, cv, rng, n_jobs, planted, scores)
-            confidence = calibrated(right, seen, ahead)
-        return Matching(indices, confidence, float(own.mean()), 0)
+            options = cv, rng, n_jobs, planted, found.scores
+            right, ahead = planted_matches(rule, known, queries, *options)
+            confidence = calibrated(right, ahead, found.margins)
+        return Matching(found.indices, confidence, float(found.own.mean()), 0)
     score = planted.scores()
     if rule.method == "qap":
         found = quadratic_matches(rule, known, queries, rng, n_jobs)

@@ -16,6 +16,7 @@ from skrmt.matching._left_out import (
     left_out_cosines,
     one_out_own,
     one_out_products,
+    without_fold,
 )
 from skrmt.matching._smoothers import smoother
 
@@ -68,9 +69,7 @@ def test_two_pairs_left_out_equal_refits(sides):
 def test_one_pair_left_out_equals_refits(sides):
     smoothers = [weights(side, side, p) for side, p in zip(sides, PENALTIES, strict=True)]
     gallery = np.random.default_rng(1).standard_normal((7, 6))
-    asked = weights(sides[1], gallery, PENALTIES[1])
-    found = one_out_products(*smoothers, asked)
-    turned = one_out_products(*smoothers, asked, lengths=True)
+    found = one_out_products(*smoothers, weights(sides[1], gallery, PENALTIES[1]))
     own, plain = one_out_own(*smoothers), one_out_own(*smoothers, lengths=False)
     for i in range(14):
         kept = np.setdiff1d(np.arange(14), [i])
@@ -79,8 +78,16 @@ def test_one_pair_left_out_equals_refits(sides):
         theirs = weights(sides[1][kept], rows, PENALTIES[1]) - 1 / 13
         products = theirs @ mine / np.linalg.norm(mine)
         np.testing.assert_allclose([*found[i], plain[i]], products, rtol=1e-8, atol=1e-10)
-        found_cosines = products / np.linalg.norm(theirs, axis=1)
-        np.testing.assert_allclose([*turned[i], own[i]], found_cosines, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(own[i], products[-1] / np.linalg.norm(theirs[-1]), rtol=1e-8)
+
+
+def test_a_fold_left_out_equals_a_refit(sides):
+    X, queries = sides[0], np.random.default_rng(1).standard_normal((4, 5))
+    fold, kept = np.array([2, 5, 11]), np.setdiff1d(np.arange(14), [2, 5, 11])
+    H = weights(X, X, 3.0)
+    others, own = without_fold(H, weights(X, queries, 3.0), fold)
+    np.testing.assert_allclose(others, weights(X[kept], queries, 3.0), rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(own, weights(X[kept], X[fold], 3.0), rtol=1e-8, atol=1e-12)
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
