@@ -117,4 +117,6 @@ curve = matcher.forecast(n_pairs=pairs, n_candidates=100)
 for m, score, low, high, draws in zip(
     pairs, curve.score, curve.lower, curve.upper, measured, strict=True
 ):
-    print(f"{m:4} pairs: forecast {score:.2f} ({low:.2f} to {high:.2f}), measured {np.mean(draws):.2f}")
+    print(
+        f"{m:4} pairs: forecast {score:.2f} ({low:.2f} to {high:.2f}), measured {np.mean(draws):.2f}"
+    )
