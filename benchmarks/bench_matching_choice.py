@@ -1,7 +1,8 @@
-"""EncoderMatcher on encoders of text and feature sets of digits: choice, claims, pairs, indexes."""
+"""Matching of encoders of text and of digits: choice, claims, pairs, indexes, tests, scale."""
 
 import argparse
 import os
+import resource
 import time
 from functools import cache
 from pathlib import Path
@@ -10,14 +11,14 @@ import numpy as np
 from _table import machine, print_table
 from scipy.linalg import svd
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import hypergeom
+from scipy.stats import hypergeom, norm
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from threadpoolctl import threadpool_limits
 
-from skrmt.datasets import make_paired_encoders
-from skrmt.matching import EncoderMatcher, local_cka_scores
+from skrmt.datasets import make_correlated_graphs, make_paired_encoders
+from skrmt.matching import EncoderMatcher, cka_test, local_cka_scores, quadratic_assignment
 
 
 @cache
@@ -211,15 +212,16 @@ def index_cases():
     """Yield names, two spaces, and numbers of known pairs, queries and candidates."""
     for name, pair in spaces().items():
         yield name, pair, 100, min(300, len(pair[0]) - 100), min(500, len(pair[0]) - 100)
-    data = make_paired_encoders(50_400, 64, 96, n_latent=32, noise_std=0.5, random_state=0)
-    yield "make_paired_encoders", (data.X, data.Y), 400, 1000, 50_000
+    data = make_paired_encoders(50_400, 64, 96, n_latent=32, noise_std=1.0, random_state=0)
+    for n_gallery in (5_000, 50_000):
+        yield "make_paired_encoders", (data.X, data.Y), 400, 1000, n_gallery
 
 
 def index_rows(repeats):
     """Yield recalls predicted and measured of `transform`, ridge and Procrustes."""
     for name, pair, m, n_queries, n_gallery in index_cases():
         found = []
-        for seed in range(repeats if n_gallery < 10_000 else 1):
+        for seed in range(repeats if n_gallery < 1000 else 1):
             order = np.random.default_rng([seed, 1]).permutation(len(pair[0]))
             known, gallery = order[:m], order[m : m + n_gallery]
             X, Y = (side[known] for side in pair)
@@ -279,6 +281,91 @@ def speed_rows(repeats):
     yield [f"{1e3 * first:.0f}", f"{1e3 * second:.0f}", f"{second / first:.1f}"]
 
 
+def spectra():
+    """Return standard deviations of features by name."""
+    return {
+        "one direction": np.r_[20.0, np.full(20, 0.3)],
+        "half in one direction": np.r_[4.5, np.ones(20)] ** 0.5,
+        "power law": 1 / np.arange(1.0, 51.0),
+        "white": np.ones(50),
+        "one direction, heavy tails": np.r_[20.0, np.full(20, 0.3)],
+    }
+
+
+def test_rows(repeats):
+    """Yield how often `cka_test` rejects unrelated and related spaces, beside other laws."""
+    draws = 100 * repeats
+    for name, scales in spectra().items():
+        for n in (20, 100):
+            for strength in (0.0, 0.35):
+                found = []
+                for seed in range(draws if not strength else draws // 5):
+                    rng = np.random.default_rng([seed, n])
+                    shape = (2, n, len(scales))
+                    heavy = "heavy" in name
+                    X, Y = rng.standard_t(3, shape) if heavy else rng.standard_normal(shape)
+                    Y = (strength * X + Y) * scales
+                    one = cka_test(X * scales, Y)
+                    drawn_ = cka_test(X * scales, Y, n_permutations=199, random_state=seed)
+                    found.append([norm.sf(one.z_score), one.p_value, drawn_.p_value])
+                rates = [np.mean(np.array(found) <= level, axis=0) for level in (0.05, 0.01)]
+                kind = "related" if strength else "unrelated"
+                yield [name, n, kind, *(" / ".join(f"{r:.3f}" for r in both) for both in rates)]
+
+
+def graph_cases(seed):
+    """Yield names, numbers of known pairs, two matrices, and the row that goes with each."""
+    for correlation, m in ((0.5, 10), (0.5, 12), (0.35, 20), (0.35, 30)):
+        data = make_correlated_graphs(80, correlation, random_state=seed)
+        yield f"graphs of correlation {correlation}", m, data.A, data.B, data.indices
+    for name, sides in spaces().items():
+        rows = np.random.default_rng(seed).permutation(len(sides[0]))[:120]
+        kernels = [unit(side[rows] - side.mean(0)) for side in sides]
+        A, B = (kernel @ kernel.T for kernel in kernels)
+        for m in (12, 40):
+            yield name, m, A, B, np.arange(120)
+
+
+def quadratic_rows(repeats):
+    """Yield accuracies of `quadratic_assignment` predicted and measured."""
+    found = {}
+    for seed in range(2 * repeats):
+        for name, m, A, B, partners in graph_cases(seed):
+            pairs = np.column_stack([np.arange(m), partners[:m]])
+            one = quadratic_assignment(A, B, known_pairs=pairs, cv=10, random_state=seed)
+            real = np.mean((one.indices == partners)[m:])
+            low, high = one.theoretical_accuracy_interval
+            found.setdefault((name, m), []).append(
+                [one.theoretical_accuracy, real, low <= real <= high]
+            )
+    for key, values in found.items():
+        values = np.array(values)
+        gaps = values[:, 0] - values[:, 1]
+        error = gaps.std(ddof=1) / np.sqrt(len(gaps))
+        predicted, real, covered = values.mean(axis=0)
+        yield [
+            *key,
+            f"{predicted:.3f}",
+            f"{real:.3f}",
+            f"{gaps.mean():+.3f} ± {error:.3f}",
+            f"{covered:.2f}",
+        ]
+
+
+def scale_rows(repeats):
+    """Yield time and memory of one-to-one matches of 20 000 queries."""
+    n, m = 20_000, 400
+    data = make_paired_encoders(n + m, 64, 96, n_latent=24, noise_std=0.8, random_state=0)
+    order = np.random.default_rng(1).permutation(n)
+    start = time.process_time()
+    model = EncoderMatcher(assignment="sparse", random_state=0).fit(data.X[:m], data.Y[:m])
+    found = model.match(data.X[m:], data.Y[m:][order])
+    seconds = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    right = np.mean(order[found.indices] == np.arange(n))
+    yield [n, m, f"{right:.3f}", f"{found.confidence.mean():.3f}", f"{seconds:.0f}", f"{peak:.1f}"]
+
+
 PARTS = {
     "choice": (
         "Matching choice (one to one, 100 and 250 known pairs, 150 queries)",
@@ -308,6 +395,21 @@ PARTS = {
             "low rank",
         ],
         index_rows,
+    ),
+    "quadratic": (
+        "Matching quadratic claims (known pairs held out, ten folds)",
+        ["sides", "known pairs", "predicted", "measured", "difference", "in the interval"],
+        quadratic_rows,
+    ),
+    "scale": (
+        "Matching scale (one to one among the best candidates)",
+        ["queries", "known pairs", "right", "mean confidence", "processor time, s", "peak, GiB"],
+        scale_rows,
+    ),
+    "test": (
+        "Matching test (rejections: normal law / cka_test / 199 permutations)",
+        ["spectrum", "items", "spaces", "at .05", "at .01"],
+        test_rows,
     ),
     "speed": (
         "Matching speed (processor time of fit and match, 150 + 150 items)",

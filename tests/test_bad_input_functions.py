@@ -242,7 +242,7 @@ TABLE: list[tuple[Any, dict[str, Any], dict[str, list[Any]]]] = [
      {"Y": [Y[:7]], "X_query": [X[8:, :2], HOLE], "Y_query": [Y[8:, :1]],
       "kernel": ["x"]}),
     (matching.quadratic_assignment, {"A": S, "B": S},
-     {"A": [S[:3], np.where(S > 1, NAN, S)], "B": [S[:4, :4]],
+     {"A": [S[:3], np.where(S > 1, NAN, S)], "B": [S[:4]], "cv": [1, 2.5],
       "known_pairs": [[[0, 0], [0, 1]], [[0, 99]], [0, 1]], "init": ["x"], "n_init": [0],
       "linear_term": [S[:3]], "max_iter": [0]}),
     (preference.preference_loss, {"name": "dpo", **PAIRS},

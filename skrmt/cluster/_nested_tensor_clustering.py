@@ -20,7 +20,7 @@ from ..linalg import is_torch, to_numpy
 from ..utils._dask import is_dask, to_local
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
-from ..utils._forecast import first_reaching, unbanded
+from ..utils._forecast import check_asked, first_reaching, unbanded
 from ..utils._random import random_seed
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
@@ -490,8 +490,7 @@ class NestedTensorClustering(
             If `of` is unknown, or a condition is not one that `forecast` takes.
         """
         check_is_fitted(self)
-        if of not in ("n_samples", "n_views"):
-            raise ValueError(f"of={of!r} must be 'n_samples' or 'n_views'.")
+        check_asked(of, ("n_samples", "n_views"))
         given = {"n_samples": n_samples, "n_views": n_views, "drop_view": drop_view}
         self.forecast(**given)
         if self.regime_ == "undetected":

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..theory import collapse as theory
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
-from ..utils._forecast import Forecast, first_reaching, unbanded
+from ..utils._forecast import Forecast, check_asked, first_reaching, unbanded
 from ..utils._intervals import Z95
 from ..utils._random import random_entropy
 from ..utils._regimes import regime
@@ -429,11 +429,9 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
         209.0
         """
         check_is_fitted(self)
-        if of not in ("n_synthetic", "n_real"):
-            raise ValueError(f"of must be 'n_synthetic' or 'n_real', got {of!r}.")
         sizes = {"n_synthetic": n_synthetic, "n_real": n_real}
-        if sizes.pop(of) is not None:
-            raise ValueError(f"{of} is asked for by of={of!r}: leave it out of the conditions.")
+        check_asked(of, ("n_synthetic", "n_real"), sizes)
+        del sizes[of]
         step = (self._scheme.window or 1) if of == "n_synthetic" else 1
 
         def whole(amounts):

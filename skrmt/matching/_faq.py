@@ -37,19 +37,27 @@ class QuadraticAssignment(NamedTuple):
     Attributes
     ----------
     indices : ndarray of int of shape (n,)
-        Row i of the first matrix goes with row indices[i] of the second.
+        Row i of the first matrix goes with row indices[i] of the second; -1 without a partner,
+        the second having fewer items.
     objective : float
         The maximised objective, known pairs included.
     n_iter : int
         Frank-Wolfe steps of the start it was found from.
     converged : bool
         Whether the last step was below the tolerance.
+    theoretical_accuracy : float
+        Predicted share of right partners among items that have one and are like the known pairs:
+        the share of known pairs that are found when they are held out. nan where not asked for.
+    theoretical_accuracy_interval : ndarray of shape (2,)
+        Its 95 % interval.
     """
 
     indices: Permutation
     objective: float
     n_iter: int
     converged: bool
+    theoretical_accuracy: float = float("nan")
+    theoretical_accuracy_interval: NDArray[np.float64] = np.full(2, np.nan)
 
 
 class RemainingProblem(NamedTuple):

@@ -13,7 +13,8 @@ from ._kernels import numpy_float64
 from ._learning_curve import USUAL_FALL, USUAL_RISE
 from ._matching import append_rows, assign, margins, quadratic_matches
 from ._planted import PlantedPairs, left_out_matches, top_shares
-from ._scorers import score_pairs
+from ._scorers import pair_factors, score_pairs
+from ._sparse_matching import planted_sparsely, sparse_matches
 
 # Held-out pairs per query that are planted at a time in a one-to-one matching: more of them would
 # make it larger, and its matches worse, than the one that is asked for.
@@ -61,21 +62,23 @@ def planted_accuracy(rule, known, queries, n_folds, rng, n_jobs):
     m, n = len(known[0]), int(queries[0].shape[0])
     right, _ = planted_matches(rule, known, queries, n_folds, rng, n_jobs)
     doublings = missing_doublings(m, n_folds, 1)
-    if rule.assignment == "hungarian":
+    if rule.assignment != "argmax":
         # Candidates that are planted beside the others make the matching harder.
         group = max(1, min(-(-m // min(n_folds, m)), int(_PLANTED_SHARE * n)))
         doublings += USUAL_FALL / USUAL_RISE * np.log2(1 + group / n)
     return mean_and_error(right, doublings)
 
 
-def planted_matches(rule, known, queries, n_folds, rng, n_jobs, planted=None):
+def planted_matches(rule, known, queries, n_folds, rng, n_jobs, planted=None, scores=None):
     """Match held-out pairs planted among the queries: how likely each is right, and its margin."""
     m = len(known[0])
     folds = rule.ensemble.folds if rule.method == "kernel_cca" else split(m, n_folds, rng)
     planted = planted_pairs(rule, known, queries) if planted is None else planted
+    if rule.assignment == "sparse" and scores is None:
+        scores = sparse_matches(rule, known, queries, rng).scores
     match = _planted_neighbours if rule.assignment == "argmax" else _planted_assignments
     found = Parallel(n_jobs=n_jobs)(
-        delayed(match)(rule, known, queries, planted, fold, child)
+        delayed(match)(rule, known, queries, planted, fold, child, scores)
         for fold, child in zip(folds, rng.spawn(len(folds)), strict=True)
     )
     right, margin = np.empty(m), np.empty(m)
@@ -101,13 +104,18 @@ class RefittedPairs:
         """Return scores of all queries with all candidates, no pair left out."""
         return numpy_float64(score_pairs(self.rule, self.known, self.queries))
 
-    def whole(self, fold):
-        """Return scores of queries and held-out pairs with candidates and held-out partners."""
+    def factors(self, fold):
+        """Yield rows of queries and held-out pairs, and of the other side, to be multiplied."""
         together = [
             append_rows(query, side[fold])
             for query, side in zip(self.queries, self.known, strict=True)
         ]
-        return numpy_float64(score_pairs(self.rule, _without(self.known, fold), together))
+        yield pair_factors(self.rule, _without(self.known, fold), together)
+
+    def whole(self, fold):
+        """Return scores of queries and held-out pairs with candidates and held-out partners."""
+        ((left, right),) = self.factors(fold)
+        return numpy_float64(left @ right.T)
 
     def rows(self, fold):
         """Return scores of held-out pairs with candidates, and with their own partners."""
@@ -118,7 +126,7 @@ class RefittedPairs:
         return scores[:, :n], scores[every, n + every]
 
 
-def _planted_neighbours(rule, known, queries, planted, fold, rng):
+def _planted_neighbours(rule, known, queries, planted, fold, rng, scores):
     """Return whether held-out pairs are nearest neighbours among all candidates but one."""
     rivals, own = planted.rows(fold)
     n, every = rivals.shape[1], np.arange(len(fold))
@@ -132,9 +140,11 @@ def _planted_neighbours(rule, known, queries, planted, fold, rng):
     return right, np.maximum(own, best) - second
 
 
-def _planted_assignments(rule, known, queries, planted, fold, rng):
+def _planted_assignments(rule, known, queries, planted, fold, rng, scores):
     """Return whether held-out pairs are matched rightly in one-to-one assignments."""
     n, candidates = (int(side.shape[0]) for side in queries)
+    if rule.assignment == "sparse":
+        return planted_sparsely(planted.factors(fold), scores, len(fold))
     score = planted.whole(fold)
     group = max(1, min(len(fold), int(_PLANTED_SHARE * n)))
     right, margin = np.empty(len(fold)), np.empty(len(fold))

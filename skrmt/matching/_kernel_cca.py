@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ._kernels import Kernel
 from ._left_out import centred_weights, left_out_cosines, unit_rows
-from ._smoothers import Representation, Smoother, smoother
+from ._smoothers import Representation, Smoother, smoother, smoothers
 
 Matrix = NDArray[Any]
 
@@ -25,7 +25,8 @@ _MEMBERS = 3
 """Configurations whose scores are added: the choice of a single one is noisier (see the benchmark
 `bench_encoder_matching.py`)."""
 _SHARPNESS = (1.0, 2.0, 4.0)
-"""Factors by which standardised scores are multiplied before they become probabilities."""
+"""Factors by which standardised scores are multiplied before they become probabilities, each twice
+the one before."""
 _FEWEST = 6
 """Known pairs from which a choice is made: with fewer it would be one of noise."""
 _MOST = 400
@@ -61,21 +62,35 @@ class KernelConfiguration(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A configuration, its smoothers of both sides, and the weight of its scores."""
+    """A configuration, its smoothers of both sides, and the weight of its scores.
+
+    `left_out` holds what `left_out_cosines` returns, in single precision, until it has been used;
+    None where the penalty is too small for that.
+    """
 
     configuration: KernelConfiguration
     sides: tuple[Smoother, Smoother]
     weight: float
+    left_out: tuple[Matrix, Matrix] | None = None
 
-    def smoothers(self, *, single: bool = False) -> tuple[Matrix, Matrix]:
-        """Return the smoothers of the known rows of both sides."""
+    def inverses(self, *, single: bool = False) -> tuple[Matrix, Matrix]:
+        """Return the inverses of the penalised kernels of both sides."""
         first, second = self.sides
         alpha = self.configuration.alpha
-        return first.matrix(alpha, single=single), second.matrix(alpha, single=single)
+        return first.inverse(alpha, single=single), second.inverse(alpha, single=single)
 
-    def weights(self, side: int, queries: Matrix) -> Matrix:
+    def smoothers(self, inverses: Any = None) -> tuple[Matrix, Matrix]:
+        """Return the smoothers of the known rows of both sides."""
+        inverses = self.inverses() if inverses is None else inverses
+        first, second = (
+            side.matrix(self.configuration.alpha, inverse=inverse)
+            for side, inverse in zip(self.sides, inverses, strict=True)
+        )
+        return first, second
+
+    def weights(self, side: int, queries: Matrix, inverse: Matrix | None = None) -> Matrix:
         """Return the smoothing weights of queries of one side."""
-        return self.sides[side].weights(queries, self.configuration.alpha)
+        return self.sides[side].weights(queries, self.configuration.alpha, inverse)
 
     def directions(self, side: int, queries: Matrix) -> Matrix:
         """Return the same less their mean, of length 1."""
@@ -119,6 +134,10 @@ class Ensemble(NamedTuple):
         )
         return left, right
 
+    def released(self) -> Ensemble:
+        """Return the same without scores of left-out pairs."""
+        return self._replace(members=tuple(one._replace(left_out=None) for one in self.members))
+
     def refit(self, known) -> Ensemble:
         """Return the same choice with other known pairs."""
         members = tuple(_member(self.members[k], known) for k in self.chosen)
@@ -132,7 +151,7 @@ def _member(member: Member, known) -> Member:
     first, second = (smoother(side, kind, width) for side, width in zip(known, widths, strict=True))
     if first is None or second is None:
         return member
-    return member._replace(sides=(first, second))
+    return member._replace(sides=(first, second), left_out=None)
 
 
 def fit_ensemble(known, options, bandwidths, folds) -> Ensemble:
@@ -172,21 +191,36 @@ def _fit_large(known, options, bandwidths, folds) -> Ensemble:
 def _tried(known, options, bandwidths):
     """Return the members that are tried, and the log-likelihoods of the known pairs by each."""
     kinds = [Representation(*kind) for kind in product(*options[:3])]
-    sides = {}
-    for kind in kinds:
-        both = tuple(
-            smoother(side, kind, width) for side, width in zip(known, bandwidths, strict=True)
-        )
-        if all(side is not None for side in both):
-            sides[kind] = both
+    each = zip(
+        *(smoothers(side, kinds, width) for side, width in zip(known, bandwidths, strict=True)),
+        strict=True,
+    )
+    sides = {
+        kind: both
+        for kind, both in zip(kinds, each, strict=True)
+        if all(side is not None for side in both)
+    }
     first = _FIRST_ALPHA if options[3] == "auto" else options[3]
     found = [_evaluated(kind, first, both) for kind, both in sides.items()]
     if options[3] == "auto" and len(known[0]) >= _FEWEST:
         ranked = sorted(found, key=lambda one: -one[1].mean())[:_REPRESENTATIONS]
-        for one, _ in ranked:
-            kind = one.configuration.representation
-            found += [_evaluated(kind, a, one.sides) for a in _ALPHAS if a != first]
+        for one, values in ranked:
+            found += _other_penalties(one, values.mean())
     return [member for member, _ in found], np.array([values for _, values in found])
+
+
+def _other_penalties(member, value):
+    """Return the same member with other penalties, those that lie beyond worse ones left out."""
+    at, found = _ALPHAS.index(_FIRST_ALPHA), []
+    kind = member.configuration.representation
+    for path in (_ALPHAS[:at][::-1], _ALPHAS[at + 1 :]):
+        last = value
+        for alpha in path:
+            found.append(_evaluated(kind, alpha, member.sides))
+            if found[-1][1].mean() < last:
+                break
+            last = found[-1][1].mean()
+    return found
 
 
 def _evaluated(kind, alpha, sides):
@@ -195,9 +229,11 @@ def _evaluated(kind, alpha, sides):
         KernelConfiguration(kind.kernel, kind.standardize, bool(kind.unit_rows), alpha), sides, 1.0
     )
     # Single precision is enough to choose by, and half the time.
-    scores, own = left_out_cosines(*member.smoothers(single=True))
+    scores, own = left_out_cosines(*member.smoothers(member.inverses(single=True)))
     spread = float(scores.std()) or 1.0
-    return member._replace(weight=1.0 / spread), log_likelihoods(scores / spread, own / spread)
+    kept = (scores, own) if alpha >= _ALPHAS[0] else None
+    member = member._replace(weight=1.0 / spread, left_out=kept)
+    return member, log_likelihoods(scores / spread, own / spread)
 
 
 def log_likelihoods(scores: Matrix, own: Matrix, *, columns: bool = True) -> Matrix:
@@ -207,8 +243,12 @@ def log_likelihoods(scores: Matrix, own: Matrix, *, columns: bool = True) -> Mat
     """
     gaps = [scores - own, scores.T - own] if columns else [scores - own]
     best = np.full(len(scores), -np.inf)
-    for sharpness in _SHARPNESS:
-        odds = sum(-np.log(np.exp(sharpness * gap).sum(axis=1)) for gap in gaps)
+    # Each sharpness is twice the one before: exponentials are squared.
+    powers = [np.exp(_SHARPNESS[0] * gap) for gap in gaps]
+    for k in range(len(_SHARPNESS)):
+        if k:
+            powers = [np.square(power, out=power) for power in powers]
+        odds = sum(-np.log(power.sum(axis=1)) for power in powers)
         best = odds if odds.mean() > best.mean() else best
     return best
 

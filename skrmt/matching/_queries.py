@@ -33,7 +33,10 @@ from ._matching import (
     quadratic_matches,
 )
 from ._scorers import MatchingRule, pair_factors, scaled, score_pairs
+from ._sparse_matching import sparse_matches
 
+_MOST_SCORES = 150_000_000
+"""Scores that a one-to-one matching may have at once: with their copies they take 4 GiB."""
 # Confidence from which self-training takes a match for a known pair: one in 20 may be wrong.
 _CONFIDENT = 0.95
 _MAX_ROUNDS = 10
@@ -45,6 +48,14 @@ def match_queries(rule, known, queries, *, cv, random_state, n_jobs, with_confid
     if rule.method == "kernel_cca" and known is not rule.ensemble.known:
         rule = rule._replace(ensemble=rule.ensemble.refit(known))
     planted = planted_pairs(rule, known, queries)
+    if rule.assignment == "sparse":
+        found = sparse_matches(rule, known, queries, rng)
+        confidence = np.full(len(found.indices), np.nan)
+        if with_confidence and enough_pairs(len(known[0]), cv, 1):
+            options = cv, rng, n_jobs, planted, found.scores
+            right, ahead = planted_matches(rule, known, queries, *options)
+            confidence = calibrated(right, ahead, found.margins)
+        return Matching(found.indices, confidence, float(found.own.mean()), 0)
     score = planted.scores()
     if rule.method == "qap":
         found = quadratic_matches(rule, known, queries, rng, n_jobs)
@@ -316,7 +327,17 @@ class QueryMixin:
         rule = self._rule(self.method_, "hungarian" if self.method_ == "qap" else self.assignment)
         queries = self._side(0, X_query, "X_query"), self._side(1, Y_query, "Y_query")
         n, candidates = (int(side.shape[0]) for side in queries)
-        if rule.assignment == "hungarian" and n > candidates:
+        if (
+            rule.assignment == "hungarian"
+            and rule.method != "qap"
+            and n * candidates > _MOST_SCORES
+        ):
+            raise ValueError(
+                f"{n} queries and {candidates} candidates have {n * candidates:.2g} scores, too "
+                "many to hold at once: use assignment='sparse', which takes the best candidates of "
+                "each, or assignment='argmax' for nearest neighbours."
+            )
+        if rule.assignment != "argmax" and n > candidates:
             raise ValueError(
                 f"X_query has {n} rows and Y_query {candidates}: a one-to-one matching needs as "
                 "many candidates as queries. Swap the sides, or use assignment='argmax'."

@@ -36,7 +36,7 @@ class MatchingRule(NamedTuple):
     method : str
         One of `METHODS`, or "qap", whose single pairs are scored by local CKA.
     assignment : str
-        "hungarian" or "argmax".
+        "hungarian", "sparse" or "argmax".
     kernel : str
         Kernel of local CKA and "qap".
     debiased : bool

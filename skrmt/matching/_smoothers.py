@@ -66,27 +66,30 @@ class Smoother(NamedTuple):
     means: Matrix
     centred: Matrix
 
-    def matrix(self, alpha: float, *, single: bool = False) -> Matrix:
+    def matrix(
+        self, alpha: float, *, single: bool = False, inverse: Matrix | None = None
+    ) -> Matrix:
         """Return the smoother of the known rows, symmetric, with rows that sum to 1."""
-        inverse, penalty = self.inverse(alpha, single=single)
-        inverse *= -penalty
+        if inverse is None:
+            inverse = self.inverse(alpha, single=single)
+        inverse = inverse * inverse.dtype.type(-self.penalty(alpha))
         every = np.arange(len(inverse))
         inverse[every, every] += 1.0
         found: Matrix = inverse + inverse.dtype.type(1.0 / len(every))
         return found
 
-    def weights(self, queries: Matrix, alpha: float) -> Matrix:
+    def weights(self, queries: Matrix, alpha: float, inverse: Matrix | None = None) -> Matrix:
         """Return the weights of known rows in what is smoothed at queries, which sum to 1."""
         kernel = self.kernel(queries)
         kernel -= self.means
         kernel -= kernel.mean(axis=1)[:, None]
-        inverse, _ = self.inverse(alpha)
-        return np.asarray(kernel @ inverse) + 1.0 / len(self.rows)
+        kernel = kernel @ (self.inverse(alpha) if inverse is None else inverse)
+        kernel += 1.0 / len(self.rows)
+        return kernel
 
     def dual_directions(self, alpha: float) -> Matrix:
         """Return the vectors (m, p) of which smoothing weights of a linear kernel are products."""
-        inverse, _ = self.inverse(alpha)
-        return inverse @ (self.rows - self.rows.mean(axis=0))
+        return self.inverse(alpha) @ (self.rows - self.rows.mean(axis=0))
 
     def kernel(self, queries: Matrix) -> Matrix:
         """Return the kernel of raw queries with the known rows."""
@@ -94,10 +97,13 @@ class Smoother(NamedTuple):
         kind, width = self.representation.kernel, self.bandwidth
         return kernel_matrix(rows, self.rows, kernel=kind, bandwidth=width)
 
-    def inverse(self, alpha: float, *, single: bool = False) -> tuple[Matrix, float]:
-        """Return the inverse of the penalised centred kernel, and the penalty."""
-        m = len(self.centred)
-        penalty = alpha * float(np.trace(self.centred)) / m
+    def penalty(self, alpha: float) -> float:
+        """Return what is added to the eigenvalues of the kernel."""
+        return alpha * float(np.trace(self.centred)) / len(self.centred)
+
+    def inverse(self, alpha: float, *, single: bool = False) -> Matrix:
+        """Return the inverse of the penalised centred kernel."""
+        m, penalty = len(self.centred), self.penalty(alpha)
         penalised: Matrix = np.array(self.centred, dtype=np.float32 if single else np.float64)
         penalised.flat[:: m + 1] += penalty
         factorise, invert = (spotrf, spotri) if single else (dpotrf, dpotri)
@@ -105,7 +111,7 @@ class Smoother(NamedTuple):
         factor, _ = factorise(penalised.T, lower=True, overwrite_a=True)
         found, _ = invert(factor, lower=True, overwrite_c=True)
         # Its other triangle still holds the factor.
-        return np.where(_upper(m), found.T, found), penalty
+        return np.where(_upper(m), found.T, found)
 
 
 @lru_cache(maxsize=4)
@@ -116,13 +122,34 @@ def _upper(m: int) -> Matrix:
 
 def smoother(known: Matrix, representation: Representation, bandwidth: Any) -> Smoother | None:
     """Return the smoother of known rows, None where all of them have become the same."""
+    return smoothers(known, [representation], bandwidth)[0]
+
+
+def smoothers(known: Matrix, representations: Any, bandwidth: Any) -> list[Smoother | None]:
+    """Return smoothers by several representations, which share scalar products of rows."""
     unit = power_of_two(float(np.abs(known).max(initial=0.0)))
-    rows = known / unit
-    mean = rows.mean(axis=0) if representation.unit_rows != "length" else np.zeros(rows.shape[1])
-    scale = deviations(rows) if representation.standardize else 1.0
-    rows = _prepared(known, representation, unit, mean, scale)
-    width, kernel = 1.0, rows @ rows.T
-    if representation.kernel == "rbf":
+    scaled, products = known / unit, {}
+    found = []
+    for kind in representations:
+        start = kind.standardize, kind.unit_rows == "length"
+        if start not in products:
+            mean = np.zeros(known.shape[1]) if start[1] else scaled.mean(axis=0)
+            scale = deviations(scaled) if kind.standardize else 1.0
+            rows = (scaled - mean) / scale
+            products[start] = mean, scale, rows, rows @ rows.T
+        mean, scale, rows, gram = products[start]
+        if kind.unit_rows:
+            lengths = np.sqrt(np.diag(gram))
+            lengths = np.where(lengths > 0, lengths, 1.0)
+            rows, gram = rows / lengths[:, None], gram / np.outer(lengths, lengths)
+        found.append(_of_products(kind, unit, mean, scale, rows, gram, bandwidth))
+    return found
+
+
+def _of_products(kind, unit, mean, scale, rows, kernel, bandwidth) -> Smoother | None:
+    """Return the smoother of prepared rows from their scalar products."""
+    width = 1.0
+    if kind.kernel == "rbf":
         squares = np.diag(kernel) - 2 * kernel
         squares += np.diag(kernel)[:, None]
         width = _median(squares) if isinstance(bandwidth, str) else float(bandwidth)
@@ -131,7 +158,7 @@ def smoother(known: Matrix, representation: Representation, bandwidth: Any) -> S
     centred = kernel - means - means[:, None] + means.mean()
     if not np.trace(centred) > _CONSTANT * len(centred) * float(np.abs(kernel).max()):
         return None
-    return Smoother(representation, unit, mean, scale, rows, width, means, centred)
+    return Smoother(kind, unit, mean, scale, rows, width, means, centred)
 
 
 def _median(squares: Matrix) -> float:

@@ -7,7 +7,7 @@ from numbers import Real
 import numpy as np
 from scipy.optimize import brentq
 
-from ..utils._forecast import Forecast, unbanded
+from ..utils._forecast import Forecast, check_asked, unbanded
 from ..utils._sklearn_compat import check_is_fitted
 from ..utils._warnings import warn
 from ._outlook import (
@@ -238,8 +238,7 @@ class ForecastMixin:
     def _question(self, score, of, noise_rates):
         """Return the score that is asked for, and noise rates with one axis."""
         check_is_fitted(self)
-        if of != "n_samples":
-            raise ValueError(f"of={of!r} must be 'n_samples'.")
+        check_asked(of, ("n_samples",))
         if not isinstance(score, Real) or np.isnan(float(score)):
             raise ValueError(f"score={score!r} must be a number.")
         _, rates = self._conditions(None, noise_rates)

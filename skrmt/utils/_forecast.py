@@ -72,6 +72,15 @@ def unbanded(score: Any, **conditions: Any) -> Forecast:
     return Forecast(score, nowhere, nowhere.copy(), conditions)
 
 
+def check_asked(of: Any, choices: tuple[str, ...], given: dict[str, Any] | None = None) -> None:
+    """Raise unless `of` is one of the choices, and no value of it is given."""
+    if not (isinstance(of, str) and of in choices):
+        raise ValueError(f"of={of!r} must be {' or '.join(map(repr, choices))}.")
+    value = (given or {}).get(of)
+    if value is not None:
+        raise ValueError(f"{of}={value!r} is given, but it is what of={of!r} asks for.")
+
+
 def first_reaching(
     score_at: Callable[[np.ndarray], np.ndarray],
     target: float,

@@ -180,8 +180,8 @@ def test_required_tokens_keep_the_diversity():
     assert kept[0] < target <= kept[1]
     for call, message in (
         (lambda: model.required(0.4, of="n_real"), "n_real is not used"),
-        (lambda: model.required(0.4, of="tokens"), "of must be"),
-        (lambda: model.required(0.4, n_synthetic=3), "leave it out"),
+        (lambda: model.required(0.4, of="tokens"), "of='tokens'"),
+        (lambda: model.required(0.4, n_synthetic=3), "asks for"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

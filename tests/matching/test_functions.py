@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from scipy.optimize import quadratic_assignment as scipy_assignment
 from scipy.stats import kstest, ortho_group
 
 from skrmt.datasets import make_correlated_graphs
+from skrmt.exceptions import TheoryWarning
 from skrmt.matching import (
     cka,
     cka_matrix,
@@ -146,6 +149,37 @@ def test_scores_of_unrelated_data_are_standard(kernel, debiased, rng):
     assert abs(spread - 1) < 4.5 * np.sqrt((kurtosis - 1) / 400)
 
 
+@pytest.mark.parametrize("kernel", ["linear", "rbf", "precomputed"])
+@pytest.mark.parametrize("debiased", [True, False])
+def test_moments_under_random_pairing_are_those_of_all_pairings(kernel, debiased, rng):
+    X, Y = rng.standard_normal((6, 3)) ** 3, rng.standard_normal((6, 2))
+    if kernel == "precomputed":
+        X, Y = X @ X.T, Y @ Y.T
+    found = cka_test(X, Y, kernel=kernel, debiased=debiased)
+    values = []
+    for order in map(list, permutations(range(6))):
+        moved = Y[order][:, order] if kernel == "precomputed" else Y[order]
+        values.append(cka(X, moved, kernel=kernel, debiased=debiased))
+    centred = np.array(values) - np.mean(values)
+    assert found.null_mean == pytest.approx(np.mean(values), abs=1e-10)
+    assert found.null_std == pytest.approx(np.std(values), rel=1e-8)
+    assert found.null_skewness == pytest.approx(np.mean(centred**3) / np.std(values) ** 3, rel=1e-8)
+
+
+@pytest.mark.parametrize("debiased", [True, False])
+def test_p_values_are_true_where_one_direction_dominates(debiased, rng):
+    scales, draws = np.array([20.0, 1.0, 1.0, 1.0]), 1500
+    p_values = np.array(
+        [
+            cka_test(*(rng.standard_normal((2, 40, 4)) * scales), debiased=debiased).p_value
+            for _ in range(draws)
+        ]
+    )
+    for level in (0.05, 0.01):
+        error = np.sqrt(level * (1 - level) / draws)
+        assert abs(np.mean(p_values <= level) - level) < 4.5 * error
+
+
 def test_permutation_p_values_are_uniform_under_the_null(rng):
     found = [
         cka_test(*rng.standard_normal((2, 12, 3)), n_permutations=39, random_state=k).p_value
@@ -254,6 +288,78 @@ def test_without_known_pairs_the_order_given_says_nothing():
     assert np.mean(flat.indices == np.arange(n)) < 0.2
 
 
+def test_sides_of_unequal_size_are_padded(rng):
+    K = rng.standard_normal((40, 40))
+    K = K + K.T
+    order = rng.permutation(40)[:28]
+    L, term = K[np.ix_(order, order)], np.zeros((40, 28))
+    term[order, np.arange(28)] = 0.1
+    pairs = np.column_stack([order[:8], np.arange(8)])
+    options = {"known_pairs": pairs, "linear_term": term, "random_state": 0}
+    larger = quadratic_assignment(K, L, **options)
+    assert (larger.indices[order] == np.arange(28)).all()
+    assert larger.indices.shape == (40,) and (larger.indices == -1).sum() == 12
+    assert larger.objective == pytest.approx((L * L).sum() + 2.8)
+    smaller = quadratic_assignment(
+        L, K, known_pairs=pairs[:, ::-1], linear_term=term.T, random_state=0
+    )
+    assert (smaller.indices == order).all()
+    F, G = rng.standard_normal((40, 4)), rng.standard_normal((28, 6))
+    found = quadratic_assignment(F, G, low_rank="features", **options)
+    wanted = quadratic_assignment(F @ F.T, G @ G.T, **options)
+    assert (found.indices == wanted.indices).all()
+    assert found.objective == pytest.approx(wanted.objective)
+
+
+@pytest.mark.parametrize("features", [False, True])
+def test_scales_from_very_small_to_very_large_change_nothing(features, rng):
+    F, G = rng.standard_normal((30, 3)), rng.standard_normal((30, 3))
+    sides = (F, G) if features else (F @ F.T, G @ G.T)
+    options = {"low_rank": "features" if features else None, "random_state": 0}
+    pairs, term = [[0, 1], [2, 3]], rng.standard_normal((30, 30))
+    for given in (None, term):
+        wanted = quadratic_assignment(*sides, known_pairs=pairs, linear_term=given, **options)
+        for first, second in ((-664, 530), (530, 530), (-664, -664), (-1, 400)):
+            power = (2 if features else 1) * (first + second)
+            if given is not None and abs(power) > 900:
+                continue
+            found = quadratic_assignment(
+                *(2.0**e * side for e, side in zip((first, second), sides, strict=True)),
+                known_pairs=pairs,
+                linear_term=None if given is None else 2.0**power * given,
+                **options,
+            )
+            assert (found.indices == wanted.indices).all()
+            with np.errstate(over="ignore", under="ignore"):
+                assert found.objective == np.ldexp(wanted.objective, power)
+    # A linear term that dwarfs everything decides alone.
+    picks = np.zeros((30, 30))
+    picks[np.arange(30), np.arange(30)[::-1]] = 1e150
+    found = quadratic_assignment(*(1e-200 * side for side in sides), linear_term=picks, **options)
+    assert (found.indices == np.arange(30)[::-1]).all()
+
+
+def test_accuracy_is_predicted_by_known_pairs_held_out():
+    gaps, covered = [], []
+    for seed in range(16):
+        data = make_correlated_graphs(50, 0.6, random_state=seed)
+        pairs = np.column_stack([np.arange(10), data.indices[:10]])
+        found = quadratic_assignment(
+            data.A, data.B, known_pairs=pairs, cv=10, random_state=seed, n_jobs=1
+        )
+        real = np.mean((found.indices == data.indices)[10:])
+        low, high = found.theoretical_accuracy_interval
+        gaps.append(found.theoretical_accuracy - real)
+        covered.append(low <= real <= high)
+    assert abs(np.mean(gaps)) < 4.5 * np.std(gaps, ddof=1) / 4 + 0.01
+    assert np.mean(covered) > 0.95 - 4.5 * np.sqrt(0.95 * 0.05 / 16)
+    plain = quadratic_assignment(data.A, data.B, known_pairs=pairs, random_state=15)
+    assert (plain.indices == found.indices).all() and np.isnan(plain.theoretical_accuracy)
+    with pytest.warns(TheoryWarning, match="fewer than ten"):
+        few = quadratic_assignment(data.A, data.B, known_pairs=pairs[:9], cv=3, random_state=0)
+    assert np.isnan(few.theoretical_accuracy_interval).all()
+
+
 def test_low_rank_and_polish(rng):
     F = rng.standard_normal((60, 4))
     order = rng.permutation(60)
@@ -302,7 +408,9 @@ SQUARE = SMALL @ SMALL.T
         (lambda: local_cka_scores(SMALL, SMALL, SMALL[:, :2], SMALL), "X_query has 2 features"),
         (lambda: local_cka_scores(SMALL[:3], SMALL[:3], SMALL, SMALL), "at least 4"),
         (lambda: quadratic_assignment(SMALL, SMALL), "square"),
-        (lambda: quadratic_assignment(SQUARE, SQUARE[:5, :5]), "rows"),
+        (lambda: quadratic_assignment(SQUARE, SQUARE[:5, :5], known_pairs=[[0, 5]]), "0 and 4"),
+        (lambda: quadratic_assignment(SQUARE, SQUARE, linear_term=SQUARE[:5]), "linear_term"),
+        (lambda: quadratic_assignment(SQUARE, SQUARE, cv=1), "cv"),
         (lambda: quadratic_assignment(SQUARE, SQUARE, known_pairs=[[0, 9]]), "between 0 and 5"),
         (lambda: quadratic_assignment(SQUARE, SQUARE, known_pairs=[[0, 1], [2, 1]]), "twice"),
         (lambda: quadratic_assignment(SQUARE, SQUARE, known_pairs=[0, 1]), "shape"),

@@ -10,7 +10,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import cross_validate
 
 from skrmt.utils import Forecast
-from skrmt.utils._forecast import first_reaching, unbanded
+from skrmt.utils._forecast import check_asked, first_reaching, unbanded
 from skrmt.utils._intervals import normal_interval, wilson_interval
 from skrmt.utils._random import fresh_random_state, random_generator, random_seed
 from skrmt.utils._regimes import regime
@@ -111,3 +111,13 @@ def test_the_amount_at_which_a_score_is_reached():
     assert first_reaching(lambda n: 0.5 - 1 / n, 0.9, 1.0) == np.inf
     assert first_reaching(lambda n: n / n, 0.9, 2.0) == 2.0
     assert np.isnan(first_reaching(lambda n: n * np.nan, 0.9, 2.0))
+
+
+def test_what_is_asked_for_is_known_and_not_given():
+    choices = "n_samples", "n_views"
+    check_asked("n_samples", choices, {"n_samples": None, "n_views": 3})
+    for of in ("rows", None, ["n_samples"], 3):
+        with pytest.raises(ValueError, match="must be 'n_samples' or 'n_views'"):
+            check_asked(of, choices)
+    with pytest.raises(ValueError, match="n_views=3 is given, but it is what of='n_views' asks"):
+        check_asked("n_views", choices, {"n_views": 3})

@@ -7,7 +7,7 @@ from bisect import bisect_left
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ...utils._forecast import first_reaching, unbanded
+from ...utils._forecast import check_asked, first_reaching, unbanded
 from ...utils._warnings import warn
 from ._diagnosis import TOO_FEW
 from ._prediction import Setting, accuracy_forecaster, forecast_accuracy, noise_matrices
@@ -124,10 +124,7 @@ class ForecastMixin:
             "noise_rates": noise_rates,
             "cleaned_fraction": cleaned_fraction,
         }
-        if of not in ("n_samples", "cleaned_fraction"):
-            raise ValueError(f"of={of!r} must be 'n_samples' or 'cleaned_fraction'.")
-        if given[of] is not None:
-            raise ValueError(f"{of}={given[of]!r} is what is asked for: leave it out.")
+        check_asked(of, ("n_samples", "cleaned_fraction"), given)
         if not 0 <= score <= 1:
             raise ValueError(f"score={score!r} must be an accuracy, between 0 and 1.")
         predict = self._accuracy_forecaster()

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from ...theory.synthetic_mix import proportional_mix, simplex_accuracy
-from ...utils._forecast import Forecast, first_reaching, unbanded
+from ...utils._forecast import Forecast, check_asked, first_reaching, unbanded
 from ...utils._warnings import warn
 
 _PENALTIES = np.geomspace(1e-3, 1e4, 15)
@@ -156,10 +156,9 @@ def forecast_mix(model: MixModel | None, conditions: tuple) -> Forecast:
 
 def required_amount(model: MixModel | None, score: float, of: str, conditions: tuple) -> float:
     """Return the smallest number of rows that reaches an accuracy; inf if none does."""
-    if of not in ("n_samples", "n_synthetic"):
-        raise ValueError(f"of={of!r} must be 'n_samples' or 'n_synthetic'.")
+    check_asked(of, ("n_samples", "n_synthetic"), dict(zip(_RANGES, conditions, strict=True)))
     target = float(_numbers("score", score, 0.0, 1.0))
-    given = _checked(conditions, scalar=True, free=of)
+    given = _checked(conditions, scalar=True)
     if model is None:
         warn(_NO_MODEL)
         return np.nan
@@ -175,10 +174,9 @@ def required_amount(model: MixModel | None, score: float, of: str, conditions: t
 
 def best_amount(model: MixModel | None, of: str, conditions: tuple, largest: float) -> float:
     """Return the number or the weight of synthetic rows of largest predicted accuracy."""
-    if of not in ("n_synthetic", "weight"):
-        raise ValueError(f"of={of!r} must be 'n_synthetic' or 'weight'.")
+    check_asked(of, ("n_synthetic", "weight"), dict(zip(_RANGES, conditions, strict=True)))
     limit = float(_numbers("max_n_synthetic", largest, 1.0, np.inf))
-    given = _checked(conditions, scalar=True, free=of)
+    given = _checked(conditions, scalar=True)
     if model is None:
         warn(_NO_MODEL)
         return np.nan
@@ -199,14 +197,12 @@ _RANGES = {
 """Ranges of the conditions, in the order in which the functions above take them."""
 
 
-def _checked(values, scalar=False, free=None) -> dict[str, Any]:
+def _checked(values, scalar=False) -> dict[str, Any]:
     """Return the conditions that are given, by name, checked."""
     given: dict[str, Any] = {}
     for (name, limits), value in zip(_RANGES.items(), values, strict=True):
         if value is None:
             continue
-        if name == free:
-            raise ValueError(f"{name}={value!r} is given, but it is what of={free!r} asks for.")
         given[name] = _numbers(name, value, *limits)
         pair = name == "keep_rates"
         if pair and given[name].shape[-1:] != (2,):

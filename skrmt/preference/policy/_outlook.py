@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
-from ...utils._forecast import Forecast
+from ...utils._forecast import Forecast, check_asked
 from ...utils._warnings import warn
 from ._held_out import HeldOut
 
@@ -174,8 +174,7 @@ class PolicyOutlook:
         (591, inf)
         """
         check_is_fitted(self)
-        if of != "n_samples":
-            raise ValueError(f"of={of!r} must be 'n_samples'.")
+        check_asked(of, ("n_samples",))
         if not 0 <= score <= 1:
             raise ValueError(f"score={score!r} must be an accuracy, between 0 and 1.")
         growth = self._known_growth()
