@@ -25,19 +25,11 @@ from ..utils._random import random_seed
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
 from ..utils._warnings import warn, warn_first
-from ._accuracy import (
-    METHODS,
-    balanced_accuracy,
-    concatenated_limits,
-    method_accuracies,
-    nested_limits,
-)
-from ._clusters import accuracy_interval, many_clusters, pass_messages, two_clusters
-from ._combination import IMPROPER, combine_stack
-from ._concatenated import concatenate_views
-from ._embedding import complete_scores, embed
+from ._accuracy import concatenated_limits, method_accuracies, nested_limits
+from ._claims import claimed_agreement
 from ._forecast import accuracy_if
 from ._new_samples import as_input, by_blocks, dtype_of, listed_views
+from ._solution import Options, decide, labels_of, scores_of, solve
 from ._views_input import (
     ViewList,
     check_names_of_views,
@@ -49,13 +41,6 @@ from ._views_input import (
     view_list,
     view_stack,
 )
-
-_BY_BLOCKS = ("two_step", "nested_ml")
-"""Methods that read Dask arrays block by block."""
-
-_AS_GOOD = 1e-3
-"""Accuracy by which another method must exceed the two steps for "auto" to pay for it."""
-
 
 class NestedTensorClustering(
     DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
@@ -219,6 +204,7 @@ class NestedTensorClustering(
         "scaling": [StrOptions({"optimal", "mfa", "unit"})],
         "refine": [StrOptions({"amp"}), None],
         "threshold": [StrOptions({"mixture", "zero"})],
+        "compare": ["boolean"],
         "n_bootstrap": [Interval(numbers.Integral, 0, None, closed="left")],
         "tol": [Interval(numbers.Real, 0, None, closed="neither")],
         "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -237,6 +223,7 @@ class NestedTensorClustering(
         scaling="mfa",
         refine=None,
         threshold="mixture",
+        compare=True,
         n_bootstrap=0,
         tol=1e-6,
         max_iter=300,
@@ -251,6 +238,7 @@ class NestedTensorClustering(
         self.scaling = scaling
         self.refine = refine
         self.threshold = threshold
+        self.compare = compare
         self.n_bootstrap = n_bootstrap
         self.tol = tol
         self.max_iter = max_iter
@@ -285,42 +273,33 @@ class NestedTensorClustering(
             If the views or the mask cannot be used, or not with these parameters.
         """
         views = self._check_views(X, mask)
-        seed = random_seed(self.random_state)
-        search = {"tol": self.tol, "max_iter": self.max_iter, "seed": seed}
-        combined, self.method_ = self._combine(views, search)
-        embedding, loadings, sure = embed(combined, views, self.n_clusters)
-        model_accuracy = balanced_accuracy(combined, views)
-        if self.n_clusters == 2:
-            clusters = two_clusters(combined, embedding, model_accuracy, self.threshold, seed)
-        else:
-            clusters = many_clusters(combined, embedding, self.n_clusters, **search)
-        labels = clusters.labels(embedding if sure is None else embedding * sure[:, None])
+        options = self._options()
+        solution = solve(views, options)
+        claim = claimed_agreement(views, solution, options, self.n_bootstrap, self.n_jobs)
+        combined, clusters = solution.combined, solution.clusters
         detected = combined.spectrum.n_spikes > 0
-        self._message_loadings = None
-        if self.refine == "amp" and detected:
-            clusters, labels, self._message_loadings = pass_messages(views, combined, clusters)
+        misfit = not (solution.is_nested and clusters.model_fit)
         if isinstance(views, ViewList):
             limits = concatenated_limits(combined, views.shape[0])
         else:
-            limits = nested_limits(combined, views, clusters, labels, loadings)
+            limits = nested_limits(combined, views, solution)
 
-        self._combined, self._clusters = combined.for_new_samples(), clusters
-        self._loadings = loadings
-        self._shape, self._scale = views.shape, views.scale
-        self.labels_, self.embedding_ = labels, embedding.astype(dtype_of(views))
-        self.theoretical_accuracy_ = self.observed_accuracy_ = float(clusters.accuracy)
-        self.theoretical_accuracy_interval_ = accuracy_interval(
-            combined, clusters, self.n_bootstrap, self.n_jobs, seed
+        self.method_ = solution.method
+        self.labels_, self.embedding_ = solution.labels, solution.embedding.astype(dtype_of(views))
+        self.theoretical_accuracy_ = self.observed_accuracy_ = float(claim.value)
+        self.theoretical_accuracy_interval_ = claim.interval
+        self.observed_accuracy_interval_ = claim.interval.copy()
+        unknown = not np.isfinite(claim.value)
+        self.regime_ = regime(
+            undetected=not detected, misfit=misfit and not unknown, ambiguous=unknown
         )
-        self.observed_accuracy_interval_ = self.theoretical_accuracy_interval_.copy()
-        self.regime_ = regime(undetected=not detected, misfit=not clusters.model_fit)
         self.model_accuracy_ = float(clusters.model_accuracy)
-        self.model_fit_ = bool(clusters.model_fit)
+        self.model_fit_ = not misfit
         self.method_scores_ = method_accuracies(combined, views.shape)
         self.bayes_accuracy_ = float(self.method_scores_.get("bayes", np.nan))
         self.saturation_accuracy_ = limits.saturation
         self.view_accuracies_ = limits.view_accuracies
-        self.view_weights_ = combined.weights / np.abs(combined.weights).sum()
+        self.view_weights_ = solution.view_weights
         self.noise_variance_ = combined.noise * views.scale**2
         self.overlaps_ = limits.overlaps
         self.beta_t_, self.beta_m_ = limits.beta_t, limits.beta_m
@@ -328,6 +307,11 @@ class NestedTensorClustering(
         self.class_prior_, self.threshold_ = clusters.priors, float(clusters.threshold)
         self.n_iter_ = max(1, combined.n_iter, clusters.n_iter)
         self.converged_ = bool(combined.converged)
+        self._shape, self._scale = views.shape, views.scale
+        nothing = np.zeros((0, 0))
+        self._solution = solution._replace(
+            combined=combined.for_new_samples(), embedding=nothing, labels=nothing.ravel()
+        )
         self._warn(combined.improper)
         return self
 
@@ -347,8 +331,7 @@ class NestedTensorClustering(
         if is_dask_views(X):
             return by_blocks(self, "predict", X, None, np.int64)
         decision, like = self._decide(X)
-        labels = (decision > 0).astype(np.int64) if decision.ndim == 1 else decision.argmax(axis=1)
-        return as_input(labels, like)
+        return as_input(labels_of(decision), like)
 
     def decision_function(self, X):
         """Compute how far samples are on the side of each cluster.
@@ -408,8 +391,9 @@ class NestedTensorClustering(
         """
         check_is_fitted(self)
         if is_dask_views(X):
-            return by_blocks(self, "transform", X, self._loadings[0].shape[1])
-        scores, _, like = self._scores(X, self._loadings)
+            return by_blocks(self, "transform", X, self._n_features_out)
+        views, unit, like = self._new_views(X)
+        scores, _ = scores_of(self._solution, views, self._solution.loadings, unit)
         return as_input(scores.astype(dtype_of(like)), like)
 
     def score(self, X, y):
@@ -462,7 +446,7 @@ class NestedTensorClustering(
             If a number is not 1 or more, a view does not exist, or none is left.
         """
         check_is_fitted(self)
-        score = accuracy_if(self._combined, self._shape, n_samples, n_views, drop_view)
+        score = accuracy_if(self._solution.combined, self._shape, n_samples, n_views, drop_view)
         given = {"n_samples": n_samples, "n_views": n_views, "drop_view": drop_view}
         return unbanded(score, **{name: v for name, v in given.items() if v is not None})
 
@@ -503,7 +487,7 @@ class NestedTensorClustering(
     @property
     def _n_features_out(self):
         """Number of columns that `transform` returns."""
-        return self._loadings[0].shape[1]
+        return self._solution.loadings[0].shape[1]
 
     def _check_views(self, X, mask):
         """Check the input of `fit`."""
@@ -580,18 +564,19 @@ class NestedTensorClustering(
         full = self.noise_structure == "full" or (self.noise_structure == "auto" and n_views == 2)
         return ("full" if full else "diagonal"), None
 
-    def _combine(self, views, search):
-        """Combine the views; return the combination and the method that made it."""
-        if isinstance(views, ViewList):
-            return concatenate_views(views.X, self.scaling), "concatenated"
-        method = "two_step" if self.method == "auto" else self.method
-        combined = combine_stack(views, method, search)
-        if self.method == "auto" and views.mask is None and views.noise_structure != "full":
-            scores = method_accuracies(combined, views.shape)
-            best = max(_BY_BLOCKS if is_dask(views.X) else METHODS, key=scores.__getitem__)
-            if scores[best] > scores["two_step"] + _AS_GOOD:
-                return combine_stack(views, best, search), best
-        return combined, method
+    def _options(self):
+        """Return the parameters of the procedure, with a seed."""
+        return Options(
+            self.n_clusters,
+            self.method,
+            self.scaling,
+            self.refine,
+            self.threshold,
+            self.compare,
+            self.tol,
+            self.max_iter,
+            random_seed(self.random_state),
+        )
 
     def _warn(self, improper):
         """Warn of what the user should know."""
@@ -620,48 +605,22 @@ class NestedTensorClustering(
     def _decide(self, X):
         """Return the decision of checked samples, and what they are like."""
         check_is_fitted(self)
-        if self._message_loadings is not None:
-            scores, _, like = self._scores(X, self._message_loadings)
-            return scores[:, 0], like
-        scores, sure, like = self._scores(X, self._loadings)
-        return self._clusters.decision(scores * sure[:, None]), like
+        views, unit, like = self._new_views(X)
+        return decide(self._solution, views, unit), like
 
-    def _scores(self, X, loadings):
-        """Return scores of samples, how sure each is, and what the result should be like."""
+    def _new_views(self, X):
+        """Check new samples; return them, their unit, and what the result should be like."""
         if is_view_list(X) and self._view_names is not None:
             check_names_of_views(self, X, self._view_names)
         if self._is_list:
-            return self._list_scores(X, loadings)
+            views = listed_views(self, X)
+            return ViewList(views), 1.0, views[0]
         if is_view_list(X):
             X = stacked(view_list(X, self.device))
         if n_dimensions(X) == 2 and not is_torch(X):
             X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
         stack = view_stack(X, None, self.device, self._shape[1:])
-        combined, n = self._combined, stack.shape[0]
-        means = np.stack(combined.means, axis=1) * (self._scale / stack.scale)
-        views = np.asarray(to_numpy(stack.X), dtype=np.float64) - means
-        views *= stack.scale / self._scale
-        if stack.mask is not None:
-            views *= stack.mask[:, None, :]
-        scores = views.transpose(0, 2, 1).reshape(n, -1) @ np.concatenate(loadings, axis=0)
-        if stack.mask is None and combined.model.strengths is None:
-            return scores, np.ones(n), X
-        if self.method_ == "unfolding" or not np.isfinite(combined.noise).all():
-            raise ValueError(
-                "X has samples without some view, which this fit cannot weigh. Fit three views or "
-                "more with method='two_step'."
-            )
-        present = np.ones((n, self._shape[2]), dtype=bool) if stack.mask is None else stack.mask
-        return *complete_scores(combined, scores, present), X
-
-    def _list_scores(self, X, loadings):
-        """Return scores of samples of views of unequal widths."""
-        views = listed_views(self, X)
-        parts = [
-            (np.asarray(to_numpy(view), dtype=np.float64) - mean) @ loading
-            for view, mean, loading in zip(views, self._combined.means, loadings, strict=True)
-        ]
-        return np.sum(parts, axis=0), np.ones(len(parts[0])), views[0]
+        return stack, stack.scale / self._scale, X
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
