@@ -10,12 +10,10 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import ndtr, owens_t
 
 from ..utils._intervals import Z95
+from ._combination import MOST_ROWS
 
 _SPLITS = 8
 """Random splits into halves: the standard error of their mean is then below that of the rows."""
-
-MOST_ROWS = 4000
-"""Rows of which halves are fitted: of more, their disagreement at this number is extrapolated."""
 
 _LAST = 0.15
 """Mean disagreement of halves beyond which nothing is claimed: several partitions are then at
@@ -128,7 +126,9 @@ def model_agreement(fitted: np.ndarray, best: np.ndarray, prior: float = 0.5) ->
     return float(np.clip(total.mean(), 0.0, 1.0))
 
 
-def mixture_agreement(means: np.ndarray, priors: np.ndarray, cosines: np.ndarray, seed: int) -> float:
+def mixture_agreement(
+    means: np.ndarray, priors: np.ndarray, cosines: np.ndarray, seed: int
+) -> float:
     """Return the agreement of Gaussian clusters of unit covariance, counted from draws.
 
     `means` (k, r) are those of scores along r fitted directions whose cosines with the true ones

@@ -53,7 +53,9 @@ def claimed_agreement(
 
     def fit(half, other):
         both = taken(sample, np.concatenate([half, other]))
-        return tuple(labels_of(decide(solve(taken(sample, r), options), both)) for r in (half, other))
+        return tuple(
+            labels_of(decide(solve(taken(sample, r), options), both)) for r in (half, other)
+        )
 
     try:
         found = agreement_of_halves(keys[rows], fit, options.n_clusters, options.seed)

@@ -101,10 +101,9 @@ def two_clusters(combined, embedding, model_accuracy, threshold, seed):
 def _model_clusters(combined, embedding, model_accuracy, rule):
     """Separate two clusters along the first component, with the accuracy of the model."""
     scores = embedding[:, 0]
-    if not combined.spectrum.n_spikes:
-        halves = np.array([0.5, 0.5])
-        return Clusters(_unit(embedding), 0.0, None, halves, 0.0, 0.5, 0.5, True)
     fit = fit_tied_mixture(scores)
+    if not combined.spectrum.n_spikes:
+        return _guessed(embedding, fit, rule, True)
     distance = float(np.sqrt(max(np.mean(scores**2) - 1, 0.0)))
     prior = _prior(fit, scores)
     overlap = distance**2 / (distance**2 + 1)
@@ -113,20 +112,17 @@ def _model_clusters(combined, embedding, model_accuracy, rule):
     error = np.sqrt(24 / len(scores))
     model_fit = abs(kurtosis(scores) - expected) <= _KURTOSIS_SIGMAS * error
     if prior == 0.5:
-        accuracy, half, odds = model_accuracy, max(distance, 1e-8), 0.0
-        threshold = 0.0
+        accuracy, slope, threshold = model_accuracy, 2 * max(distance, 1e-8), 0.0
     else:
-        half = distance / (2 * np.sqrt(share))
-        odds = np.log(prior / (1 - prior))
-        threshold = (1 - 2 * prior) * half - odds / (2 * half)
+        slope, threshold = fit.slope, fit.threshold
         accuracy = _imbalanced(combined, len(scores), prior, rule)
         if rule == "zero":
             threshold = 0.0
-    coefficients = 2 * half * _unit(embedding)
+    coefficients = slope * _unit(embedding)
     spread = np.sqrt(distance**2 + 1)
     return Clusters(
         coefficients,
-        float(-2 * half * threshold),
+        float(-slope * threshold),
         None,
         np.array([1 - prior, prior]),
         float(threshold / spread),
@@ -134,6 +130,14 @@ def _model_clusters(combined, embedding, model_accuracy, rule):
         model_accuracy,
         bool(model_fit),
     )
+
+
+def _guessed(embedding, fit, rule, model_fit):
+    """Return two clusters along the first component where nothing stands out of the noise."""
+    threshold = fit.threshold if rule == "mixture" and np.isfinite(fit.threshold) else 0.0
+    halves = np.array([0.5, 0.5])
+    direction = _unit(embedding)
+    return Clusters(direction, -threshold, None, halves, threshold, 0.5, 0.5, model_fit)
 
 
 def _imbalanced(combined, n_samples, prior, rule):
@@ -161,8 +165,7 @@ def _prior(fit, scores):
 def _bimodal_clusters(combined, embedding, model_accuracy, rule, seed):
     """Separate two clusters along the direction of two modes."""
     if not combined.spectrum.n_spikes:
-        halves = np.array([0.5, 0.5])
-        return Clusters(_unit(embedding), 0.0, None, halves, 0.0, 0.5, 0.5, False)
+        return _guessed(embedding, fit_tied_mixture(embedding[:, 0]), rule, False)
     r = max(1, min(_MOST_DIRECTIONS, combined.spectrum.n_spikes, embedding.shape[1]))
     spread = np.maximum(np.sqrt((embedding[:, :r] ** 2).mean(axis=0)), 1e-300)
     whitened = embedding[:, :r] / spread

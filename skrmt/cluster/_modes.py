@@ -21,6 +21,10 @@ _FIRST_SWEEPS = 12
 _FINALISTS = 3
 _SWEEPS = 100
 _EM_SWEEPS = 200
+_CUTS = (0.1, 0.9)
+"""Shares of the scores at which starts of a mixture are cut, beside their mean: the likelihood of
+clusters of unequal size has a poor maximum at equal ones."""
+
 _SETTLED = 1e-4
 """Gain of log-likelihood of a row at which mixtures stop: labels no longer change."""
 
@@ -101,8 +105,21 @@ def fit_tied_mixture(scores: np.ndarray) -> TiedMixture:
     """Fit two Gaussian laws of one variance to scores, by maximum likelihood."""
     centre, scale = scores.mean(), scores.std() or 1.0
     s = (scores - centre) / scale
-    high = float(np.abs(s).mean())
-    means, variance, prior = np.array([-high, high]), max(1e-6, 1 - high**2), 0.5
+    cuts = np.quantile(s, _CUTS)
+    starts = [(np.array([-1.0, 1.0]) * np.abs(s).mean(), 0.5)]
+    starts += [
+        (np.array([s[s <= c].mean(), s[s > c].mean()]), 1 - q)
+        for q, c in zip(_CUTS, cuts, strict=True)
+        if (s > c).any()
+    ]
+    fits = [_tied_from(s, means, prior) for means, prior in starts]
+    _, means, variance, prior = max(fits, key=lambda fit: fit[0])
+    return TiedMixture(centre + scale * means, variance * scale**2, prior)
+
+
+def _tied_from(s, means, prior):
+    """Return the log-likelihood, means, variance and prior of standardised scores from a start."""
+    variance = max(1e-6, float(1 - (1 - prior) * means[0] ** 2 - prior * means[1] ** 2))
     for _ in range(_EM_SWEEPS):
         odds = np.log(prior / (1 - prior)) + (means[1] - means[0]) / variance * (s - means.mean())
         share = expit(odds)
@@ -113,7 +130,11 @@ def fit_tied_mixture(scores: np.ndarray) -> TiedMixture:
         variance = max(1e-6, float(1 - (1 - prior) * means[0] ** 2 - prior * means[1] ** 2))
         if moved < 1e-8:
             break
-    return TiedMixture(centre + scale * np.sort(means), variance * scale**2, prior)
+    if means[0] > means[1]:
+        means, prior = means[::-1], 1 - prior
+    squares = -((s[:, None] - means) ** 2) / (2 * variance) + np.log([1 - prior, prior])
+    likelihood = np.logaddexp(*squares.T).mean() - 0.5 * np.log(variance)
+    return float(likelihood), means, variance, prior
 
 
 def bimodal_direction(whitened: np.ndarray, seed: int = 0) -> np.ndarray:

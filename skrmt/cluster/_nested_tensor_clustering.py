@@ -27,7 +27,9 @@ from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate
 from ..utils._warnings import warn, warn_first
 from ._accuracy import concatenated_limits, method_accuracies, nested_limits
 from ._claims import claimed_agreement
-from ._forecast import accuracy_if
+from ._combination import IMPROPER
+from ._copies import copied_views, dropped_originals, message, spread, without_copies
+from ._forecast import accuracy_if, checked_views
 from ._new_samples import as_input, by_blocks, dtype_of, listed_views
 from ._solution import Options, decide, labels_of, scores_of, solve
 from ._views_input import (
@@ -41,6 +43,7 @@ from ._views_input import (
     view_list,
     view_stack,
 )
+
 
 class NestedTensorClustering(
     DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
@@ -273,6 +276,10 @@ class NestedTensorClustering(
             If the views or the mask cannot be used, or not with these parameters.
         """
         views = self._check_views(X, mask)
+        self._shape, self._scale = views.shape, views.scale
+        self._widths = [int(v.shape[1]) for v in views.X] if self._is_list else None
+        self.view_copies_ = copied_views(views)
+        views = self._with_noise(without_copies(views, self.view_copies_))
         options = self._options()
         solution = solve(views, options)
         claim = claimed_agreement(views, solution, options, self.n_bootstrap, self.n_jobs)
@@ -298,16 +305,16 @@ class NestedTensorClustering(
         self.method_scores_ = method_accuracies(combined, views.shape)
         self.bayes_accuracy_ = float(self.method_scores_.get("bayes", np.nan))
         self.saturation_accuracy_ = limits.saturation
-        self.view_accuracies_ = limits.view_accuracies
-        self.view_weights_ = solution.view_weights
-        self.noise_variance_ = combined.noise * views.scale**2
+        origin = self.view_copies_
+        self.view_accuracies_ = spread(limits.view_accuracies, origin)
+        self.view_weights_ = spread(solution.view_weights, origin, 0.0)
+        self.noise_variance_ = spread(combined.noise * views.scale**2, origin, np.nan)
         self.overlaps_ = limits.overlaps
         self.beta_t_, self.beta_m_ = limits.beta_t, limits.beta_m
         self.n_spikes_ = int(combined.spectrum.n_spikes)
         self.class_prior_, self.threshold_ = clusters.priors, float(clusters.threshold)
         self.n_iter_ = max(1, combined.n_iter, clusters.n_iter)
         self.converged_ = bool(combined.converged)
-        self._shape, self._scale = views.shape, views.scale
         nothing = np.zeros((0, 0))
         self._solution = solution._replace(
             combined=combined.for_new_samples(), embedding=nothing, labels=nothing.ravel()
@@ -446,7 +453,10 @@ class NestedTensorClustering(
             If a number is not 1 or more, a view does not exist, or none is left.
         """
         check_is_fitted(self)
-        score = accuracy_if(self._solution.combined, self._shape, n_samples, n_views, drop_view)
+        dropped = checked_views(drop_view, self._shape[2])
+        dropped = dropped_originals(dropped, self.view_copies_)
+        shape = (*self._shape[:2], len(self._solution.means))
+        score = accuracy_if(self._solution.combined, shape, n_samples, n_views, dropped)
         given = {"n_samples": n_samples, "n_views": n_views, "drop_view": drop_view}
         return unbanded(score, **{name: v for name, v in given.items() if v is not None})
 
@@ -503,12 +513,19 @@ class NestedTensorClustering(
         if n_dimensions(X) == 2 and not is_torch(X) and not is_dask(X):
             X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
         views = view_stack(X, mask, self.device)
-        n, self.n_features_in_, m = views.shape
+        n, self.n_features_in_, _ = views.shape
         self._check_sizes(n, self.n_features_in_)
-        structure, variance = self._check_noise(m)
-        if variance is not None:
-            variance = variance / views.scale**2
-        return views._replace(noise_structure=structure, noise_variance=variance)
+        return views
+
+    def _with_noise(self, views):
+        """Return views with the form of their noise, and its variances where they are known."""
+        if isinstance(views, ViewList):
+            return views
+        structure, variance = self._check_noise(views.shape[2])
+        return views._replace(
+            noise_structure=structure,
+            noise_variance=None if variance is None else variance / views.scale**2,
+        )
 
     def _record_names(self, names):
         """Record the feature names of a list of frames."""
@@ -553,11 +570,12 @@ class NestedTensorClustering(
     def _check_noise(self, n_views):
         """Return the form of the noise of the views, and its variances where they are known."""
         if self.noise_structure == "known":
-            return "known", _checked_variance(self.noise_variance, n_views)
+            variance = _checked_variance(self.noise_variance, self._shape[2])
+            return "known", variance[self.view_copies_ == np.arange(len(variance))]
         if self.noise_structure == "diagonal" and n_views < 3:
             raise ValueError(
-                f"noise_structure='diagonal' needs 3 views to separate their noise, got {n_views}. "
-                "Use noise_structure='full', or 'known' with noise_variance."
+                f"noise_structure='diagonal' needs 3 different views to separate their noise, got "
+                f"{n_views}. Use noise_structure='full', or 'known' with noise_variance."
             )
         if n_views == 1:
             return "none", None
@@ -592,6 +610,8 @@ class NestedTensorClustering(
                 "and there are more than two, or they change with the samples or directions used. "
                 "See model_accuracy_ for what the model would predict."
             )
+        if (self.view_copies_ != np.arange(len(self.view_copies_))).any():
+            messages.append(message(self.view_copies_))
         if improper:
             messages.append(IMPROPER)
         warn_first(messages)
@@ -614,12 +634,13 @@ class NestedTensorClustering(
             check_names_of_views(self, X, self._view_names)
         if self._is_list:
             views = listed_views(self, X)
-            return ViewList(views), 1.0, views[0]
+            return without_copies(ViewList(views), self.view_copies_), 1.0, views[0]
         if is_view_list(X):
             X = stacked(view_list(X, self.device))
         if n_dimensions(X) == 2 and not is_torch(X):
             X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
         stack = view_stack(X, None, self.device, self._shape[1:])
+        stack = without_copies(stack, self.view_copies_)
         return stack, stack.scale / self._scale, X
 
     def __sklearn_tags__(self):

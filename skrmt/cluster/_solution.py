@@ -10,10 +10,9 @@ from ..linalg import to_numpy
 from ..utils._dask import is_dask
 from ..utils._rows import block_keys, row_values
 from ._accuracy import METHODS, balanced_accuracy, method_accuracies
-from ._agreement import MOST_ROWS
 from ._choice import best_partition
 from ._clusters import Clusters, many_clusters, pass_messages, two_clusters
-from ._combination import CombinedViews, combine_stack
+from ._combination import MOST_ROWS, CombinedViews, combine_stack
 from ._concatenated import concatenate_views
 from ._embedding import complete_scores, embed
 from ._rivals import Rival, rivals, standardised, weighted_space
@@ -184,7 +183,9 @@ def score_rows(
     """Return the scores of samples of a stack in units of `unit`, or of a list of matrices."""
     if isinstance(X, (list, tuple)):
         parts = zip(X, means, loadings, strict=True)
-        rows = [(np.asarray(to_numpy(v), dtype=np.float64) - a) @ loading for v, a, loading in parts]
+        rows = [
+            (np.asarray(to_numpy(v), dtype=np.float64) - a) @ loading for v, a, loading in parts
+        ]
         return np.sum(rows, axis=0)
     views = np.asarray(to_numpy(X), dtype=np.float64) - np.stack(means, axis=1) / unit
     views *= unit
