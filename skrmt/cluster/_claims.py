@@ -72,7 +72,8 @@ def _under_the_model(views, solution, seed, n_bootstrap, n_jobs):
         value = _of_mixture(combined, clusters.mixture, views.shape, seed)
     else:
         prior = float(clusters.priors[1])
-        value = model_agreement(*_distances(views, solution), prior)
+        fitted, true = _distances(views, solution)
+        value = model_agreement(fitted, true, prior)
     plain = not isinstance(combined.model, ConcatenatedModel)
     if n_bootstrap and plain and clusters.mixture is None:
         return Agreement(value, _bootstrap(combined, value, n_bootstrap, n_jobs, seed))
@@ -86,17 +87,17 @@ def _distances(views, solution):
     model, v = combined.model, combined.spectrum.noise_variance
     fitted = float(np.clip(ndtri(solution.clusters.balanced_accuracy), 0.0, _FARTHEST))
     if isinstance(model, ConcatenatedModel):
-        best = unequal_views(
+        limit = unequal_views(
             _MANY * n, model.widths, _MANY * model.signals, model.noise, model.limit.weights
         )
-        return fitted, float(np.clip(ndtri(best.accuracy), fitted, _FARTHEST))
+        return fitted, float(np.clip(ndtri(limit.accuracy), fitted, _FARTHEST))
     if views.mask is not None:
         noise = combined.noise / model.strengths**2
-        limit = missing_views(
+        missing = missing_views(
             views.mask, n_features=p, signal=model.signal / n, noise=noise, within=model.within
         )
         best = np.sqrt(model.signal / n / (model.within + 1 / (views.mask @ (1 / noise))))
-        return np.sqrt(limit.feature_overlap) * best, best
+        return np.sqrt(missing.feature_overlap) * best, best
     best = np.sqrt(model.signal / (n * v)) if v > 0 else _FARTHEST
     return fitted, max(fitted, min(float(best), _FARTHEST))
 

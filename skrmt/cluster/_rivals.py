@@ -153,9 +153,10 @@ def rivals(
     equal = np.ones(len(weights))
     basis, means, of_means = _k_means(table.Z, n_clusters, seed)
     starts = [of_means, labels]
+    vectors, laws = _mixture(table.Z, starts, n_clusters)
     found = [
         Rival("kmeans", basis, means, equal),
-        Rival("gaussian_mixture", *_mixture(table.Z, starts, n_clusters), equal),
+        Rival("gaussian_mixture", vectors, laws, equal),
     ]
     if n_clusters == 2:
         clusters = _two_modes(table.Z @ directions, seed)

@@ -206,11 +206,10 @@ def scores_of(
     solution: Solution, views: Views, loadings: list[np.ndarray], unit: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of samples, and how sure each is."""
+    X: Any = views.X
     if isinstance(views, ViewStack) and views.mask is not None:
         means = np.stack(solution.means, axis=1) / unit
         X = np.where(views.mask[:, None, :], np.asarray(to_numpy(views.X), dtype=float), means)
-    else:
-        X = views.X
     scores, combined = score_rows(X, solution.means, loadings, unit), solution.combined
     if views.mask is None and (not solution.is_nested or not _is_incomplete(combined)):
         return scores, np.ones(len(scores))

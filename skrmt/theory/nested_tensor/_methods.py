@@ -219,9 +219,10 @@ def two_step(
     Notes
     -----
     The unfolding of the views, m x pn, is a spike of signal :math:`E = \theta^2 + \tau pn/N`,
-    N = n + p + m, with m - 1 directions of noise beside it: the within-class noise tells the views apart as well as the classes do. With
-    the overlap :math:`q_v` of its right singular vector, a matrix of signal
-    :math:`q_v\theta^2` in noise of variance :math:`q_v\tau/N + (1-q_v)E/(np)` is left.
+    N = n + p + m, with m - 1 directions of noise beside it: the within-class noise tells the views
+    apart as well as the classes do. With the overlap :math:`q_v` of its right singular vector, a
+    matrix of signal :math:`q_v\theta^2` in noise of variance :math:`q_v\tau/N + (1-q_v)E/(np)` is
+    left.
 
     Examples
     --------
@@ -277,8 +278,8 @@ def tensor(
 
     Notes
     -----
-    With :math:`c_i` the shares of p, n and m - 1 in the sum N = n + p + m, :math:`a(q) = 1 + \tau q` and
-    :math:`(q_y, q_x)` those of `matrix_spike` at signal :math:`\theta^2 q` and noise variance
+    With :math:`c_i` the shares of p, n and m - 1 in the sum N = n + p + m,
+    :math:`a(q) = 1 + \tau q` and :math:`(q_y, q_x)` those of `matrix_spike` at signal :math:`\theta^2 q` and noise variance
     :math:`a(q)/N`, the overlap of the views is the largest root in (0, 1) of
 
     .. math:: \sqrt{\frac{c_3}{1-q}} - \tau\left(\sqrt{\frac{c_1(1-q_x)}{a}}
