@@ -108,19 +108,23 @@ def bivariate_cdf(a: np.ndarray, b: np.ndarray, correlation: np.ndarray) -> np.n
     return 0.5 * (ndtr(a) + ndtr(b)) - first - second - 0.5 * (a * b < 0)
 
 
-def model_agreement(fitted: np.ndarray, best: np.ndarray, prior: float = 0.5) -> float:
+def model_agreement(
+    fitted: np.ndarray, best: np.ndarray, prior: float = 0.5, at_mean: bool = False
+) -> float:
     r"""Return the agreement of two clusters under the model of white noise.
 
     Scores along the fitted direction have means :math:`\pm cA` = `fitted`, along that of a fit to
     many more samples :math:`\pm A` = `best`, unit variances and the correlation c. The thresholds
-    are the best ones for the share `prior` of the second cluster. Arrays are averaged.
+    are the best ones for the share `prior` of the second cluster, or the means of all scores.
+    Arrays are averaged.
     """
     a, b = np.maximum(fitted, 1e-9), np.maximum(best, 1e-9)
     correlation = np.minimum(a / b, 1.0)
     odds = np.log(prior / (1 - prior))
     total = np.zeros(np.broadcast(a, b).shape)
+    thresholds = [(2 * prior - 1) * x if at_mean else -odds / (2 * x) for x in (a, b)]
     for sign, share in ((1.0, prior), (-1.0, 1 - prior)):
-        low, other = -odds / (2 * a) - sign * a, -odds / (2 * b) - sign * b
+        low, other = thresholds[0] - sign * a, thresholds[1] - sign * b
         below = bivariate_cdf(low, other, correlation)
         total += share * (2 * below + 1 - ndtr(low) - ndtr(other))
     return float(np.clip(total.mean(), 0.0, 1.0))

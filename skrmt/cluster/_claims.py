@@ -73,7 +73,9 @@ def _under_the_model(views, solution, seed, n_bootstrap, n_jobs):
     else:
         prior = float(clusters.priors[1])
         fitted, true = _distances(views, solution)
-        value = model_agreement(fitted, true, prior)
+        # Classes of unequal size are further apart than equal ones of the same variance.
+        unit = 2 * np.sqrt(prior * (1 - prior))
+        value = model_agreement(fitted / unit, true / unit, prior, clusters.threshold == 0)
     plain = not isinstance(combined.model, ConcatenatedModel)
     if n_bootstrap and plain and clusters.mixture is None:
         return Agreement(value, _bootstrap(combined, value, n_bootstrap, n_jobs, seed))

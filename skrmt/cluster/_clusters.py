@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtr, ndtri
 
 from ..linalg import to_numpy
-from ..theory.nested_tensor import bayes_accuracy, imbalanced
+from ..theory.nested_tensor import bayes_accuracy
 from ..utils._dask import is_dask
 from ..utils._rows import row_sums, row_values
 from ._modes import (
@@ -115,7 +115,7 @@ def _model_clusters(combined, embedding, model_accuracy, rule):
         accuracy, slope, threshold = model_accuracy, 2 * max(distance, 1e-8), 0.0
     else:
         slope, threshold = fit.slope, fit.threshold
-        accuracy = _imbalanced(combined, len(scores), prior, rule)
+        accuracy = _imbalanced(model_accuracy, prior, rule)
         if rule == "zero":
             threshold = 0.0
     coefficients = slope * _unit(embedding)
@@ -140,13 +140,14 @@ def _guessed(embedding, fit, rule, model_fit):
     return Clusters(direction, -threshold, None, halves, threshold, 0.5, 0.5, model_fit)
 
 
-def _imbalanced(combined, n_samples, prior, rule):
-    """Return the accuracy of the model for clusters of unequal size."""
-    v = combined.spectrum.noise_variance
-    snr = combined.spectrum.signals[0] / (4 * prior * (1 - prior) * n_samples * v)
-    p = sum(len(mean) for mean in combined.means) // max(1, len(combined.means))
-    limit = imbalanced(n_samples=n_samples, n_features=p, snr=snr, prior=prior)
-    return float(limit.accuracy if rule == "zero" else limit.prior_accuracy)
+def _imbalanced(balanced_accuracy, prior, rule):
+    """Return the accuracy of the model for clusters of unequal size; see `imbalanced`."""
+    distance = ndtri(min(balanced_accuracy, 1 - 1e-15)) / (2 * np.sqrt(prior * (1 - prior)))
+    if rule == "zero":
+        shares = 2 * np.array([1 - prior, prior])
+        return float(np.array([prior, 1 - prior]) @ ndtr(shares * distance))
+    odds = np.log(prior / (1 - prior)) / (2 * max(distance, 1e-12))
+    return float(prior * ndtr(distance + odds) + (1 - prior) * ndtr(distance - odds))
 
 
 def _unit(embedding):

@@ -279,8 +279,9 @@ def tensor(
     Notes
     -----
     With :math:`c_i` the shares of p, n and m - 1 in the sum N = n + p + m,
-    :math:`a(q) = 1 + \tau q` and :math:`(q_y, q_x)` those of `matrix_spike` at signal :math:`\theta^2 q` and noise variance
-    :math:`a(q)/N`, the overlap of the views is the largest root in (0, 1) of
+    :math:`a(q) = 1 + \tau q` and :math:`(q_y, q_x)` those of `matrix_spike` at signal
+    :math:`\theta^2 q` and noise variance :math:`a(q)/N`, the overlap of the views is the largest
+    root in (0, 1) of
 
     .. math:: \sqrt{\frac{c_3}{1-q}} - \tau\left(\sqrt{\frac{c_1(1-q_x)}{a}}
         + \sqrt{\frac{c_2(1-q_y)}{a}}\right) - \theta\sqrt{\frac{q_xq_y}{q}} = 0,
