@@ -360,7 +360,7 @@ def test_a_gaussian_factor_is_not_taken_for_clusters():
     mu = rng.standard_normal(100)
     core = np.outer(rng.standard_normal(500), 3 * mu / np.linalg.norm(mu))
     X = (core + rng.standard_normal((500, 100)))[:, :, None] + rng.standard_normal((500, 100, 3))
-    with pytest.warns(TheoryWarning, match="accuracy is unknown"):
+    with pytest.warns(TheoryWarning, match="other fits is unknown"):
         fit = NestedTensorClustering(random_state=0).fit(X)
     assert np.isnan(fit.theoretical_accuracy_) and fit.model_accuracy_ > 0.9 and not fit.model_fit_
 

@@ -1,4 +1,4 @@
-"""Agreement of fits, the choice between solutions, copies of views, and clusters of unequal size."""
+"""Agreement of fits, the choice of a solution, copies of views, clusters of unequal size."""
 
 from __future__ import annotations
 

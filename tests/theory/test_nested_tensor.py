@@ -455,7 +455,7 @@ def top_pair(matrix):
 
 def view_vectors(data, h, theta, tau):
     """Return the vectors of the views of two steps, of the tensor, from h, and of likelihood."""
-    total, gram = sum(data.shape), np.einsum("pnk,pnl->kl", data, data)
+    gram = np.einsum("pnk,pnl->kl", data, data)
     two = likely = np.linalg.eigh(gram)[1][:, -1]
     tensor = h
     for _ in range(25):
