@@ -17,7 +17,11 @@ _SPLITS = 8
 
 _LAST = 0.15
 """Mean disagreement of halves beyond which nothing is claimed: several partitions are then at
-hand, and disagreement does not fall like the root of the number of rows (bench_view_claims)."""
+hand, and disagreement does not fall like the root of the number of rows (bench_view_choice)."""
+
+_WIDEST = 0.35
+"""Disagreement at the lower end beyond which nothing is claimed: halves that agree at times and not
+at others show a second partition."""
 
 _LEAST_OF_IT = 0.1
 """Share of the disagreement of halves that is there with any number of rows, at least."""
@@ -89,10 +93,10 @@ def from_disagreement(gaps: np.ndarray, n: int, shrink: float = 1.0) -> Agreemen
     many between n rows and many more as between two halves. `shrink` is the root of the share of
     rows that was used.
     """
-    mean = float(gaps.mean())
-    if mean > _LAST:
+    mean, most = float(gaps.mean()), float(gaps.mean() + 2 * gaps.std(ddof=1))
+    if mean > _LAST or most > _WIDEST:
         return Agreement.unknown()
-    low = 1 - shrink * (mean + 2 * gaps.std(ddof=1)) - 1 / n
+    low = 1 - shrink * most - 1 / n
     high = 1 - max(shrink * _LEAST_OF_IT * mean - 1 / n, 0.0)
     return Agreement(1 - shrink * mean / 2, np.clip([low, high], 0.0, 1.0))
 

@@ -67,6 +67,7 @@ def test_agreement_follows_from_that_of_halves():
     assert found.value == pytest.approx(0.97)
     np.testing.assert_allclose(found.interval, [1 - 0.06 - 1 / 200, 1 - (0.006 - 1 / 200)])
     assert np.isnan(from_disagreement(np.full(8, 0.2), 200).value)
+    assert np.isnan(from_disagreement(np.array([0.0] * 7 + [0.5]), 200).value)
     keys = np.random.default_rng(0).standard_normal(100)
     order = np.random.default_rng(1).permutation(100)
 
