@@ -307,7 +307,7 @@ def multi_view():
             lambda data: NestedTensorClustering(random_state=0).fit(data.X),
             chosen,
             cluster_accuracy,
-            predicted_accuracy,
+            lambda data, model: model.model_accuracy_,
         )
 
 

@@ -3,7 +3,7 @@ Clustering several noisy views
 ==============================
 
 Items are seen through several views of unknown, unequal noise, without labels. Which views are to be
-trusted? Is there anything to be found? How many items will be in the right cluster?
+trusted? Is there anything to be found? Would the clusters be the same with more items?
 `NestedTensorClustering` answers from the views alone; here the truth is known, so that all of it can be
 checked.
 """
@@ -117,14 +117,16 @@ ViewWeightsDisplay.from_estimator(model, ax=left)
 PhaseDiagramDisplay.from_theory("multi-view", size=300, ax=[right])
 right.set_title("Theory, four views of equal noise")
 plt.show()
-print(f"predicted {model.theoretical_accuracy_:.3f}, right {model.score(data.X, data.y):.3f}")
+print(f"predicted {model.model_accuracy_:.3f}, right {model.score(data.X, data.y):.3f}")
+print(f"agreement with a fit to many more samples {model.theoretical_accuracy_:.3f}")
 print(f"with 4000 samples {model.forecast(n_samples=4000).score:.3f}")
 
 # %%
 # Real data
 # ---------
-# Noisy copies of handwritten digits, all pairs. The noise within a digit is not white, and the model
-# predicts 100 %; `theoretical_accuracy_` is calibrated on held-out samples, or nan.
+# Noisy copies of pairs of handwritten digits. The noise within a digit is not white, and the share of
+# right samples that the model predicts is too hopeful. What is claimed is the agreement, on fresh samples,
+# with a fit to many more: here fits to a quarter of the samples against fits to the others.
 
 from itertools import combinations
 
@@ -132,20 +134,20 @@ from sklearn.datasets import load_digits
 
 X, y = load_digits(return_X_y=True)
 rows = []
-for a, b in combinations(range(10), 2):
-    chosen = (y == a) | (y == b)
-    fit = NestedTensorClustering(random_state=0)
-    fit.fit(make_noisy_copies(X[chosen], [0.5, 1, 2, 4], random_state=0).X)
-    right = share(fit.labels_, y[chosen] == a)
-    rows.append((right, fit.theoretical_accuracy_, fit.model_accuracy_))
-right, predicted, modelled = np.transpose(rows)
+for a, b in list(combinations(range(10), 2))[::5]:
+    chosen = np.random.default_rng(0).permutation(np.flatnonzero((y == a) | (y == b)))
+    copies = make_noisy_copies(X[chosen], [0.5, 1, 2, 4], random_state=0).X
+    quarter, rest = copies[: len(chosen) // 4], copies[len(chosen) // 4 :]
+    fit = NestedTensorClustering(random_state=0).fit(quarter)
+    large = NestedTensorClustering(random_state=0).fit(rest)
+    agreed = share(fit.predict(rest), large.labels_)
+    rows.append((agreed, fit.theoretical_accuracy_, *fit.theoretical_accuracy_interval_))
+agreed, claimed, low, high = np.transpose(rows)
 
 fig, ax = plt.subplots(figsize=(5.4, 5), layout="constrained")
-ax.plot([0.55, 1], [0.55, 1], color="#8A8A8A", lw=1)
-ax.plot(right, modelled, "x", color="#D55E00", label="model_accuracy_")
-ax.plot(right, predicted, "o", color="#0072B2", label="theoretical_accuracy_")
-ax.set(xlabel="Samples in the right cluster", ylabel="Predicted without labels")
+ax.plot([0.7, 1], [0.7, 1], color="#8A8A8A", lw=1)
+ax.errorbar(agreed, claimed, (claimed - low, high - claimed), fmt="o", color="#0072B2")
+ax.set(xlabel="Labels on which the larger fit agrees", ylabel="Claimed without it")
 ax.spines[["top", "right"]].set_visible(False)
-ax.legend(frameon=False, loc="lower right")
 plt.show()
-print(f"predicted for {np.isfinite(predicted).mean():.0%} of the pairs")
+print(f"claimed of {np.isfinite(claimed).mean():.0%} of the pairs")

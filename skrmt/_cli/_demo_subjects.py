@@ -177,7 +177,7 @@ def _multi_view(seed):
     rows = [
         (
             "items in the right cluster",
-            _percent(model.theoretical_accuracy_),
+            _percent(model.model_accuracy_),
             _percent(model.score(data.X, data.y)),
         ),
         *(

@@ -100,21 +100,22 @@ def concatenated_limits(combined, n_samples):
     return Limits(nan, np.array(alone), overlaps, nan, nan)
 
 
-def nested_limits(combined, views, clusters, labels, loadings):
+def nested_limits(combined, views, solution):
     """Return what the nested model says of views of equal width."""
     (n, p, m), model = views.shape, combined.model
     nan, v = float("nan"), combined.spectrum.noise_variance
+    clusters, nested = solution.clusters, solution.is_nested
     known = np.isfinite(model.precision) and views.noise_structure in ("diagonal", "known")
     overlaps = np.array([nan, nan, nan])
     if v > 0:
         spike = matrix_spike(model.signal, v, n, p)
         overlaps[:2] = spike.sample_overlap, spike.feature_overlap
-    if not known or not combined.spectrum.n_spikes or clusters.mixture is not None:
+    if not known or not combined.spectrum.n_spikes or clusters.coefficients is None or not nested:
         alone = np.full(m, nan if combined.spectrum.n_spikes else 0.5)
     elif clusters.model_fit:
         alone = _accuracies_alone(combined, n, p)
     else:
-        alone = _agreeing(combined, views.X, clusters, labels, loadings)
+        alone = _agreeing(combined, views.X, clusters, solution.labels, solution.loadings)
     if not known:
         return Limits(nan, alone, overlaps, nan, nan)
     given = normalised(model, n, p, m)
@@ -138,7 +139,7 @@ def _accuracies_alone(combined: CombinedViews, n: int, p: int) -> np.ndarray:
 
 
 def _agreeing(combined, X, clusters, labels, loadings):
-    """Return accuracies from how often a view by itself gives the labels of all."""
+    """Return how often each view by itself gives the labels of all."""
     strengths = combined.strengths
     loadings = [
         loading / (weight if weight else 1.0)
@@ -147,8 +148,7 @@ def _agreeing(combined, X, clusters, labels, loadings):
     shared = (combined.means, loadings, np.array(clusters.coefficients))
     scores = row_values(_view_scores, X, shared=shared)
     scores = scores / np.where(strengths == 0, 1.0, strengths) + clusters.intercept
-    same = ((scores > 0) == labels[:, None]).mean(axis=0)
-    return same * clusters.accuracy + (1 - same) * (1 - clusters.accuracy)
+    return ((scores > 0) == labels[:, None]).mean(axis=0)
 
 
 def _view_scores(X, means, loadings, direction):

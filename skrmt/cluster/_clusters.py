@@ -5,26 +5,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
-from scipy.special import logsumexp, ndtr
+from scipy.special import logsumexp, ndtr, ndtri
 
 from ..linalg import to_numpy
-from ..theory.nested_tensor import bayes_accuracy, imbalanced, matrix_spike, overlap_accuracy
+from ..theory.nested_tensor import bayes_accuracy
 from ..utils._dask import is_dask
-from ..utils._intervals import normal_interval
 from ..utils._rows import row_sums, row_values
-from ._combination import ConcatenatedModel
-from ._factor import spiked_spectrum
 from ._modes import (
+    GaussianClusters,
     UnitMixture,
     bimodal_direction,
-    calibrated_accuracy,
     fit_tied_mixture,
     fit_unit_mixture,
-    half_sample_stability,
     kurtosis,
 )
-from ._view_products import combine_views, leading_components
+from ._view_products import combine_views
 
 _MOST_DIRECTIONS = 8
 """Directions among which two modes are sought on real data; chosen on pairs of digits."""
@@ -51,16 +46,16 @@ class Clusters(NamedTuple):
         Change of the log-odds of the second of two clusters with the embedding.
     intercept : float
         Its log-odds at the origin.
-    mixture : UnitMixture or None
-        More than two clusters.
+    mixture : UnitMixture, GaussianClusters or None
+        Clusters that are not on two sides of a plane.
     priors : ndarray of shape (k,)
         Shares of the clusters.
     threshold : float
         Score that separates two clusters, in standard deviations of the score; nan for more.
     model_accuracy : float
         Under the model.
-    accuracy : float
-        The one that holds on real data; nan where it is unknown.
+    balanced_accuracy : float
+        The same if they were of equal size.
     model_fit : bool
         Whether the assumption of the model survives its tests.
     n_iter : int
@@ -69,11 +64,11 @@ class Clusters(NamedTuple):
 
     coefficients: np.ndarray | None
     intercept: float
-    mixture: UnitMixture | None
+    mixture: UnitMixture | GaussianClusters | None
     priors: np.ndarray
     threshold: float
     model_accuracy: float
-    accuracy: float
+    balanced_accuracy: float
     model_fit: bool
     n_iter: int = 0
 
@@ -82,12 +77,14 @@ class Clusters(NamedTuple):
         if self.mixture is None:
             return embedding @ self.coefficients + self.intercept
         log_joint = self.mixture.log_joint(embedding[:, : self.mixture.means.shape[1]])
+        if len(self.priors) == 2:
+            return log_joint[:, 1] - log_joint[:, 0]
         return log_joint - logsumexp(log_joint, axis=1, keepdims=True)
 
     def labels(self, embedding):
         """Return the clusters of samples."""
         decision = self.decision(embedding)
-        if self.mixture is None:
+        if decision.ndim == 1:
             return (decision > 0).astype(np.int64)
         return decision.argmax(axis=1)
 
@@ -104,10 +101,9 @@ def two_clusters(combined, embedding, model_accuracy, threshold, seed):
 def _model_clusters(combined, embedding, model_accuracy, rule):
     """Separate two clusters along the first component, with the accuracy of the model."""
     scores = embedding[:, 0]
-    if not combined.spectrum.n_spikes:
-        halves = np.array([0.5, 0.5])
-        return Clusters(_unit(embedding), 0.0, None, halves, 0.0, 0.5, 0.5, True)
     fit = fit_tied_mixture(scores)
+    if not combined.spectrum.n_spikes:
+        return _guessed(embedding, fit, rule, True)
     distance = float(np.sqrt(max(np.mean(scores**2) - 1, 0.0)))
     prior = _prior(fit, scores)
     overlap = distance**2 / (distance**2 + 1)
@@ -116,36 +112,42 @@ def _model_clusters(combined, embedding, model_accuracy, rule):
     error = np.sqrt(24 / len(scores))
     model_fit = abs(kurtosis(scores) - expected) <= _KURTOSIS_SIGMAS * error
     if prior == 0.5:
-        accuracy, half, odds = model_accuracy, max(distance, 1e-8), 0.0
-        threshold = 0.0
+        accuracy, slope, threshold = model_accuracy, 2 * max(distance, 1e-8), 0.0
     else:
-        half = distance / (2 * np.sqrt(share))
-        odds = np.log(prior / (1 - prior))
-        threshold = (1 - 2 * prior) * half - odds / (2 * half)
-        accuracy = _imbalanced(combined, len(scores), prior, rule)
+        slope, threshold = fit.slope, fit.threshold
+        accuracy = _imbalanced(model_accuracy, prior, rule)
         if rule == "zero":
             threshold = 0.0
-    coefficients = 2 * half * _unit(embedding)
+    coefficients = slope * _unit(embedding)
     spread = np.sqrt(distance**2 + 1)
     return Clusters(
         coefficients,
-        float(-2 * half * threshold),
+        float(-slope * threshold),
         None,
         np.array([1 - prior, prior]),
         float(threshold / spread),
         accuracy,
-        accuracy,
+        model_accuracy,
         bool(model_fit),
     )
 
 
-def _imbalanced(combined, n_samples, prior, rule):
-    """Return the accuracy of the model for clusters of unequal size."""
-    v = combined.spectrum.noise_variance
-    snr = combined.spectrum.signals[0] / (4 * prior * (1 - prior) * n_samples * v)
-    p = sum(len(mean) for mean in combined.means) // max(1, len(combined.means))
-    limit = imbalanced(n_samples=n_samples, n_features=p, snr=snr, prior=prior)
-    return float(limit.accuracy if rule == "zero" else limit.prior_accuracy)
+def _guessed(embedding, fit, rule, model_fit):
+    """Return two clusters along the first component where nothing stands out of the noise."""
+    threshold = fit.threshold if rule == "mixture" and np.isfinite(fit.threshold) else 0.0
+    halves = np.array([0.5, 0.5])
+    direction = _unit(embedding)
+    return Clusters(direction, -threshold, None, halves, threshold, 0.5, 0.5, model_fit)
+
+
+def _imbalanced(balanced_accuracy, prior, rule):
+    """Return the accuracy of the model for clusters of unequal size; see `imbalanced`."""
+    distance = ndtri(min(balanced_accuracy, 1 - 1e-15)) / (2 * np.sqrt(prior * (1 - prior)))
+    if rule == "zero":
+        shares = 2 * np.array([1 - prior, prior])
+        return float(np.array([prior, 1 - prior]) @ ndtr(shares * distance))
+    odds = np.log(prior / (1 - prior)) / (2 * max(distance, 1e-12))
+    return float(prior * ndtr(distance + odds) + (1 - prior) * ndtr(distance - odds))
 
 
 def _unit(embedding):
@@ -162,23 +164,18 @@ def _prior(fit, scores):
 
 
 def _bimodal_clusters(combined, embedding, model_accuracy, rule, seed):
-    """Separate two clusters along the direction of two modes, with an accuracy that holds."""
-    n = len(embedding)
+    """Separate two clusters along the direction of two modes."""
     if not combined.spectrum.n_spikes:
-        halves = np.array([0.5, 0.5])
-        return Clusters(_unit(embedding), 0.0, None, halves, 0.0, 0.5, 0.5, False)
+        return _guessed(embedding, fit_tied_mixture(embedding[:, 0]), rule, False)
     r = max(1, min(_MOST_DIRECTIONS, combined.spectrum.n_spikes, embedding.shape[1]))
     spread = np.maximum(np.sqrt((embedding[:, :r] ** 2).mean(axis=0)), 1e-300)
     whitened = embedding[:, :r] / spread
     direction = bimodal_direction(whitened, seed)
-    stability = half_sample_stability(whitened, seed)
-    agreement = np.mean((whitened @ direction > 0) == (whitened[:, 0] > 0))
-    claim = calibrated_accuracy(stability, max(agreement, 1 - agreement), n)
     direction = direction * np.sign(direction[np.abs(direction).argmax()])
     scores = whitened @ direction
     fit = fit_tied_mixture(scores)
     prior, threshold = 0.5, 0.0
-    if rule == "mixture" and np.isfinite(claim):
+    if rule == "mixture":
         prior = _prior(fit, scores)
         threshold = fit.threshold if prior != 0.5 else 0.0
     coefficients = np.zeros(embedding.shape[1])
@@ -190,7 +187,7 @@ def _bimodal_clusters(combined, embedding, model_accuracy, rule, seed):
         np.array([1 - prior, prior]),
         float(threshold),
         model_accuracy,
-        claim,
+        model_accuracy,
         False,
     )
 
@@ -205,7 +202,6 @@ def many_clusters(combined, embedding, n_clusters, tol, max_iter, seed):
     model_accuracy = 1 / n_clusters
     if found:
         model_accuracy = mixture.accuracy(np.random.default_rng(seed))
-    accuracy = model_accuracy if white or not found else float("nan")
     return Clusters(
         None,
         0.0,
@@ -213,7 +209,7 @@ def many_clusters(combined, embedding, n_clusters, tol, max_iter, seed):
         mixture.priors,
         float("nan"),
         model_accuracy,
-        accuracy,
+        model_accuracy,
         bool(white),
         mixture.n_iter,
     )
@@ -224,8 +220,7 @@ def pass_messages(views, combined, clusters):
     Y = combine_views(views.X, np.stack(combined.means, axis=1), combined.weights)
     odds, direction, accuracy = _messages(Y if is_dask(Y) else to_numpy(Y), combined)
     loadings = [np.outer(direction, [weight]) for weight in combined.weights]
-    observed = accuracy if clusters.model_fit else clusters.accuracy
-    clusters = clusters._replace(model_accuracy=accuracy, accuracy=observed)
+    clusters = clusters._replace(model_accuracy=accuracy, balanced_accuracy=accuracy)
     return clusters, (odds > 0).astype(np.int64), loadings
 
 
@@ -253,62 +248,6 @@ def _messages(Y, combined):
 def weighted_rows(Y, weights):
     """Return the weighted sum of the rows of a matrix."""
     return Y.T @ weights
-
-
-def accuracy_interval(combined, clusters, n_bootstrap, n_jobs, seed):
-    """Return the 95 % interval of the predicted accuracy."""
-    accuracy, components = clusters.accuracy, combined.components
-    shape = n, p = len(components.left), len(components.right)
-    if not np.isfinite(accuracy) or not combined.spectrum.n_spikes:
-        return np.full(2, np.nan)
-    if not clusters.model_fit or isinstance(combined.model, ConcatenatedModel):
-        error = np.sqrt(accuracy * (1 - accuracy) / n + ((1 - accuracy) / 2) ** 2)
-    elif n_bootstrap and clusters.mixture is None:
-        return _bootstrap(combined, accuracy, shape, n_bootstrap, n_jobs, seed)
-    else:
-        error = _delta_error(combined, accuracy, n, p)
-    return normal_interval(accuracy, error)
-
-
-def _delta_error(combined, accuracy, n, p):
-    """Return the standard error: of the signal, of the direction, and of counting samples."""
-    v, signal = combined.spectrum.noise_variance, float(combined.spectrum.signals[0])
-    beyond = max(1 - n * p * v**2 / signal**2, 1e-3)
-    error = np.sqrt(v / beyond)
-
-    def at(theta):
-        spike = max(theta, 0.0) ** 2
-        complement = n * v / (spike + n * v) * (1 + p * v / max(spike, 1e-300))
-        return float(overlap_accuracy(1 - min(complement, 1.0)))
-
-    theta = np.sqrt(signal)
-    slope = (at(theta + error / 2) - at(theta - error / 2)) / error
-    counting = accuracy * (1 - accuracy) / n
-    return float(np.sqrt((slope * error) ** 2 + counting))
-
-
-def _bootstrap(combined, accuracy, shape, n_bootstrap, n_jobs, seed):
-    """Return the interval from draws of the model at the fitted parameters."""
-    v, signal = combined.spectrum.noise_variance, float(combined.spectrum.signals[0])
-    seeds = np.random.SeedSequence(seed).spawn(n_bootstrap)
-    gaps = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_bootstrap_gap)(seed, signal, v, shape) for seed in seeds
-    )
-    low, high = np.quantile(gaps, [0.025, 0.975])
-    return np.clip([accuracy - high, accuracy - low], 0.0, 1.0)
-
-
-def _bootstrap_gap(seed, signal, noise_variance, shape):
-    """Return by how much the accuracy predicted for a draw of the model exceeds its own."""
-    n, p = shape
-    length, Y = np.sqrt(signal / n), triangular_draw(seed, signal, noise_variance, shape)
-    components = leading_components(Y, min(5, n - 1, p))
-    spectrum = spiked_spectrum(components, n - 1, p)
-    claim = 0.5
-    if spectrum.n_spikes:
-        spike = matrix_spike(spectrum.signals[0], spectrum.noise_variance, n, p)
-        claim = float(overlap_accuracy(spike.sample_overlap))
-    return claim - ndtr(abs(components.right[0, 0]) * length / np.sqrt(noise_variance))
 
 
 def triangular_draw(seed, signal, noise_variance, shape):

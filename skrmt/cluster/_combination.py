@@ -14,6 +14,7 @@ from ..theory.nested_tensor._views import weighted_spike
 from ..utils._dask import is_dask
 from ..utils._rows import row_values
 from ._factor import SpikedSpectrum, ViewFactor, fit_view_factor, spiked_spectrum
+from ._rank_one_start import as_factor, fit_rank_one, is_clear, nested_loss
 from ._view_products import (
     LeadingComponents,
     combine_views,
@@ -23,6 +24,9 @@ from ._view_products import (
     view_means,
 )
 from ._views_input import ViewStack
+
+MOST_ROWS = 4000
+"""Samples on which what needs all views in memory is fitted: of more, the rest changes little."""
 
 MOST_COMPONENTS = 50
 """Components that are kept, documented in `embedding_`."""
@@ -149,6 +153,12 @@ def combine_stack(views: ViewStack, method: str, search: dict[str, Any]) -> Comb
     if method == "tensor" and m > 1:
         return _by_rank_one(views, mean, factor, search)
     combined = _weighted_sum(views, mean, factor)
+    if (
+        m > 2
+        and views.noise_variance is None
+        and not is_clear(covariance, views.shape[0] * views.shape[1])
+    ):
+        factor, combined = _more_likely(views, mean, covariance, factor, combined)
     if method == "nested_ml" and m > 1:
         return _maximum_likelihood(views, mean, covariance, factor, combined, search)
     return combined
@@ -215,6 +225,22 @@ def _weighted_sum(views, mean, factor, weights=None, n_iter=0, converged=True):
         max(n_iter, factor.n_iter),
         converged and factor.converged,
     )
+
+
+def _more_likely(views, mean, covariance, factor, combined):
+    """Return the factor and the combination of rank one, where they are more likely."""
+    n = views.shape[0]
+    rows = np.arange(n) if n <= MOST_ROWS else np.linspace(0, n - 1, MOST_ROWS).astype(int)
+    part = views.X[rows]
+    part = np.asarray(to_numpy(part.compute() if is_dask(part) else part), dtype=np.float64)
+    part = np.ascontiguousarray((part - mean).transpose(0, 2, 1))
+    other = as_factor(fit_rank_one(part))
+    found = _weighted_sum(views, mean, other)
+    losses = [
+        nested_loss(f, covariance, c.components.eigenvalues[0] / c.components.trace)
+        for f, c in ((factor, combined), (other, found))
+    ]
+    return (other, found) if losses[1] < losses[0] else (factor, combined)
 
 
 def normalised(model, n_samples, n_features, n_views):

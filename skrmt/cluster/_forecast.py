@@ -8,9 +8,9 @@ from ..theory.nested_tensor import matrix_spike, overlap_accuracy, unequal_views
 from ._combination import ConcatenatedModel
 
 
-def accuracy_if(combined, shape, n_samples, n_views, drop_view):
+def accuracy_if(combined, shape, n_samples, n_views, dropped):
     """Return the accuracies of two clusters with other samples or views."""
-    kept = _kept(drop_view, shape[2])
+    kept = _kept(dropped, shape[2])
     n = positive("n_samples", shape[0] if n_samples is None else n_samples)
     m = positive("n_views", int(kept.sum()) if n_views is None else n_views)
     if isinstance(combined.model, ConcatenatedModel):
@@ -63,15 +63,20 @@ def positive(name, values):
     return numbers.astype(float)
 
 
-def _kept(drop_view, n_views):
+def _kept(dropped, n_views):
     """Return which views are kept."""
     kept = np.ones(n_views, dtype=bool)
-    if drop_view is None:
-        return kept
-    index = np.atleast_1d(drop_view)
+    kept[dropped] = False
+    if not kept.any():
+        raise ValueError(f"drop_view leaves none of {n_views} different views. Keep one at least.")
+    return kept
+
+
+def checked_views(drop_view, n_views):
+    """Return the numbers of the views to leave out."""
+    index = np.atleast_1d([] if drop_view is None else drop_view)
+    if not index.size:
+        return index.astype(int)
     if index.dtype.kind not in "iu" or not ((index >= -n_views) & (index < n_views)).all():
         raise ValueError(f"drop_view must name views from 0 to {n_views - 1}, got {drop_view!r}.")
-    kept[index] = False
-    if not kept.any():
-        raise ValueError(f"drop_view={drop_view!r} leaves no view. Keep one at least.")
-    return kept
+    return index

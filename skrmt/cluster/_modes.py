@@ -15,19 +15,21 @@ _CONTRAST = 2.0
 """Slope of the tanh of the fixed-point iteration: between FastICA's 1 and 2, the end that favours
 two modes over heavy tails."""
 
+_FIRST_SWEEPS = 12
+"""Sweeps from all starts; the fixed points attract so fast that their order is then settled."""
+
+_FINALISTS = 3
 _SWEEPS = 100
 _EM_SWEEPS = 200
+_CUTS = (0.1, 0.9)
+"""Shares of the scores at which starts of a mixture are cut, beside their mean: the likelihood of
+clusters of unequal size has a poor maximum at equal ones."""
 
-_REPEATS = 5
-"""Random splits into halves; their results are averaged."""
+_SETTLED = 1e-4
+"""Gain of log-likelihood of a row at which mixtures stop: labels no longer change."""
 
-_STABLE = 0.93
-"""Share of labels on which fits to halves must agree for an accuracy to be given. Chosen on noisy
-copies of pairs of handwritten digits (test_claims_hold_on_digits)."""
-
-_BIMODAL_SIGMAS = 3.0
-"""Standard errors by which the kurtosis of held-out scores must be below that of one Gaussian law:
-one Gaussian factor in a thousand is taken for two clusters."""
+_LEAST_VARIANCE = 1e-6
+"""Least variance of a cluster over that of all points: a cluster of one point would have none."""
 
 _KMEANS_STARTS = 10
 _DRAWS = 20_000
@@ -103,8 +105,21 @@ def fit_tied_mixture(scores: np.ndarray) -> TiedMixture:
     """Fit two Gaussian laws of one variance to scores, by maximum likelihood."""
     centre, scale = scores.mean(), scores.std() or 1.0
     s = (scores - centre) / scale
-    high = float(np.abs(s).mean())
-    means, variance, prior = np.array([-high, high]), max(1e-6, 1 - high**2), 0.5
+    cuts = np.quantile(s, _CUTS)
+    starts = [(np.array([-1.0, 1.0]) * np.abs(s).mean(), 0.5)]
+    starts += [
+        (np.array([s[s <= c].mean(), s[s > c].mean()]), 1 - q)
+        for q, c in zip(_CUTS, cuts, strict=True)
+        if (s > c).any()
+    ]
+    fits = [_tied_from(s, means, prior) for means, prior in starts]
+    _, means, variance, prior = max(fits, key=lambda fit: fit[0])
+    return TiedMixture(centre + scale * means, variance * scale**2, prior)
+
+
+def _tied_from(s, means, prior):
+    """Return the log-likelihood, means, variance and prior of standardised scores from a start."""
+    variance = max(1e-6, float(1 - (1 - prior) * means[0] ** 2 - prior * means[1] ** 2))
     for _ in range(_EM_SWEEPS):
         odds = np.log(prior / (1 - prior)) + (means[1] - means[0]) / variance * (s - means.mean())
         share = expit(odds)
@@ -115,59 +130,44 @@ def fit_tied_mixture(scores: np.ndarray) -> TiedMixture:
         variance = max(1e-6, float(1 - (1 - prior) * means[0] ** 2 - prior * means[1] ** 2))
         if moved < 1e-8:
             break
-    return TiedMixture(centre + scale * np.sort(means), variance * scale**2, prior)
+    if means[0] > means[1]:
+        means, prior = means[::-1], 1 - prior
+    squares = -((s[:, None] - means) ** 2) / (2 * variance) + np.log([1 - prior, prior])
+    likelihood = np.logaddexp(*squares.T).mean() - 0.5 * np.log(variance)
+    return float(likelihood), means, variance, prior
 
 
 def bimodal_direction(whitened: np.ndarray, seed: int = 0) -> np.ndarray:
     r"""Find the direction along which whitened scores have two modes."""
-    n, r = whitened.shape
+    r = whitened.shape[1]
     if r == 1:
         return np.ones(1)
     starts = np.random.default_rng(seed).standard_normal((r, _STARTS))
     W = np.concatenate([np.eye(r), starts / np.linalg.norm(starts, axis=0)], axis=1)
-    for _ in range(_SWEEPS):
+    W = _towards_modes(whitened, W, _FIRST_SWEEPS)
+    W = W[:, np.argsort(-_contrasts(whitened, W), kind="stable")[:_FINALISTS]]
+    W = _towards_modes(whitened, W, _SWEEPS)
+    return np.asarray(W[:, int(_contrasts(whitened, W).argmax())])
+
+
+def _towards_modes(whitened, W, sweeps):
+    """Move directions to those of two modes by fixed-point iterations."""
+    for _ in range(sweeps):
         bent = np.tanh(_CONTRAST * (whitened @ W))
-        new = whitened.T @ bent / n - _CONTRAST * (1 - bent**2).mean(axis=0) * W
+        flat = 1 - np.einsum("nj,nj->j", bent, bent) / len(whitened)
+        new = whitened.T @ bent / len(whitened) - _CONTRAST * flat * W
         new /= np.maximum(np.linalg.norm(new, axis=0), 1e-300)
         new *= np.where((new * W).sum(axis=0) < 0, -1.0, 1.0)
         moved, W = np.abs(new - W).max(), new
         if moved < 1e-8:
             break
+    return W
+
+
+def _contrasts(whitened, W):
+    """Return how much of two modes scores have along directions."""
     scores = _CONTRAST * np.abs(whitened @ W)
-    contrast = (scores + np.log1p(np.exp(-2 * scores))).mean(axis=0)
-    return np.asarray(W[:, int(contrast.argmax())])
-
-
-def half_sample_stability(whitened: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
-    """Fit the bimodal direction to random halves of the samples, and compare.
-
-    Returns the accuracy of the mixtures fitted to the scores of each half along the direction of
-    the other, the mean kurtosis of these scores, and the share of labels on which both fits agree.
-    """
-    rng = np.random.default_rng(seed)
-    results = []
-    for _ in range(_REPEATS):
-        order = rng.permutation(len(whitened))
-        halves = order[: len(order) // 2], order[len(order) // 2 :]
-        scores = [_fit_half(whitened, half) for half in halves]
-        agreement = np.mean((scores[0] > 0) == (scores[1] > 0))
-        held_out = [scores[1][halves[0]], scores[0][halves[1]]]
-        fits = [fit_tied_mixture(s).accuracy for s in held_out]
-        kurtoses = [kurtosis(s) for s in held_out]
-        results.append((np.mean(fits), np.mean(kurtoses), max(agreement, 1 - agreement)))
-    accuracy, flatness, agreement = np.mean(results, axis=0)
-    return float(accuracy), float(flatness), float(agreement)
-
-
-def _fit_half(whitened: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the scores of all samples along the bimodal direction of some."""
-    part = whitened[rows]
-    centred = part - part.mean(0)
-    covariance = centred.T @ centred / len(part)
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors / np.sqrt(np.maximum(values, 1e-12 * max(values[-1], 1e-300)))
-    direction = root @ bimodal_direction(centred @ root)
-    return np.asarray((whitened - part.mean(0)) @ direction)
+    return (scores + np.log1p(np.exp(-2 * scores))).mean(axis=0)
 
 
 def kurtosis(scores: np.ndarray) -> float:
@@ -175,20 +175,6 @@ def kurtosis(scores: np.ndarray) -> float:
     squares = (scores - scores.mean()) ** 2
     variance = float(squares.mean())
     return float((squares**2).mean()) / variance**2 if variance > 0 else 3.0
-
-
-def calibrated_accuracy(
-    stability: tuple[float, float, float], agreement: float, n_samples: int
-) -> float:
-    """Return the accuracy that two clusters of real data have, NaN where they are not stable.
-
-    `agreement` is the share of labels on which the first component agrees.
-    """
-    accuracy, flatness, halves_agree = stability
-    flat = flatness > 3.0 - _BIMODAL_SIGMAS * np.sqrt(24 / n_samples)
-    if flat or halves_agree < _STABLE or agreement < _STABLE:
-        return float("nan")
-    return accuracy * (1 + halves_agree) / 2
 
 
 class UnitMixture(NamedTuple):
@@ -218,6 +204,75 @@ class UnitMixture(NamedTuple):
         classes = rng.choice(len(self.priors), _DRAWS, p=self.priors / self.priors.sum())
         points = self.means[classes] + rng.standard_normal((_DRAWS, self.means.shape[1]))
         return float((self.log_joint(points).argmax(axis=1) == classes).mean())
+
+
+def fit_gaussian_clusters(
+    points: np.ndarray, starts: list[np.ndarray], k: int, tied: bool
+) -> GaussianClusters:
+    """Fit Gaussian clusters by maximum likelihood, from labels; keep the most likely fit."""
+    fits = [_from_labels(points, labels, k, tied) for labels in starts]
+    return max(fits, key=lambda fit: fit[0])[1]
+
+
+def _from_labels(points, labels, k, tied):
+    """Return the log-likelihood and the fit that starts from labels."""
+    share, last = np.eye(k)[labels], -np.inf
+    fit = _gaussians(points, share, tied, 0)
+    for sweep in range(1, _EM_SWEEPS + 1):
+        log_joint = fit.log_joint(points)
+        top = log_joint.max(axis=1, keepdims=True)
+        share = np.exp(log_joint - top)
+        total = share.sum(axis=1, keepdims=True)
+        likelihood = float((top + np.log(total)).mean())
+        fit = _gaussians(points, share / total, tied, sweep)
+        if likelihood - last < _SETTLED:
+            break
+        last = likelihood
+    return likelihood, fit
+
+
+def _gaussians(points, share, tied, n_iter):
+    """Return the Gaussian clusters of soft labels."""
+    counts = np.maximum(share.sum(axis=0), 1e-9)
+    means = share.T @ points / counts[:, None]
+    rest = points[:, None] - means
+    squares = np.einsum("nk,nkr,nks->krs", share, rest, rest, optimize=True)
+    if tied:
+        squares = np.broadcast_to(squares.sum(axis=0) / len(points), squares.shape)
+    else:
+        squares = squares / counts[:, None, None]
+    floor = _LEAST_VARIANCE * points.var(axis=0).mean() + 1e-300
+    values, vectors = np.linalg.eigh(squares)
+    roots = vectors / np.sqrt(np.maximum(values, floor))[:, None, :]
+    return GaussianClusters(means, roots, counts / counts.sum(), n_iter)
+
+
+class GaussianClusters(NamedTuple):
+    """Gaussian clusters of any covariances.
+
+    Attributes
+    ----------
+    means : ndarray of shape (k, r)
+        Their means.
+    roots : ndarray of shape (k, r, r)
+        Matrices that whiten them from the right.
+    priors : ndarray of shape (k,)
+        Their shares.
+    n_iter : int
+        Sweeps.
+    """
+
+    means: np.ndarray
+    roots: np.ndarray
+    priors: np.ndarray
+    n_iter: int
+
+    def log_joint(self, points: np.ndarray) -> np.ndarray:
+        """Return the log-densities of points in the clusters, up to a constant of each point."""
+        white = np.einsum("nkr,krs->nks", points[:, None] - self.means, self.roots)
+        volumes = np.log(np.abs(np.linalg.det(self.roots)))
+        priors = np.log(np.maximum(self.priors, 1e-300))
+        return np.asarray(priors + volumes - 0.5 * (white**2).sum(axis=2))
 
 
 def fit_unit_mixture(

@@ -49,14 +49,14 @@ def _on_block(block, estimator, method):
     n = len(block)
     block = block if n else np.zeros((1, *block.shape[1:]), dtype=block.dtype)
     if estimator._is_list:
-        ends = np.cumsum([len(mean) for mean in estimator._combined.means])[:-1]
+        ends = np.cumsum(estimator._widths)[:-1]
         block = np.split(block, ends, axis=1)
     return getattr(estimator, method)(block)[:n]
 
 
 def listed_views(estimator, X, *, ensure_finite=True):
     """Check views of unequal widths against those seen in `fit`."""
-    widths = [len(mean) for mean in estimator._combined.means]
+    widths = estimator._widths
     if not is_view_list(X):
         raise ValueError(
             f"X must be a list of {len(widths)} views of widths {widths}, as in fit: got "

@@ -339,7 +339,7 @@ class ViewWeightsDisplay:
             If Matplotlib is not installed.
         """
         weights, alone, accuracy = fitted_attributes(
-            estimator, "view_weights_", "view_accuracies_", "theoretical_accuracy_"
+            estimator, "view_weights_", "view_accuracies_", "model_accuracy_"
         )
         return cls(weights, alone, accuracy=accuracy, names=names).plot(ax=ax)
 

@@ -42,21 +42,39 @@ def halves(n, p, seed, **model):
 
 
 def errors(estimator, n, p, draws, **model):
-    """Return claims less accuracies in sample and on new samples, one row a draw."""
+    """Return predictions less what is measured, one row per draw.
+
+    They are the accuracy of the model in sample and on new samples, and the agreement on new
+    samples with a fit to five times as many.
+    """
     rows = []
     for seed in range(draws):
-        X, y, new, truth = halves(n, p, seed, **model)
+        data = make_nested_views(7 * n, p, random_state=seed, **model)
+        X, many, new = data.X[:n], data.X[n : 6 * n], data.X[6 * n :]
         fit = clone(estimator).set_params(random_state=0).fit(X)
+        large = clone(estimator).set_params(refine=None, random_state=0).fit(many)
         assert fit.model_fit_
-        claim = fit.theoretical_accuracy_
-        rows.append((claim - matched(fit.labels_, y), claim - fit.score(new, truth)))
+        accuracy, right = fit.model_accuracy_, fit.score(new, data.y[6 * n :])
+        same = matched(fit.predict(new), large.predict(new))
+        rows.append(
+            (
+                accuracy - matched(fit.labels_, data.y[:n]),
+                accuracy - right,
+                fit.theoretical_accuracy_ - same,
+            )
+        )
     return np.array(rows)
 
 
 def assert_unbiased(gaps, n):
-    """Check means against four standard errors and a finite-size term."""
+    """Check means against four standard errors and a finite-size term.
+
+    Agreement with five times the samples is below that with any number by a tenth of its distance
+    from 1, sqrt(1 + 1/5).
+    """
     error = gaps.std(axis=0, ddof=1) / np.sqrt(len(gaps))
-    assert (np.abs(gaps.mean(axis=0)) <= 4 * error + 2 / n).all(), (gaps.mean(axis=0), error)
+    slack = 4 * error + 2 / n + np.array([0.0, 0.0, 0.01])
+    assert (np.abs(gaps.mean(axis=0)) <= slack).all(), (gaps.mean(axis=0), error)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +102,7 @@ def test_accuracy_is_that_of_the_oracle_and_is_predicted():
     for seed in range(16):
         data = make_nested_views(400, 300, noise_stds=NOISE, separation=2.0, random_state=seed)
         fit = NestedTensorClustering(random_state=0).fit(data.X)
-        claims.append(fit.theoretical_accuracy_)
+        claims.append(fit.model_accuracy_)
         realised.append(matched(fit.labels_, data.y))
     assert bound == pytest.approx(0.8908, abs=1e-4)
     assert abs(np.mean(realised) - bound) < 0.01
@@ -188,7 +206,7 @@ def test_missing_views_by_mask_or_nan():
         if seed == 0:
             same = NestedTensorClustering(random_state=0).fit(X, mask=mask)
             assert (same.labels_ == fit.labels_).all()
-        claims.append(fit.theoretical_accuracy_)
+        claims.append(fit.model_accuracy_)
         realised.append(matched(fit.labels_, y))
         unseen.append(fit.score(np.where(mask[:, None, :], new, np.nan), truth))
     for actual in (realised, unseen):
@@ -224,8 +242,9 @@ def test_views_of_unequal_widths(scaling):
         X, y, new, truth = widths(seed)
         fit = NestedTensorClustering(scaling=scaling, random_state=0).fit(X)
         assert fit.model_fit_ and fit.method_ == "concatenated"
-        claim = fit.theoretical_accuracy_
+        claim = fit.model_accuracy_
         gaps.append((claim - matched(fit.labels_, y), claim - fit.score(new, truth)))
+        assert claim < fit.theoretical_accuracy_ < 1
     error = np.std(gaps, axis=0) / np.sqrt(10)
     assert (np.abs(np.mean(gaps, axis=0)) <= 4 * error + 0.01).all()
 
@@ -300,12 +319,13 @@ def test_parameters_of_the_model_are_recovered():
 def test_intervals_cover(n_bootstrap, draws):
     hits = []
     for seed in range(draws):
-        data = make_nested_views(1800, 150, noise_stds=(1, 1, 2), separation=2.0, random_state=seed)
-        X, new, truth = data.X[:300], data.X[300:], data.y[300:]
+        data = make_nested_views(2700, 100, noise_stds=(1, 1, 2), separation=2.0, random_state=seed)
+        X, many, new = data.X[:200], data.X[200:1700], data.X[1700:]
         fit = NestedTensorClustering(n_bootstrap=n_bootstrap, random_state=0).fit(X)
         low, high = fit.theoretical_accuracy_interval_
-        accuracy = fit.score(new, truth)
-        slack = 2 * np.sqrt(accuracy * (1 - accuracy) / 1500)
+        large = NestedTensorClustering(random_state=0).fit(many)
+        accuracy = matched(fit.predict(new), large.predict(new))
+        slack = 2 * np.sqrt(accuracy * (1 - accuracy) / 1000)
         hits.append(low - slack <= accuracy <= high + slack)
     assert np.mean(hits) >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / draws)
 
@@ -340,16 +360,16 @@ def test_a_gaussian_factor_is_not_taken_for_clusters():
     mu = rng.standard_normal(100)
     core = np.outer(rng.standard_normal(500), 3 * mu / np.linalg.norm(mu))
     X = (core + rng.standard_normal((500, 100)))[:, :, None] + rng.standard_normal((500, 100, 3))
-    with pytest.warns(TheoryWarning, match="accuracy is unknown"):
+    with pytest.warns(TheoryWarning, match="other fits is unknown"):
         fit = NestedTensorClustering(random_state=0).fit(X)
     assert np.isnan(fit.theoretical_accuracy_) and fit.model_accuracy_ > 0.9 and not fit.model_fit_
 
 
 @pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
-def test_claims_hold_on_digits():
+def test_labels_of_digits_in_noise():
     X, y = load_digits(return_X_y=True)
-    gaps, ours, clean = [], [], []
-    for a, b in itertools.islice(itertools.combinations(range(10), 2), 0, 45, 5):
+    ours, clean = [], []
+    for a, b in itertools.islice(itertools.combinations(range(10), 2), 0, 45, 9):
         rows = (y == a) | (y == b)
         views = make_noisy_copies(X[rows], (0.5, 1, 2, 4), random_state=0).X
         truth = (y[rows] == a).astype(int)
@@ -357,12 +377,29 @@ def test_claims_hold_on_digits():
         accuracy = matched(fit.labels_, truth)
         ours.append(accuracy)
         clean.append(matched((PCA(1).fit_transform(X[rows])[:, 0] > 0).astype(int), truth))
-        gaps.append(fit.theoretical_accuracy_ - accuracy)
         assert not fit.model_fit_
-    told = np.isfinite(gaps)
-    assert told.mean() >= 0.6
-    assert np.abs(np.array(gaps)[told]).mean() <= 0.02 and np.abs(np.array(gaps)[told]).max() <= 0.1
     assert np.mean(ours) >= np.mean(clean)
+
+
+@pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
+def test_agreement_is_claimed_of_digits():
+    """Fits to a quarter of the samples against fits to the others, on the others."""
+    X, y = load_digits(return_X_y=True)
+    inside, widths, gaps = [], [], []
+    for a, b in itertools.islice(itertools.combinations(range(10), 2), 2, 45, 8):
+        rows = np.random.default_rng(0).permutation(np.flatnonzero((y == a) | (y == b)))
+        views = make_noisy_copies(X[rows], (0.5, 1, 2, 4), random_state=1).X
+        quarter, rest = views[: len(rows) // 4], views[len(rows) // 4 :]
+        fit = NestedTensorClustering(random_state=0).fit(quarter)
+        large = NestedTensorClustering(random_state=0).fit(rest)
+        same = matched(fit.predict(rest), large.labels_)
+        if np.isfinite(fit.theoretical_accuracy_):
+            low, high = fit.theoretical_accuracy_interval_
+            inside.append(low <= same <= high)
+            widths.append(high - low)
+            gaps.append(fit.theoretical_accuracy_ - same)
+    assert len(inside) >= 3 and np.mean(widths) <= 0.2
+    assert np.sum(np.logical_not(inside)) <= 1 and abs(np.mean(gaps)) <= 0.03
 
 
 def test_forecast(fitted):
@@ -398,11 +435,10 @@ def test_required_inverts_the_forecast(fitted, of):
 def test_a_view_that_is_repeated_is_one_of_twice_the_width():
     X, *_ = widths(0)
     fit = NestedTensorClustering(random_state=0).fit(X)
-    model = fit._combined.model
     twice = nested_tensor.unequal_views(
-        400, np.tile(model.widths, 2), np.tile(model.signals, 2), np.tile(model.noise, 2)
+        400, [60, 200, 500] * 2, [240, 400, 480] * 2, [0.5, 1, 2] * 2
     )
-    assert fit.forecast(n_views=6).score == pytest.approx(twice.accuracy, rel=1e-10)
+    assert fit.forecast(n_views=6).score == pytest.approx(twice.accuracy, abs=0.02)
 
 
 def test_forecasts_hold():
@@ -415,10 +451,8 @@ def test_forecasts_hold():
         )
         found = NestedTensorClustering(random_state=0).fit(large.X)
         realised.append(matched(found.labels_, large.y))
-    low, high = fit.theoretical_accuracy_interval_
-    assert fit.forecast(n_samples=1500).score == pytest.approx(
-        np.mean(realised), abs=(high - low) / 2
-    )
+    # The signal of 300 samples has a relative standard error of about .09: .02 of the accuracy.
+    assert fit.forecast(n_samples=1500).score == pytest.approx(np.mean(realised), abs=0.06)
 
 
 def test_table_and_bounds(fitted):
@@ -433,7 +467,7 @@ def test_table_and_bounds(fitted):
     assert (np.diff(fit.view_accuracies_) < 0).all() and (np.diff(fit.view_weights_) < 0).all()
     assert np.abs(fit.view_weights_).sum() == pytest.approx(1)
     np.testing.assert_allclose(fit.noise_variance_, np.square(NOISE), rtol=0.05)
-    assert fit.view_accuracies_.max() < fit.theoretical_accuracy_
+    assert fit.view_accuracies_.max() < fit.model_accuracy_
 
 
 def test_reversed_views_get_negative_weights(data):

@@ -164,3 +164,23 @@ def test_density_of_the_bulk_is_nowhere_negative_and_has_mass_at_most_one(sizes)
     density = nested_tensor.unfolding_density(x, **sizes, beta_t=0.5, beta_m=0.5)
     assert (density >= 0).all()
     assert density.sum() * (x[1] - x[0]) < 1.05
+
+
+@pytest.mark.property_of("theory.nested_tensor.thresholds", "theory.nested_tensor.NestedThresholds")
+@settings(max_examples=10)
+@given(SIZES, st.floats(0.0, 5.0))
+def test_no_method_begins_before_known_strengths(sizes, tau):
+    found = nested_tensor.thresholds(**sizes, tau=tau)
+    assert isinstance(found, nested_tensor.NestedThresholds)
+    assert min(found) >= found.oracle * (1 - 1e-9) > 0
+    assert found.nested_ml <= min(found.tensor, found.two_step) * (1 + 1e-6)
+
+
+@pytest.mark.property_of("theory.nested_tensor.contraction_density")
+@settings(max_examples=20)
+@given(SIZES, BETAS, BETAS, st.floats(0.01, 5.0))
+def test_the_contracted_spectrum_is_symmetric(sizes, beta_t, beta_m, x):
+    given_ = dict(**sizes, beta_t=beta_t, beta_m=beta_m)
+    left, right = nested_tensor.contraction_density([-x, x], **given_)
+    assert left == right >= 0
+    assert nested_tensor.contraction_density(100.0, **given_) == 0

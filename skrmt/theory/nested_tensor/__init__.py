@@ -17,7 +17,9 @@ Overlaps are *squared* alignments. Instead of :math:`(\beta_T,\beta_M)` every fu
 - `unequal_views`, `imbalanced`, `missing_views`: views of unequal width, classes of unequal size,
   incomplete samples.
 - `matrix_spike`, `spike_strength`, `overlap_accuracy`: the building blocks.
-- `unfolding_density`: the bulk of the spectrum of concatenated views.
+- `thresholds`: the signal from which each method finds the classes at all.
+- `unfolding_density`, `contraction_density`: the bulk of the spectrum of concatenated views and of
+  the contracted tensor.
 
 References
 ----------
@@ -27,8 +29,10 @@ Performance Gaps in Multi-view Clustering under the Nested Matrix-Tensor Model, 
 """
 
 from ._bayes import PerformanceGap, bayes_accuracy, performance_gap
+from ._contraction import contraction_density
 from ._methods import TensorLimit, fixed_weights, nested_ml, oracle, tensor, two_step
 from ._model import MatrixSpike, NestedLimit, matrix_spike, overlap_accuracy, spike_strength
+from ._thresholds import NestedThresholds, thresholds
 from ._unfolding import unfolding, unfolding_density
 from ._views import Imbalanced, MissingViews, UnequalViews, imbalanced, missing_views, unequal_views
 
@@ -37,10 +41,12 @@ __all__ = [
     "MatrixSpike",
     "MissingViews",
     "NestedLimit",
+    "NestedThresholds",
     "PerformanceGap",
     "TensorLimit",
     "UnequalViews",
     "bayes_accuracy",
+    "contraction_density",
     "fixed_weights",
     "imbalanced",
     "matrix_spike",
@@ -51,6 +57,7 @@ __all__ = [
     "performance_gap",
     "spike_strength",
     "tensor",
+    "thresholds",
     "two_step",
     "unequal_views",
     "unfolding",

@@ -219,9 +219,10 @@ def two_step(
     Notes
     -----
     The unfolding of the views, m x pn, is a spike of signal :math:`E = \theta^2 + \tau pn/N`,
-    N = n + p + m: the within-class noise tells the views apart as well as the classes do. With
-    the overlap :math:`q_v` of its right singular vector, a matrix of signal
-    :math:`q_v\theta^2` in noise of variance :math:`q_v\tau/N + (1-q_v)E/(np)` is left.
+    N = n + p + m, with m - 1 directions of noise beside it: the within-class noise tells the views
+    apart as well as the classes do. With the overlap :math:`q_v` of its right singular vector, a
+    matrix of signal :math:`q_v\theta^2` in noise of variance :math:`q_v\tau/N + (1-q_v)E/(np)` is
+    left.
 
     Examples
     --------
@@ -231,7 +232,7 @@ def two_step(
     (0.71, 0.9995)
     """
     model = as_model(n_samples, n_features, n_views, beta_t, beta_m, theta, tau)
-    n, p, m, noise = model.n_samples, model.n_features, model.n_views, model.view_variance
+    n, p, m, noise = model.n_samples, model.n_features, model.other_views, model.view_variance
     view, rest = (float(q) for q in spike_complements(model.energy, noise, m, n * p))
     eigenvalue = noise * (np.sqrt(m) + np.sqrt(n * p)) ** 2
     if view >= 1:
@@ -277,9 +278,10 @@ def tensor(
 
     Notes
     -----
-    With :math:`c_i` the shares of p, n and m in their sum N, :math:`a(q) = 1 + \tau q` and
-    :math:`(q_y, q_x)` those of `matrix_spike` at signal :math:`\theta^2 q` and noise variance
-    :math:`a(q)/N`, the overlap of the views is the largest root in (0, 1) of
+    With :math:`c_i` the shares of p, n and m - 1 in the sum N = n + p + m,
+    :math:`a(q) = 1 + \tau q` and :math:`(q_y, q_x)` those of `matrix_spike` at signal
+    :math:`\theta^2 q` and noise variance :math:`a(q)/N`, the overlap of the views is the largest
+    root in (0, 1) of
 
     .. math:: \sqrt{\frac{c_3}{1-q}} - \tau\left(\sqrt{\frac{c_1(1-q_x)}{a}}
         + \sqrt{\frac{c_2(1-q_y)}{a}}\right) - \theta\sqrt{\frac{q_xq_y}{q}} = 0,
@@ -297,11 +299,11 @@ def tensor(
     >>> from skrmt.theory.nested_tensor import tensor
     >>> result = tensor(n_samples=200, n_features=150, n_views=60, beta_t=2, beta_m=1.5)
     >>> round(result.sample_overlap, 4), round(result.singular_value, 4)
-    (0.7094, 3.8279)
+    (0.7094, 3.8276)
     """
     model = as_model(n_samples, n_features, n_views, beta_t, beta_m, theta, tau)
     n, p, total = model.n_samples, model.n_features, model.total
-    shares = np.array([p, n, model.n_views]) / total
+    shares = np.array([p, n, model.other_views]) / total
     theta_ = np.sqrt(model.signal)
 
     def left(u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -367,7 +369,7 @@ def nested_ml(
     and the two steps at :math:`\theta = 0`, and better than both between. The overlap of the views
     is the largest root of
 
-    .. math:: \frac{q}{1-q} = \frac Nm\left[w\left(\theta^2 + \tau\frac{pn}N\right)
+    .. math:: \frac{q}{1-q} = \frac N{m-1}\left[w\left(\theta^2 + \tau\frac{pn}N\right)
         + (1-w)\,\theta^2q_xq_y\right],\quad w = \frac{\tau q}{\tau q + 1}.
 
     Examples
@@ -375,7 +377,7 @@ def nested_ml(
     >>> from skrmt.theory.nested_tensor import nested_ml
     >>> result = nested_ml(n_samples=100, n_features=80, n_views=60, beta_t=0.4, beta_m=3)
     >>> round(result.sample_overlap, 4), round(result.view_overlap, 4)
-    (0.632, 0.8819)
+    (0.6327, 0.8838)
     """
     model = as_model(n_samples, n_features, n_views, beta_t, beta_m, theta, tau)
     n, p, total = model.n_samples, model.n_features, model.total
@@ -385,8 +387,8 @@ def nested_ml(
         growth = 1 + model.within * q
         sample, feature = spike_complements(model.signal * q, growth / total, n, p)
         classes = model.signal * (1 - feature) * (1 - sample) / q
-        drive = total / model.n_views * (model.within * model.energy + classes) / growth
-        return np.asarray(1 - u * drive)
+        drive = total * (model.within * model.energy + classes) / growth
+        return np.asarray(model.other_views - u * drive)
 
     view = largest_overlap(residual)
     if view >= 1:

@@ -81,6 +81,11 @@ class Model(NamedTuple):
         return self.n_samples + self.n_features + self.n_views
 
     @property
+    def other_views(self) -> int:
+        """Directions among the views beside that of their strengths: where their noise is."""
+        return self.n_views - 1
+
+    @property
     def energy(self) -> float:
         """Squared norm of the noiseless tensor, within-class noise included."""
         return self.signal + self.within * self.n_samples * self.n_features / self.total

@@ -80,12 +80,17 @@ def unfolding(
     (0.6468, 37.013)
     """
     model = as_model(n_samples, n_features, n_views, beta_t, beta_m, theta, tau)
-    if regime not in ("exact", "asymptotic"):
-        raise ValueError(f"regime must be 'exact' or 'asymptotic', got {regime!r}.")
+    check_regime(regime)
     limit = _exact if regime == "exact" else _asymptotic
     sample, eigenvalue = limit(model)
     feature, _ = limit(model._replace(n_samples=n_features, n_features=n_samples))
     return nested_limit(sample, feature, np.nan, eigenvalue)
+
+
+def check_regime(regime: str) -> None:
+    """Raise unless the regime is known."""
+    if regime not in ("exact", "asymptotic"):
+        raise ValueError(f"regime must be 'exact' or 'asymptotic', got {regime!r}.")
 
 
 def _exact(model: Model) -> tuple[float, float]:
