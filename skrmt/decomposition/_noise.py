@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -52,6 +53,48 @@ class NoiseCheck(NamedTuple):
     misfit: str
 
 
+class Entries(NamedTuple):
+    """How many independent numbers a tensor has.
+
+    Attributes
+    ----------
+    dims : tuple of int
+        Its sizes.
+    share : float
+        Share of the entries that were observed; the others were filled in, see `filled`.
+    symmetric : bool
+        Whether it is symmetric in all its axes.
+    """
+
+    dims: tuple[int, ...]
+    share: float = 1.0
+    symmetric: bool = False
+
+    @property
+    def copies(self) -> int:
+        """How often an entry recurs in a row of an unfolding."""
+        return math.factorial(len(self.dims) - 1) if self.symmetric else 1
+
+    def variance(self, residual: float, rank: int) -> float:
+        """Return the variance of an entry of the noise of an asymmetric tensor of this kind.
+
+        Symmetric noise, the mean of independent noise of variance d over all orders of the axes,
+        has the limits of independent noise of variance 1.
+        """
+        order = len(self.dims)
+        if self.symmetric:
+            independent = math.comb(self.dims[0] + order - 1, order)
+            freedom = order * max(1.0, independent - rank * self.dims[0] / self.share)
+        else:
+            used = rank * (sum(self.dims) - order + 1) / self.share
+            freedom = max(1.0, int(np.prod(self.dims)) - used)
+        return max(residual, 0.0) / freedom
+
+    def unit(self, residual: float, rank: int) -> float:
+        r"""Return :math:`\sigma\sqrt N`, the unit of rank-one values."""
+        return math.sqrt(self.variance(residual, rank) * sum(self.dims))
+
+
 def degrees_of_freedom(dims: Sequence[int], rank: int) -> int:
     """Return the number of entries less that of the parameters of a low-rank tensor."""
     return max(1, int(np.prod(dims)) - rank * (sum(dims) - len(dims) + 1))
@@ -69,6 +112,16 @@ def check_tensor_noise(
     ratio = _edge_ratio(tensor, components, noise_variance)
     misfit = _misfit(components, kurtosis, error, masked, dispersion, ratio)
     return NoiseCheck(kurtosis, dispersion, ratio, misfit)
+
+
+def residual_kurtosis(tensor: DenseTensor, components: Components) -> float:
+    """Return the excess kurtosis of what some slices leave off their leading directions."""
+    nothing = no_components(tensor.shape)
+    residual = tensor.rows(_some_slices(tensor), components if components.rank else nothing)
+    if not components.rank:
+        vectors = np.linalg.svd(residual, full_matrices=False)[2][: len(residual) // 3]
+        residual = residual - (residual @ vectors.T) @ vectors
+    return _kurtosis(residual)
 
 
 def has_single_entry(components: Components) -> bool:
@@ -101,18 +154,27 @@ def _misfit(
 
 def _entries(tensor: DenseTensor, components: Components) -> tuple[float, float, float]:
     """Return the excess kurtosis of some slices, its error, and a share of suspicious zeros."""
-    n_slices = min(tensor.shape[0], max(4, _SAMPLE // (int(np.prod(tensor.shape[1:])))))
-    index = np.unique(np.linspace(0, tensor.shape[0] - 1, n_slices).round().astype(int))
+    index = _some_slices(tensor)
     magnitudes = np.abs(tensor.rows(index, no_components(tensor.shape)))
     zeros = float((magnitudes == 0).mean())
     positive = magnitudes[magnitudes > 0]
     smallest = float((positive == positive.min()).sum() / magnitudes.size) if positive.size else 0.0
     residual = tensor.rows(index, components) if components.rank else magnitudes
-    squares = residual.ravel() ** 2
+    error = float(np.sqrt(24 / residual.size))
+    return _kurtosis(residual), error, zeros if zeros > 3 * smallest else 0.0
+
+
+def _some_slices(tensor: DenseTensor) -> np.ndarray:
+    """Return evenly spaced slices of the first mode."""
+    n_slices = min(tensor.shape[0], max(4, _SAMPLE // (int(np.prod(tensor.shape[1:])))))
+    return np.unique(np.linspace(0, tensor.shape[0] - 1, n_slices).round().astype(int))
+
+
+def _kurtosis(numbers: np.ndarray) -> float:
+    """Return the excess kurtosis of numbers of mean zero."""
+    squares = numbers.ravel() ** 2
     variance = float(squares.mean())
-    kurtosis = float(squares @ squares) / squares.size / variance**2 - 3 if variance > 0 else 0.0
-    error = float(np.sqrt(24 / squares.size))
-    return kurtosis, error, zeros if zeros > 3 * smallest else 0.0
+    return float(squares @ squares) / squares.size / variance**2 - 3 if variance > 0 else 0.0
 
 
 def _dispersion(

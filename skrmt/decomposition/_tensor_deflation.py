@@ -22,7 +22,7 @@ from ..utils._warnings import warn, warn_first
 from ._alignment import factor_alignments
 from ._deflation_fit import deflate, largest_first, residual_variance, signs_of
 from ._predictions import best_method, detected_signal, in_order_of, predicted_accuracy
-from ._rank import joint_components
+from ._joint_fit import effective_variance, fit_jointly
 from ._tensor_input import check_rank, like_input, mean_square, slice_scores, tensor_input
 
 
@@ -172,6 +172,7 @@ class TensorDeflation(
         "method": [StrOptions({"joint", "hotelling", "orthogonalized", "auto"})],
         "gamma": [Interval(numbers.Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "noise_variance": [Interval(numbers.Real, 0, None, closed="neither"), None],
+        "noise_structure": [StrOptions({"auto", "white"})],
         "n_init": [Interval(numbers.Integral, 1, None, closed="left")],
         "tol": [Interval(numbers.Real, 0, None, closed="neither")],
         "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -188,6 +189,7 @@ class TensorDeflation(
         method="joint",
         gamma="auto",
         noise_variance=None,
+        noise_structure="auto",
         n_init=20,
         tol=1e-6,
         max_iter=500,
@@ -200,6 +202,7 @@ class TensorDeflation(
         self.method = method
         self.gamma = gamma
         self.noise_variance = noise_variance
+        self.noise_structure = noise_structure
         self.n_init = n_init
         self.tol = tol
         self.max_iter = max_iter
@@ -229,11 +232,16 @@ class TensorDeflation(
         data = tensor_input(X, self.device)
         rank = check_rank(self.n_components, data.dims)
         search = self._search_options(data)
-        variance = self._known_variance(data)
-        joint = joint_components(data.tensor, rank, noise_variance=variance, **search)
+        known = self._known_variance(data)
+        found = fit_jointly(
+            data, rank, self.noise_structure, {**search, "noise_variance": known}
+        )
+        data, joint = found.white, found.joint
         pilot = largest_first(joint)
-        if variance is None:
+        if known is None:
             variance = residual_variance(data, pilot.components)
+        else:
+            variance = effective_variance(known, data.entries)
         unit = float(np.sqrt(variance * sum(data.dims)))
         signal = detected_signal(
             data, joint, pilot, variance, self.method, self.gamma, search["tol"], search["seed"]
@@ -249,16 +257,18 @@ class TensorDeflation(
         if method != "joint":
             fit = deflate(data, pilot, gamma, **search)
             signal = in_order_of(fit, signal, method, pilot)
-        factors = data.original(fit.components.factors)
+        components = found.coloured(fit.components)
+        factors = data.original(components.factors)
         signs = signs_of(factors)
         accuracy = predicted_accuracy(fit, signal, method, data.dims, signs, unit)
 
-        self.weights_ = fit.components.weights * data.scale
+        self.weights_ = components.weights * data.scale
         self.factors_ = [
             (factor * sign).astype(data.dtype) for factor, sign in zip(factors, signs, strict=True)
         ]
         self.n_components_ = fit.components.rank
-        self.noise_variance_ = float((np.sqrt(variance) * data.scale) ** 2)
+        entry = variance * data.entries.share / data.entries.copies
+        self.noise_variance_ = float((np.sqrt(entry) * data.scale) ** 2)
         self.singular_values_ = fit.values / unit
         self.next_singular_value_ = joint.next_value / unit
         grams = np.array([factor.T @ factor for factor in factors])
