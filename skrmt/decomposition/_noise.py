@@ -13,10 +13,6 @@ from ..linalg import Components, DenseTensor, no_components, residual_gram
 _SAMPLE = 2**16
 """Entries of which the tails are tested: their kurtosis has a standard error of 0.02."""
 
-_LARGEST_KURTOSIS = 5.0
-"""Excess kurtosis up to which a law counts as light-tailed: a Laplace law has 3, Student's t with
-five degrees of freedom 6, and alignments are as predicted for the first but not for the second."""
-
 _SLACK = 0.1
 """Relative variance of the eigenvalues, and its square root of their largest, by which noise may be
 off white: it moves predicted alignments by less than their standard deviation."""
@@ -101,16 +97,20 @@ def degrees_of_freedom(dims: Sequence[int], rank: int) -> int:
 
 
 def check_tensor_noise(
-    tensor: DenseTensor, components: Components, noise_variance: float, seed: int = 0
+    tensor: DenseTensor,
+    components: Components,
+    noise_variance: float,
+    seed: int = 0,
+    copies: int = 1,
 ) -> NoiseCheck:
-    r"""Test what is left of a tensor for heavy tails, missing entries, colour and structure."""
+    r"""Test what is left of a tensor for missing entries, colour and structure."""
     rng = np.random.default_rng(seed)
-    kurtosis, error, masked = _entries(tensor, components)
+    kurtosis, masked = _entries(tensor, components)
     dispersion = max(
         _dispersion(tensor, components, mode, kurtosis, rng) for mode in range(tensor.order)
     )
-    ratio = _edge_ratio(tensor, components, noise_variance)
-    misfit = _misfit(components, kurtosis, error, masked, dispersion, ratio)
+    ratio = _edge_ratio(tensor, components, noise_variance, copies)
+    misfit = _misfit(components, masked, dispersion, ratio)
     return NoiseCheck(kurtosis, dispersion, ratio, misfit)
 
 
@@ -132,8 +132,6 @@ def has_single_entry(components: Components) -> bool:
 
 def _misfit(
     components: Components,
-    kurtosis: float,
-    error: float,
     masked: float,
     dispersion: float,
     ratio: float,
@@ -141,8 +139,6 @@ def _misfit(
     """Return which of the tests fails first."""
     if masked > _LARGEST_MISSING:
         return "many entries are exact zeros, as if they were missing"
-    if kurtosis > _LARGEST_KURTOSIS + _SIGMAS * error:
-        return "the residual has heavy tails"
     if has_single_entry(components):
         return "a component is a single entry, an outlier"
     if ratio > 1:
@@ -152,16 +148,15 @@ def _misfit(
     return ""
 
 
-def _entries(tensor: DenseTensor, components: Components) -> tuple[float, float, float]:
-    """Return the excess kurtosis of some slices, its error, and a share of suspicious zeros."""
+def _entries(tensor: DenseTensor, components: Components) -> tuple[float, float]:
+    """Return the excess kurtosis of some slices, and a share of suspicious zeros."""
     index = _some_slices(tensor)
     magnitudes = np.abs(tensor.rows(index, no_components(tensor.shape)))
     zeros = float((magnitudes == 0).mean())
     positive = magnitudes[magnitudes > 0]
     smallest = float((positive == positive.min()).sum() / magnitudes.size) if positive.size else 0.0
     residual = tensor.rows(index, components) if components.rank else magnitudes
-    error = float(np.sqrt(24 / residual.size))
-    return _kurtosis(residual), error, zeros if zeros > 3 * smallest else 0.0
+    return _kurtosis(residual), zeros if zeros > 3 * smallest else 0.0
 
 
 def _some_slices(tensor: DenseTensor) -> np.ndarray:
@@ -196,11 +191,13 @@ def _dispersion(
     return spread - (size + 1 + max(kurtosis, 0.0) + 2 * _SIGMAS) / independent
 
 
-def _edge_ratio(tensor: DenseTensor, components: Components, noise_variance: float) -> float:
+def _edge_ratio(
+    tensor: DenseTensor, components: Components, noise_variance: float, copies: int
+) -> float:
     """Return the largest eigenvalue of the smallest mode over the largest of white noise."""
     mode = int(np.argmin(tensor.shape))
     size = tensor.shape[mode]
-    n_columns = int(np.prod(tensor.shape)) // size
+    n_columns = int(np.prod(tensor.shape)) / size / copies
     gram = tensor.gram(mode)
     if components.rank:
         gram = residual_gram(tensor, components, mode)

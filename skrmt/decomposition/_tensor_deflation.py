@@ -244,7 +244,15 @@ class TensorDeflation(
             variance = effective_variance(known, data.entries)
         unit = float(np.sqrt(variance * sum(data.dims)))
         signal = detected_signal(
-            data, joint, pilot, variance, self.method, self.gamma, search["tol"], search["seed"]
+            data,
+            joint,
+            pilot,
+            variance,
+            self.method,
+            self.gamma,
+            search["tol"],
+            search["seed"],
+            found.heavy,
         )
 
         method, gamma, fit = self.method, float("nan"), pilot
@@ -260,7 +268,13 @@ class TensorDeflation(
         components = found.coloured(fit.components)
         factors = data.original(components.factors)
         signs = signs_of(factors)
-        accuracy = predicted_accuracy(fit, signal, method, data.dims, signs, unit)
+        covariances = whitened = None
+        if found.whitening is not None:
+            covariances = data.original(found.whitening.covariances)
+            whitened = [f * s for f, s in zip(data.original(fit.components.factors), signs, strict=True)]
+        accuracy = predicted_accuracy(
+            fit, signal, method, data.dims, signs, unit, covariances, whitened
+        )
 
         self.weights_ = components.weights * data.scale
         self.factors_ = [

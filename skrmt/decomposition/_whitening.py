@@ -25,6 +25,10 @@ _SIGMAS = 5.0
 """Standard errors by which eigenvalues must vary more than those of white noise, so that white
 noise is practically never changed."""
 
+_STATIONARY = 1.3
+"""Mean squares about the diagonal means, over those that sampling explains, up to which noise along
+a mode counts as stationary, as smooth noise is: its covariance then has fewer parameters."""
+
 _UNCHANGED = 1e-3
 """Change of a covariance, relative to the mean variance, that counts as none."""
 
@@ -177,7 +181,19 @@ def _covariance(moment: _Moment, kurtosis: float) -> FloatArray:
     # A squared correlation of independent rows has mean 1/n and standard deviation sqrt(2)/n.
     if off <= (pairs + _SIGMAS * np.sqrt(4.0 * pairs)) / moment.n_columns:
         return _bounded(np.diag(variances))
+    smooth = _stationary(sample)
+    products = np.outer(np.diag(sample), np.diag(sample)) + sample**2
+    if float(((sample - smooth) ** 2).sum()) <= _STATIONARY * products.sum() / moment.n_columns:
+        return _bounded(smooth)
     return _bounded(shrunk_covariance(sample, moment.n_columns))
+
+
+def _stationary(sample: FloatArray) -> FloatArray:
+    """Return the covariance with the mean of each diagonal on that diagonal."""
+    size = len(sample)
+    lags = np.array([np.diagonal(sample, lag).mean() for lag in range(size)])
+    rows = np.arange(size)
+    return lags[np.abs(rows[:, None] - rows)]
 
 
 def shrunk_covariance(sample: FloatArray, n_columns: float) -> FloatArray:
