@@ -11,7 +11,7 @@ import numpy as np
 from ..linalg import Components, DenseTensor, no_components
 from ..linalg._power_sweeps import column_change
 from ..theory.spiked_tensor import thresholds
-from ._noise import Entries, residual_kurtosis
+from ._noise import Entries, is_suspect, residual_kurtosis
 from ._rank import JointComponents, SearchOptions, joint_components
 from ._tensor_input import TensorInput
 from ._whitening import Whitening, estimate_whitening
@@ -31,8 +31,15 @@ _FILLED = 1e-5
 """Change of the unit factors at which filling in ends, if it is more than the tolerance of fits."""
 
 _MOST_ASIDE = 0.005
-"""Share of the entries that may be set aside: of Student's t with 2.5 degrees of freedom, whose
-alignments are still predicted, fewer than 0.2 % stand out."""
+"""Share of the entries that may be set aside: of Student's t with 3 degrees of freedom fewer stand
+out."""
+
+_FAR = 6.0
+"""Standard deviations beyond which no entry of Gaussian noise is, nearly none of Laplace noise."""
+
+_HALF = 0.5
+"""Size of an entry, over that from which it is a component of its own, from which it is set aside:
+a few of them in one slice may pass for one."""
 
 
 class JointFit(NamedTuple):
@@ -79,8 +86,11 @@ def fit_jointly(
     for turn in range(_ROUNDS):
         before = fit.joint.components.rank if turn else -1
         fit = _search(fit, rank, structure if turn < _COLOURINGS else "known", search)
-        if fit.joint.outlier:
-            fit = _without_outliers(fit, search)
+        fewer = _without_outliers(fit, search)
+        if fewer is not None:
+            fit = fewer
+        elif fit.joint.outlier and not fit.heavy:
+            fit = fit._replace(heavy=True)
         elif fit.data.observed is None or fit.joint.components.rank == before:
             break
         else:
@@ -151,13 +161,25 @@ def effective_variance(variance: float, entries: Entries) -> float:
     return variance / entries.share * entries.copies
 
 
-def _without_outliers(fit: JointFit, search: dict[str, Any]) -> JointFit:
-    """Set entries aside that would pass for components of their own, unless they are too many."""
+def _without_outliers(fit: JointFit, search: dict[str, Any]) -> JointFit | None:
+    """Set entries aside that may pass for components, unless there are none, or too many."""
+    if fit.heavy:
+        return None
+    components, rank = fit.coloured(fit.joint.components), fit.joint.components.rank
     options = SearchOptions(**_options(fit.data, fit.heavy, search))
-    rank, dims = fit.joint.components.rank, fit.tensor.shape
-    unit = options.unit(fit.joint.residual, dims, rank) * fit.data.entries.share
-    limit = thresholds(dims).signal * unit
-    fewer, found = fit.data.without_outliers(fit.coloured(fit.joint.components), limit)
-    if not found or fit.n_outliers + found > _MOST_ASIDE * np.prod(dims):
-        return fit._replace(heavy=True)
-    return fit._replace(data=fewer, n_outliers=fit.n_outliers + found)
+    dims, share = fit.tensor.shape, fit.data.entries.share
+    noise = options.unit(fit.joint.residual, dims, rank) / np.sqrt(sum(dims)) * share
+    limit = noise * max(_FAR, _HALF * thresholds(dims).signal * np.sqrt(sum(dims)))
+    peaks = np.prod([np.abs(factor).max(axis=0) for factor in components.factors], axis=0)
+    if fit.data.largest <= limit - float(components.weights @ peaks):
+        return None
+    kept = np.flatnonzero(~is_suspect(components))
+    left = Components(components.weights[kept], [f[:, kept] for f in components.factors])
+    fewer, found = fit.data.without_outliers(left, limit)
+    if not found:
+        return None
+    if fit.n_outliers + found > _MOST_ASIDE * np.prod(dims):
+        return fit._replace(heavy=True) if fit.joint.outlier else None
+    return fit._replace(
+        data=fewer, joint=_nothing(fewer), n_outliers=fit.n_outliers + found
+    )

@@ -23,8 +23,13 @@ _SIGMAS = 5.0
 _LARGEST_MISSING = 0.01
 """Share of exact zeros that is not taken for missing entries."""
 
-_LOCALIZED = 0.5
-"""Sum of fourth powers of a unit factor beyond which one entry has most of it."""
+_FEW_ENTRIES = 5.0
+"""Entries that a component effectively has, at most, where it is an outlier and not a component."""
+
+_SUSPECT_ENTRIES = 50.0
+_SUSPECT_SHARE = 0.02
+"""Entries that a component effectively has, and their share in a small tensor, where it may be
+outliers with the noise about them: it is looked at without them."""
 
 
 class NoiseCheck(NamedTuple):
@@ -124,10 +129,22 @@ def residual_kurtosis(tensor: DenseTensor, components: Components) -> float:
     return _kurtosis(residual)
 
 
+def effective_entries(components: Components) -> np.ndarray:
+    """Return how many entries each component has, by the fourth powers of its long factors."""
+    fourth = [(factor**4).sum(axis=0) for factor in components.factors if len(factor) > 4]
+    return 1 / np.prod(fourth, axis=0) if fourth else np.full(components.rank, np.inf)
+
+
 def has_single_entry(components: Components) -> bool:
     """Return whether a component is little more than one entry of the tensor: an outlier."""
-    large = [(factor**4).sum(axis=0) for factor in components.factors if len(factor) > 4]
-    return bool(large) and bool((np.array(large) > _LOCALIZED).all(axis=0).any())
+    return bool((effective_entries(components) < _FEW_ENTRIES).any())
+
+
+def is_suspect(components: Components) -> np.ndarray:
+    """Return which components may be a few outliers."""
+    size = np.prod([len(factor) for factor in components.factors])
+    limit = max(_FEW_ENTRIES, min(_SUSPECT_ENTRIES, _SUSPECT_SHARE * size))
+    return effective_entries(components) < limit
 
 
 def _misfit(

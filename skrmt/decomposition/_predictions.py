@@ -237,7 +237,8 @@ def predicted_accuracy(
             name: other.accuracy * len(kept) / rank for name, other in signal.predictions.items()
         }
     mean = float((alignments**2).mean()) if rank else nothing
-    errors, error = _alignment_errors(alignments, snr, spread, dims)
+    sizes = dims if covariances is None else [len(c) ** 2 / (c**2).sum() for c in covariances]
+    errors, error = _alignment_errors(alignments, snr, spread, sizes)
     interval = normal_interval(mean, error)
     return Accuracy(snr, spread, grams, alignments, errors, mean, interval, shrinkage, methods)
 
@@ -252,9 +253,12 @@ def _coloured(alignments, grams, kept, covariances, factors):
         found = factor[:, kept]
         basis = np.linalg.qr(found)[0]
         others = max(1, len(covariance) - basis.shape[1])
-        noise = (len(covariance) - float(np.trace(basis.T @ covariance @ basis))) / others
+        mean = (len(covariance) - float(np.trace(basis.T @ covariance @ basis))) / others
         cosines = alignments[kept, mode]
         product = found.T @ covariance @ found
+        # Noise along C x is aligned with x in the metric of C.
+        along = np.diagonal(found.T @ covariance @ covariance @ found) / np.diagonal(product)
+        noise = np.diag(mean - along / len(covariance)) + mean * (1 - np.eye(len(kept)))
         shared = grams[mode][np.ix_(kept, kept)] * np.outer(cosines, cosines)
         signal = product - noise * (found.T @ found - shared)
         norms = np.sqrt(np.diagonal(signal).clip(1e-300))

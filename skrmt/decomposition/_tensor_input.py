@@ -48,6 +48,8 @@ class TensorInput(NamedTuple):
         Which entries count; None if all do.
     symmetric : bool
         Whether the tensor is symmetric in all axes.
+    largest : float
+        Largest magnitude of an entry over `scale`.
     """
 
     tensor: DenseTensor
@@ -57,6 +59,7 @@ class TensorInput(NamedTuple):
     dtype: str
     observed: Any = None
     symmetric: bool = False
+    largest: float = np.inf
 
     @property
     def entries(self) -> Entries:
@@ -86,7 +89,9 @@ class TensorInput(NamedTuple):
         observed = near if self.observed is None else near & self.observed
         before = int(np.prod(self.dims)) if self.observed is None else int(self.observed.sum())
         tensor = DenseTensor(self.tensor.tensor * observed)
-        return self._replace(tensor=tensor, observed=observed), before - int(observed.sum())
+        largest = float(abs(tensor.tensor).max())
+        fewer = self._replace(tensor=tensor, observed=observed, largest=largest)
+        return fewer, before - int(observed.sum())
 
 
 def tensor_input(X, device):
@@ -110,7 +115,7 @@ def tensor_input(X, device):
         modes = (longest, *(mode for mode in modes if mode != longest))
         X = _permuted(X, modes)
         observed = None if observed is None else _permuted(observed, modes)
-    return TensorInput(DenseTensor(X), modes, dims, scale, dtype, observed, symmetric)
+    return TensorInput(DenseTensor(X), modes, dims, scale, dtype, observed, symmetric, largest / scale)
 
 
 def _permuted(X, modes):
