@@ -12,14 +12,20 @@ from ..linalg import Components, DenseTensor, no_components
 from ..linalg._power_sweeps import column_change
 from ..theory.spiked_tensor import thresholds
 from ._noise import Entries, is_suspect, residual_kurtosis
-from ._rank import JointComponents, SearchOptions, joint_components
+from ._rank import JointComponents, SearchOptions, flipped_norm, joint_components
 from ._tensor_input import TensorInput
 from ._whitening import Whitening, estimate_whitening
 
-_ROUNDS = 20
+_ROUNDS = 6
 """Searches after entries were filled in or set aside: each but the last finds something new."""
 
-_FILLS = 50
+_SET_ASIDE = 2
+"""Searches after which entries may be set aside: the second knows the variance without the first."""
+
+_FILL_SWEEPS = 30
+"""Sweeps between two fillings, from where the last one ended."""
+
+_FILLS = 30
 """Times that missing entries are filled in between two searches: what is left shrinks by about
 the root of (parameters / observed entries) each time."""
 
@@ -30,9 +36,24 @@ entries has then found its components."""
 _FILLED = 1e-5
 """Change of the unit factors at which filling in ends, if it is more than the tolerance of fits."""
 
+_GAIN = 1e-3
+"""Change of the sum of squares, over that of one entry of the noise a component, at which filling
+in ends too: the factors then move by less than a thousandth of their error."""
+
 _MOST_ASIDE = 0.005
 """Share of the entries that may be set aside: of Student's t with 3 degrees of freedom fewer stand
 out."""
+
+_NORMS = 2
+"""Searches with the norm of the noise measured: what one leaves has fewer components than before."""
+
+_HOPELESS = 1.5
+"""Norm of the noise over that of theory from which its variances are so unequal that neither the
+theory holds nor single entries can be told from them."""
+
+_UNEQUAL = 1.0
+"""Excess kurtosis of the residual from which the norm of the noise is measured: below it, noise of
+unequal variances, as that of counts, hardly exceeds the norm of theory."""
 
 _FAR = 6.0
 """Standard deviations beyond which no entry of Gaussian noise is, nearly none of Laplace noise."""
@@ -59,6 +80,9 @@ class JointFit(NamedTuple):
         Entries that were set aside.
     heavy : bool
         Whether so many would have to be that the noise has no finite variance.
+    noise_norm : float
+        Best rank-one value of noise whose entries have unequal variances; 0 where that of theory
+        holds.
     """
 
     joint: JointComponents
@@ -67,6 +91,7 @@ class JointFit(NamedTuple):
     whitening: Whitening | None
     n_outliers: int
     heavy: bool
+    noise_norm: float = 0.0
 
     @property
     def white(self) -> TensorInput:
@@ -86,12 +111,12 @@ def fit_jointly(
     for turn in range(_ROUNDS):
         before = fit.joint.components.rank if turn else -1
         fit = _search(fit, rank, structure if turn < _COLOURINGS else "known", search)
-        fewer = _without_outliers(fit, search)
+        fewer = _without_outliers(fit, search) if turn < _SET_ASIDE else None
         if fewer is not None:
             fit = fewer
         elif fit.joint.outlier and not fit.heavy:
             fit = fit._replace(heavy=True)
-        elif fit.data.observed is None or fit.joint.components.rank == before:
+        elif data.observed is None or fit.joint.components.rank == before:
             break
         else:
             fit = fill_in(fit, search)
@@ -103,9 +128,7 @@ def _nothing(data: TensorInput) -> JointComponents:
     return JointComponents(no_components(data.tensor.shape), np.zeros(0, dtype=bool), np.inf)
 
 
-def _search(
-    fit: JointFit, rank: int | None, structure: str, search: dict[str, Any]
-) -> JointFit:
+def _search(fit: JointFit, rank: int | None, structure: str, search: dict[str, Any]) -> JointFit:
     """Fill in, estimate the covariance of the noise, and search from what is known."""
     components, data = fit.coloured(fit.joint.components), fit.data
     filled, whitening = data.filled(components, data.entries.share), fit.whitening
@@ -115,15 +138,33 @@ def _search(
     white = filled if whitening is None else whitening.apply(filled)
     start = components if whitening is None else whitening.whiten(components)
     known = fit.joint._replace(components=start, converged=True)
-    joint = joint_components(white, rank, known, **_options(data, fit.heavy, search))
-    return fit._replace(joint=joint, tensor=white, whitening=whitening)
+    fit = fit._replace(tensor=white, whitening=whitening)
+    joint = joint_components(white, rank, known, **_options(fit, search))
+    for _ in range(_NORMS if joint.components.rank else 0):
+        if residual_kurtosis(white, joint.components) < _UNEQUAL:
+            break
+        options = SearchOptions(**_options(fit, search))
+        norm = flipped_norm(white, joint, options)
+        unit = options.unit(joint.residual, white.shape, joint.components.rank)
+        if joint.components.weights.min() > (norm + 1) * unit:
+            break
+        if norm <= max(fit.noise_norm, thresholds(white.shape).noise_norm):
+            break
+        fit, before = fit._replace(noise_norm=norm), joint.components.rank
+        if norm > _HOPELESS * thresholds(white.shape).noise_norm:
+            fit = fit._replace(heavy=True)
+        joint = joint_components(white, rank, None, **_options(fit, search))
+        if joint.components.rank == before:
+            break
+    return fit._replace(joint=joint)
 
 
-def fill_in(fit: JointFit, search: dict[str, Any]) -> JointFit:
+def fill_in(fit: JointFit, search: dict[str, Any], n_fills: int = _FILLS) -> JointFit:
     """Fill in missing entries and fit by turns, until the fit is that of the observed entries."""
     tol, left, step = max(_FILLED, search["tol"]), np.inf, fit.data.entries.share
-    options = _options(fit.data, fit.heavy, search)
-    for _ in range(_FILLS):
+    options = {**_options(fit, search), "max_iter": min(_FILL_SWEEPS, search["max_iter"])}
+    unit = SearchOptions(**options).unit
+    for _ in range(n_fills):
         joint, rank = fit.joint, fit.joint.components.rank
         if not rank:
             break
@@ -132,7 +173,8 @@ def fill_in(fit: JointFit, search: dict[str, Any]) -> JointFit:
         pairs = zip(again.components.factors, joint.components.factors, strict=True)
         moved = max(float(column_change(a, b).max()) for a, b in pairs)
         fit = fit._replace(joint=again)
-        if moved <= tol:
+        noise = unit(again.residual, white.shape, rank) ** 2 / sum(white.shape)
+        if moved <= tol or abs(again.residual - joint.residual) < _GAIN * rank * noise:
             break
         # Where larger steps do not converge, those of expectation-maximisation do.
         step = step if moved < left else 1.0
@@ -146,13 +188,17 @@ def _filled(fit: JointFit, step: float) -> DenseTensor:
     return filled if fit.whitening is None else fit.whitening.apply(filled)
 
 
-def _options(data: TensorInput, heavy: bool, search: dict[str, Any]) -> dict[str, Any]:
+def _options(fit: JointFit, search: dict[str, Any]) -> dict[str, Any]:
     """Return how to search a tensor whose gaps were filled."""
-    entries, variance = data.entries, search.get("noise_variance")
+    entries, variance = fit.data.entries, search.get("noise_variance")
     if variance is not None:
         variance = effective_variance(variance, entries)
     return {
-        **search, "noise_variance": variance, "entries": entries, "keep_outliers": heavy
+        **search,
+        "noise_variance": variance,
+        "entries": entries,
+        "keep_outliers": fit.heavy,
+        "noise_norm": fit.noise_norm,
     }
 
 
@@ -166,20 +212,24 @@ def _without_outliers(fit: JointFit, search: dict[str, Any]) -> JointFit | None:
     if fit.heavy:
         return None
     components, rank = fit.coloured(fit.joint.components), fit.joint.components.rank
-    options = SearchOptions(**_options(fit.data, fit.heavy, search))
+    options = SearchOptions(**_options(fit, search))
     dims, share = fit.tensor.shape, fit.data.entries.share
     noise = options.unit(fit.joint.residual, dims, rank) / np.sqrt(sum(dims)) * share
     limit = noise * max(_FAR, _HALF * thresholds(dims).signal * np.sqrt(sum(dims)))
     peaks = np.prod([np.abs(factor).max(axis=0) for factor in components.factors], axis=0)
-    if fit.data.largest <= limit - float(components.weights @ peaks):
+    deviations, smallest = None, 1.0
+    if fit.whitening is not None:
+        deviations = [np.sqrt(np.diag(c)) for c in fit.whitening.covariances]
+        smallest = float(np.prod([deviation.min() for deviation in deviations]))
+    if fit.data.largest <= limit * smallest - float(components.weights @ peaks):
         return None
     kept = np.flatnonzero(~is_suspect(components))
     left = Components(components.weights[kept], [f[:, kept] for f in components.factors])
-    fewer, found = fit.data.without_outliers(left, limit)
+    fewer, found = fit.data.without_outliers(left, limit, deviations)
     if not found:
         return None
     if fit.n_outliers + found > _MOST_ASIDE * np.prod(dims):
         return fit._replace(heavy=True) if fit.joint.outlier else None
-    return fit._replace(
-        data=fewer, joint=_nothing(fewer), n_outliers=fit.n_outliers + found
-    )
+    suspects = len(kept) < rank or fit.joint.outlier
+    joint = _nothing(fewer) if suspects else fit.joint
+    return fit._replace(data=fewer, joint=joint, n_outliers=fit.n_outliers + found)

@@ -107,10 +107,15 @@ def check_tensor_noise(
     noise_variance: float,
     seed: int = 0,
     copies: int = 1,
+    raw: DenseTensor | None = None,
 ) -> NoiseCheck:
-    r"""Test what is left of a tensor for missing entries, colour and structure."""
+    """Test what is left of a tensor for missing entries, colour and structure.
+
+    `raw` is the tensor before its noise was whitened, which has the zeros of missing entries.
+    """
     rng = np.random.default_rng(seed)
-    kurtosis, masked = _entries(tensor, components)
+    kurtosis = residual_kurtosis(tensor, components)
+    masked = _suspicious_zeros(tensor if raw is None else raw)
     dispersion = max(
         _dispersion(tensor, components, mode, kurtosis, rng) for mode in range(tensor.order)
     )
@@ -121,8 +126,7 @@ def check_tensor_noise(
 
 def residual_kurtosis(tensor: DenseTensor, components: Components) -> float:
     """Return the excess kurtosis of what some slices leave off their leading directions."""
-    nothing = no_components(tensor.shape)
-    residual = tensor.rows(_some_slices(tensor), components if components.rank else nothing)
+    residual = tensor.rows(_some_slices(tensor), components)
     if not components.rank:
         vectors = np.linalg.svd(residual, full_matrices=False)[2][: len(residual) // 3]
         residual = residual - (residual @ vectors.T) @ vectors
@@ -165,15 +169,14 @@ def _misfit(
     return ""
 
 
-def _entries(tensor: DenseTensor, components: Components) -> tuple[float, float]:
-    """Return the excess kurtosis of some slices, and a share of suspicious zeros."""
-    index = _some_slices(tensor)
-    magnitudes = np.abs(tensor.rows(index, no_components(tensor.shape)))
-    zeros = float((magnitudes == 0).mean())
-    positive = magnitudes[magnitudes > 0]
-    smallest = float((positive == positive.min()).sum() / magnitudes.size) if positive.size else 0.0
-    residual = tensor.rows(index, components) if components.rank else magnitudes
-    return _kurtosis(residual), zeros if zeros > 3 * smallest else 0.0
+def _suspicious_zeros(tensor: DenseTensor) -> float:
+    """Return the share of exact zeros of some slices, 0 if they may be counts or rounded."""
+    magnitudes = np.abs(tensor.rows(_some_slices(tensor), no_components(tensor.shape))).ravel()
+    zeros, positive = float((magnitudes == 0).mean()), magnitudes[magnitudes > 0]
+    if zeros == 0 or not positive.size:
+        return 0.0
+    steps = positive / positive.min()
+    return zeros if np.abs(steps - np.rint(steps)).max() > 1e-6 * steps.max() else 0.0
 
 
 def _some_slices(tensor: DenseTensor) -> np.ndarray:

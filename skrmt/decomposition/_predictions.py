@@ -7,11 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from ..linalg import DenseTensor
 from ..theory import deflation
 from ..utils._intervals import normal_interval
 from ._deflation_fit import TensorFit
 from ._noise import check_tensor_noise
 from ._rank import JointComponents
+from ._reproducibility import REPRODUCED
 from ._tensor_input import TensorInput
 
 _MOST_COMPARED = 4
@@ -107,9 +109,10 @@ def detected_signal(
     tol: float,
     seed: int,
     heavy: bool = False,
+    raw: DenseTensor | None = None,
 ) -> DetectedSignal:
     """Estimate the signal of the detected components, unless the noise is not as assumed."""
-    misfit = _misfit(data, joint, pilot, variance, tol, seed, heavy)
+    misfit = _misfit(data, joint, pilot, variance, tol, seed, heavy, raw)
     if misfit or not pilot.detected.any():
         return DetectedSignal(None, misfit, {})
     kept = np.flatnonzero(pilot.detected)
@@ -125,7 +128,7 @@ def detected_signal(
     return DetectedSignal(estimate, "", _predictions(estimate, data.dims, method, gamma))
 
 
-def _misfit(data, joint, pilot, variance, tol, seed, heavy):
+def _misfit(data, joint, pilot, variance, tol, seed, heavy, raw):
     """Return why the tensor is not as theory assumes; nothing where it is, or is fitted exactly."""
     if heavy:
         return "the residual has heavy tails; clip or remove outliers"
@@ -138,7 +141,7 @@ def _misfit(data, joint, pilot, variance, tol, seed, heavy):
     if pilot.components.rank and variance * np.prod(data.dims) < exact:
         return ""
     copies = data.entries.copies
-    return check_tensor_noise(data.tensor, pilot.components, variance, seed, copies).misfit
+    return check_tensor_noise(data.tensor, pilot.components, variance, seed, copies, raw).misfit
 
 
 def _predictions(signal, dims, method, gamma):
@@ -241,6 +244,24 @@ def predicted_accuracy(
     errors, error = _alignment_errors(alignments, snr, spread, sizes)
     interval = normal_interval(mean, error)
     return Accuracy(snr, spread, grams, alignments, errors, mean, interval, shrinkage, methods)
+
+
+def with_reproducibility(accuracy, halves, alignments, regimes, method):
+    """Put split halves where theory has no number; components they find again are not noise."""
+    regimes = [
+        "misfit" if regime == "undetected" and congruence >= REPRODUCED else regime
+        for regime, congruence in zip(regimes, halves.congruence, strict=True)
+    ]
+    measured = np.array([regime == "misfit" for regime in regimes])
+    values = np.where(measured[:, None], np.transpose(alignments), accuracy.alignments)
+    mean = float((values**2).mean())
+    if not measured.any():
+        return accuracy, regimes
+    interval = normal_interval(mean, halves.spread)
+    changed = accuracy._replace(
+        alignments=values, mean=mean, interval=interval, methods={**accuracy.methods, method: mean}
+    )
+    return changed, regimes
 
 
 def _coloured(alignments, grams, kept, covariances, factors):

@@ -24,6 +24,16 @@ noise over its weight, a tenth at most, leaves the same number of components."""
 _ROUGH = 1e-3
 """Tolerance of a search whose result a joint fit improves."""
 
+_MOST_HIDDEN = 3
+"""Joint fits of one more component than stands out: each is dear, and components that only they
+separate come in pairs; noise that is not as assumed would ask for one after the other."""
+
+_FLIPS = 3
+"""Draws of random signs: the norm of noise varies by a sixtieth from draw to draw."""
+
+_FLIP_SWEEPS = 30
+"""Sweeps of their searches: the value is within a hundredth of its maximum."""
+
 _EXACT = 1e-6
 """Norm of the residual, over that of the tensor, that counts as an exact fit."""
 
@@ -49,6 +59,8 @@ class JointComponents(NamedTuple):
         Whether the search ended because a single entry of the tensor stood out.
     exhausted : bool
         Whether the search ended because there were too many components.
+    n_hidden : int
+        How many times a joint fit of one more component was tried.
     """
 
     components: Components
@@ -59,6 +71,7 @@ class JointComponents(NamedTuple):
     converged: bool = True
     outlier: bool = False
     exhausted: bool = False
+    n_hidden: int = 0
 
     def extended(self, found: Components, detected: np.ndarray) -> JointComponents:
         """Return a start with further components."""
@@ -91,6 +104,8 @@ class SearchOptions(NamedTuple):
         How many independent numbers the tensor has; all of them if None.
     keep_outliers : bool
         Whether a component that is little more than one entry is taken like any other.
+    noise_norm : float
+        Best rank-one value of the noise, where it is larger than in theory.
     """
 
     n_init: int = 20
@@ -102,6 +117,7 @@ class SearchOptions(NamedTuple):
     run: Callable[..., Any] = map
     entries: Entries | None = None
     keep_outliers: bool = False
+    noise_norm: float = 0.0
 
     def unit(self, residual: float, dims: tuple[int, ...], rank: int) -> float:
         r"""Return :math:`\sigma\sqrt N`, the unit of rank-one values."""
@@ -157,10 +173,12 @@ def _strong(
     """Return the fit with components that stand far out; None if there are none."""
     rank = fit.components.rank
     unit = options.unit(fit.residual, tensor.shape, rank)
+    limits = thresholds(tensor.shape)
+    excess = max(1.0, options.noise_norm / limits.noise_norm)
     found = strong_components(
         tensor,
         fit.components,
-        enough=_FAR_OUT * thresholds(tensor.shape).bulk_edge * unit,
+        enough=_FAR_OUT * limits.bulk_edge * excess * unit,
         max_rank=wanted - rank,
         n_init=options.n_init,
         seed=options.seed,
@@ -179,15 +197,15 @@ def _next(
     options: SearchOptions,
 ) -> JointComponents:
     """Search the residual thoroughly; return the fit with what was found, if it is to be kept."""
-    limits = thresholds(tensor.shape)
-    limit = limits.noise_norm + 1 / np.sqrt(sum(tensor.shape))
+    norm = max(thresholds(tensor.shape).noise_norm, options.noise_norm)
+    limit = norm + 1 / np.sqrt(sum(tensor.shape))
     known = fit.components.rank
     unit = options.unit(fit.residual, tensor.shape, known)
     best = best_rank_one(
         tensor,
         minus=fit.components,
         n_init=options.n_init,
-        floor=limits.noise_norm * unit if rank is None else -np.inf,
+        floor=norm * unit if rank is None else -np.inf,
         tol=_ROUGH,
         max_iter=options.max_iter,
         seed=options.seed,
@@ -201,7 +219,8 @@ def _next(
         return fit._replace(next_value=value, outlier=stands_out)
     further = fit.extended(found, np.array([stands_out]))
     further = further._replace(residual=max(fit.residual - value**2, 0.0))
-    if known and not stands_out and fit.detected.all() and fit.residual > smallest:
+    hidden = fit.n_hidden < _MOST_HIDDEN and fit.detected.all() and fit.residual > smallest
+    if known and not stands_out and hidden:
         further = _jointly(tensor, fit, further, total, options)
         stands_out = bool(further.detected[-1])
     return further if stands_out or rank is not None else fit._replace(next_value=value)
@@ -220,10 +239,12 @@ def _jointly(
     starts = (further, further._replace(components=other))
     fits = [_refit(tensor, start, total, options, rough=True) for start in starts]
     best = min(fits, key=lambda joint: joint.residual)
-    limit = thresholds(tensor.shape).noise_norm + 1 / np.sqrt(sum(tensor.shape))
+    norm = max(thresholds(tensor.shape).noise_norm, options.noise_norm)
+    limit = norm + 1 / np.sqrt(sum(tensor.shape))
     limit *= options.unit(best.residual, tensor.shape, rank)
     gain = fit.residual - best.residual
-    return best._replace(detected=np.append(fit.detected, gain > limit**2))
+    detected = np.append(fit.detected, gain > limit**2)
+    return best._replace(detected=detected, n_hidden=fit.n_hidden + 1)
 
 
 def _refit(
@@ -257,6 +278,25 @@ def _refit(
         n_iter=n_iter,
         converged=fit.converged and not rough,
     )
+
+
+def flipped_norm(tensor: DenseTensor, fit: JointComponents, options: SearchOptions) -> float:
+    """Return the largest best rank-one value of the residual with random signs, in its unit.
+
+    Signs at random leave the variance of each entry as it is, and no component.
+    """
+    rng = np.random.default_rng(options.seed)
+    residual = tensor.minus(fit.components).tensor
+    unit = options.unit(fit.residual, tensor.shape, fit.components.rank)
+    values = []
+    for _ in range(_FLIPS):
+        signs = tensor.native(rng.choice([-1.0, 1.0], tensor.shape))
+        flipped = DenseTensor(residual * signs)
+        best = best_rank_one(
+            flipped, n_init=options.n_init, tol=_ROUGH, max_iter=_FLIP_SWEEPS, seed=options.seed
+        )
+        values.append(float(best.values[0]) / max(unit, 1e-300))
+    return max(values)
 
 
 def _line(fit: JointComponents, dims: tuple[int, ...], options: SearchOptions) -> str:

@@ -21,7 +21,14 @@ from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
 from ..utils._warnings import warn, warn_first
 from ._alignment import factor_alignments
 from ._deflation_fit import deflate, largest_first, residual_variance, signs_of
-from ._predictions import best_method, detected_signal, in_order_of, predicted_accuracy
+from ._predictions import (
+    best_method,
+    detected_signal,
+    in_order_of,
+    predicted_accuracy,
+    with_reproducibility,
+)
+from ._reproducibility import split_halves
 from ._joint_fit import effective_variance, fit_jointly
 from ._tensor_input import check_rank, like_input, mean_square, slice_scores, tensor_input
 
@@ -233,9 +240,7 @@ class TensorDeflation(
         rank = check_rank(self.n_components, data.dims)
         search = self._search_options(data)
         known = self._known_variance(data)
-        found = fit_jointly(
-            data, rank, self.noise_structure, {**search, "noise_variance": known}
-        )
+        found = fit_jointly(data, rank, self.noise_structure, {**search, "noise_variance": known})
         data, joint = found.white, found.joint
         pilot = largest_first(joint)
         if known is None:
@@ -253,6 +258,7 @@ class TensorDeflation(
             search["tol"],
             search["seed"],
             found.heavy,
+            found.data.tensor if found.data.observed is None else None,
         )
 
         method, gamma, fit = self.method, float("nan"), pilot
@@ -271,10 +277,21 @@ class TensorDeflation(
         covariances = whitened = None
         if found.whitening is not None:
             covariances = data.original(found.whitening.covariances)
-            whitened = [f * s for f, s in zip(data.original(fit.components.factors), signs, strict=True)]
+            whitened = [
+                f * s for f, s in zip(data.original(fit.components.factors), signs, strict=True)
+            ]
         accuracy = predicted_accuracy(
             fit, signal, method, data.dims, signs, unit, covariances, whitened
         )
+
+        misfit = bool(signal.misfit)
+        regimes = [regime(undetected=not seen, misfit=misfit) for seen in fit.detected]
+        if misfit or (found.whitening is not None and not fit.detected.all()):
+            halves = split_halves(found, components.factors, search)
+            if halves is not None:
+                accuracy, regimes = with_reproducibility(
+                    accuracy, halves, data.original(list(halves.alignments.T)), regimes, method
+                )
 
         self.weights_ = components.weights * data.scale
         self.factors_ = [
@@ -298,12 +315,9 @@ class TensorDeflation(
         self.theoretical_accuracy_interval_ = accuracy.interval
         self.observed_accuracy_interval_ = accuracy.interval.copy()
         self.shrinkage_, self.method_scores_ = accuracy.shrinkage, accuracy.methods
-        misfit = bool(signal.misfit)
-        self.component_regimes_ = [
-            regime(undetected=not found, misfit=misfit) for found in fit.detected
-        ]
-        nothing = not (misfit or fit.detected.any())
-        self.regime_ = regime(undetected=nothing, misfit=misfit)
+        self.component_regimes_ = regimes
+        nothing = not (misfit or set(regimes) - {"undetected"})
+        self.regime_ = regime(undetected=nothing, misfit=misfit or set(regimes) == {"misfit"})
         self._warn(signal.misfit, fit.converged)
         return self
 

@@ -82,9 +82,17 @@ class TensorInput(NamedTuple):
         left = DenseTensor(self.tensor.minus(components).tensor * self.observed / share)
         return left.minus(components._replace(weights=-components.weights))
 
-    def without_outliers(self, components: Components, limit: float) -> tuple[TensorInput, int]:
-        """Return the input without entries that are far from a low-rank tensor, and their number."""
+    def without_outliers(
+        self, components: Components, limit: float, deviations: list[np.ndarray] | None
+    ) -> tuple[TensorInput, int]:
+        """Return the input without entries that are far from a low-rank tensor, and their number.
+
+        `limit` is in units of the products of the `deviations`, one a slice of each mode.
+        """
         left = self.tensor.minus(components).tensor
+        for mode, deviation in enumerate(deviations or ()):
+            shape = [-1 if m == mode else 1 for m in range(self.tensor.order)]
+            left = left / self.tensor.native(deviation.reshape(shape))
         near = abs(left) <= limit
         observed = near if self.observed is None else near & self.observed
         before = int(np.prod(self.dims)) if self.observed is None else int(self.observed.sum())
@@ -115,7 +123,9 @@ def tensor_input(X, device):
         modes = (longest, *(mode for mode in modes if mode != longest))
         X = _permuted(X, modes)
         observed = None if observed is None else _permuted(observed, modes)
-    return TensorInput(DenseTensor(X), modes, dims, scale, dtype, observed, symmetric, largest / scale)
+    return TensorInput(
+        DenseTensor(X), modes, dims, scale, dtype, observed, symmetric, largest / scale
+    )
 
 
 def _permuted(X, modes):

@@ -232,7 +232,6 @@ def _changed(components: Components, matrices: list[FloatArray]) -> Components:
     factors = [matrix @ factor for matrix, factor in zip(matrices, components.factors, strict=True)]
     norms = [np.linalg.norm(factor, axis=0) for factor in factors]
     units = [
-        factor / np.where(norm > 0, norm, 1.0)
-        for factor, norm in zip(factors, norms, strict=True)
+        factor / np.where(norm > 0, norm, 1.0) for factor, norm in zip(factors, norms, strict=True)
     ]
     return Components(components.weights * np.prod(norms, axis=0), units)
