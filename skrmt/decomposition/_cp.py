@@ -28,8 +28,14 @@ _CORE_SWEEPS = 30
 _STALLED = 25
 """Sweeps over which a gain is judged: well separated components need fewer in all."""
 
-_REPRODUCED = 1e-3
-"""Relative difference of the sums of squares that two fits leave at which they are the same."""
+_REPRODUCED = 3.0
+"""Difference of the sums of squares that two fits leave, over that of one entry, at which they are
+the same: the tolerance of these fits leaves less, another maximum some tens."""
+
+_FEWEST_STARTS = 8
+_TIMES = 3
+"""Starts, and times that the best fit must come out, before a search ends: of two components that
+look like one, a third of the starts find both, while wrong maxima come out twice as soon."""
 
 _RIDGE = 1e-12
 _MEMORY = 8
@@ -187,13 +193,13 @@ def restarted_components(
         factors = [factor / np.linalg.norm(factor, axis=0) for factor in factors]
         start = Components(np.ones(rank), factors)
         fits.append(cp_als(core, start, tol=_CORE_TOLERANCE, max_iter=_CORE_SWEEPS))
-        fits.sort(key=lambda fit: -fit.explained)
-        if len(fits) > 1 and fits[0].explained - fits[1].explained < _REPRODUCED * (
-            total - fits[0].explained
-        ):
+        best = max(fit.explained for fit in fits)
+        same = best - _REPRODUCED * (total - best) / np.prod(core.shape)
+        again = sum(fit.explained >= same for fit in fits)
+        if len(fits) >= _FEWEST_STARTS and again >= _TIMES:
             break
-    best = max(fits, key=lambda fit: fit.explained).components
-    return Components(best.weights, compressed.lift(best.factors))
+    found = max(fits, key=lambda fit: fit.explained).components
+    return Components(found.weights, compressed.lift(found.factors))
 
 
 def join(components: Components, weights: FloatArray, factors: Sequence[FloatArray]) -> Components:

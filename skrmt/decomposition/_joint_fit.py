@@ -114,7 +114,9 @@ def fit_jointly(
         fewer = _without_outliers(fit, search) if turn < _SET_ASIDE else None
         if fewer is not None:
             fit = fewer
-        elif fit.joint.outlier and not fit.heavy:
+            continue
+        fit = _with_measured_norm(fit, rank, search)
+        if fit.joint.outlier and not fit.heavy:
             fit = fit._replace(heavy=True)
         elif data.observed is None or fit.joint.components.rank == before:
             break
@@ -140,6 +142,12 @@ def _search(fit: JointFit, rank: int | None, structure: str, search: dict[str, A
     known = fit.joint._replace(components=start, converged=True)
     fit = fit._replace(tensor=white, whitening=whitening)
     joint = joint_components(white, rank, known, **_options(fit, search))
+    return fit._replace(joint=joint)
+
+
+def _with_measured_norm(fit: JointFit, rank: int | None, search: dict[str, Any]) -> JointFit:
+    """Search again with the norm of the noise measured, where its entries vary in variance."""
+    white, joint = fit.tensor, fit.joint
     for _ in range(_NORMS if joint.components.rank else 0):
         if residual_kurtosis(white, joint.components) < _UNEQUAL:
             break

@@ -125,6 +125,9 @@ def detected_signal(
     if not estimate.converged:
         misfit = "the components are too close or too weak for a stable joint fit"
         return DetectedSignal(None, misfit, {})
+    if data.symmetric:
+        # The noise of a component's value is that of d modes which are one.
+        estimate = estimate._replace(betas_std=estimate.betas_std * np.sqrt(len(data.dims)))
     return DetectedSignal(estimate, "", _predictions(estimate, data.dims, method, gamma))
 
 

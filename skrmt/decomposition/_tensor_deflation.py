@@ -306,6 +306,10 @@ class TensorDeflation(
         cross = grams * signs[:, :, None] * signs[:, None, :]
         self.cross_alignments_ = cross.transpose(1, 2, 0)
         self.thresholds_ = thresholds(data.dims)
+        self.noise_covariances_ = [np.eye(size) for size in data.dims]
+        if covariances is not None:
+            self.noise_covariances_ = [matrix.copy() for matrix in covariances]
+        self.n_outliers_ = found.n_outliers
         self.method_, self.gamma_, self.n_iter_ = method, gamma, fit.n_iter
         self.snr_, self.snr_std_ = accuracy.snr, accuracy.snr_std
         self.grams_ = accuracy.grams
@@ -488,7 +492,7 @@ class TensorDeflation(
 
     def _check_samples(self, X):
         """Check samples; return them and their largest magnitude."""
-        return check_tensor(X, shape=self._sample_shape, min_samples=1)
+        return check_tensor(X, shape=self._sample_shape, min_samples=1, allow_nan=True)
 
     def _scores(self, X):
         """Return the scores of checked samples."""
