@@ -1,6 +1,4 @@
-"""The joint fit of a tensor as it is: coloured noise, missing entries, single entries that stand
-out.
-"""
+"""The joint fit of a tensor with coloured noise, missing entries and outliers."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ _ROUNDS = 6
 """Searches after entries were filled in or set aside: each but the last finds something new."""
 
 _SET_ASIDE = 2
-"""Searches after which entries may be set aside: the second knows the variance without the first."""
+"""Searches after which entries may be set aside: the second knows the variance without them."""
 
 _FILL_SWEEPS = 30
 """Sweeps between two fillings, from where the last one ended."""
@@ -45,7 +43,7 @@ _MOST_ASIDE = 0.005
 out."""
 
 _NORMS = 2
-"""Searches with the norm of the noise measured: what one leaves has fewer components than before."""
+"""Searches with the norm of the noise measured: what the second leaves has fewer components."""
 
 _HOPELESS = 1.5
 """Norm of the noise over that of theory from which its variances are so unequal that neither the

@@ -359,7 +359,9 @@ def test_scores_of_samples_with_gaps(rng):
     gaps = rng.random(X.shape) < 0.2
     X[gaps] = np.nan
     terms = np.einsum("br,cr->bcr", *model.factors_[1:])
-    expected = [np.linalg.lstsq(terms[~g], x[~g], rcond=None)[0] for g, x in zip(gaps, X, strict=True)]
+    expected = [
+        np.linalg.lstsq(terms[~g], x[~g], rcond=None)[0] for g, x in zip(gaps, X, strict=True)
+    ]
     np.testing.assert_allclose(model.transform(X), expected, rtol=1e-8)
     assert np.isfinite(model.predict(X)).all()
     assert 0 < model.score(X) < 1
@@ -368,7 +370,7 @@ def test_scores_of_samples_with_gaps(rng):
 def test_too_much_missing_is_refused(rng):
     X = easy().X.copy()
     X[rng.random(X.shape) < 0.4] = np.nan
-    with pytest.raises(ValueError, match="40%.*missing"):
+    with pytest.raises(ValueError, match=r"40%.*missing"):
         TensorDeflation().fit(X)
     X = easy().X.copy()
     X[:, 3] = np.nan
