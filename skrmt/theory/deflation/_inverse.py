@@ -192,9 +192,9 @@ def estimate_from_orthogonalized(
     The search is that of `estimate_from_hotelling`; without `initial` it may take a minute. With
     :math:`\gamma = 1` the estimates are orthogonal in the first mode, so that fewer numbers than
     unknowns are observed. With a strength so weak that a step finds an earlier estimate again
-    (their cosines are 1) nothing is learnt of a further component, and `converged` is False. The improved
-    algorithm of the paper deflates with some strength, estimates the signal, and deflates again
-    with its `optimal_gamma`, until that strength no longer moves.
+    (their cosines are 1) nothing is learnt of a further component, and `converged` is False. The
+    improved algorithm of the paper deflates with some strength, estimates the signal, and deflates
+    again with its `optimal_gamma`, until that strength no longer moves.
 
     References
     ----------
