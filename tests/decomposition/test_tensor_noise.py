@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import permutations
-
 import numpy as np
 import pytest
 
 from skrmt.decomposition._noise import (
-    Entries,
     check_tensor_noise,
     degrees_of_freedom,
     effective_entries,
@@ -87,18 +84,3 @@ def test_few_entries_are_suspect_and_a_slice_is_not(rng):
     assert is_suspect(outlier).tolist() == [True]
     assert is_suspect(Components(np.ones(1), [eye, spread, spread])).tolist() == [False]
     assert effective_entries(Components(np.ones(1), [eye] * 3)) == pytest.approx([1.0])
-
-
-@pytest.mark.parametrize("symmetric, share", [(False, 1.0), (False, 0.75), (True, 1.0)])
-def test_variance_of_entries_is_that_of_the_noise(rng, symmetric, share):
-    """White noise of variance 1, scaled to theory: error of a variance, sqrt(2 / entries)."""
-    noise = rng.standard_normal((24, 24, 24))
-    expected = 1 / share
-    if symmetric:
-        noise = np.mean([noise.transpose(p) for p in permutations(range(3))], axis=0)
-        expected = 1 / 3
-    observed = rng.random(noise.shape) < share
-    residual = float(((noise * observed / share) ** 2).sum())
-    variance = Entries(noise.shape, share, symmetric).variance(residual, 0)
-    n = noise.size * share / (6 if symmetric else 1)
-    assert variance == pytest.approx(expected, rel=5 * np.sqrt(3 / n))
