@@ -10,7 +10,6 @@ from scipy.optimize import linear_sum_assignment
 
 from ..linalg import Components, best_rank_one, deflate_mode, no_components
 from ._cp import join
-from ._noise import degrees_of_freedom
 from ._rank import JointComponents
 from ._tensor_input import TensorInput
 
@@ -58,7 +57,7 @@ def residual_variance(data: TensorInput, components: Components) -> float:
     if components.rank and left < _CANCELLED[data.dtype] * total:
         left = data.tensor.squared_norm(components)
     rounding = data.tensor.resolution**2 * total
-    return max(left, rounding) / degrees_of_freedom(data.dims, components.rank)
+    return data.entries.variance(max(left, rounding), components.rank)
 
 
 def deflate(

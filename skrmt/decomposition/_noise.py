@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,10 +12,6 @@ from ..linalg import Components, DenseTensor, no_components, residual_gram
 
 _SAMPLE = 2**16
 """Entries of which the tails are tested: their kurtosis has a standard error of 0.02."""
-
-_LARGEST_KURTOSIS = 5.0
-"""Excess kurtosis up to which a law counts as light-tailed: a Laplace law has 3, Student's t with
-five degrees of freedom 6, and alignments are as predicted for the first but not for the second."""
 
 _SLACK = 0.1
 """Relative variance of the eigenvalues, and its square root of their largest, by which noise may be
@@ -26,8 +23,13 @@ _SIGMAS = 5.0
 _LARGEST_MISSING = 0.01
 """Share of exact zeros that is not taken for missing entries."""
 
-_LOCALIZED = 0.5
-"""Sum of fourth powers of a unit factor beyond which one entry has most of it."""
+_FEW_ENTRIES = 5.0
+"""Entries that a component effectively has, at most, where it is an outlier and not a component."""
+
+_SUSPECT_ENTRIES = 50.0
+_SUSPECT_SHARE = 0.02
+"""Entries that a component effectively has, and their share in a small tensor, where it may be
+outliers with the noise about them: it is looked at without them."""
 
 
 class NoiseCheck(NamedTuple):
@@ -52,35 +54,105 @@ class NoiseCheck(NamedTuple):
     misfit: str
 
 
+class Entries(NamedTuple):
+    """How many independent numbers a tensor has.
+
+    Attributes
+    ----------
+    dims : tuple of int
+        Its sizes.
+    share : float
+        Share of the entries that were observed; the others were filled in, see `filled`.
+    symmetric : bool
+        Whether it is symmetric in all its axes.
+    """
+
+    dims: tuple[int, ...]
+    share: float = 1.0
+    symmetric: bool = False
+
+    @property
+    def copies(self) -> int:
+        """How often an entry recurs in a row of an unfolding."""
+        return math.factorial(len(self.dims) - 1) if self.symmetric else 1
+
+    def variance(self, residual: float, rank: int) -> float:
+        """Return the variance of an entry of the noise of an asymmetric tensor of this kind.
+
+        Symmetric noise, the mean of independent noise of variance d over all orders of the axes,
+        has the limits of independent noise of variance 1.
+        """
+        order = len(self.dims)
+        if self.symmetric:
+            independent = math.comb(self.dims[0] + order - 1, order)
+            freedom = order * max(1.0, independent - rank * self.dims[0] / self.share)
+        else:
+            used = rank * (sum(self.dims) - order + 1) / self.share
+            freedom = max(1.0, int(np.prod(self.dims)) - used)
+        return max(residual, 0.0) / freedom
+
+    def unit(self, residual: float, rank: int) -> float:
+        r"""Return :math:`\sigma\sqrt N`, the unit of rank-one values."""
+        return math.sqrt(self.variance(residual, rank) * sum(self.dims))
+
+
 def degrees_of_freedom(dims: Sequence[int], rank: int) -> int:
     """Return the number of entries less that of the parameters of a low-rank tensor."""
     return max(1, int(np.prod(dims)) - rank * (sum(dims) - len(dims) + 1))
 
 
 def check_tensor_noise(
-    tensor: DenseTensor, components: Components, noise_variance: float, seed: int = 0
+    tensor: DenseTensor,
+    components: Components,
+    noise_variance: float,
+    seed: int = 0,
+    copies: int = 1,
+    raw: DenseTensor | None = None,
 ) -> NoiseCheck:
-    r"""Test what is left of a tensor for heavy tails, missing entries, colour and structure."""
+    """Test what is left of a tensor for missing entries, colour and structure.
+
+    `raw` is the tensor before its noise was whitened, which has the zeros of missing entries.
+    """
     rng = np.random.default_rng(seed)
-    kurtosis, error, masked = _entries(tensor, components)
+    kurtosis = residual_kurtosis(tensor, components)
+    masked = _suspicious_zeros(tensor if raw is None else raw)
     dispersion = max(
         _dispersion(tensor, components, mode, kurtosis, rng) for mode in range(tensor.order)
     )
-    ratio = _edge_ratio(tensor, components, noise_variance)
-    misfit = _misfit(components, kurtosis, error, masked, dispersion, ratio)
+    ratio = _edge_ratio(tensor, components, noise_variance, copies)
+    misfit = _misfit(components, masked, dispersion, ratio)
     return NoiseCheck(kurtosis, dispersion, ratio, misfit)
+
+
+def residual_kurtosis(tensor: DenseTensor, components: Components) -> float:
+    """Return the excess kurtosis of what some slices leave off their leading directions."""
+    residual = tensor.rows(_some_slices(tensor), components)
+    if not components.rank:
+        vectors = np.linalg.svd(residual, full_matrices=False)[2][: len(residual) // 3]
+        residual = residual - (residual @ vectors.T) @ vectors
+    return _kurtosis(residual)
+
+
+def effective_entries(components: Components) -> np.ndarray:
+    """Return how many entries each component has, by the fourth powers of its long factors."""
+    fourth = [(factor**4).sum(axis=0) for factor in components.factors if len(factor) > 4]
+    return 1 / np.prod(fourth, axis=0) if fourth else np.full(components.rank, np.inf)
 
 
 def has_single_entry(components: Components) -> bool:
     """Return whether a component is little more than one entry of the tensor: an outlier."""
-    large = [(factor**4).sum(axis=0) for factor in components.factors if len(factor) > 4]
-    return bool(large) and bool((np.array(large) > _LOCALIZED).all(axis=0).any())
+    return bool((effective_entries(components) < _FEW_ENTRIES).any())
+
+
+def is_suspect(components: Components) -> np.ndarray:
+    """Return which components may be a few outliers."""
+    size = np.prod([len(factor) for factor in components.factors])
+    limit = max(_FEW_ENTRIES, min(_SUSPECT_ENTRIES, _SUSPECT_SHARE * size))
+    return effective_entries(components) < limit
 
 
 def _misfit(
     components: Components,
-    kurtosis: float,
-    error: float,
     masked: float,
     dispersion: float,
     ratio: float,
@@ -88,8 +160,6 @@ def _misfit(
     """Return which of the tests fails first."""
     if masked > _LARGEST_MISSING:
         return "many entries are exact zeros, as if they were missing"
-    if kurtosis > _LARGEST_KURTOSIS + _SIGMAS * error:
-        return "the residual has heavy tails"
     if has_single_entry(components):
         return "a component is a single entry, an outlier"
     if ratio > 1:
@@ -99,20 +169,27 @@ def _misfit(
     return ""
 
 
-def _entries(tensor: DenseTensor, components: Components) -> tuple[float, float, float]:
-    """Return the excess kurtosis of some slices, its error, and a share of suspicious zeros."""
+def _suspicious_zeros(tensor: DenseTensor) -> float:
+    """Return the share of exact zeros of some slices, 0 if they may be counts or rounded."""
+    magnitudes = np.abs(tensor.rows(_some_slices(tensor), no_components(tensor.shape))).ravel()
+    zeros, positive = float((magnitudes == 0).mean()), magnitudes[magnitudes > 0]
+    if zeros == 0 or not positive.size:
+        return 0.0
+    steps = positive / positive.min()
+    return zeros if np.abs(steps - np.rint(steps)).max() > 1e-6 * steps.max() else 0.0
+
+
+def _some_slices(tensor: DenseTensor) -> np.ndarray:
+    """Return evenly spaced slices of the first mode."""
     n_slices = min(tensor.shape[0], max(4, _SAMPLE // (int(np.prod(tensor.shape[1:])))))
-    index = np.unique(np.linspace(0, tensor.shape[0] - 1, n_slices).round().astype(int))
-    magnitudes = np.abs(tensor.rows(index, no_components(tensor.shape)))
-    zeros = float((magnitudes == 0).mean())
-    positive = magnitudes[magnitudes > 0]
-    smallest = float((positive == positive.min()).sum() / magnitudes.size) if positive.size else 0.0
-    residual = tensor.rows(index, components) if components.rank else magnitudes
-    squares = residual.ravel() ** 2
+    return np.unique(np.linspace(0, tensor.shape[0] - 1, n_slices).round().astype(int))
+
+
+def _kurtosis(numbers: np.ndarray) -> float:
+    """Return the excess kurtosis of numbers of mean zero."""
+    squares = numbers.ravel() ** 2
     variance = float(squares.mean())
-    kurtosis = float(squares @ squares) / squares.size / variance**2 - 3 if variance > 0 else 0.0
-    error = float(np.sqrt(24 / squares.size))
-    return kurtosis, error, zeros if zeros > 3 * smallest else 0.0
+    return float(squares @ squares) / squares.size / variance**2 - 3 if variance > 0 else 0.0
 
 
 def _dispersion(
@@ -134,11 +211,13 @@ def _dispersion(
     return spread - (size + 1 + max(kurtosis, 0.0) + 2 * _SIGMAS) / independent
 
 
-def _edge_ratio(tensor: DenseTensor, components: Components, noise_variance: float) -> float:
+def _edge_ratio(
+    tensor: DenseTensor, components: Components, noise_variance: float, copies: int
+) -> float:
     """Return the largest eigenvalue of the smallest mode over the largest of white noise."""
     mode = int(np.argmin(tensor.shape))
     size = tensor.shape[mode]
-    n_columns = int(np.prod(tensor.shape)) // size
+    n_columns = int(np.prod(tensor.shape)) / size / copies
     gram = tensor.gram(mode)
     if components.rank:
         gram = residual_gram(tensor, components, mode)

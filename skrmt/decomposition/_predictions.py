@@ -7,11 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from ..linalg import DenseTensor
 from ..theory import deflation
 from ..utils._intervals import normal_interval
 from ._deflation_fit import TensorFit
 from ._noise import check_tensor_noise
 from ._rank import JointComponents
+from ._reproducibility import REPRODUCED
 from ._tensor_input import TensorInput
 
 _MOST_COMPARED = 4
@@ -106,9 +108,11 @@ def detected_signal(
     gamma: float | str,
     tol: float,
     seed: int,
+    heavy: bool = False,
+    raw: DenseTensor | None = None,
 ) -> DetectedSignal:
     """Estimate the signal of the detected components, unless the noise is not as assumed."""
-    misfit = _misfit(data, joint, pilot, variance, tol, seed)
+    misfit = _misfit(data, joint, pilot, variance, tol, seed, heavy, raw)
     if misfit or not pilot.detected.any():
         return DetectedSignal(None, misfit, {})
     kept = np.flatnonzero(pilot.detected)
@@ -121,13 +125,16 @@ def detected_signal(
     if not estimate.converged:
         misfit = "the components are too close or too weak for a stable joint fit"
         return DetectedSignal(None, misfit, {})
+    if data.symmetric:
+        # The noise of a component's value is that of d modes which are one.
+        estimate = estimate._replace(betas_std=estimate.betas_std * np.sqrt(len(data.dims)))
     return DetectedSignal(estimate, "", _predictions(estimate, data.dims, method, gamma))
 
 
-def _misfit(data, joint, pilot, variance, tol, seed):
+def _misfit(data, joint, pilot, variance, tol, seed, heavy, raw):
     """Return why the tensor is not as theory assumes; nothing where it is, or is fitted exactly."""
-    if joint.outlier:
-        return "a single entry stands out of all others; clip or remove such outliers"
+    if heavy:
+        return "the residual has heavy tails; clip or remove outliers"
     if joint.exhausted:
         return (
             "n_components='auto' gave up with n_components_ at its largest; the noise may be "
@@ -136,7 +143,8 @@ def _misfit(data, joint, pilot, variance, tol, seed):
     exact = 100 * tol**2 * data.tensor.squared_norm()
     if pilot.components.rank and variance * np.prod(data.dims) < exact:
         return ""
-    return check_tensor_noise(data.tensor, pilot.components, variance, seed).misfit
+    copies = data.entries.copies
+    return check_tensor_noise(data.tensor, pilot.components, variance, seed, copies, raw).misfit
 
 
 def _predictions(signal, dims, method, gamma):
@@ -206,8 +214,13 @@ def predicted_accuracy(
     dims: tuple[int, ...],
     signs: np.ndarray,
     unit: float,
+    covariances: list[np.ndarray] | None = None,
+    factors: list[np.ndarray] | None = None,
 ) -> Accuracy:
-    """Return what theory predicts of a fit; `signs` (d, r) are those of its factors."""
+    """Return what theory predicts of a fit; `signs` (d, r) are those of its factors.
+
+    Where the noise was whitened, `covariances` and the white `factors` are given mode by mode.
+    """
     rank, order = fit.components.rank, len(dims)
     snr, spread = np.full(rank, np.nan), np.full(rank, np.nan)
     grams = np.full((order, rank, rank), np.nan)
@@ -223,14 +236,60 @@ def predicted_accuracy(
         grams[:, kept[:, None], kept] = estimate.grams[:, about[:, None], about]
         grams = grams * signs[:, :, None] * signs[:, None, :]
         alignments[kept] = prediction.alignments
+        if covariances is not None:
+            alignments, grams = _coloured(alignments, grams, kept, covariances, factors)
         shrinkage[kept] = prediction.coefficients * unit / fit.components.weights[kept]
         methods = {
             name: other.accuracy * len(kept) / rank for name, other in signal.predictions.items()
         }
     mean = float((alignments**2).mean()) if rank else nothing
-    errors, error = _alignment_errors(alignments, snr, spread, dims)
+    sizes = dims if covariances is None else [len(c) ** 2 / (c**2).sum() for c in covariances]
+    errors, error = _alignment_errors(alignments, snr, spread, sizes)
     interval = normal_interval(mean, error)
     return Accuracy(snr, spread, grams, alignments, errors, mean, interval, shrinkage, methods)
+
+
+def with_reproducibility(accuracy, halves, alignments, regimes, method):
+    """Put split halves where theory has no number; components they find again are not noise."""
+    regimes = [
+        "misfit" if regime == "undetected" and congruence >= REPRODUCED else regime
+        for regime, congruence in zip(regimes, halves.congruence, strict=True)
+    ]
+    measured = np.array([regime == "misfit" for regime in regimes])
+    values = np.where(measured[:, None], np.transpose(alignments), accuracy.alignments)
+    mean = float((values**2).mean())
+    if not measured.any():
+        return accuracy, regimes
+    interval = normal_interval(mean, halves.spread)
+    changed = accuracy._replace(
+        alignments=values, mean=mean, interval=interval, methods={**accuracy.methods, method: mean}
+    )
+    return changed, regimes
+
+
+def _coloured(alignments, grams, kept, covariances, factors):
+    """Return alignments and cosines as they are before the noise was whitened.
+
+    What an estimate owes to white noise has no direction: its covariance is the mean one.
+    """
+    alignments, grams = alignments.copy(), grams.copy()
+    for mode, (covariance, factor) in enumerate(zip(covariances, factors, strict=True)):
+        found = factor[:, kept]
+        basis = np.linalg.qr(found)[0]
+        others = max(1, len(covariance) - basis.shape[1])
+        mean = (len(covariance) - float(np.trace(basis.T @ covariance @ basis))) / others
+        cosines = alignments[kept, mode]
+        product = found.T @ covariance @ found
+        # Noise along C x is aligned with x in the metric of C.
+        along = np.diagonal(found.T @ covariance @ covariance @ found) / np.diagonal(product)
+        noise = np.diag(mean - along / len(covariance)) + mean * (1 - np.eye(len(kept)))
+        shared = grams[mode][np.ix_(kept, kept)] * np.outer(cosines, cosines)
+        signal = product - noise * (found.T @ found - shared)
+        norms = np.sqrt(np.diagonal(signal).clip(1e-300))
+        overlap = np.diagonal(signal) / np.diagonal(product)
+        alignments[kept, mode] = np.sqrt(overlap.clip(0.0, 1.0))
+        grams[mode][np.ix_(kept, kept)] = np.clip(signal / np.outer(norms, norms), -1.0, 1.0)
+    return alignments, grams
 
 
 def _alignment_errors(alignments, snr, spread, dims):

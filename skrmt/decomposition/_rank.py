@@ -10,7 +10,7 @@ import numpy as np
 from ..linalg import Components, DenseTensor, best_rank_one, no_components
 from ..theory.spiked_tensor import thresholds
 from ._cp import cp_als, join, restarted_components, strong_components
-from ._noise import degrees_of_freedom, has_single_entry
+from ._noise import Entries, has_single_entry
 
 _FAR_OUT = 1.25
 """Value over the edge of the bulk from which components of a compressed tensor are taken at once;
@@ -23,6 +23,16 @@ noise over its weight, a tenth at most, leaves the same number of components."""
 
 _ROUGH = 1e-3
 """Tolerance of a search whose result a joint fit improves."""
+
+_MOST_HIDDEN = 3
+"""Joint fits of one more component than stands out: each is dear, and components that only they
+separate come in pairs; noise that is not as assumed would ask for one after the other."""
+
+_FLIPS = 3
+"""Draws of random signs: the norm of noise varies by a sixtieth from draw to draw."""
+
+_FLIP_SWEEPS = 30
+"""Sweeps of their searches: the value is within a hundredth of its maximum."""
 
 _EXACT = 1e-6
 """Norm of the residual, over that of the tensor, that counts as an exact fit."""
@@ -49,6 +59,8 @@ class JointComponents(NamedTuple):
         Whether the search ended because a single entry of the tensor stood out.
     exhausted : bool
         Whether the search ended because there were too many components.
+    n_hidden : int
+        How many times a joint fit of one more component was tried.
     """
 
     components: Components
@@ -59,6 +71,7 @@ class JointComponents(NamedTuple):
     converged: bool = True
     outlier: bool = False
     exhausted: bool = False
+    n_hidden: int = 0
 
     def extended(self, found: Components, detected: np.ndarray) -> JointComponents:
         """Return a start with further components."""
@@ -87,6 +100,12 @@ class SearchOptions(NamedTuple):
         Called with a line of text on each component.
     run : callable
         Calls a function on each of several items, in parallel perhaps.
+    entries : Entries or None
+        How many independent numbers the tensor has; all of them if None.
+    keep_outliers : bool
+        Whether a component that is little more than one entry is taken like any other.
+    noise_norm : float
+        Best rank-one value of the noise, where it is larger than in theory.
     """
 
     n_init: int = 20
@@ -96,6 +115,15 @@ class SearchOptions(NamedTuple):
     noise_variance: float | None = None
     report: Callable[[str], None] = lambda line: None
     run: Callable[..., Any] = map
+    entries: Entries | None = None
+    keep_outliers: bool = False
+    noise_norm: float = 0.0
+
+    def unit(self, residual: float, dims: tuple[int, ...], rank: int) -> float:
+        r"""Return :math:`\sigma\sqrt N`, the unit of rank-one values."""
+        if self.noise_variance is not None:
+            return float(np.sqrt(self.noise_variance * sum(dims)))
+        return (self.entries or Entries(dims)).unit(residual, rank)
 
 
 def largest_rank(dims: tuple[int, ...]) -> int:
@@ -105,20 +133,29 @@ def largest_rank(dims: tuple[int, ...]) -> int:
     return max(1, min(fewest_columns, (entries - 1) // (sum(dims) - len(dims) + 1)))
 
 
-def joint_components(tensor: DenseTensor, rank: int | None, **search: Any) -> JointComponents:
+def joint_components(
+    tensor: DenseTensor, rank: int | None, start: JointComponents | None = None, **search: Any
+) -> JointComponents:
     """Fit components jointly, adding the largest of the residual as long as `SearchOptions` ask."""
     options = SearchOptions(**search)
     total = tensor.squared_norm()
     fit = JointComponents(no_components(tensor.shape), np.zeros(0, dtype=bool), total)
     wanted = _most_searched(tensor.shape) if rank is None else rank
+    if start is not None and start.components.rank:
+        fit = _refit(tensor, start._replace(outlier=False), total, options)
     smallest = max(_EXACT, 10 * options.tol, 1e4 * tensor.resolution) ** 2 * total
     while fit.components.rank < wanted and (rank is not None or fit.residual > smallest):
-        further = _strong(tensor, fit, wanted, options) if fit.residual > smallest else None
+        further = None
+        if fit.residual > smallest and fit.detected.all():
+            further = _strong(tensor, fit, wanted, options)
         further = further or _next(tensor, fit, rank, smallest, total, options)
-        if further.components.rank == fit.components.rank:
+        if further.outlier or further.components.rank == fit.components.rank:
             fit = further
             break
-        fit = _refit(tensor, further, total, options, rough=further.components.rank != rank)
+        if further.detected.all() or further.components.rank == rank:
+            rough = further.components.rank != rank
+            further = _refit(tensor, further, total, options, rough=rough)
+        fit = further
         options.report(_line(fit, tensor.shape, options))
     if not fit.converged:
         fit = _refit(tensor, fit, total, options)
@@ -130,24 +167,18 @@ def _most_searched(dims: tuple[int, ...]) -> int:
     return min(largest_rank(dims), max(2, sorted(dims)[1] // 2))
 
 
-def noise_unit(residual: float, dims: tuple[int, ...], rank: int, options: SearchOptions) -> float:
-    r"""Return :math:`\sigma\sqrt N`, the unit of rank-one values."""
-    variance = options.noise_variance
-    if variance is None:
-        variance = max(residual, 0.0) / degrees_of_freedom(dims, rank)
-    return float(np.sqrt(variance * sum(dims)))
-
-
 def _strong(
     tensor: DenseTensor, fit: JointComponents, wanted: int, options: SearchOptions
 ) -> JointComponents | None:
     """Return the fit with components that stand far out; None if there are none."""
     rank = fit.components.rank
-    unit = noise_unit(fit.residual, tensor.shape, rank, options)
+    unit = options.unit(fit.residual, tensor.shape, rank)
+    limits = thresholds(tensor.shape)
+    excess = max(1.0, options.noise_norm / limits.noise_norm)
     found = strong_components(
         tensor,
         fit.components,
-        enough=_FAR_OUT * thresholds(tensor.shape).bulk_edge * unit,
+        enough=_FAR_OUT * limits.bulk_edge * excess * unit,
         max_rank=wanted - rank,
         n_init=options.n_init,
         seed=options.seed,
@@ -166,15 +197,15 @@ def _next(
     options: SearchOptions,
 ) -> JointComponents:
     """Search the residual thoroughly; return the fit with what was found, if it is to be kept."""
-    limits = thresholds(tensor.shape)
-    limit = limits.noise_norm + 1 / np.sqrt(sum(tensor.shape))
+    norm = max(thresholds(tensor.shape).noise_norm, options.noise_norm)
+    limit = norm + 1 / np.sqrt(sum(tensor.shape))
     known = fit.components.rank
-    unit = noise_unit(fit.residual, tensor.shape, known, options)
+    unit = options.unit(fit.residual, tensor.shape, known)
     best = best_rank_one(
         tensor,
         minus=fit.components,
         n_init=options.n_init,
-        floor=limits.noise_norm * unit if rank is None else -np.inf,
+        floor=norm * unit if rank is None else -np.inf,
         tol=_ROUGH,
         max_iter=options.max_iter,
         seed=options.seed,
@@ -182,12 +213,14 @@ def _next(
     )
     found = Components(best.values, best.factors)
     value = float(best.values[0])
-    limit *= noise_unit(fit.residual - value**2, tensor.shape, known + 1, options)
+    limit *= options.unit(fit.residual - value**2, tensor.shape, known + 1)
     stands_out = fit.residual > smallest and value > limit
-    if rank is None and has_single_entry(found):
+    if has_single_entry(found) and not options.keep_outliers and (stands_out or rank is None):
         return fit._replace(next_value=value, outlier=stands_out)
     further = fit.extended(found, np.array([stands_out]))
-    if known and not stands_out and fit.residual > smallest:
+    further = further._replace(residual=max(fit.residual - value**2, 0.0))
+    hidden = fit.n_hidden < _MOST_HIDDEN and fit.detected.all() and fit.residual > smallest
+    if known and not stands_out and hidden:
         further = _jointly(tensor, fit, further, total, options)
         stands_out = bool(further.detected[-1])
     return further if stands_out or rank is not None else fit._replace(next_value=value)
@@ -206,10 +239,12 @@ def _jointly(
     starts = (further, further._replace(components=other))
     fits = [_refit(tensor, start, total, options, rough=True) for start in starts]
     best = min(fits, key=lambda joint: joint.residual)
-    limit = thresholds(tensor.shape).noise_norm + 1 / np.sqrt(sum(tensor.shape))
-    limit *= noise_unit(best.residual, tensor.shape, rank, options)
+    norm = max(thresholds(tensor.shape).noise_norm, options.noise_norm)
+    limit = norm + 1 / np.sqrt(sum(tensor.shape))
+    limit *= options.unit(best.residual, tensor.shape, rank)
     gain = fit.residual - best.residual
-    return best._replace(detected=np.append(fit.detected, gain > limit**2))
+    detected = np.append(fit.detected, gain > limit**2)
+    return best._replace(detected=detected, n_hidden=fit.n_hidden + 1)
 
 
 def _refit(
@@ -222,15 +257,21 @@ def _refit(
     """Fit all components jointly, roughly if only the residual matters."""
     components, n_iter, finest = start.components, 0, not rough
     tol: float | np.ndarray = np.full(components.rank, _LOOSEST) if rough else options.tol
+    residual = start.residual
     while True:
-        fit = cp_als(tensor, components, tol=tol, max_iter=max(1, options.max_iter - n_iter))
+        before, unit = residual, options.unit(residual, tensor.shape, components.rank)
+        least_gain = components.rank * unit**2 / sum(tensor.shape)
+        left = max(1, options.max_iter - n_iter)
+        fit = cp_als(tensor, components, tol=tol, max_iter=left, least_gain=least_gain)
         components, n_iter = fit.components, n_iter + fit.n_iter
         residual = total - fit.explained
-        unit = noise_unit(residual, tensor.shape, components.rank, options)
+        unit = options.unit(residual, tensor.shape, components.rank)
         wanted = np.clip(_LOOSE * unit / components.weights.clip(1e-300), options.tol, _LOOSEST)
-        if finest or n_iter >= options.max_iter or (wanted >= 0.5 * np.asarray(tol)).all():
+        if n_iter >= options.max_iter or (finest and residual > 0.5 * before):
             break
-        tol = wanted
+        if not finest and (wanted >= 0.5 * np.asarray(tol)).all():
+            break
+        tol = tol if finest else wanted
     return start._replace(
         components=components,
         residual=residual,
@@ -239,9 +280,28 @@ def _refit(
     )
 
 
+def flipped_norm(tensor: DenseTensor, fit: JointComponents, options: SearchOptions) -> float:
+    """Return the largest best rank-one value of the residual with random signs, in its unit.
+
+    Signs at random leave the variance of each entry as it is, and no component.
+    """
+    rng = np.random.default_rng(options.seed)
+    residual = tensor.minus(fit.components).tensor
+    unit = options.unit(fit.residual, tensor.shape, fit.components.rank)
+    values = []
+    for _ in range(_FLIPS):
+        signs = tensor.native(rng.choice([-1.0, 1.0], tensor.shape))
+        flipped = DenseTensor(residual * signs)
+        best = best_rank_one(
+            flipped, n_init=options.n_init, tol=_ROUGH, max_iter=_FLIP_SWEEPS, seed=options.seed
+        )
+        values.append(float(best.values[0]) / max(unit, 1e-300))
+    return max(values)
+
+
 def _line(fit: JointComponents, dims: tuple[int, ...], options: SearchOptions) -> str:
     """Describe a fit in one line."""
     rank = fit.components.rank
-    unit = max(noise_unit(fit.residual, dims, rank, options), 1e-300)
+    unit = max(options.unit(fit.residual, dims, rank), 1e-300)
     weights = ", ".join(f"{weight / unit:.3g}" for weight in fit.components.weights)
     return f"{rank} component(s) after {fit.n_iter} sweep(s), weights {weights} times the noise"

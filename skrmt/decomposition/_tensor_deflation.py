@@ -21,8 +21,15 @@ from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
 from ..utils._warnings import warn, warn_first
 from ._alignment import factor_alignments
 from ._deflation_fit import deflate, largest_first, residual_variance, signs_of
-from ._predictions import best_method, detected_signal, in_order_of, predicted_accuracy
-from ._rank import joint_components
+from ._joint_fit import effective_variance, fit_jointly
+from ._predictions import (
+    best_method,
+    detected_signal,
+    in_order_of,
+    predicted_accuracy,
+    with_reproducibility,
+)
+from ._reproducibility import split_halves
 from ._tensor_input import check_rank, like_input, mean_square, slice_scores, tensor_input
 
 
@@ -48,11 +55,16 @@ class TensorDeflation(
     gamma : float or "auto", default="auto"
         Strength of the projection, 0 to 1, for "orthogonalized"; "auto" is the best in theory.
     noise_variance : float, default=None
-        Variance of an entry of the noise; estimated from the residual if None.
+        Mean variance of an entry of the noise; estimated from the residual if None.
+    noise_structure : {"auto", "white"}, default="auto"
+        "auto" tests whether the noise is white; where it is not, its covariance in each axis is
+        estimated, and the components are those of the whitened tensor. "white" trusts that it is.
     n_init : int, default=20
-        Random starts of every search in a compressed tensor, beside spectral ones.
+        Random starts of every search in a compressed tensor, beside spectral ones, at most: a joint
+        fit that comes out three times ends it.
     tol : float, default=1e-6
-        Iterations stop when no unit factor moves by more in a sweep.
+        Iterations stop when no unit factor moves by more in a sweep, or when 25 sweeps explain no
+        more than one entry of the noise a component.
     max_iter : int, default=500
         Largest number of sweeps.
     device : str, default=None
@@ -74,10 +86,14 @@ class TensorDeflation(
     n_components_ : int
         Number of components r, 0 where "auto" finds none.
     noise_variance_ : float
-        Variance of an entry of the noise, in squared units of X.
+        Mean variance of an entry of the noise, in squared units of X.
+    noise_covariances_ : list of ndarray of shape (p_m, p_m)
+        Covariance of the noise in each axis, its mean eigenvalue 1; the identity for white noise.
+    n_outliers_ : int
+        Entries that were set aside, each of which could pass for a component of its own.
     singular_values_ : ndarray of shape (r,)
-        `weights_` of a joint fit, the rank-one values of the steps of deflation, in units of
-        :math:`\sigma\sqrt N`, N the sum of the sizes.
+        Norms of a joint fit, the rank-one values of the steps of deflation, in units of
+        :math:`\sigma\sqrt N`, N the sum of the sizes; those of the whitened tensor without gaps.
     next_singular_value_ : float
         Best rank-one value of what "auto" left, in the same units; nan with a given number.
     snr_ : ndarray of shape (r,)
@@ -89,7 +105,8 @@ class TensorDeflation(
         Estimated cosines of the true factors in each axis.
     theoretical_alignments_ : ndarray of shape (r, d)
         Predicted absolute cosine of each estimated factor and the true one; 0 for components that
-        are not detected.
+        are not detected. Where a component's regime is "misfit", its reproducibility: the
+        alignment with the fit of very many data, by the cosines of halves of the tensor.
     theoretical_alignments_std_ : ndarray of shape (r, d)
         Standard deviation of the realised alignments about these: errors of `snr_`, and the
         finite sizes. nan for components that are not detected.
@@ -100,7 +117,8 @@ class TensorDeflation(
     observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
         The same: there are no labels that could be wrong.
     regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
-        "misfit" where theory does not apply to the residual, "undetected" where no component
+        "misfit" where theory does not apply to the residual, and alignments are those of split
+        halves, "undetected" where no component
         stands out of the noise, else "detected"; see :term:`regime`.
     component_regimes_ : list of str
         "detected", "undetected" or "misfit" for each component.
@@ -128,10 +146,23 @@ class TensorDeflation(
 
     Notes
     -----
-    The theory is that of independent noise entries of one variance with a finite fourth moment,
-    in tensors whose sizes are of one order of magnitude. If the residual has heavy tails, missing
-    entries, correlated entries or further components, the theory attributes are nan and a
-    `TheoryWarning` says which. Nothing is centred or scaled.
+    The theory is that of independent noise entries of one variance, in tensors whose sizes are of
+    one order of magnitude. Noise that is not white is brought to it: its covariance in each axis
+    (variances, a smooth or any matrix, as the data ask for) is estimated by turns from what is
+    left off the leading directions of the other axes, the tensor is multiplied by the inverse
+    roots, and the components found are multiplied by the roots. The tails of the noise need no
+    fourth moment; entries that could pass for components are set aside. Where entries have
+    unequal variances still, the norm of the noise is measured with random signs.
+
+    Missing entries (NaN), at random and at most a third, are filled from the fit; what is left of
+    the others is scaled by one over their share, which gives the noise of a tensor without gaps of
+    that much more variance. `snr_` counts in that noise. A tensor that is symmetric in all axes is
+    recognised: noise averaged over the orders of d axes has the limits of independent noise.
+
+    If the residual still has structure, or tails that no variance describes, `snr_` is nan, a
+    `TheoryWarning` says why, and `theoretical_alignments_` are measured: halves of every axis are
+    fitted anew, and a cosine c of the halves stands for the squared alignment 2c / (1 + c) of the
+    whole. Nothing is centred or scaled.
 
     The search compresses the tensor by singular vectors, one axis after the other, and looks for
     all components there; the least-squares fit then takes two passes over the tensor a sweep,
@@ -149,6 +180,8 @@ class TensorDeflation(
     Hotelling Deflation on Large Symmetric Spiked Tensors, arXiv:2304.10248.
 
     Optimizing Orthogonalized Tensor Deflation via Random Tensor Theory, arXiv:2302.05798.
+
+    Quadratic Shrinkage for Large Covariance Matrices, Bernoulli 28(3), 2022.
 
     When Random Tensors meet Random Matrices, arXiv:2112.12348.
 
@@ -172,6 +205,7 @@ class TensorDeflation(
         "method": [StrOptions({"joint", "hotelling", "orthogonalized", "auto"})],
         "gamma": [Interval(numbers.Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "noise_variance": [Interval(numbers.Real, 0, None, closed="neither"), None],
+        "noise_structure": [StrOptions({"auto", "white"})],
         "n_init": [Interval(numbers.Integral, 1, None, closed="left")],
         "tol": [Interval(numbers.Real, 0, None, closed="neither")],
         "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -188,6 +222,7 @@ class TensorDeflation(
         method="joint",
         gamma="auto",
         noise_variance=None,
+        noise_structure="auto",
         n_init=20,
         tol=1e-6,
         max_iter=500,
@@ -200,6 +235,7 @@ class TensorDeflation(
         self.method = method
         self.gamma = gamma
         self.noise_variance = noise_variance
+        self.noise_structure = noise_structure
         self.n_init = n_init
         self.tol = tol
         self.max_iter = max_iter
@@ -217,7 +253,7 @@ class TensorDeflation(
         ----------
         X : array-like or torch tensor of shape (p_1, ..., p_d)
             The tensor, of order 3 or more, every size 2 or more; samples along the first axis.
-            float32 is kept.
+            NaN for missing entries, at most a third of all. float32 is kept.
         y : None
             Not used.
 
@@ -229,14 +265,26 @@ class TensorDeflation(
         data = tensor_input(X, self.device)
         rank = check_rank(self.n_components, data.dims)
         search = self._search_options(data)
-        variance = self._known_variance(data)
-        joint = joint_components(data.tensor, rank, noise_variance=variance, **search)
+        known = self._known_variance(data)
+        found = fit_jointly(data, rank, self.noise_structure, {**search, "noise_variance": known})
+        data, joint = found.white, found.joint
         pilot = largest_first(joint)
-        if variance is None:
+        if known is None:
             variance = residual_variance(data, pilot.components)
+        else:
+            variance = effective_variance(known, data.entries)
         unit = float(np.sqrt(variance * sum(data.dims)))
         signal = detected_signal(
-            data, joint, pilot, variance, self.method, self.gamma, search["tol"], search["seed"]
+            data,
+            joint,
+            pilot,
+            variance,
+            self.method,
+            self.gamma,
+            search["tol"],
+            search["seed"],
+            found.heavy,
+            found.data.tensor if found.data.observed is None else None,
         )
 
         method, gamma, fit = self.method, float("nan"), pilot
@@ -249,22 +297,45 @@ class TensorDeflation(
         if method != "joint":
             fit = deflate(data, pilot, gamma, **search)
             signal = in_order_of(fit, signal, method, pilot)
-        factors = data.original(fit.components.factors)
+        components = found.coloured(fit.components)
+        factors = data.original(components.factors)
         signs = signs_of(factors)
-        accuracy = predicted_accuracy(fit, signal, method, data.dims, signs, unit)
+        covariances = whitened = None
+        if found.whitening is not None:
+            covariances = data.original(found.whitening.covariances)
+            whitened = [
+                f * s for f, s in zip(data.original(fit.components.factors), signs, strict=True)
+            ]
+        accuracy = predicted_accuracy(
+            fit, signal, method, data.dims, signs, unit, covariances, whitened
+        )
 
-        self.weights_ = fit.components.weights * data.scale
+        misfit = bool(signal.misfit)
+        regimes = [regime(undetected=not seen, misfit=misfit) for seen in fit.detected]
+        if misfit or (found.whitening is not None and not fit.detected.all()):
+            halves = split_halves(found, components.factors, search)
+            if halves is not None:
+                accuracy, regimes = with_reproducibility(
+                    accuracy, halves, data.original(list(halves.alignments.T)), regimes, method
+                )
+
+        self.weights_ = components.weights * data.scale
         self.factors_ = [
             (factor * sign).astype(data.dtype) for factor, sign in zip(factors, signs, strict=True)
         ]
         self.n_components_ = fit.components.rank
-        self.noise_variance_ = float((np.sqrt(variance) * data.scale) ** 2)
+        entry = variance * data.entries.share / data.entries.copies
+        self.noise_variance_ = float((np.sqrt(entry) * data.scale) ** 2)
         self.singular_values_ = fit.values / unit
         self.next_singular_value_ = joint.next_value / unit
         grams = np.array([factor.T @ factor for factor in factors])
         cross = grams * signs[:, :, None] * signs[:, None, :]
         self.cross_alignments_ = cross.transpose(1, 2, 0)
         self.thresholds_ = thresholds(data.dims)
+        self.noise_covariances_ = [np.eye(size) for size in data.dims]
+        if covariances is not None:
+            self.noise_covariances_ = [matrix.copy() for matrix in covariances]
+        self.n_outliers_ = found.n_outliers
         self.method_, self.gamma_, self.n_iter_ = method, gamma, fit.n_iter
         self.snr_, self.snr_std_ = accuracy.snr, accuracy.snr_std
         self.grams_ = accuracy.grams
@@ -274,12 +345,9 @@ class TensorDeflation(
         self.theoretical_accuracy_interval_ = accuracy.interval
         self.observed_accuracy_interval_ = accuracy.interval.copy()
         self.shrinkage_, self.method_scores_ = accuracy.shrinkage, accuracy.methods
-        misfit = bool(signal.misfit)
-        self.component_regimes_ = [
-            regime(undetected=not found, misfit=misfit) for found in fit.detected
-        ]
-        nothing = not (misfit or fit.detected.any())
-        self.regime_ = regime(undetected=nothing, misfit=misfit)
+        self.component_regimes_ = regimes
+        nothing = not (misfit or set(regimes) - {"undetected"})
+        self.regime_ = regime(undetected=nothing, misfit=misfit or set(regimes) == {"misfit"})
         self._warn(signal.misfit, fit.converged)
         return self
 
@@ -306,7 +374,10 @@ class TensorDeflation(
         """Warn where theory does not apply, or nothing is found."""
         messages = []
         if misfit:
-            messages.append(f"Theory does not apply: {misfit}. The theory attributes are NaN.")
+            messages.append(
+                f"Theory does not apply: {misfit}. snr_ is NaN, alignments are those of "
+                "split halves."
+            )
         if not self.n_components_:
             messages.append(
                 "No component stands out of the noise: n_components_ is 0. Give n_components to "
@@ -450,7 +521,7 @@ class TensorDeflation(
 
     def _check_samples(self, X):
         """Check samples; return them and their largest magnitude."""
-        return check_tensor(X, shape=self._sample_shape, min_samples=1)
+        return check_tensor(X, shape=self._sample_shape, min_samples=1, allow_nan=True)
 
     def _scores(self, X):
         """Return the scores of checked samples."""
@@ -470,5 +541,6 @@ class TensorDeflation(
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -63,9 +63,14 @@ def check_array_like_on_device(
 
 
 def check_tensor(
-    X: Any, name: str = "X", *, shape: tuple[int, ...] | None = None, min_samples: int = 2
+    X: Any,
+    name: str = "X",
+    *,
+    shape: tuple[int, ...] | None = None,
+    min_samples: int = 2,
+    allow_nan: bool = False,
 ) -> tuple[Any, float]:
-    """Check a dense tensor of order 3 or more, on the device it is on."""
+    """Check a dense tensor of order 3 or more, on the device it is on; return the largest too."""
     X = _float_tensor(X, name) if is_torch(X) else _float_array(X, name)
     sizes = tuple(int(size) for size in X.shape)
     if len(sizes) < 3:
@@ -87,8 +92,14 @@ def check_tensor(
             f"{tuple(shape)}: pass samples of the same shape."
         )
     highest, lowest = float(X.max()), float(X.min())
+    if allow_nan and math.isnan(highest):
+        missing = X != X
+        if missing.all():
+            raise ValueError(f"{name} has no entry that is not NaN: pass data.")
+        highest = float(_filled(X, missing, -math.inf).max())
+        lowest = float(_filled(X, missing, math.inf).min())
     if not (math.isfinite(highest) and math.isfinite(lowest)):
-        _check_finite(X, name)
+        _check_finite(_filled(X, X != X, 0.0) if allow_nan else X, name)
     if shape is None and highest == lowest:
         raise ValueError(
             f"{name} is constant, every entry is {highest:g}: there is no noise and no component "
@@ -198,6 +209,11 @@ def _check_shape(X: Any, name: str, ndim: int, min_samples: int, n_features: int
             f"{name} has {shape[-1]} features, but {n_features} features were seen in fit: pass "
             "the same features in the same order."
         )
+
+
+def _filled(X: Any, missing: Any, value: float) -> Any:
+    """Return a copy with some entries replaced."""
+    return X.masked_fill(missing, value) if is_torch(X) else np.where(missing, value, X)
 
 
 def _check_finite(X: Any, name: str) -> None:

@@ -209,14 +209,16 @@ def check_failed_fit_keeps_state(case: TensorCase) -> None:
     """A fit that raises leaves the estimator as it was."""
     estimator = case.fit()
     before = pickle.loads(pickle.dumps(vars(estimator)))
-    bad = _with_value(case.data[0], np.nan)
-    _refused(case, estimator, (bad, *case.data[1:]), "NaN")
+    value = np.inf if get_tags(case.estimator).input_tags.allow_nan else np.nan
+    bad = _with_value(case.data[0], value)
+    _refused(case, estimator, (bad, *case.data[1:]), f"{value}")
     assert_same(vars(estimator), before, what="attributes after a failed fit")
 
 
 def check_refuses_nan_and_inf(case: TensorCase) -> None:
-    """NaN and infinity are refused, and named."""
-    for value in (np.nan, np.inf, -np.inf):
+    """NaN, unless the tags allow it, and infinity are refused, and named."""
+    allowed = get_tags(case.estimator).input_tags.allow_nan
+    for value in (np.inf, -np.inf) if allowed else (np.nan, np.inf, -np.inf):
         for data in _each_replaced(case.data, partial(_with_value, value=value)):
             message = _refused(case, case.new(), data, f"{value}")
             named = any(word in message.lower() for word in ("nan", "inf", "finite"))

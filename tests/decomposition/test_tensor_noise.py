@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skrmt.decomposition._noise import check_tensor_noise, degrees_of_freedom, has_single_entry
+from skrmt.decomposition._noise import (
+    check_tensor_noise,
+    degrees_of_freedom,
+    effective_entries,
+    has_single_entry,
+    is_suspect,
+)
 from skrmt.linalg import Components, DenseTensor, no_components
 
 DIMS = (30, 40, 50)
@@ -35,7 +41,6 @@ def test_statistics_of_white_noise_are_those_of_theory(rng):
 @pytest.mark.parametrize(
     "spoil, words",
     [
-        (lambda a, rng: rng.standard_t(3, a.shape), "heavy tails"),
         (lambda a, rng: a * (rng.random(a.shape) > 0.05), "missing"),
         (lambda a, rng: a * np.linspace(0.3, 2, a.shape[1])[:, None], "unequal variance|white"),
         (lambda a, rng: a + np.roll(a, 1, axis=2), "correlated|white"),
@@ -63,3 +68,19 @@ def test_degrees_of_freedom():
     assert degrees_of_freedom((4, 5, 6), 0) == 120
     assert degrees_of_freedom((4, 5, 6), 2) == 120 - 2 * 13
     assert degrees_of_freedom((2, 2, 2), 5) == 1
+
+
+def test_counts_with_zeros_are_not_missing(rng):
+    counts = rng.poisson(1.0, DIMS) - 1.0
+    assert (counts == 0).mean() > 0.2
+    assert "missing" not in verdict(counts).misfit
+    assert "missing" not in verdict(rng.poisson(0.5, DIMS) * 1.0).misfit
+
+
+def test_few_entries_are_suspect_and_a_slice_is_not(rng):
+    eye, spread = np.eye(40)[:, :1], rng.standard_normal((40, 1)) / np.sqrt(40)
+    outlier = Components(np.ones(1), [0.8 * eye + 0.1] * 3)
+    outlier = Components(np.ones(1), [f / np.linalg.norm(f) for f in outlier.factors])
+    assert is_suspect(outlier).tolist() == [True]
+    assert is_suspect(Components(np.ones(1), [eye, spread, spread])).tolist() == [False]
+    assert effective_entries(Components(np.ones(1), [eye] * 3)) == pytest.approx([1.0])

@@ -6,8 +6,11 @@ import pytest
 from skrmt.theory.deflation import (
     estimate_from_hotelling,
     estimate_from_joint,
+    estimate_from_orthogonalized,
     hotelling,
     joint_cp,
+    optimal_gamma,
+    orthogonalized,
 )
 from skrmt.theory.deflation._inverse import match_signs
 from skrmt.theory.deflation._joint import solve_joint
@@ -252,3 +255,44 @@ def test_bad_observations():
         estimate_from_joint("heavy", 0.5, dims)
     with pytest.raises(ValueError, match="betas must lie in"):
         joint_cp([5, 0], 0.5, dims)
+
+
+def test_orthogonalized_inverse_of_forward():
+    betas, grams, dims, gamma = [6.0, 4.0], [0.6, 0.5, 0.4], (60, 80, 100), 0.75
+    seen = orthogonalized(betas, grams, dims, gamma)
+    estimate = estimate_from_orthogonalized(
+        seen.singular_values,
+        seen.cross_alignments,
+        dims,
+        gamma,
+        initial=(np.multiply(betas, [1.1, 0.9]), np.multiply(grams, 0.8)),
+    )
+    assert estimate.converged
+    np.testing.assert_allclose(estimate.betas, betas, atol=1e-5)
+    np.testing.assert_allclose(estimate.grams[:, 0, 1], np.broadcast_to(grams, 3), atol=1e-5)
+    again = orthogonalized(estimate.betas, estimate.grams, dims, gamma)
+    np.testing.assert_allclose(np.abs(estimate.alignments), np.abs(again.alignments), atol=1e-5)
+
+
+def test_iterating_the_orthogonalized_inverse_ends_at_the_best_strength():
+    """The improved algorithm, without noise: deflate, estimate, deflate with the best strength."""
+    betas, dims = [5.0, 4.5], (80, 80, 80)
+    seen = orthogonalized(betas, 0.6, dims, 0.8)
+    estimate = estimate_from_orthogonalized(
+        seen.singular_values, seen.cross_alignments, dims, 0.8, initial=([5.2, 4.3], 0.55)
+    )
+    gamma = optimal_gamma(estimate.betas, estimate.grams, dims)
+    assert gamma == pytest.approx(optimal_gamma(betas, 0.6, dims))
+    np.testing.assert_allclose(estimate.betas, betas, atol=1e-4)
+
+
+def test_orthogonalized_inverse_refuses_what_determines_nothing():
+    seen = orthogonalized([5.0, 4.5], 0.6, (80, 80, 80), 0.8)
+    observed = (seen.singular_values, seen.cross_alignments, (80, 80, 80))
+    for gamma in (1.0, -0.1, [0.5, 0.5]):
+        with pytest.raises(ValueError, match="gamma"):
+            estimate_from_orthogonalized(*observed, gamma)
+    same = np.ones((2, 2, 3))
+    estimate = estimate_from_orthogonalized([6.0, 3.0], same, (80, 80, 80), 0.3)
+    assert not estimate.converged
+    assert np.isnan(estimate.betas).all()

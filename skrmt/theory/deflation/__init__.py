@@ -8,8 +8,8 @@ brought to it by :math:`T = Y/(\sigma\sqrt N)`.
 - `hotelling`: subtract the best rank one and start again; spurious components included.
 - `orthogonalized`, `optimal_gamma`: project one mode off the estimate, and how strongly.
 - `joint_cp`: the least-squares fit of all components, the most accurate of these.
-- `estimate_from_hotelling`, `estimate_from_joint`: from what a fit shows back to the signal,
-  and with it the accuracy of the fit.
+- `estimate_from_hotelling`, `estimate_from_orthogonalized`, `estimate_from_joint`: from what a fit
+  shows back to the signal, and with it the accuracy of the fit.
 - `joint_cosines`, `optimal_coefficients`: how the components found are best weighted.
 
 References
@@ -20,7 +20,7 @@ Optimizing Orthogonalized Tensor Deflation via Random Tensor Theory, arXiv:2302.
 """
 
 from ._gamma import optimal_gamma
-from ._inverse import estimate_from_hotelling
+from ._inverse import estimate_from_hotelling, estimate_from_orthogonalized
 from ._joint import JointLimit, joint_cp
 from ._joint_inverse import SignalEstimate, estimate_from_joint
 from ._shrinkage import joint_cosines, optimal_coefficients
@@ -32,6 +32,7 @@ __all__ = [
     "SignalEstimate",
     "estimate_from_hotelling",
     "estimate_from_joint",
+    "estimate_from_orthogonalized",
     "hotelling",
     "joint_cosines",
     "joint_cp",

@@ -23,6 +23,9 @@ _N_TRIED = 4
 _LARGEST_COSINE = 0.97
 _SOLVED = 1e-8
 _ACCEPTED = 1e-4
+_SAME = 1 - 1e-4
+"""Product of the cosines of two estimates from which a step found an earlier one again."""
+
 _DIFFERENCE = 1e-5
 _MAX_EVALUATIONS = 30
 
@@ -38,11 +41,14 @@ class Observation(NamedTuple):
         Cosines of the estimates.
     sizes : tuple of int
         Sizes of the tensor.
+    gammas : ndarray of shape (r - 1,) or None
+        Strengths of the projections; None for subtractions.
     """
 
     values: FloatArray
     cross: FloatArray
     sizes: tuple[int, ...]
+    gammas: FloatArray | None = None
 
 
 def estimate_from_hotelling(
@@ -123,10 +129,113 @@ def estimate_from_hotelling(
     >>> estimate.betas.round(4), estimate.grams[:, 0, 1].round(4)
     (array([6. , 4.5]), array([0.6, 0.5, 0.4]))
     """
+    return _estimate(_check_observation(singular_values, cross_alignments, dims), initial)
+
+
+def estimate_from_orthogonalized(
+    singular_values: ArrayLike,
+    cross_alignments: ArrayLike,
+    dims: ArrayLike,
+    gamma: ArrayLike,
+    *,
+    initial: tuple[ArrayLike, ArrayLike] | None = None,
+) -> SignalEstimate:
+    r"""Return the signal behind orthogonalised deflation, and the accuracy of its estimates.
+
+    Parameters
+    ----------
+    singular_values : array-like of shape (r,)
+        Values of as many steps as there are components, positive, in units in which the noise
+        entries have variance 1/N: raw values over :math:`\hat\sigma\sqrt N`.
+    cross_alignments : array-like of shape (r, r, d)
+        Signed cosines of estimates i and k in each mode; only those with i > k are read.
+    dims : sequence of int
+        Sizes of the tensor.
+    gamma : float or array-like of shape (r - 1,)
+        Strength of the projection after each step, at least 0 and less than 1; a number serves
+        after every step.
+    initial : tuple of (betas, grams), optional
+        A guess, tried before the grid, as in `estimate_from_hotelling`.
+
+    Returns
+    -------
+    betas : ndarray of shape (r,)
+        Norms of the components, component i being the one that step i estimates best.
+    grams : ndarray of shape (d, r, r)
+        Their Gram matrices.
+    alignments : ndarray of shape (r, r, d)
+        Cosines of estimate i and component j in each mode.
+    betas_std : ndarray of shape (r,)
+        Standard errors that an efficient estimate of `betas` has, see `estimate_from_joint`.
+    residual : float
+        Largest misfit of what was observed.
+    converged : bool
+        Whether a signal explains it; if not, all other numbers but the residual are NaN.
+    coefficients : ndarray of shape (r,)
+        Weights with which the estimates come closest to the signal.
+
+    Raises
+    ------
+    ValueError
+        If a shape or a range is wrong.
+    TypeError
+        If an argument is not numeric.
+
+    See Also
+    --------
+    orthogonalized : The forward map.
+    optimal_gamma : The best strength at the signal found.
+    estimate_from_hotelling : The same from deflation by subtraction.
+
+    Notes
+    -----
+    The search is that of `estimate_from_hotelling`; without `initial` it may take a minute. With
+    :math:`\gamma = 1` the estimates are orthogonal in the first mode, so that fewer numbers than
+    unknowns are observed. With a strength so weak that a step finds an earlier estimate again
+    (their cosines are 1) nothing is learnt of a further component, and `converged` is False. The
+    improved algorithm of the paper deflates with some strength, estimates the signal, and deflates
+    again with its `optimal_gamma`, until that strength no longer moves.
+
+    References
+    ----------
+    Optimizing Orthogonalized Tensor Deflation via Random Tensor Theory, arXiv:2302.05798.
+
+    Examples
+    --------
+    >>> from skrmt.theory.deflation import estimate_from_orthogonalized, optimal_gamma
+    >>> from skrmt.theory.deflation import orthogonalized
+    >>> seen = orthogonalized([5.0, 4.5], 0.6, (80, 80, 80), gamma=0.8)
+    >>> estimate = estimate_from_orthogonalized(
+    ...     seen.singular_values,
+    ...     seen.cross_alignments,
+    ...     (80, 80, 80),
+    ...     gamma=0.8,
+    ...     initial=([5.5, 4.0], 0.5),
+    ... )
+    >>> estimate.betas.round(3)
+    array([5. , 4.5])
+    >>> round(optimal_gamma(estimate.betas, estimate.grams, (80, 80, 80)), 2)
+    0.62
+    """
     observed = _check_observation(singular_values, cross_alignments, dims)
+    remedy = "At 1 the cosines of the first mode, which are 0, determine nothing."
+    strengths = in_range("gamma", gamma, 0.0, 1.0, "left", remedy)
+    steps = len(observed.values) - 1
+    if strengths.shape not in ((), (steps,)):
+        raise ValueError(
+            f"gamma must be a number or have shape ({steps},), got {strengths.shape}. Give one "
+            "strength after each step but the last."
+        )
+    return _estimate(observed._replace(gammas=np.broadcast_to(strengths, (steps,))), initial)
+
+
+def _estimate(observed: Observation, initial: tuple[ArrayLike, ArrayLike] | None) -> SignalEstimate:
+    """Find the signal behind checked observations."""
     rank, order = len(observed.values), len(observed.sizes)
     missing = thresholds(observed.sizes).bulk_edge - float(observed.values.min())
-    if missing > np.sqrt(2 * _ACCEPTED):
+    rows, columns = np.tril_indices(rank, -1)
+    again = np.abs(observed.cross.prod(axis=2))[rows, columns] > _SAME
+    if missing > np.sqrt(2 * _ACCEPTED) or again.any():
         return no_estimate(order, rank, (rank, rank, order), missing)
     best = None
     for start in chain(_initial_start(initial, observed), _best_starts(observed)):
@@ -174,7 +283,7 @@ def _solve(
     unknown: FloatArray, observed: Observation, guesses: list[Candidate] | None = None
 ) -> tuple[DeflationLimit, list[Candidate]]:
     signal, steps = _signal(unknown, observed), len(observed.values)
-    chosen = solve_steps(signal, steps, guesses=guesses)
+    chosen = solve_steps(signal, steps, observed.gammas, guesses)
     return summarize(signal, chosen, steps), chosen
 
 
