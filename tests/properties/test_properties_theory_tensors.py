@@ -178,3 +178,17 @@ def test_no_other_projection_estimates_the_second_component_better(beta, factor,
         return np.abs(alignments[1, 1]).mean()
 
     assert reached(best) >= reached(gamma) - 1e-4
+
+
+@pytest.mark.property_of("theory.deflation.estimate_from_orthogonalized")
+@settings(max_examples=2)  # Each inverts the equations of both steps by root finding.
+@given(st.floats(4.0, 5.0), st.floats(1.25, 1.5), st.floats(0.3, 0.6))
+def test_estimate_from_orthogonalized_inverts_orthogonalized(beta, factor, gram):
+    betas, dims = [beta * factor, beta], (70, 80, 90)
+    seen = deflation.orthogonalized(betas, gram, dims, gamma=0.8)
+    found = deflation.estimate_from_orthogonalized(
+        *(seen.singular_values, seen.cross_alignments, dims, 0.8),
+        initial=([1.05 * betas[0], 0.97 * betas[1]], 0.9 * gram),
+    )
+    np.testing.assert_allclose(found.betas, betas, rtol=1e-4)
+    np.testing.assert_allclose(found.grams[:, 0, 1], gram, atol=1e-3)

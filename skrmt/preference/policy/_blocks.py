@@ -23,15 +23,12 @@ class Outline(NamedTuple):
         Magnitude of the first entry.
     sign : ndarray of shape (n,)
         Sign of the first entry that is not 0; 1 for a row of zeros.
-    empty : ndarray of shape (n,)
-        1 for a row of zeros, else 0.
     largest : ndarray of shape (n,)
-        For each row the largest magnitude in its block.
+        Largest magnitude in the block of each row; 0 for a row of zeros.
     """
 
     first: np.ndarray
     sign: np.ndarray
-    empty: np.ndarray
     largest: np.ndarray
 
 
@@ -90,11 +87,11 @@ def outline(X: Any) -> Outline:
 
 
 def _outline(rows: np.ndarray) -> np.ndarray:
-    """Return the outline of some rows, (n, 4)."""
+    """Return the outline of some rows, (n, 3)."""
     lead = rows[:, 0].copy()
     later = np.flatnonzero(lead == 0)
     lead[later] = rows[later, (rows[later] != 0).argmax(axis=1)]
-    largest = max(rows.max(), -rows.min())
+    largest = max(rows.max(initial=0.0), -rows.min(initial=0.0))
     return np.column_stack(
-        [np.abs(rows[:, 0]), np.where(lead < 0, -1.0, 1.0), lead == 0, np.full(len(rows), largest)]
+        [np.abs(rows[:, 0]), np.where(lead < 0, -1.0, 1.0), np.where(lead == 0, 0.0, largest)]
     )

@@ -82,8 +82,9 @@ def thresholds(
     :math:`c_i` the shares of p, n and m in N. Known strengths of the views take
     :math:`N\theta^2 = \sqrt{np}\,(1+\tau)`. The other methods begin where their overlap with the
     labels leaves 0: with :math:`\tau = 0` in a jump, as in a tensor, with a large one continuously,
-    as in a matrix. The value of the tensor method is where its solution begins to exist; near it
-    an iteration from a poor start may miss it.
+    as in a matrix; there their values are known to 1e-4. That of the tensor method is where its
+    solution begins to exist; near it an iteration from a poor start may miss it. With a small
+    :math:`\tau` the two steps may begin before the fit of the nested model.
 
     References
     ----------
