@@ -81,7 +81,7 @@ class Moments(NamedTuple):
 
 def moments_of(differences: Any, balance: np.ndarray, weights: np.ndarray, unit: float) -> Moments:
     """Sum over comparisons."""
-    gram, cross = row_sums(_sums, differences, balance, weights)
+    gram, cross = row_sums(sums_of_rows, differences, balance, weights)
     return Moments(gram, cross, float(weights.sum()), float(weights @ weights), unit)
 
 
@@ -94,7 +94,7 @@ def moments_of_pairs(pairs: Comparisons) -> Moments | None:
     return Moments(rows.T @ rows, pairs.balance @ rows, n, n, pairs.unit)
 
 
-def _sums(
+def sums_of_rows(
     rows: np.ndarray, balance: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the Gram matrix of some rows and their sum by outcome."""

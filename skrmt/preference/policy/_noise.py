@@ -9,9 +9,8 @@ from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.stats import pearson3
 
 from ...utils._rows import row_sums
-from ._accuracy import weighted_gram
 from ._comparisons import Comparisons
-from ._moments import Moments
+from ._moments import Moments, sums_of_rows
 
 _MANY = 50
 """Coins per direction from which their sum is Gaussian to the accuracy of a p-value: what single
@@ -39,7 +38,7 @@ def noise_pvalue(pairs: Comparisons, moments: Moments | None = None) -> float:
             return found
         values, vectors = _spectrum(moments.gram)
     elif rows.shape[1] <= len(rows):
-        gram, total = row_sums(_sums, rows, signed, count * size**2)
+        gram, total = row_sums(sums_of_rows, rows, signed, count * size**2)
         values, vectors = _spectrum(gram)
     else:
         scaled = rows * (np.sqrt(count) * size)[:, None]
@@ -114,11 +113,6 @@ def _coins(pairs: Comparisons) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]
     whole = pairs.part == 1
     size = np.where(whole, np.abs(pairs.balance), pairs.part * pairs.weights)
     return pairs.differences, pairs.balance, size, 1.0 / pairs.part
-
-
-def _sums(rows: np.ndarray, signed: np.ndarray, squares: np.ndarray) -> tuple:
-    """Return the sum of squares of some rows, and their signed sum."""
-    return weighted_gram(rows, squares), signed @ rows
 
 
 def _own_moments(
