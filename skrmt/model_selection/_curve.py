@@ -281,22 +281,33 @@ def predicted_scores(
 ) -> np.ndarray:
     """Return score, lower and upper bound (3, m) at numbers of rows (m,) and rates (m, r)."""
     scores = _theory(curve, labels, present, sizes, noise_rates)
-    if curve.amplitude_error == 0.0:
+    if labels is None:
         return scores
     rates, which = noise_rates, np.zeros(len(sizes), dtype=int)
     if noise_rates is not None:
         rates, which = np.unique(noise_rates, axis=0, return_inverse=True)
     here = np.full(1 if rates is None else len(rates), curve.size)
     now = _theory(curve, labels, present, here, rates)[:, which.ravel()]
+    # Errors fall no faster than 1/n, unless theory says so; that no row has shown, at most so fast:
+    # the tails of normal scores promise what few rows can deny.
+    slowly = 1.0 - (1.0 - now) * np.minimum(curve.size / sizes, 1.0)
+    if curve.amplitude_error > 0.0:
+        scores = _scaled(curve, scores, now, slowly[0])
+    score, low, high = scores
+    return np.clip([score, np.minimum(low, slowly[1]), high], 0.0, 1.0)
+
+
+def _scaled(
+    curve: Extrapolation, scores: np.ndarray, now: np.ndarray, slowly: np.ndarray
+) -> np.ndarray:
+    """Return scores whose gains are multiplied by what parts of the rows show, with its error."""
     gains = scores - now
     spread = Z95 * curve.amplitude_error * np.abs(gains[0])
     score, low, high = now + curve.amplitude * gains
-    # Errors fall no faster than 1/n, unless theory says so.
-    slowly = 1.0 - (1.0 - now[0]) * np.minimum(curve.size / sizes, 1.0)
     score = np.minimum(score, np.maximum(scores[0], slowly))
-    low = score - np.hypot(score - low, spread)
-    high = score + np.hypot(high - score, spread)
-    return np.clip([score, low, high], 0.0, 1.0)
+    return np.array(
+        [score, score - np.hypot(score - low, spread), score + np.hypot(high - score, spread)]
+    )
 
 
 def _theory(

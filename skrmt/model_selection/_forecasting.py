@@ -72,9 +72,10 @@ class ForecastMixin:
         Warns
         -----
         TheoryWarning
-            If there are hardly more rows than features in use, the classes are not apart beyond
-            chance, a class has fewer than eight rows to fit parts of, or other noise is asked for
-            where there is no theory of it: scores are nan then.
+            If there are hardly more rows than features in use, or fewer and a ridge fit passes
+            through them, the classes are not apart beyond chance, a class has fewer than eight rows
+            to fit parts of, or other noise is asked for where there is no theory of it: scores are
+            nan then.
 
         Notes
         -----
@@ -91,11 +92,13 @@ class ForecastMixin:
         their scores with those of the whole on the same rows. What the score at m rows misses of
         its limit is a power of m: -1/4, -1/2, -1 and -2 count as much as they are likely, and what
         it misses of the best score there is falls no faster than 1/m. The band contains what is
-        uncertain of both, and above it that half of the last doubling's rise comes on top, or
-        any rise where `regime_` is "undetected". Where the score does not rise visibly from a
-        quarter of the rows to all of them, no gain is predicted, with a band. The same is done for
-        linear estimators of more features than rows, where theory would have to be continued
-        beyond what the rows show.
+        uncertain of both, and above it that half of the last doubling's rise comes on top; near the
+        score of a constant guess, where curves may still begin, more, and any rise where `regime_`
+        is "undetected". Where the score does not rise visibly from a quarter of the rows to all of
+        them, no gain is predicted, with a band. The same is done for linear estimators of more
+        features than rows, where theory would have to be continued beyond what the rows show. A
+        ridge fit that passes through its rows, of more features, has no forecast: its scores may
+        fall before they rise.
 
         Examples
         --------

@@ -67,7 +67,7 @@ class Growth(NamedTuple):
     weights : ndarray of shape (4,)
         How likely each exponent is.
     recent : float
-        What the last doubling brought, or the mean of the last two.
+        What the last doubling brought, or the mean of the last two; more near a constant guess.
     scoring : str
         The metric. Errors grow in their logarithm: they never reach 0.
     """
@@ -106,11 +106,18 @@ class Growth(NamedTuple):
             return -np.exp(-found)
         return np.clip(found, *score_range(self.scoring))
 
-    def unbounded(self, present: float) -> Growth:
-        """Return the same growth, of which a doubling of the rows may bring everything."""
+    def from_guess(self, present: float, guess: float) -> Growth:
+        """Return the same growth, which may still begin: the more so, the nearer to a guess.
+
+        A doubling may bring what is missing of the best score, times the square of the part of the
+        way from a constant guess to it that is not gone.
+        """
         best = score_range(self.scoring)[1]
-        left = np.log(2.0) if _is_error(self.scoring) else best - present
-        return self._replace(recent=max(self.recent, float(left) if np.isfinite(best) else 0.0))
+        if not (np.isfinite(best) and np.isfinite(guess) and guess < best):
+            return self
+        ahead = np.clip((best - present) / (best - guess), 0.0, 1.0)
+        missing = np.log(2.0) if _is_error(self.scoring) else best - present
+        return self._replace(recent=max(self.recent, float(missing * ahead**2)))
 
     def _most(self, now: float, ratio: np.ndarray) -> np.ndarray:
         """Return the largest gains: what misses of the best score falls no faster than 1/m."""

@@ -19,6 +19,7 @@ from ._curve import (
 from ._growth import NO_RISE, Growth, Parts, fitted_growth, scored_parts
 from ._input import Given, Rows
 from ._metrics import Sample
+from ._peak import PEAK, may_peak
 from ._rounds import Round
 from ._whole_folds import fewest_units
 
@@ -121,8 +122,13 @@ class Evidence(NamedTuple):
         return scores
 
 
-Outlook = Extrapolation | Growth | None
-"""None where the estimator cannot be fitted to parts of the rows."""
+class Unknown(NamedTuple):
+    """Why nothing is known of scores at other numbers of rows."""
+
+    reason: str
+
+
+Outlook = Extrapolation | Growth | Unknown
 
 
 def measure_outlook(evidence: Evidence, report: Any, present: np.ndarray) -> Outlook:
@@ -138,12 +144,13 @@ def measure_outlook(evidence: Evidence, report: Any, present: np.ndarray) -> Out
                 return curve
             parts = _measured(evidence, report, present)
             return scaled_gains(curve, evidence.labels, present, parts)
+    if may_peak(report.estimator, report.estimator_, evidence.given.X, len(evidence.rows.y)):
+        return Unknown(PEAK)
     parts = _measured(evidence, report, present)
     if parts is None:
-        return None
-    found = fitted_growth(*parts, evidence.scoring)
-    # Of what has not begun nobody knows when it will.
-    return found.unbounded(present[0]) if report.regime_ == "undetected" else found
+        return Unknown(NO_PARTS)
+    guess = present[0] if report.regime_ == "undetected" else report.baseline_score_
+    return fitted_growth(*parts, evidence.scoring).from_guess(present[0], guess)
 
 
 def _measured(evidence: Evidence, report: Any, present: np.ndarray) -> Parts | None:
@@ -185,8 +192,8 @@ def cannot_measure(evidence: Evidence, classes: np.ndarray | None) -> str | None
 
 def cannot_predict(outlook: Outlook, evidence: Evidence) -> str | None:
     """Return why no other score is predicted, None if one is."""
-    if outlook is None:
-        return NO_PARTS
+    if isinstance(outlook, Unknown):
+        return outlook.reason
     if isinstance(outlook, Growth):
         return None
     return no_forecast(outlook, evidence.labels)
@@ -217,5 +224,5 @@ def outlook_scores(
     """Return score, lower and upper bound (3, m) at numbers of rows (m,)."""
     if isinstance(outlook, Growth):
         return outlook.scores(present, sizes)
-    assert outlook is not None  # `cannot_predict` has been asked before
+    assert isinstance(outlook, Extrapolation)  # `cannot_predict` has been asked before
     return predicted_scores(outlook, evidence.labels, present, sizes, rates)
