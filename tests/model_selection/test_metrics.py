@@ -578,7 +578,8 @@ def test_parts_are_compared_on_the_same_rows():
         errors.append(np.std(logs[:, 0], ddof=1) / repeats**0.5)
     parts = map(np.array, (sizes, values, [errors[1], *errors]))
     present = np.array([report.theoretical_score_, *report.theoretical_score_interval_])
-    expected = fitted_growth(*parts, scoring).scores(present, np.array([160.0, 640.0]))
+    growth = fitted_growth(*parts, scoring).from_guess(present[0], report.baseline_score_)
+    expected = growth.scores(present, np.array([160.0, 640.0]))
     found = report.forecast(n_samples=[160, 640])
     assert found.score[1] > report.theoretical_score_ > found.score[0]
     np.testing.assert_allclose([found.score, found.lower, found.upper], expected, rtol=1e-8)
