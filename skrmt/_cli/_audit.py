@@ -8,16 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..linear_model import NoiseAwareLinearClassifier
+from ..model_selection._table import Features, make_features, read_labels
 from ..utils._optional import import_optional
+from ..utils._wording import count, one_line
 from ._audit_text import audit_text
-from ._features import Features, make_features
 from ._fitting import fit_quietly
 from ._output import check_free, output_folder, write_csv
 from ._progress import working
 from ._report import write_report
 from ._synthetic import Synthetic, weigh_synthetic
-from ._table import UTF8, check_columns, read_labels, read_table
-from ._text import CommandError, count, one_line
+from ._table import UTF8, check_columns, read_table
+from ._text import CommandError
 
 
 class Audit(NamedTuple):

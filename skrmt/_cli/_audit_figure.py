@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..inspection import ScoreDistributionDisplay
+from ..utils._wording import grouped
 from ._figure import COLOURS, FAINT, INK, in_percent, new_figure, plain, plain_text
-from ._text import grouped
 
 MOST_IN_MATRIX, MOST_BARS = 12, 20
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..utils._wording import count, one_line
 from ._fitting import REGIMES
 from ._synthetic import synthetic_advice, synthetic_rows
-from ._text import WIDTH, count, likelihood, one_line, paragraph, percent, span, table
+from ._text import WIDTH, likelihood, paragraph, percent, span, table
 
 ROWS_SHOWN, CLASSES_SHOWN = 10, 12
 

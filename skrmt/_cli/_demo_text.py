@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..utils._wording import count
 from ._fitting import BRIEFLY
-from ._text import WIDTH, count, likelihood, paragraph, percent, span, table
+from ._text import WIDTH, likelihood, paragraph, percent, span, table
 
 OURS, RIDGE, LOGISTIC = METHODS = ("skrmt", "RidgeClassifierCV", "LogisticRegressionCV")
 ROWS_SHOWN = 5

@@ -7,12 +7,13 @@ import io
 from html import escape
 
 from .. import _install
+from ..utils._wording import count, one_line
 from ._audit_figure import audit_figure
 from ._audit_text import accuracy_sentences, noise_cells
 from ._fitting import BRIEFLY
 from ._output import write_file
 from ._synthetic import synthetic_advice, synthetic_rows
-from ._text import count, likelihood, one_line, percent, span
+from ._text import likelihood, percent, span
 
 ROWS_SHOWN, COLUMNS_SHOWN = 100, 8
 

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..linear_model import SyntheticMixClassifier
+from ..model_selection._table import make_features, read_labels
 from ..utils._optional import import_optional
-from ._features import make_features
+from ..utils._wording import count, listed, one_line
 from ._fitting import fit_quietly
-from ._table import check_columns, read_labels
-from ._text import CommandError, count, listed, one_line, percent
+from ._table import check_columns
+from ._text import CommandError, percent
 
 
 class Synthetic(NamedTuple):

@@ -1,17 +1,16 @@
-"""A table read from a file, and the labels in its target column."""
+"""A table read from a file."""
 
 from __future__ import annotations
 
 import difflib
 import warnings
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils.multiclass import type_of_target
 
 from ..utils._optional import import_optional
-from ._text import CommandError, count, listed, one_line
+from ..utils._wording import listed, one_line
+from ._text import CommandError
 
 PARQUET = {".parquet", ".pq"}
 FOREIGN = {".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arrow", ".h5", ".dta"}
@@ -19,25 +18,6 @@ SEPARATORS = (",", ";", "\t", "|")
 UTF8 = "utf-8-sig"
 MISSING = ["", "NA", "N/A", "n/a", "<NA>", "nan", "NaN", "NULL", "null", "None", "#N/A", "#NA"]
 """What stands for a missing value in other columns where the target is read literally."""
-FEWEST_ROWS, FEWEST_IN_CLASS, MOST_CLASSES = 20, 5, 100
-
-
-class Labels(NamedTuple):
-    """What the target column says.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n,)
-        Labels of the rows kept: integers, or texts.
-    kept : ndarray of shape (n_rows,)
-        Which rows of the table are kept, booleans.
-    notes : list of str
-        What was left out, in plain words.
-    """
-
-    values: np.ndarray
-    kept: np.ndarray
-    notes: list
 
 
 def read_table(path, encoding=UTF8, literal=None):
@@ -132,90 +112,4 @@ def check_columns(frame, names):
         ordered = first + [column for column in columns if column not in first]
         raise CommandError(
             f"there is no column {name!r}: the columns are {listed(ordered, most=12)}."
-        )
-
-
-def read_labels(column):
-    """Read the labels of a target column."""
-    present = _present(column)
-    notes = []
-    if not present.all():
-        missing = int((~present).sum())
-        notes.append(f"{count(missing, 'row')} without a label: left out.")
-    values = _as_labels(column[present], column.name)
-    classes, codes = np.unique(values, return_inverse=True)
-    sizes = np.bincount(codes, minlength=len(classes))
-    _check_classes(classes, sizes, column.name)
-    rare = sizes < FEWEST_IN_CLASS
-    if rare.any():
-        named = [f"{classes[k]} ({count(sizes[k], 'row')})" for k in np.flatnonzero(rare)]
-        notes.append(
-            f"classes with fewer than {FEWEST_IN_CLASS} rows, left out; check by hand whether "
-            f"they are misspelt: {listed(named)}."
-        )
-    kept = np.zeros(len(column), dtype=bool)
-    kept[np.flatnonzero(present)[~rare[codes]]] = True
-    values = values[~rare[codes]]
-    _check_enough(values, classes[~rare], column.name)
-    return Labels(values, kept, notes)
-
-
-def _present(column):
-    """Return which labels are there; a blank text is none."""
-    present = column.notna().to_numpy()
-    if column.dtype.kind in "biufmMc":
-        return present
-    return present & (column.astype(str).str.strip() != "").fillna(False).to_numpy(dtype=bool)
-
-
-def _as_labels(column, name):
-    """Return integers where the labels are whole numbers, texts elsewhere."""
-    if column.dtype.kind in "mMc":
-        raise CommandError(f"the target {name!r} holds {column.dtype}, not labels of classes.")
-    if column.dtype.kind not in "iuf":
-        return column.astype(str).str.strip().to_numpy(dtype=object).astype(str)
-    values = column.to_numpy(dtype=float)
-    if not np.isfinite(values).all() or (len(values) and _continuous(values)):
-        raise CommandError(
-            f"the target {name!r} is continuous, not labels of classes: cut it into classes first."
-        )
-    return values.astype(np.int64)
-
-
-def _continuous(values):
-    """Return whether numbers are no labels: fractions, or as good as all different."""
-    if type_of_target(values).startswith("continuous"):
-        return True
-    distinct = len(np.unique(values))
-    return distinct > MOST_CLASSES or (distinct > 20 and distinct > len(values) / 4)
-
-
-def _check_classes(classes, sizes, name):
-    """Refuse too few or too many classes."""
-    if len(classes) == 0:
-        raise CommandError(f"the target {name!r} has no labels at all.")
-    if len(classes) == 1:
-        raise CommandError(
-            f"the target {name!r} has one class only, {one_line(classes[0])!r}: at least two are "
-            "needed."
-        )
-    if len(classes) > MOST_CLASSES or (sizes < FEWEST_IN_CLASS).all():
-        raise CommandError(
-            f"the target {name!r} has {len(classes)} different values in "
-            f"{count(sizes.sum(), 'row')}: these are not labels of classes, or there are too few "
-            "rows."
-        )
-
-
-def _check_enough(values, classes, name):
-    """Refuse too few rows or classes."""
-    if len(classes) == 1:
-        raise CommandError(
-            f"the target {name!r} has one class only, {one_line(classes[0])!r}, with at least "
-            f"{FEWEST_IN_CLASS} rows: at least two are needed."
-        )
-    if len(values) < FEWEST_ROWS:
-        raise CommandError(
-            f"there are only {count(len(values), 'row')} with a label: at least {FEWEST_ROWS} are "
-            "needed, and some hundreds are better."
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import textwrap
 
+from ..utils._wording import one_line
+
 WIDTH = 92
 
 
@@ -29,12 +31,6 @@ def table(header, rows, *, left=1, indent=2):
         ).rstrip()
         for line in lines
     )
-
-
-def one_line(value, longest=60):
-    """Write a value on one line, cut where it is long, without codes that move the cursor."""
-    text = "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))
-    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def paragraph(text, *, indent=0, bullet=""):
@@ -63,25 +59,6 @@ def span(interval):
     return f"{100 * low:.1f} to {100 * high:.1f}%"
 
 
-def count(number, noun, plural=None):
-    """Write a number of things."""
-    name = noun if number == 1 else plural or f"{noun}s"
-    return f"{grouped(number)} {name}"
-
-
 def likelihood(probability):
     """Write a probability of being wrong, of which only the order matters near 1."""
     return "> 99.9%" if probability > 0.999 else percent(probability)
-
-
-def grouped(number):
-    """Write a whole number with its thousands apart."""
-    return f"{number:,}".replace(",", " ")
-
-
-def listed(names, most=6):
-    """Write some names, and how many more there are."""
-    shown = [one_line(name, 40) for name in names[:most]]
-    if len(names) > most:
-        return f"{', '.join(shown)} and {len(names) - most} more"
-    return ", ".join(shown)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from skrmt.__main__ import main
-from skrmt._cli._text import count, listed, one_line, paragraph, percent, span, table
+from skrmt._cli._text import paragraph, percent, span, table
+from skrmt.utils._wording import count, listed, one_line
 
 ROOT = Path(__file__).parents[2]
 

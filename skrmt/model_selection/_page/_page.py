@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from ._charts import Scale, bar, curve, describe, fit_scale, headline, scatter
-from ._style import NAME, style_sheet
+from ._charts import Scale, curve, describe, fit_scale, headline, scatter
+from ._pieces import (
+    are_shares,
+    assemble,
+    heat_table,
+    mark,
+    share_scale,
+    two_columns,
+    valued_bar,
+)
 from ._values import (
     MOST_CLASSES,
-    confusion,
     count,
     escape,
     interval,
@@ -19,10 +26,8 @@ from ._values import (
     percent,
     prose,
     short,
-    shorter,
 )
 
-_MARKS = {"ok": ("✓", "OK"), "caution": ("!", "Caution"), "refused": ("✕", "Refused")}
 _REGIMES = {
     "detected": ("ok", "The features show signal."),
     "ambiguous": ("caution", "Right labels of overlapping classes and wrong labels fit equally."),
@@ -35,17 +40,9 @@ _HELD_OUT = {
     "newton": "each in turn, by one Newton step",
     "folds": "by folds of the whole estimator",
 }
-_FLAT = 40
-"""Characters of all names of columns together that fit side by side on a phone."""
-_FEW = 4
-"""Classes up to which cells are large."""
-_MANY = 10
-"""Classes above which the matrix has the whole width."""
-_HEAT = 0.5
-"""Opacity of a cell of 100 %: digits on it keep a contrast of 4.5 in both themes."""
 
 
-def report_page(report: dict, *, whole: bool) -> str:
+def report_page(report: dict, *, whole: bool, more: Sequence[tuple[str, str]] = ()) -> str:
     """Return a report as HTML.
 
     Parameters
@@ -54,37 +51,25 @@ def report_page(report: dict, *, whole: bool) -> str:
         From `GeneralizationReport.to_dict`.
     whole : bool
         Whether to return a complete document, or a `style` and a `div` for a notebook.
+    more : sequence of (str, str)
+        Headings and bodies of further sections.
 
     Returns
     -------
     str
         At most 300 kB, without scripts or anything that is loaded.
     """
-    top = 1 if whole else 3
-    title = f'<h{top} class="title">How well it will do on fresh rows</h{top}>'
     sections = [_metrics(report), _curve(report), _evidence(report), _noise(report)]
-    bodies = [section for section in sections if section]
-    bodies.append(_checks(report))
-    grid = [_section(head, body, top + 1) for head, body in bodies]
-    style = f"<style>\n{style_sheet(whole=whole)}</style>"
-    page = (
-        f'<div class="{NAME}">\n{title}\n{_hero(report)}\n'
-        f'<div class="sections">\n{chr(10).join(grid)}\n</div>\n{_foot(report)}\n</div>'
+    sections += [_checks(report), *more]
+    name = f"{short(report['estimator'], 80)}: predicted {metric_name(report['scoring'])}"
+    return assemble(
+        name,
+        "How well it will do on fresh rows",
+        _hero(report),
+        [found for found in sections if found],
+        _foot(report),
+        whole=whole,
     )
-    if not whole:
-        return f"{style}\n{page}\n"
-    head = (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>{escape(short(report['estimator'], 80))}: predicted "
-        f"{escape(metric_name(report['scoring']))}</title>\n"
-    )
-    return f"{head}{style}\n</head>\n<body>\n<main>\n{page}\n</main>\n</body>\n</html>\n"
-
-
-def _section(head: str, body: str, level: int) -> str:
-    """Return a section with its heading."""
-    return f'<section class="section"><h{level} class="head">{head}</h{level}>{body}</section>'
 
 
 def _hero(report: dict) -> str:
@@ -95,7 +80,7 @@ def _hero(report: dict) -> str:
     if known(score):
         chart = headline(report, describe(report, metric_name(report["scoring"])), observed=noisy)
     kind, verdict = _REGIMES[report["regime"]]
-    lead = f"{_mark(kind)} {verdict} {_lead(report)}"
+    lead = f"{mark(kind)} {verdict} {_lead(report)}"
     observed = (
         f"In grey, on labels as noisy as those given: {number(report['observed_score'])}, "
         f"95 % interval {interval(report['observed_interval'])}."
@@ -124,15 +109,6 @@ def _lead(report: dict) -> str:
     return f"The number is {number(abs(score - guess))} {side} that of a constant guess."
 
 
-def _mark(status: str) -> str:
-    """Return a status as a sign and a word."""
-    sign, word = _MARKS[status]
-    return (
-        f'<span class="mark {status}"><span class="sign" aria-hidden="true">{sign}</span>'
-        f"{word}</span>"
-    )
-
-
 def _named(scoring: str) -> str:
     """Return a metric's name, and scikit-learn's, which may break at its underscores."""
     name = escape(metric_name(scoring))
@@ -145,9 +121,9 @@ def _metrics(report: dict) -> tuple[str, str] | None:
     others = {name: row for name, row in report["scores"].items() if name != report["scoring"]}
     if not others:
         return None
-    shares = [value for row in others.values() if _are_shares(row) for value in row]
-    scale = _share_scale(shares)
-    table = _table(_metric_row(name, row, scale) for name, row in others.items())
+    shares = [value for row in others.values() if are_shares(row) for value in row]
+    scale = share_scale(shares)
+    table = two_columns(_metric_row(name, row, scale) for name, row in others.items())
     ends = f" Bars are from {scale.low:g} to 1 unless their ends are given."
     ends *= any(known(value) for value in shares)
     return "Other metrics", (
@@ -155,39 +131,15 @@ def _metrics(report: dict) -> tuple[str, str] | None:
     )
 
 
-def _share_scale(values: Iterable[float]) -> Scale:
-    """Return a scale from a tenth below all known values to 1."""
-    low = min((value for value in values if known(value)), default=0.0)
-    return Scale(math.floor(9.99 * max(low, 0.0)) / 10, 1.0)
-
-
-def _are_shares(row: Iterable[float]) -> bool:
-    """Return whether all known values are between 0 and 1."""
-    return all(0 <= value <= 1 for value in row if known(value))
-
-
-def _table(rows: Iterable[tuple[str, str]]) -> str:
-    """Return a table of two columns."""
-    cells = "".join(f'<tr><th scope="row">{name}</th><td>{cell}</td></tr>' for name, cell in rows)
-    return f"<table><tbody>{cells}</tbody></table>"
-
-
 def _metric_row(scoring: str, row: Sequence[float], scale: Scale) -> tuple[str, str]:
     """Return a metric as a row of the table; what is not in [0, 1] has a scale of its own."""
     ends = ""
-    if not _are_shares(row):
+    if not are_shares(row):
         scale = fit_scale([*row, 0.0], 0.0 if scoring.startswith("neg_") else 1.0)
         words = f"<span>{number(scale.low)}</span><span>{number(scale.high)}</span>"
         ends = f'<div class="ends value">{words}</div>'
     score, low, high = row
-    return _named(scoring), _valued_bar(metric_name(scoring), score, (low, high), scale) + ends
-
-
-def _valued_bar(name: str, score: float, ends: Sequence[float], scale: Scale) -> str:
-    """Return a score and its interval, in figures and as a bar."""
-    words = f"<span>{interval(ends)}</span>" if known(*ends) else ""
-    drawn = bar(score, ends, scale, name) if known(score) else ""
-    return f'<div class="value"><b>{number(score)}</b>{words}</div>{drawn}'
+    return _named(scoring), valued_bar(metric_name(scoring), score, (low, high), scale) + ends
 
 
 def _curve(report: dict) -> tuple[str, str]:
@@ -210,7 +162,11 @@ def _curve(report: dict) -> tuple[str, str]:
 def _evidence(report: dict) -> tuple[str, str] | None:
     """Return held-out predictions: the confusion of classes, or a scatter of targets."""
     if report["confusion"] is not None:
-        return "Which classes are confused", _heat_table(report)
+        note = (
+            "Of the held-out rows of each class (a line of the table), the percentage predicted as "
+            "each class (a column)."
+        )
+        return "Which classes are confused", heat_table(report, note)
     points = report["points"] or []
     if not any(known(*point) for point in points):
         return None
@@ -220,49 +176,6 @@ def _evidence(report: dict) -> tuple[str, str] | None:
     )
     drawn = scatter(points, "Held-out predictions against targets")
     return "Predictions and targets", f'<p class="note">{note}</p>{drawn}'
-
-
-def _heat_table(report: dict) -> str:
-    """Return the confusion matrix as a table of shares of rows of each class, in percent."""
-    found = confusion(report)
-    names = [escape(shorter(name)) for name in found.names]
-    full = [escape(name, 200) for name in found.names]
-    left_out = ""
-    if found.n_left_out:
-        left_out = (
-            f" The {MOST_CLASSES} most frequent classes are shown; the other "
-            f"{found.n_left_out:,}, with {percent(found.share_left_out)} of the rows, are left out."
-        )
-    heads = [*zip(names, full, strict=True), *[("others", "others")] * (found.n_left_out > 0)]
-    columns = "".join(
-        f'<th scope="col" title="{whole}"><span>{name}</span></th>' for name, whole in heads
-    )
-    rows = "".join(
-        f'<tr><th scope="row" title="{full[k]}">{names[k]}</th>{_heat_cells(row, k)}</tr>'
-        for k, row in enumerate(found.shares)
-    )
-    flat = sum(len(name) + 2 for name in found.names) <= _FLAT
-    size = " few" if len(names) <= _FEW else " many" if len(names) > _MANY else ""
-    kind = "heat" + " tall" * (not flat) + size
-    return (
-        '<p class="note">Of the held-out rows of each class (a line of the table), the percentage '
-        f"predicted as each class (a column).{left_out}</p>"
-        '<div class="scroll" role="region" aria-label="Confusion matrix" tabindex="0">'
-        f'<table class="{kind}"><thead><tr><td class="corner"></td>{columns}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _heat_cells(row: Sequence[float], right: int) -> str:
-    """Return the cells of one class."""
-    if not known(*row):
-        return f'<td class="empty" colspan="{len(row)}">no rows of this class</td>'
-    cells = []
-    for k, share in enumerate(row):
-        kind = ' class="right"' if k == right else ""
-        opacity = f"{_HEAT * min(max(share, 0.0), 1.0):.2f}"
-        cells.append(f'<td{kind} style="--share:{opacity}">{100 * share:.0f}</td>')
-    return "".join(cells)
 
 
 def _noise(report: dict) -> tuple[str, str] | None:
@@ -277,8 +190,8 @@ def _noise(report: dict) -> tuple[str, str] | None:
         ("On clean labels", noise["clean"], noise["clean_interval"]),
         ("On clean labels, if trained on clean labels", noise["retrained"], nothing),
     ]
-    scale = _share_scale(value for _, score, ends in lines for value in (score, *ends))
-    table = _table((name, _valued_bar(name, score, ends, scale)) for name, score, ends in lines)
+    scale = share_scale(value for _, score, ends in lines for value in (score, *ends))
+    table = two_columns((name, valued_bar(name, score, ends, scale)) for name, score, ends in lines)
     return "What cleaning the labels would bring", (
         f'<p class="note">{_gain(noise)} Accuracies, with bars from {scale.low:g} to 1:</p>{table}'
         f'<p class="note">{_stories(noise)}</p>{_rates(report)}'
@@ -323,7 +236,7 @@ def _checks(report: dict) -> tuple[str, str]:
     """Return one line per check, with its status and what to do."""
     checks = report["checks"]
     items = "".join(
-        f"<li>{_mark(check['status'])}<span><b>{escape(check['name'])}</b><br/>"
+        f"<li>{mark(check['status'])}<span><b>{escape(check['name'])}</b><br/>"
         f"{prose(check['text'])}</span></li>"
         for check in checks
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from ..utils._optional import import_optional
+from ...utils._optional import import_optional
 
 _TRUE_FALSE = (
     ("yes", "no"),

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..utils._optional import import_optional
-from ._text import count
+from ...utils._optional import import_optional
+from ...utils._wording import count
 from ._values import parsed
 
 FEW, MANY_WORDS, NEARLY_ALL = 30, 3.0, 0.9

@@ -8,9 +8,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from skrmt._cli._columns import understand
-from skrmt._cli._features import make_features
-from skrmt._cli._text import CommandError
+from skrmt.model_selection._table import make_features, understand
 
 N = 60
 RNG = np.random.default_rng(5)
@@ -154,7 +152,7 @@ def test_texts_without_common_words_are_left_out():
 
 def test_no_features_at_all():
     frame = pd.DataFrame({"a": np.ones(N), "b": np.arange(N)})
-    with pytest.raises(CommandError, match=r"a \(is the same in every row\), b \(numbers"):
+    with pytest.raises(ValueError, match=r"a \(is the same in every row\), b \(numbers"):
         make_features(frame, LABELS)
 
 

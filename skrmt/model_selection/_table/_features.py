@@ -11,8 +11,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from ...utils._wording import count, listed
 from ._columns import Column, understand
-from ._text import CommandError, count, listed
 
 MOST_CATEGORIES, MOST_TERMS = 50, 2000
 DENSE, FEW_COLUMNS = 0.3, 200
@@ -60,7 +60,7 @@ def make_features(frame, labels):
     blocks += [np.sqrt(max(others, 1)) * block for block in terms]
     if not blocks:
         reasons = listed([f"{column.name} ({column.remark})" for column in columns])
-        raise CommandError(f"no column can be used as a feature: {reasons or 'there is none'}.")
+        raise ValueError(f"no column can be used as a feature: {reasons or 'there is none'}.")
     X = _joined(blocks)
     used = _used(columns, blocks, terms)
     return Features(X, columns, used, _notes(columns))
