@@ -46,10 +46,11 @@ examples:
   python -m skrmt demo all --output figures"""
 )
 AUDIT = """\
-How many labels of this table are wrong, which ones, and how accurate can a linear classifier be?
-Reads a CSV or Parquet file; prints the estimated noise, the accuracy to expect now, with more rows
-and with every label put right, and the suspicious rows in order. With --synthetic, also shows what
-a file of synthetic rows is worth beside the real ones."""
+How accurate can a linear classifier of this table be, are labels wrong, and which rows look so?
+Reads a CSV or Parquet file; prints the accuracy to expect if every label is right and if some are
+mistakes, beside that of a constant guess, and the rows that the model disagrees with. With
+--synthetic, also shows what a file of synthetic rows is worth beside the real ones. A target of
+numbers gets a report on ridge regression. In Python: skrmt.audit(df, target=...)."""
 AUDIT_MORE = """
 What happens to the columns: numbers are standardised, also as $1,234.56, 12.3%, 50.1 kg or
 1.234,56; yes/no become 1/0; dates become days; columns of few distinct texts are one-hot encoded,
@@ -57,11 +58,11 @@ free texts become tf-idf weights of their words. Missing values are filled in wi
 (numbers) or a category of their own (texts). Columns that number or name the rows, say nothing, or
 give the target away are left out. The output says which.
 
-What is written to the folder: suspicious_rows.csv, with the original columns beside the label
-given, the label suggested and the probability that the label is wrong; and report.html or
-report.png. Rows are counted from 1, the header not included. Cells that a spreadsheet could run as
-formulas get an apostrophe in front. Files that are there, and links, are left alone without
---force.
+What is written to the folder: disagreements.csv, the rows that the model disagrees with, the most
+suspicious first, with the label given, the label suggested and the probability that the label is
+wrong before the columns of the table; and report.html or report.png. Rows are counted from 1, the
+header not included. Cells that a spreadsheet could run as formulas get an apostrophe in front.
+Files that are there, and links, are left alone without --force.
 
 examples:
   python -m skrmt audit people.csv --target income
@@ -199,10 +200,10 @@ def _add_audit(commands):
     audit.add_argument(
         "--threshold",
         type=float,
-        default=0.5,
+        default=None,
         metavar="P",
-        help="list rows whose label is wrong with at least this probability (%(default)s); 0 "
-        "lists all",
+        help="list the rows whose label is wrong with at least this probability; 0 lists all "
+        "(default: the rows that the model disagrees with)",
     )
     audit.add_argument("--synthetic", metavar="FILE", help="synthetic rows, with the same columns")
     audit.add_argument(

@@ -50,6 +50,8 @@ ADDITIONS = {
     "utils/_sklearn_compat.py": {"sklearn"},
     "model_selection/_forecast_display.py": {"skrmt.inspection"},
     "model_selection/_report_display.py": {"skrmt.inspection"},
+    # A door: the audit lives above the subjects, and is imported when its name is first read.
+    "model_selection/__init__.py": {"skrmt._audit"},
     "inspection/_phase_diagram.py": {"joblib"},
     "inspection/_phase_draws.py": {"skrmt.linalg"},
     "inspection/_phase_cells.py": {"skrmt.linalg"},
@@ -223,7 +225,8 @@ def test_public_code_and_the_command_line_use_public_names():
         if found.module.split(".")[0] == "skrmt"
         and private_parts(found)
         and not (
-            PACKAGE in path.parents and {"_cli", "_install", "_optional"} & {*private_parts(found)}
+            PACKAGE in path.parents
+            and {"_cli", "_install", "_optional", "_wording"} & {*private_parts(found)}
         )
     ]
     nothing(private)

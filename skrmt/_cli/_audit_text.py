@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from ..utils._wording import count, one_line
-from ._fitting import REGIMES
-from ._synthetic import synthetic_advice, synthetic_rows
 from ._text import WIDTH, likelihood, paragraph, percent, span, table
 
 ROWS_SHOWN, CLASSES_SHOWN = 10, 12
+"""Rows of the list, and classes, that fit on a screen."""
 
 
-def audit_text(audit, paths, missing=None):
+def audit_text(audit, paths, missing=""):
     """Write the results of an audit."""
-    parts = [_table_read(audit), _noise(audit), _accuracy(audit), _rows(audit)]
+    parts = [_table_read(audit), _headline(audit)]
+    if len(audit.classes):
+        parts += [_accuracy(audit), _classes(audit)]
+    else:
+        parts.append(_metrics(audit))
+    parts.append(_rows(audit))
     if audit.synthetic is not None:
         parts.append(_synthetic(audit))
     written = "\n".join(f"  {path}" for path in paths)
@@ -24,116 +28,123 @@ def audit_text(audit, paths, missing=None):
     return "\n\n".join(parts)
 
 
+def _headline(audit):
+    """Write the number to read first."""
+    return f"In short\n{paragraph(audit.headline)}"
+
+
 def _table_read(audit):
     """Describe what was read and what became of the columns."""
     title = f"skrmt audit: {one_line(audit.name)}\n{'=' * WIDTH}"
-    size = f"""{count(len(audit.labels), "row")} with a label in the column
-        "{one_line(audit.target)}"; {count(audit.features.X.shape[1], "feature")} made of:"""
-    used = [paragraph(text, indent=2, bullet="- ") for text in audit.features.used]
+    n = int(audit.classes["rows_labelled"].sum()) if len(audit.classes) else len(audit.rows)
+    kind = "label" if len(audit.classes) else "number"
+    size = f"""{count(n, "row")} with a {kind} in the column
+        "{one_line(audit.target)}"; {count(_n_features(audit), "feature")} made of:"""
+    used = [paragraph(text, indent=2, bullet="- ") for text in audit.used]
     lines = [title, paragraph(size), *used]
     if audit.notes:
         lines += ["Please note:", *(paragraph(note, indent=2, bullet="- ") for note in audit.notes)]
     return "\n".join(lines)
 
 
-def noise_cells(audit):
-    """Return the cells of the table of noise rates."""
-    model = audit.model
-    rows = [
-        [
-            str(label),
-            str((audit.labels == label).sum()),
-            percent(rate),
-            "" if not std > 0 else f"{100 * std:.1f}",
-        ]
-        for label, rate, std in zip(
-            model.classes_, model.noise_rates_, model.noise_rates_std_, strict=True
-        )
-    ]
-    header = ["true class", "rows so labelled", "carry a wrong label", "+/- 1 s.d."]
-    if not any(row[-1] for row in rows):
-        header, rows = header[:-1], [row[:-1] for row in rows]
-    return header, rows
-
-
-def _noise(audit):
-    """Describe how many labels are wrong."""
-    header, rows = noise_cells(audit)
-    origin = "You say that" if audit.model.noise_rates != "estimate" else "It seems that"
-    if audit.model.regime_ == "undetected":
-        text = "These columns do not show it: the rates below are guesses."
-    else:
-        text = f"{origin} {percent(audit.wrong_share)} of the labels are wrong."
-    if len(rows) > CLASSES_SHOWN:
-        text += f" The {CLASSES_SHOWN} classes with most wrong labels:"
-        order = audit.model.noise_rates_.argsort()[::-1][:CLASSES_SHOWN]
-        rows = [rows[k] for k in order]
-    return f"How many labels are wrong?\n{paragraph(text)}\n\n{table(header, rows)}"
-
-
-def accuracy_sentences(audit):
-    """Describe how accurate the classifier is, in plain words."""
-    model = audit.model
-    sentences = [
-        "A linear classifier that knows of the noise will be right on "
-        f"{percent(model.theoretical_accuracy_)} of new rows "
-        f"(95% interval: {span(model.theoretical_accuracy_interval_)}).",
-        *_stories(audit),
-        REGIMES[model.regime_],
-    ]
-    if audit.prospects is not None:
-        more, clean = audit.prospects
-        sentences.append(
-            f"With twice as many rows it would be {percent(more)}; with these rows and every label "
-            f"put right, {percent(clean)} (as far as the classes are Gaussian)."
-        )
-    return sentences
-
-
-def _stories(audit):
-    """Write the accuracy if every label is right and if some are not, where both are possible."""
-    model = audit.model
-    if not np.isfinite([model.accuracy_if_clean_, model.accuracy_if_noisy_]).all():
-        return []
-    wrong = audit.wrong_share / model.noise_probability_
-    return [
-        f"If every label is right: {percent(model.accuracy_if_clean_)}. If the {percent(wrong)} "
-        f"that seem wrong are mistakes: {percent(model.accuracy_if_noisy_)}."
-    ]
+def _n_features(audit):
+    """Return the number of features."""
+    return getattr(audit.model, "estimator_", audit.model).n_features_in_
 
 
 def _accuracy(audit):
-    """Describe how accurate the classifier is."""
-    text = " ".join(accuracy_sentences(audit))
-    return f"How accurate can a linear classifier be on correct labels?\n{paragraph(text)}"
+    """Write the accuracies, and what more rows would bring."""
+    known = audit.accuracy[np.isfinite(audit.accuracy["score"])]
+    cells = [
+        [name, likelihood(row.score), "" if np.isnan(row.lower) else span((row.lower, row.upper))]
+        for name, row in known.iterrows()
+    ]
+    lines = ["How accurate can a linear classifier be?"]
+    lines.append(table(["accuracy on fresh rows", "", "95% interval"], cells))
+    lines += [paragraph(text) for text in _outlook(audit)]
+    return "\n".join(lines)
+
+
+def _outlook(audit):
+    """Describe what more rows would bring."""
+    if audit.model.regime_ == "undetected":
+        yield "The columns do not separate the classes: all these numbers are guesses."
+    if len(audit.more_rows) == 0:
+        return
+    more = audit.more_rows
+    twice = np.interp(2 * audit.model.n_effective_samples_, more.n_rows, more.labels_as_now)
+    clean = np.interp(audit.model.n_effective_samples_, more.n_rows, more.every_label_right)
+    yield (
+        f"With twice as many rows it would be {likelihood(twice)} on right labels; with these rows "
+        f"and every label put right, {likelihood(clean)} (as far as the classes are Gaussian)."
+    )
+
+
+def _metrics(audit):
+    """Write the metrics of a continuous target."""
+    frame = audit.accuracy
+    cells = [[name, *(f"{value:.4g}" for value in row)] for name, row in frame.iterrows()]
+    header = ["metric on fresh rows", "predicted", "lower", "upper", "constant guess"]
+    return f"How good can ridge regression be?\n{table(header, cells)}"
+
+
+def _classes(audit):
+    """Write how many labels look wrong in each class."""
+    found = audit.classes
+    text = ""
+    if audit.model.regime_ == "undetected":
+        text = "These columns do not show it."
+    if len(found) > CLASSES_SHOWN:
+        text += f" The {CLASSES_SHOWN} classes with most wrong labels:"
+        found = found.sort_values("labelled_otherwise", ascending=False)[:CLASSES_SHOWN]
+    cells = [
+        [
+            str(name),
+            f"{row.rows_labelled:.0f}",
+            percent(row.look_wrong, 0),
+            percent(row.labelled_otherwise, 0),
+            f"{100 * row.labelled_otherwise_std:.0f}" if row.labelled_otherwise_std > 0 else "",
+        ]
+        for name, row in found.iterrows()
+    ]
+    header = ["class", "rows\nlabelled so", "of these\nlook wrong"]
+    header += ["of true ones\nlabelled otherwise", "+/- 1 s.d."]
+    title = "Are labels wrong?" + (f"\n{paragraph(text)}" if text else "")
+    return f"{title}\n{table(header, cells)}"
 
 
 def _synthetic(audit):
     """Describe what the synthetic rows are worth."""
-    advice = [paragraph(text, indent=2, bullet="- ") for text in synthetic_advice(audit.synthetic)]
-    cells = table(["", one_line(audit.synthetic.name)], synthetic_rows(audit.synthetic), left=1)
+    advice = [paragraph(text, indent=2, bullet="- ") for text in audit.synthetic.advice]
+    cells = table(["", "synthetic rows"], list(audit.synthetic.frame["value"].items()), left=1)
     return "\n".join(["What are the synthetic rows worth?", cells, *advice])
 
 
 def _rows(audit):
-    """List the first suspicious rows."""
-    title = "Which rows look mislabelled?"
-    found = audit.suspicious
-    listed = count(len(found), "row")
-    verb = "is" if len(found) == 1 else "are"
-    text = f"{listed} {verb} wrongly labelled with a probability of {percent(audit.threshold, 0)} "
-    text += "or more."
-    if audit.model.regime_ == "undetected":
+    """List the first rows that the model disagrees with."""
+    labels = len(audit.classes) > 0
+    title = "Rows the model disagrees with" if labels else "Rows the model misses most"
+    text = f"{count(len(audit.rows), 'row')}."
+    if labels and audit.model.regime_ == "undetected":
         text += " This list, too, is a guess."
-    if len(found) == 0:
+    if len(audit.precision):
+        shares = [
+            f"{likelihood(row.expected)} of the first {first}"
+            for first, row in audit.precision.iterrows()
+        ]
+        text += f" Expected to be mislabelled: {', '.join(shares)}."
+    if len(audit.rows) == 0:
         return f"{title}\n{paragraph(text)}"
-    if len(found) > ROWS_SHOWN:
+    if len(audit.rows) > ROWS_SHOWN:
         text += f" The first {ROWS_SHOWN} (row 1 is the first below the header):"
-    cells = [
-        [str(row), one_line(given, 30), one_line(suggested, 30), likelihood(probability)]
-        for row, given, suggested, probability in found.iloc[:ROWS_SHOWN, :4].itertuples(
-            index=False
-        )
-    ]
-    header = ["row", "label given", "label suggested", "probability wrong"]
-    return f"{title}\n{paragraph(text)}\n\n{table(header, cells, left={1, 2})}"
+    shown = audit.rows.iloc[:ROWS_SHOWN, :3].itertuples(name=None)
+    if labels:
+        header = ["row", "label given", "label suggested", "probability wrong"]
+        cells = [
+            [str(row), one_line(given, 30), one_line(suggested, 30), likelihood(wrong)]
+            for row, given, suggested, wrong in shown
+        ]
+        return f"{title}\n{paragraph(text)}\n\n{table(header, cells, left={1, 2})}"
+    header = ["row", "given", "predicted", "error / s.d."]
+    cells = [[str(row), *(f"{value:.4g}" for value in values)] for row, *values in shown]
+    return f"{title}\n{paragraph(text)}\n\n{table(header, cells, left=set())}"

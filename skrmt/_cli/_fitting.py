@@ -1,4 +1,4 @@
-"""Fits whose warnings become notes, and the regimes of a fit in plain words."""
+"""Fits whose warnings become notes, and the regimes of a fit in few words."""
 
 from __future__ import annotations
 
@@ -7,18 +7,6 @@ import warnings
 
 from ..exceptions import TheoryWarning
 from ._progress import working
-
-REGIMES = {
-    "detected": "The scores follow the labels, and one explanation of the labels is far more "
-    "probable than the other.",
-    "misfit": "The scores agree with the labels more or less often than expected: the prediction "
-    "is doubtful. Other columns may help, or rates that you know.",
-    "ambiguous": "Wrong labels and overlapping classes explain these data about as well, and the "
-    "interval contains both. More rows would help, or rates that you know.",
-    "undetected": "The columns do not separate the classes: all these numbers are guesses. Give "
-    "more rows or other columns.",
-    "too_few_rows": "There are too few rows to predict an accuracy. Give more.",
-}
 
 BRIEFLY = {
     "detected": "one story left",

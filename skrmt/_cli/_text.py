@@ -61,4 +61,4 @@ def span(interval):
 
 def likelihood(probability):
     """Write a probability of being wrong, of which only the order matters near 1."""
-    return "> 99.9%" if probability > 0.999 else percent(probability)
+    return "over 99%" if probability >= 0.99 else percent(probability, 0)

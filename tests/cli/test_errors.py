@@ -89,10 +89,17 @@ def test_no_labels(audit):
     assert "no labels at all" in audit(lambda frame: frame.assign(label=""))
 
 
-def test_continuous_target(audit):
-    assert "continuous" in audit(unchanged, target="a")
-    assert "continuous" in audit(lambda frame: frame.assign(label=np.arange(80) * 3))
-    assert "continuous" in audit(lambda frame: frame.assign(label=[np.inf] * 40 + [1.0] * 40))
+def test_infinite_target(audit):
+    assert "infinite" in audit(lambda frame: frame.assign(label=[np.inf] * 40 + [1.5] * 40))
+
+
+def test_continuous_target_gets_a_report(run, csv, tmp_path):
+    code, text, _ = run("audit", csv, "--target", "mean texture")
+    assert code == 0
+    assert "Predicted R^2" in text and "neg_mean_squared_error" in text
+    assert "Rows the model misses most" in text
+    assert "Predictions and targets" in (tmp_path / "out" / "report.html").read_text()
+    assert (tmp_path / "out" / "disagreements.csv").exists()
 
 
 def test_names_as_target(audit):
@@ -133,7 +140,7 @@ def test_output_that_is_a_file(run, csv):
     assert "--output" in line
 
 
-@pytest.mark.parametrize("name", ["suspicious_rows.csv", "report.html"])
+@pytest.mark.parametrize("name", ["disagreements.csv", "report.html"])
 def test_output_that_cannot_be_written(run, small, tmp_path, name):
     small.to_csv(tmp_path / "t.csv", index=False)
     (tmp_path / "out" / name).mkdir(parents=True)
@@ -158,6 +165,6 @@ def test_errors_of_our_own_are_not_hidden(run, csv, monkeypatch):
     def broken(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(_audit, "make_features", broken)
+    monkeypatch.setattr(_audit, "audit", lambda *_, **__: broken())
     with pytest.raises(RuntimeError, match="a bug"):
         run("audit", csv, "--target", "diagnosis")

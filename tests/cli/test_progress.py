@@ -31,14 +31,14 @@ def test_a_slow_fit_is_announced(table, tmp_path, monkeypatch, capsys):
     command = ["audit", str(table), "--target", "label", "--output", str(tmp_path / "out")]
     assert main(command) == 0
     printed = capsys.readouterr()
-    assert "fitting NoiseAwareLinearClassifier to 100 x 1 numbers" in printed.err
+    assert "auditing 100 rows" in printed.err
     assert "s so far" in printed.err and "so far" not in printed.out
 
 
 def test_a_command_that_is_stopped_leaves_no_half_of_a_file(table, tmp_path, monkeypatch):
     command = ["audit", str(table), "--target", "label", "--output", str(tmp_path / "out")]
     assert main([*command, "--report", "none"]) == 0
-    path = tmp_path / "out" / "suspicious_rows.csv"
+    path = tmp_path / "out" / "disagreements.csv"
     before = path.read_bytes()
 
     def stopped(*_):

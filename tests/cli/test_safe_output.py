@@ -52,13 +52,13 @@ def is_number(text):
 def test_no_cell_or_header_starts_like_a_formula(run, table, tmp_path):
     code, _, errors = run("audit", table, "--target", "+label", "--threshold", 0)
     assert (code, errors) == (0, "")
-    header, *rows = cells(tmp_path / "out" / "suspicious_rows.csv")
+    header, *rows = cells(tmp_path / "out" / "disagreements.csv")
     assert {"'=size", "'@note", "'+label"} <= set(header)
     for row in [header, *rows]:
         for cell in row:
             assert is_number(cell) or not cell.lstrip(" ").startswith(STARTS)
     whole = pd.read_parquet(table)
-    back = pd.read_csv(tmp_path / "out" / "suspicious_rows.csv").sort_values("row")
+    back = pd.read_csv(tmp_path / "out" / "disagreements.csv").sort_values("row")
     assert (back["n"].to_numpy() == whole["n"].to_numpy()).all()
     np.testing.assert_allclose(back["'=size"], whole["=size"])
     assert set(back["<b>name</b>"]) == {"&amp;", "<i>", "-5", "?", "b"}
@@ -91,7 +91,7 @@ def commands(tmp_path, table):
     page = tmp_path / "page.html"
     audit = ["audit", str(table), "--target", "+label"]
     return {
-        "rows": (audit, out / "suspicious_rows.csv"),
+        "rows": (audit, out / "disagreements.csv"),
         "page": (audit, out / "report.html"),
         "figure": ([*audit, "--report", "png"], out / "report.png"),
         "html": ([*audit, "--html", str(page)], page),

@@ -1,16 +1,38 @@
-"""A report as a page of HTML, and the words and charts it is made of."""
+"""A report as a page of HTML, and the words, pieces and charts it is made of."""
 
+from ._charts import effort, two_curves
 from ._page import report_page
-from ._values import confusion, interval, known, metric_name, number, percent, short, shorter
+from ._pieces import assemble, data_table, heat_table, mark, share_scale, two_columns, valued_bar
+from ._values import (
+    confusion,
+    escape,
+    interval,
+    known,
+    metric_name,
+    number,
+    percent,
+    short,
+    shorter,
+)
 
 __all__ = [
+    "assemble",
     "confusion",
+    "data_table",
+    "effort",
+    "escape",
+    "heat_table",
     "interval",
     "known",
+    "mark",
     "metric_name",
     "number",
     "percent",
     "report_page",
+    "share_scale",
     "short",
     "shorter",
+    "two_columns",
+    "two_curves",
+    "valued_bar",
 ]

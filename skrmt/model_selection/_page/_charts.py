@@ -17,6 +17,8 @@ _PAD = 0.15
 _EDGE = 0.25
 """Share of the width within which a label is anchored at its end, so that it is not cut."""
 
+_POINTS = 200
+"""Points of a long curve, of which more cannot be seen."""
 _ROOM = 7.0
 """Percent of the width that the label of a tick needs beside the line of the constant guess."""
 
@@ -218,6 +220,31 @@ def scatter(points: Sequence[Sequence[float]], title: str) -> str:
     dots = (_dot(scale.at(x), f"{100 - scale.at(y):.2f}%", "row", 3) for x, y in held)
     frame = _frame(scale, scale, ("target", "held-out prediction"))
     return svg([*frame, _line(0, "100%", 100, "0", "diagonal"), *dots], title, "plot square")
+
+
+def effort(found: Sequence[float], title: str) -> str:
+    """Draw how much is found after each row that is checked, and on average over all orders."""
+    across, up = Scale(0.0, float(len(found))), Scale(0.0, max(1.05 * found[-1], 1e-9))
+    step = -(-len(found) // _POINTS)
+    kept = [0, *range(1, len(found), step), len(found)]
+    points = [(across.at(k), 100 - up.at(([0.0, *found])[k])) for k in kept]
+    frame = _frame(across, up, ("rows checked", "wrong labels found"))
+    straight = _line(0, "100%", 100, f"{points[-1][1]}%", "diagonal")
+    return svg([*frame, straight, _stretched([_path(points, "curve")])], title, "plot")
+
+
+def two_curves(
+    sizes: Sequence[float], scores: Sequence[Sequence[float]], title: str, name: str
+) -> str:
+    """Draw scores along the number of rows, the second curve dashed."""
+    across = Scale(min(sizes), max(sizes), log=True)
+    up = fit_scale([value for curve in scores for value in curve])
+    kinds = ("curve", "curve second")
+    paths = [
+        _path([(across.at(n), 100 - up.at(s)) for n, s in zip(sizes, one, strict=True)], kind)
+        for one, kind in zip(scores, kinds, strict=True)
+    ]
+    return svg([*_frame(across, up, ("training rows", name)), _stretched(paths)], title, "plot")
 
 
 def describe(report: dict, name: str) -> str:

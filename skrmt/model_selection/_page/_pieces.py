@@ -78,11 +78,14 @@ def are_shares(row: Iterable[float]) -> bool:
     return all(0 <= value <= 1 for value in row if known(value))
 
 
-def valued_bar(name: str, score: float, ends: Sequence[float], scale: Scale) -> str:
-    """Return a score and its interval, in figures and as a bar."""
-    words = f"<span>{interval(ends)}</span>" if known(*ends) else ""
+def valued_bar(
+    name: str, score: float, ends: Sequence[float], scale: Scale, words: Sequence[str] = ()
+) -> str:
+    """Return a score and its interval, as a bar and in figures, or in the words given."""
+    value, between = words or (number(score), interval(ends))
+    between = f"<span>{between}</span>" if known(*ends) else ""
     drawn = bar(score, ends, scale, name) if known(score) else ""
-    return f'<div class="value"><b>{number(score)}</b>{words}</div>{drawn}'
+    return f'<div class="value"><b>{value}</b>{between}</div>{drawn}'
 
 
 def heat_table(report: dict, note: str) -> str:
@@ -125,3 +128,23 @@ def _heat_cells(row: Sequence[float], right: int) -> str:
         opacity = f"{_HEAT * min(max(share, 0.0), 1.0):.2f}"
         cells.append(f'<td{kind} style="--share:{opacity}">{100 * share:.0f}</td>')
     return "".join(cells)
+
+
+def data_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int, long: bool = False
+) -> str:
+    """Return a table of texts, the first columns aligned on the left, that scrolls if too wide."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        marked = (
+            f"<{tag}{'' if k < left else ' class=figure'}>{escape(cell)}</{tag}>"
+            for k, cell in enumerate(cells)
+        )
+        return f"<tr>{''.join(marked)}</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return (
+        '<div class="scroll" role="region" aria-label="Table" tabindex="0">'
+        f'<table class="data{" long" * long}"><thead>{line(header, "th")}</thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )

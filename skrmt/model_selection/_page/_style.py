@@ -58,6 +58,14 @@ _RULES = """
 & table th b { font-weight: 500; }
 & table th code, & .ends { display: block; color: var(--soft); font-size: 13px; }
 & table + .note { margin-top: .8rem; }
+& .section:has(.long) { column-span: all; }
+& .data { width: auto; font-size: 14px; }
+& .data th, & .data td { padding: .4rem 1.2rem .4rem 0; width: auto; max-width: 22rem; }
+& .data th { color: var(--soft); vertical-align: bottom; overflow-wrap: normal; }
+& .data td:first-child { padding-left: 0; }
+& .data .figure { text-align: right; }
+& .long th { white-space: nowrap; } & .long td { overflow-wrap: normal; }
+& .plain { margin: .6rem 0 0; padding-left: 1.1rem; font-size: 15px; }
 & .value { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 .75rem; }
 & .value b { font-weight: 650; }
 & .heat { border-collapse: separate; border-spacing: 2px; width: auto; font-size: 14px; margin: 0; }
@@ -91,6 +99,7 @@ _RULES = """
 & svg .other { fill: var(--other); } & svg rect.other { fill-opacity: .45; }
 & svg .whisker { stroke: var(--ink); stroke-width: 2; }
 & svg .curve { fill: none; stroke: var(--blue); stroke-width: 2.5; }
+& svg .second { stroke: var(--ok); stroke-dasharray: 7 4; }
 & svg .dot { fill: var(--blue); stroke: var(--paper); stroke-width: 2; }
 & svg .row { fill: var(--blue); fill-opacity: .5; }
 & .foot { display: grid; gap: .8rem 2.5rem; padding-top: .9rem;

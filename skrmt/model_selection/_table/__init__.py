@@ -2,6 +2,14 @@
 
 from ._columns import understand
 from ._features import Features, make_features
-from ._labels import Labels, read_labels
+from ._labels import Labels, is_regression, read_labels, read_numbers
 
-__all__ = ["Features", "Labels", "make_features", "read_labels", "understand"]
+__all__ = [
+    "Features",
+    "Labels",
+    "is_regression",
+    "make_features",
+    "read_labels",
+    "read_numbers",
+    "understand",
+]

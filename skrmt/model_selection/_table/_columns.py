@@ -16,6 +16,8 @@ FEWEST_OTHERS, MANY_ROWS = 5, 100
 """Rows that differ from a constant, and rows in all, from which they are no accident."""
 ROWS_A_VALUE = 10
 """Rows of a value, all with one label, that are no accident: of even classes one in a thousand."""
+_SAME = 1e-9
+"""One less the correlation of what differs by rounding alone."""
 NAMES_OF_ROWS = re.compile(r"(^|.*[ _\-])(id|key|uuid|guid|nr|no)$", flags=re.I)
 
 
@@ -41,7 +43,7 @@ class Column(NamedTuple):
 
 
 def understand(column, labels):
-    """Find out the kind of a column."""
+    """Find out the kind of a column, beside labels or, as floats, numbers to predict."""
     pandas = import_optional("pandas", "cli")
     try:
         codes, distinct = pandas.factorize(column, use_na_sentinel=False)
@@ -59,8 +61,21 @@ def understand(column, labels):
     if pandas.api.types.is_complex_dtype(column.dtype):
         return _left_out(column, "holds complex numbers")
     if pandas.api.types.is_numeric_dtype(column.dtype):
-        return _numbers(column, _floats(column))
-    return _texts(column)
+        return _unless_linear(_numbers(column, _floats(column)), labels)
+    return _unless_linear(_texts(column), labels)
+
+
+def _unless_linear(found, labels):
+    """Return a column, left out where it is the target of a regression in another unit."""
+    if found.kind != "number" or labels.dtype.kind != "f":
+        return found
+    values = found.values.to_numpy(dtype=float)
+    there = np.isfinite(values)
+    if there.sum() > 2 and min(np.ptp(values[there]), np.ptp(labels[there])) > 0:
+        correlation = np.corrcoef(values[there], labels[there])[0, 1]
+        if abs(correlation) > 1.0 - _SAME:
+            return Column(found.name, "left out", None, "gives the target away: it is linear in it")
+    return found
 
 
 def _left_out(column, reason):
@@ -82,6 +97,9 @@ def _says_all(codes, labels):
     """Return how a column gives the target away, "" if it does not."""
     targets = np.unique(labels, return_inverse=True)[1]
     n_values, n_classes = codes.max() + 1, targets.max() + 1
+    # Numbers that are all different say nothing of each other by being so.
+    if labels.dtype.kind == "f" and n_values > len(codes) / ROWS_A_VALUE:
+        return ""
     if len(np.unique(codes * n_classes + targets)) > n_values:
         return ""
     if n_values == n_classes:

@@ -18,7 +18,7 @@ class Labels(NamedTuple):
     Attributes
     ----------
     values : ndarray of shape (n,)
-        Labels of the rows kept: integers, or texts.
+        Labels of the rows kept, integers or texts; numbers for a target of regression.
     kept : ndarray of shape (n_rows,)
         Which rows of the table are kept, booleans.
     notes : list of str
@@ -70,10 +70,6 @@ def _as_labels(column, name):
     if column.dtype.kind not in "iuf":
         return column.astype(str).str.strip().to_numpy(dtype=object).astype(str)
     values = column.to_numpy(dtype=float)
-    if not np.isfinite(values).all() or (len(values) and _continuous(values)):
-        raise ValueError(
-            f"the target {name!r} is continuous, not labels of classes: cut it into classes first."
-        )
     return values.astype(np.int64)
 
 
@@ -114,3 +110,30 @@ def _check_enough(values, classes, name):
             f"there are only {count(len(values), 'row')} with a label: at least {FEWEST_ROWS} are "
             "needed, and some hundreds are better."
         )
+
+
+def is_regression(column):
+    """Return whether a target holds numbers to predict, not labels of classes."""
+    if column.dtype.kind not in "iuf":
+        return False
+    values = column.dropna().to_numpy(dtype=float)
+    return len(values) > 0 and (not np.isfinite(values).all() or _continuous(values))
+
+
+def read_numbers(column):
+    """Read the numbers of a target column."""
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    if np.isinf(values).any():
+        raise ValueError(
+            f"the target {column.name!r} is continuous and holds infinite numbers: correct them, "
+            "or leave their rows out."
+        )
+    kept = np.isfinite(values)
+    missing = int((~kept).sum())
+    notes = [f"{count(missing, 'row')} without a target: left out."] if missing else []
+    if kept.sum() < FEWEST_ROWS:
+        raise ValueError(
+            f"there are only {count(int(kept.sum()), 'row')} with a target: at least "
+            f"{FEWEST_ROWS} are needed, and some hundreds are better."
+        )
+    return Labels(values[kept], kept, notes)
