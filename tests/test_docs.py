@@ -71,7 +71,15 @@ def test_every_guide_page_says_when_it_fails():
 
 
 def test_every_subject_has_a_model_and_a_formula():
-    tools = {"phase_diagrams", "scale_out", "saving", "command_line", "encoders", "noisy_labels"}
+    tools = {
+        "phase_diagrams",
+        "scale_out",
+        "saving",
+        "command_line",
+        "encoders",
+        "audit",
+        "noisy_labels",
+    }
     for page in guide_pages() - tools:
         text = (DOCS / "user_guide" / f"{page}.rst").read_text()
         assert re.search(r"^The model.*\n[=-]+$", text, re.M), page

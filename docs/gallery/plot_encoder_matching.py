@@ -36,7 +36,7 @@ plt.show()
 # %%
 # Which goes with which
 # ---------------------
-# 200 known pairs, 150 queries. Rows are left parts, columns right ones; a dot is a match, blue where it is
+# 200 known pairs, 150 queries. Rows are left parts, columns right ones; a dot is a match, blue if it is
 # right.
 
 X, Y = views["left"], views["right"]

@@ -57,7 +57,7 @@ known, query = slice(0, 150), slice(150, 300)
 # %%
 # What is predicted, and what is found
 # ------------------------------------
-# Rows are descriptions, columns lists of parameters; a dot is a match, blue where it is right.
+# Rows are descriptions, columns lists of parameters; a dot is a match, blue if it is right.
 
 matcher = EncoderMatcher(random_state=0).fit(X[known], Y[known])
 predicted = matcher.predict_accuracy(X[query], Y[query])

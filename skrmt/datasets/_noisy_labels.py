@@ -60,7 +60,7 @@ def make_noisy_mixture(
     n_classes : int, default=2
         Number of classes K, at least 2.
     class_prior : array-like of shape (n_classes,), default=None
-        Probability of each class; equal ones where it is None.
+        Probability of each class; equal ones if None.
     noise_rates : float, array-like or None, default=0.2
         A float is the probability that a label is wrong, whatever the class; one number for each
         class k is P(observed label != k | true class k); both replace a wrong label by one of the

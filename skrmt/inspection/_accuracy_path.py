@@ -100,7 +100,7 @@ class AccuracyPathDisplay:
             Penalties and accuracies measured there, such as a grid and the test scores of
             :func:`sklearn.model_selection.validation_curve`.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
         line_kw : dict, default=None
             Passed to `ax.plot` for the predicted accuracies.
 
@@ -138,7 +138,7 @@ class AccuracyPathDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
         line_kw : dict, default=None
             Passed to `ax.plot` for the predicted accuracies.
 
@@ -249,7 +249,7 @@ class _PenaltyAxis:
 
     @staticmethod
     def regular(alphas):
-        """Tell which penalties have a logarithm."""
+        """Return which penalties have a logarithm."""
         return np.isfinite(alphas) & (alphas != 0)
 
     @property

@@ -32,7 +32,7 @@ class CollapseForecastDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     lines_ : dict of str to matplotlib lines
@@ -72,7 +72,7 @@ class CollapseForecastDisplay:
         n_generations : int, default=100
             Last generation.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -114,7 +114,7 @@ class CollapseForecastDisplay:
         random_state : int, RandomState instance or None, default=None
             Seed of the simulations.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -154,7 +154,7 @@ class CollapseForecastDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -215,7 +215,7 @@ class TokenSurvivalDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     lines_ : dict of int to matplotlib lines
@@ -252,7 +252,7 @@ class TokenSurvivalDisplay:
         generations : sequence of int, default=(1, 5, 20, 100)
             Generations to draw.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -277,7 +277,7 @@ class TokenSurvivalDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -334,7 +334,7 @@ class SafeAmountDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     lines_ : dict of str to matplotlib lines
@@ -377,7 +377,7 @@ class SafeAmountDisplay:
         tolerances : array-like of shape (t,), default=None
             Tolerances; from 0.001 to 0.6 by default.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -408,7 +408,7 @@ class SafeAmountDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------

@@ -33,7 +33,7 @@ class LabelNoiseTransitionDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     lines_ : list of matplotlib lines
@@ -83,7 +83,7 @@ class LabelNoiseTransitionDisplay:
         keep_correct, keep_incorrect : float, default=1.0
             Probability that the verifier keeps a right label, and a wrong one.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -118,7 +118,7 @@ class LabelNoiseTransitionDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -171,7 +171,7 @@ class VerifierFrontierDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     frontier_ : matplotlib contour set
@@ -204,7 +204,7 @@ class VerifierFrontierDisplay:
         verifiers : dict, default=None
             Verifiers to mark: names and pairs (keep_correct, keep_incorrect).
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -231,7 +231,7 @@ class VerifierFrontierDisplay:
         verifiers : dict, default=None
             Further verifiers to mark: names and pairs (keep_correct, keep_incorrect).
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -261,7 +261,7 @@ class VerifierFrontierDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------

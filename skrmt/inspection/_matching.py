@@ -23,7 +23,7 @@ class CKAMatrixDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     image_ : matplotlib image
@@ -55,7 +55,7 @@ class CKAMatrixDisplay:
         result : CKAMatrix
             The table.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -75,7 +75,7 @@ class CKAMatrixDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -133,7 +133,7 @@ class KnownPairsDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     lines_ : dict of str to matplotlib lines
@@ -171,7 +171,7 @@ class KnownPairsDisplay:
         points : tuple of (array-like, array-like), default=None
             Measured accuracies.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -198,7 +198,7 @@ class KnownPairsDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -246,7 +246,7 @@ class ScoreMatrixDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     image_ : matplotlib image
@@ -285,7 +285,7 @@ class ScoreMatrixDisplay:
         true_match : array-like of int of shape (n,), default=None
             The right candidates.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -308,7 +308,7 @@ class ScoreMatrixDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------

@@ -170,7 +170,7 @@ class NoiseSensitivityDisplay:
         n_points : int, default=101
             Number of points of each curve.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -202,7 +202,7 @@ class NoiseSensitivityDisplay:
         against : {"rho", "noise"}, default="noise"
             What to draw against, as in :meth:`from_theory`.
         alpha : float, default=None
-            Ridge penalty per sample, in units of the noise variance. Where it is None, that of
+            Ridge penalty per sample, in units of the noise variance. If None, that of
             the classifier, `alpha_`, over the noise variance along its direction w, the pooled
             variance of the scores over :math:`\|w\|^2`.
         empirical : tuple of two arrays or dict of str to such tuples, default=None
@@ -210,7 +210,7 @@ class NoiseSensitivityDisplay:
         n_points : int, default=101
             Number of points of each curve.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -272,7 +272,7 @@ class NoiseSensitivityDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------

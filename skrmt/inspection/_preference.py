@@ -166,7 +166,7 @@ class SelfPlayConvergenceDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     lines_ : list of matplotlib lines

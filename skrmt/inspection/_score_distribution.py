@@ -27,7 +27,7 @@ class ScoreDistributionDisplay:
     classes : array-like of shape (n_classes,)
         Names of the classes.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows in the histograms; equal where it is None.
+        Weights of the rows in the histograms; equal if None.
     known : bool, default=False
         Whether `membership` is known rather than estimated; only the legend differs.
 
@@ -119,14 +119,14 @@ class ScoreDistributionDisplay:
             A fitted classifier with `held_out_scores_`, `score_means_` and `label_posterior_`, or a
             pipeline or search that ends in one.
         y_clean : array-like of shape (n_samples,), default=None
-            True classes of the training rows, if they are known. Where it is None, a row counts
+            True classes of the training rows, if they are known. If None, a row counts
             in each class with its posterior probability, `label_posterior_`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the training rows.
         bins : int, sequence of float or str, default="auto"
             Bins, as in :func:`numpy.histogram_bin_edges`.
         ax : matplotlib axes, default=None
-            Where to draw, one axes for each class beyond two; a new figure where it is None.
+            Where to draw, one axes for each class beyond two; a new figure if None.
         line_kw : dict, default=None
             Passed to `ax.plot` for the theoretical densities.
 
@@ -173,7 +173,7 @@ class ScoreDistributionDisplay:
         Parameters
         ----------
         ax : matplotlib axes or array-like of axes, default=None
-            Where to draw, one axes for each class beyond two; a new figure where it is None.
+            Where to draw, one axes for each class beyond two; a new figure if None.
         bins : int, sequence of float or str, default="auto"
             Bins, as in :func:`numpy.histogram_bin_edges`.
         line_kw : dict, default=None

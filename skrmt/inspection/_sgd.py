@@ -25,7 +25,7 @@ class StagedLossDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     losses_ : matplotlib lines
@@ -73,7 +73,7 @@ class StagedLossDisplay:
         window : int, default=None
             Number of batches whose mean is drawn; a hundredth of all by default.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -100,7 +100,7 @@ class StagedLossDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -193,7 +193,7 @@ class NoiseFloorDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     lines_ : dict of int to matplotlib lines
@@ -241,7 +241,7 @@ class NoiseFloorDisplay:
         learning_rates : array-like of shape (k,), default=None
             Rates; by default from a thousandth of the largest critical one up to it.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -276,7 +276,7 @@ class NoiseFloorDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------

@@ -43,7 +43,7 @@ default=None
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     lines_ : list of matplotlib lines
@@ -112,7 +112,7 @@ default=None
 (m, n_repeats)), default=None
             Numbers or weights, and accuracies measured there.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -190,7 +190,7 @@ default=None
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------

@@ -26,7 +26,7 @@ class TensorScreeDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     points_ : matplotlib collection
@@ -64,7 +64,7 @@ class TensorScreeDisplay:
         estimator : TensorDeflation
             Fitted.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -97,7 +97,7 @@ class TensorScreeDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -167,7 +167,7 @@ class FactorAlignmentDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     predicted_ : list of matplotlib containers
@@ -210,7 +210,7 @@ class FactorAlignmentDisplay:
         true_factors : sequence of array-like of shape (p_m, k), default=None
             The truth, one array an axis.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -245,7 +245,7 @@ class FactorAlignmentDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------

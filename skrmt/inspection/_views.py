@@ -39,7 +39,7 @@ class ClusteringAccuracyDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     lines_ : dict of str to matplotlib lines
@@ -80,7 +80,7 @@ class ClusteringAccuracyDisplay:
         points : dict of str to (array-like, array-like), default=None
             Measured accuracies of some methods.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -108,7 +108,7 @@ class ClusteringAccuracyDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class UnfoldingSpectrumDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     line_ : matplotlib line
@@ -206,7 +206,7 @@ class UnfoldingSpectrumDisplay:
             Of the Gram matrix of the samples, all views together, noise of variance
             1/(n_samples + n_features + n_views).
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -235,7 +235,7 @@ class UnfoldingSpectrumDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -284,7 +284,7 @@ class ViewWeightsDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     bars_ : matplotlib container
@@ -322,7 +322,7 @@ class ViewWeightsDisplay:
         names : sequence of str, default=None
             Names of the views.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------
@@ -349,7 +349,7 @@ class ViewWeightsDisplay:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure where it is None.
+            Where to draw; a new figure if None.
 
         Returns
         -------

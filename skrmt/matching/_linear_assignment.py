@@ -144,7 +144,7 @@ def item_count(A: Matrix) -> int:
 
 
 def is_symmetric(A: Matrix) -> bool:
-    """Tell whether a matrix is its transpose up to rounding."""
+    """Return whether a matrix is its transpose up to rounding."""
     if isinstance(A, Factored):
         return True
     rounding = 64 * np.finfo(dtype_name(A)).eps

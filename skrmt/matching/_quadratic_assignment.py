@@ -284,7 +284,7 @@ def _starts(problem, linear, init, n_init, rng):
 
 
 def _is_flat(problem, linear):
-    """Tell whether the gradient at the barycentre is 0 up to rounding."""
+    """Return whether the gradient at the barycentre is 0 up to rounding."""
     sums, scale = [], 1.0
     for M in problem[:2]:
         if isinstance(M, Factored):

@@ -38,7 +38,7 @@ class ForecastDisplay:
     Attributes
     ----------
     ax_ : matplotlib axes
-        Where it is drawn.
+        Axes on which it is drawn.
     figure_ : matplotlib figure
         Its figure.
     line_ : matplotlib line

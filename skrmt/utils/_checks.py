@@ -14,7 +14,7 @@ import numpy as np
 
 
 def is_torch(x: Any) -> bool:
-    """Tell whether x is a torch tensor, without importing torch.
+    """Return whether x is a torch tensor, without importing torch.
 
     Parameters
     ----------

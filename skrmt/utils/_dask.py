@@ -12,7 +12,7 @@ from ._optional import import_optional
 
 
 def is_dask(x: Any) -> bool:
-    """Tell whether x is a Dask array, without importing dask."""
+    """Return whether x is a Dask array, without importing dask."""
     dask_array: Any = sys.modules.get("dask.array")
     return hasattr(dask_array, "Array") and isinstance(x, dask_array.Array)
 
@@ -35,7 +35,7 @@ def check_dask(X: Any, name: str = "X", ndim: int = 2, *, ensure_finite: bool = 
 
 
 def _is_finite(block: np.ndarray) -> bool:
-    """Tell whether all values are finite."""
+    """Return whether all values are finite."""
     return bool(np.isfinite(block).all())
 
 

@@ -52,7 +52,7 @@ def all_estimators() -> list[tuple[str, type]]:
 
 
 def _is_estimator(candidate: object) -> bool:
-    """Tell whether this is a concrete estimator class."""
+    """Return whether this is a concrete estimator class."""
     return (
         inspect.isclass(candidate)
         and issubclass(candidate, BaseEstimator)

@@ -25,7 +25,7 @@ _LONGEST = 200
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory does not suffice."""
+    """Return whether an error says that memory does not suffice."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)

@@ -69,12 +69,12 @@ def test_no_cell_or_header_starts_like_a_formula(run, table, tmp_path):
 def test_names_are_escaped_once(run, table, tmp_path):
     made = tmp_path / "a<b>&c.parquet"
     pd.read_parquet(table).to_parquet(made)
-    code, _, errors = run("audit", table, "--target", "+label", "--synthetic", made)
+    code, _, errors = run("audit", made, "--target", "+label", "--synthetic", table)
     assert (code, errors) == (0, "")
     page = (tmp_path / "out" / "report.html").read_text()
     assert "a&lt;b&gt;&amp;c.parquet" in page
     assert "&amp;lt;" not in page and "&amp;amp;c" not in page
-    assert "<b>" not in page
+    assert "<b>name" not in page and "a<b>" not in page
 
 
 def test_control_codes_are_not_printed(run, table, tmp_path):

@@ -211,7 +211,7 @@ def hessian_at(
 
 
 def is_stable(state: JointState, share: FloatArray) -> bool:
-    """Tell whether the linearised equations of the matrices D have a radius below 1."""
+    """Return whether the linearised equations of the matrices D have a radius below 1."""
     weights, _, products, inverses = state
     order, rank = len(share), len(weights)
     if np.linalg.eigvalsh(inverses).min() <= 0:

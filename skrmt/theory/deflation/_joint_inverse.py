@@ -273,7 +273,7 @@ def _hessian_inverses(
 
 
 def _stays(betas: FloatArray, grams: FloatArray, share: FloatArray, state: JointState) -> bool:
-    """Tell whether the forward equations, started at a solution, remain there."""
+    """Return whether the forward equations, started at a solution, remain there."""
     again = solve_joint(betas, grams, share, state)
     return again is not None and bool(
         np.abs(again.weights - state.weights).max() <= 1e-6 * state.weights.max()

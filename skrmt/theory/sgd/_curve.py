@@ -156,7 +156,7 @@ def _vector(name: str, values: Any, size: int) -> FloatArray:
 
 
 def _uses_mean(stage: Stage) -> bool:
-    """Tell whether a stage needs to know the mean of the weights."""
+    """Return whether a stage needs to know the mean of the weights."""
     return stage.displacement is not None or stage.weight_decay > 0 or stage.momentum > 0
 
 
@@ -366,7 +366,7 @@ def multi_pass_risk_curve(eigenvalues: ArrayLike, residual: ArrayLike, stages: A
 
 
 def _changes_data(stage: Stage) -> bool:
-    """Tell whether a stage is more than a schedule."""
+    """Return whether a stage is more than a schedule."""
     given = (stage.mixture, stage.displacement, stage.noise_variance, stage.eigenvalues)
     return stage.weight_decay > 0 or stage.momentum > 0 or any(value is not None for value in given)
 
