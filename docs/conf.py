@@ -75,7 +75,15 @@ html_theme_options = {
 # Pages without neighbours need no list of them beside them.
 html_sidebars = {
     page: []
-    for page in ("install", "chooser", "glossary", "contributing", "changelog", "benchmarks")
+    for page in (
+        "install",
+        "chooser",
+        "glossary",
+        "contributing",
+        "changelog",
+        "benchmarks",
+        "is_it_true",
+    )
 }
 html_show_sourcelink = False
 

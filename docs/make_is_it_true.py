@@ -18,6 +18,8 @@ LEAST_COVERAGE = 0.93
 """Coverage that a 95 % interval must reach, within two standard errors."""
 MOST_BIAS = 0.01
 """Difference of means that is none, beside two standard errors."""
+FEWEST_DRAWS = 5
+"""Draws from which a standard error says anything."""
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 INTRODUCTION = """\
@@ -29,9 +31,10 @@ had not seen, misses included. The sets are those on which the package was devel
 but whoever develops a method sees such tables, so expect somewhat less on yours, and measure where you can. Sets,
 seeds and what "measured" means are in the scripts named, and in :doc:`benchmark_details`.
 
-A line is called a **miss** if its 95 % intervals hold the measured value in less than {coverage:.0%} of the draws, by more
+A line is called a **miss** if its 95 % intervals hold the measured value in less than {coverage:g} of the draws, by more
 than two standard errors, or if predicted and measured differ in the mean by more than {bias:g} and by more than two
-standard errors. Some hundred lines are judged so, each by chance alone a miss in one case of twenty or less often.
+standard errors. Lines of fewer than {fewest} draws, or without a standard error, are shown and not judged. Of several
+hundred lines some are misses by chance alone, up to one in twenty.
 The page is written by ``python docs/make_is_it_true.py`` from the files of ``docs/benchmark_tables``.
 """
 
@@ -80,16 +83,19 @@ def error(cell: str) -> float | None:
 def missed(table: Table, row: dict[str, str]) -> bool | None:
     """Return whether a line is a miss, None where it claims nothing that can be judged."""
     verdicts = []
-    if table.difference and first(row[table.difference]) is not None:
-        value, std = abs(first(row[table.difference])), error(row[table.difference]) or 0.0
+    n = table.draws if isinstance(table.draws, int) else first(row.get(table.draws, ""))
+    if n is not None and n < FEWEST_DRAWS:
+        return None
+    std = error(row[table.difference]) if table.difference else None
+    if std is not None:
+        value = abs(first(row[table.difference]) or 0.0)
         verdicts.append(value > MOST_BIAS * table.scale and value > 2 * std)
     share = first(row[table.coverage]) if table.coverage else None
-    if share is not None:
-        std = error(row[table.coverage]) or 0.0
-        n = table.draws if isinstance(table.draws, int) else first(row[table.draws] or "")
+    std = error(row[table.coverage]) if table.coverage else None
+    if share is not None and (n or std is not None):
         # All or none inside has a standard error of 0: that of .95 is the least.
         least = (0.95 * 0.05 / n) ** 0.5 if n else 0.0
-        verdicts.append(share + 2 * max(std, least) < LEAST_COVERAGE)
+        verdicts.append(share + 2 * max(std or 0.0, least) < LEAST_COVERAGE)
     return any(verdicts) if verdicts else None
 
 
@@ -149,7 +155,7 @@ def page() -> str:
         for subject, (_, judged, misses) in zip(SUBJECTS, sections, strict=True)
     ]
     summary.append(["all", *(str(sum(found[k] for found in sections)) for k in (1, 2))])
-    introduction = INTRODUCTION.format(coverage=LEAST_COVERAGE, bias=MOST_BIAS)
+    introduction = INTRODUCTION.format(coverage=LEAST_COVERAGE, bias=MOST_BIAS, fewest=FEWEST_DRAWS)
     lines = rst("In short", ["predictions of", "lines judged", "misses"], summary)
     return "\n".join([introduction, lines, *(found[0] for found in sections)]).rstrip() + "\n"
 
@@ -314,10 +320,12 @@ SUBJECTS = [
                     "first rows": "first rows",
                     "audits": "audits",
                     "expected": "expected",
+                    "if labels are wrong": "if labels are wrong",
                     "measured": "measured",
-                    "difference": "difference",
+                    "expected less measured": "expected less measured",
+                    "if wrong, less measured": "if wrong, less measured",
                 },
-                "difference",
+                "expected less measured",
             ),
             Table(
                 "Balanced accuracy on labels as given",
@@ -335,7 +343,7 @@ SUBJECTS = [
                 "audits",
             ),
         ],
-        "The precision expected is an average over \"every label is right\" and \"some are wrong\". Where labels are\n"
+        'The precision expected is an average over "every label is right" and "some are wrong". Where labels are\n'
         "wrong and the data leave both open, more of the first rows are wrong than expected; where all are right, fewer.\n",
     ),
     Subject(
@@ -520,8 +528,6 @@ SUBJECTS = [
                 20,
             ),
         ],
-        "The measured accuracy of reviews is counted on some hundred pairs, whose own sampling error the interval\n"
-        "does not allow for in that table.\n",
     ),
     Subject(
         "SelfPlayPolicy",

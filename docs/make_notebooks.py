@@ -14,7 +14,7 @@ from pathlib import Path
 GALLERY = Path(__file__).parent / "gallery"
 PAGES = ("plot_noisy_labels_digits", "plot_synthetic_mix_digits", "plot_nested_clustering")
 INSTALL = """# Where skrmt is not installed and there is no network, attach its wheel as a data set and run
-# %pip install --no-index --no-deps /kaggle/input/skrmt/skrmt-0.1.0-py3-none-any.whl
+# %pip install --no-index --no-deps /kaggle/input/skrmt/skrmt-0.2.0-py3-none-any.whl
 import skrmt
 
 print(skrmt.__version__)"""

@@ -63,6 +63,12 @@ def test_examples_outside_the_guide_run(page):
     assert result.failed == 0
 
 
+def test_page_of_predicted_and_measured_numbers_is_that_of_the_tables():
+    script = load(DOCS / "make_is_it_true.py")
+    assert script.page() == (DOCS / "is_it_true.rst").read_text(encoding="utf-8")
+    assert {"holds", "**miss**"} <= set(re.findall(r'"(holds|\*\*miss\*\*)"', script.page()))
+
+
 def test_every_guide_page_says_when_it_fails():
     without = {"command_line"}
     for page in guide_pages() - without:

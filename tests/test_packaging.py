@@ -46,6 +46,20 @@ def test_citation_is_of_this_version():
     assert papers <= set(re.findall(r"arXiv:(\d{4}\.\d{5})", code))
 
 
+def test_recipe_of_conda_has_the_version_and_the_dependencies():
+    recipe = (ROOT / "conda" / "recipe.yaml").read_text()
+    assert f'version: "{PROJECT["version"]}"' in recipe
+    run = recipe.partition("  run:\n")[2].partition("\ntests:")[0]
+    listed = {line.strip("- ").replace(" ", "") for line in run.splitlines() if line.strip()}
+    assert listed == {*PROJECT["dependencies"], f"python{PROJECT['requires-python']}"}
+
+
+def test_dependency_groups_are_the_extras():
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    for name, entries in groups.items():
+        assert f"skrmt[{name}]" in entries
+
+
 def test_typed_marker_and_licence():
     assert (ROOT / "skrmt" / "py.typed").exists()
     assert PROJECT["license"] == "BSD-3-Clause"

@@ -28,7 +28,7 @@ from ._frames import (
 from ._page import audit_page
 from ._plain import plain_frame
 from ._synthetic import weigh_synthetic
-from ._words import beside, doubt, headline
+from ._words import beside, caution, doubt, headline
 
 PENALTIES = tuple(np.logspace(-2, 5, 15))
 """Of the ridge regression of a continuous target, on standardised columns."""
@@ -92,6 +92,11 @@ class Audit(NamedTuple):
     def _repr_html_(self) -> str:
         """Return the page for a notebook."""
         return audit_page(self, whole=False)
+
+    @property
+    def precision_summary(self) -> str:
+        """How many of the first rows of the list are expected to be mislabelled, in a sentence."""
+        return caution(self.precision)
 
     def to_html(self, path=None):
         """Return the audit as a page, or write it to a file.

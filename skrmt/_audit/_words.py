@@ -78,5 +78,11 @@ def beside(accuracy) -> str:
 
 def caution(precision) -> str:
     """Return how many of the first rows of the list are wrong, in a sentence."""
+    if len(precision) == 0:
+        return ""
     parts = [f"{share(row.expected)} of the first {first}" for first, row in precision.iterrows()]
-    return f"Expected to be mislabelled: {', '.join(parts)}." if parts else ""
+    text = f"Expected to be mislabelled: {', '.join(parts)}"
+    if np.allclose(precision["expected"], precision["if_labels_are_wrong"], atol=0.02):
+        return f"{text}."
+    others = [share(value) for value in precision["if_labels_are_wrong"]]
+    return f"{text}; if labels are wrong at all, {', '.join(others)}."

@@ -128,11 +128,7 @@ def _rows(audit):
     if labels and audit.model.regime_ == "undetected":
         text += " This list, too, is a guess."
     if len(audit.precision):
-        shares = [
-            f"{likelihood(row.expected)} of the first {first}"
-            for first, row in audit.precision.iterrows()
-        ]
-        text += f" Expected to be mislabelled: {', '.join(shares)}."
+        text += f" {audit.precision_summary}"
     if len(audit.rows) == 0:
         return f"{title}\n{paragraph(text)}"
     if len(audit.rows) > ROWS_SHOWN:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..utils._checks import is_torch
+from ..utils._checks import is_torch as is_torch
 
 Array = Any
 """A NumPy array, a SciPy sparse matrix or a torch tensor."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import is_torch, refuse_masked
+from ._checks import is_torch
+from ._checks import refuse_masked as refuse_masked
 from ._dask import is_dask
 
 
