@@ -52,7 +52,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_examples",
     "filename_pattern": "/plot_",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_order.QuestionOrder",
     "doc_module": ("skrmt",),
     "backreferences_dir": None,
     "show_memory": False,

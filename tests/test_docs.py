@@ -69,6 +69,21 @@ def test_page_of_predicted_and_measured_numbers_is_that_of_the_tables():
     assert {"holds", "**miss**"} <= set(re.findall(r'"(holds|\*\*miss\*\*)"', script.page()))
 
 
+def test_every_gallery_page_has_its_place():
+    pages = {path.stem for path in (DOCS / "gallery").glob("plot_*.py")}
+    assert pages == set(load(DOCS / "gallery_order.py").ORDER)
+
+
+def test_code_on_pages_fits_into_79_columns():
+    long = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in [*DOCS.glob("*.rst"), *DOCS.glob("user_guide/*.rst")]
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if line.startswith((">>> ", "... ")) and len(line) > 79
+    ]
+    assert long == []
+
+
 def test_every_guide_page_says_when_it_fails():
     without = {"command_line"}
     for page in guide_pages() - without:

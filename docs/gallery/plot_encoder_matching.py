@@ -16,8 +16,11 @@ How sure is it? `EncoderMatcher` answers before it sees a single label of the qu
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
-
-from skrmt.inspection import CKAMatrixDisplay, KnownPairsDisplay, ScoreMatrixDisplay
+from skrmt.inspection import (
+    CKAMatrixDisplay,
+    KnownPairsDisplay,
+    ScoreMatrixDisplay,
+)
 from skrmt.matching import EncoderMatcher, cka_matrix
 
 images = load_digits().images
@@ -27,10 +30,14 @@ images = images[order]
 views = {
     "left": images[:, :, :5].reshape(len(images), -1),
     "right": images[:, :, 3:].reshape(len(images), -1),
-    "coarse": images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(len(images), -1),
+    "coarse": images.reshape(-1, 4, 2, 4, 2)
+    .mean(axis=(2, 4))
+    .reshape(len(images), -1),
     "noise": rng.standard_normal((len(images), 40)),
 }
-CKAMatrixDisplay.from_result(cka_matrix({name: view[:300] for name, view in views.items()}))
+CKAMatrixDisplay.from_result(
+    cka_matrix({name: view[:300] for name, view in views.items()})
+)
 plt.show()
 
 # %%
@@ -46,7 +53,9 @@ predicted = matcher.predict_accuracy(X[query], Y[query])
 print(f"method: {matcher.method_}, z-score {matcher.z_score_:.0f}")
 print(f"predicted: {predicted.accuracy:.3f} ± {predicted.standard_error:.3f}")
 print(f"measured: {matcher.score(X[query], Y[query]):.3f}")
-ScoreMatrixDisplay.from_estimator(matcher, X[query], Y[query], true_match=range(150))
+ScoreMatrixDisplay.from_estimator(
+    matcher, X[query], Y[query], true_match=range(150)
+)
 plt.show()
 
 # %%
@@ -65,9 +74,9 @@ colours = dict(
 )
 for method, colour in colours.items():
     for assignment, marker in (("argmax", "o"), ("hungarian", "s")):
-        model = EncoderMatcher(method, assignment=assignment, random_state=0).fit(
-            X[known], Y[known]
-        )
+        model = EncoderMatcher(
+            method, assignment=assignment, random_state=0
+        ).fit(X[known], Y[known])
         for n in (50, 200, 800):
             rows = slice(200, 200 + n)
             predicted = model.predict_accuracy(X[rows], Y[rows])
@@ -106,11 +115,15 @@ for m in sizes:
     for seed in range(5):
         shuffled = np.random.default_rng(seed).permutation(len(X))
         pairs, asked = shuffled[:m], shuffled[-200:]
-        model = EncoderMatcher(assignment="argmax", random_state=0).fit(X[pairs], Y[pairs])
+        model = EncoderMatcher(assignment="argmax", random_state=0).fit(
+            X[pairs], Y[pairs]
+        )
         draws.append(model.score(X[asked], Y[asked]))
     measured.append(draws)
 model = EncoderMatcher(assignment="argmax", random_state=0).fit(X[:80], Y[:80])
 n_pairs = np.unique(np.geomspace(10, 1000, 40).astype(int))
 curve = model.forecast(n_pairs=n_pairs, n_candidates=200).score
-KnownPairsDisplay(n_pairs, {"forecast from 80": curve}, points=(sizes, measured)).plot()
+KnownPairsDisplay(
+    n_pairs, {"forecast from 80": curve}, points=(sizes, measured)
+).plot()
 plt.show()

@@ -22,7 +22,6 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
-
 from skrmt.model_selection import ForecastDisplay, GeneralizationReport
 
 X, y = load_digits(return_X_y=True, as_frame=True)
@@ -41,7 +40,9 @@ print(report.summary())
 
 table = report.to_frame()
 fitted = report.estimator_
-table["measured"] = [get_scorer(name)(fitted, X_rest, y_rest) for name in table.index]
+table["measured"] = [
+    get_scorer(name)(fitted, X_rest, y_rest) for name in table.index
+]
 table.round(3)
 
 # %%
@@ -72,7 +73,9 @@ report.plot()
 X, y = load_digits(return_X_y=True)
 X, y = X / 16.0, y >= 5
 model = RidgeClassifier(alpha=5.0)
-X_train, X_rest, y_train, y_rest = train_test_split(X, y, train_size=150, random_state=0)
+X_train, X_rest, y_train, y_rest = train_test_split(
+    X, y, train_size=150, random_state=0
+)
 report = GeneralizationReport(model).fit(X_train, y_train)
 
 sizes = np.array([40, 75, 150, 300, 600, 1200])
@@ -86,10 +89,15 @@ for n in sizes:
     scores.append(folds)
 
 ForecastDisplay.from_estimator(
-    report, values=np.geomspace(30, 1500, 40), measured=(sizes, np.array(scores))
+    report,
+    values=np.geomspace(30, 1500, 40),
+    measured=(sizes, np.array(scores)),
 )
 low, high = report.required_interval(0.85)
-print(f"Rows for an accuracy of 85 %: {report.required(0.85):.0f}, {low:.0f} to {high:.0f}")
+print(
+    f"Rows for an accuracy of 85 %: {report.required(0.85):.0f}, {low:.0f} to "
+    f"{high:.0f}"
+)
 
 # %%
 # With wrong labels

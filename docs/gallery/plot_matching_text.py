@@ -19,7 +19,6 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.discovery import all_estimators, all_functions
-
 from skrmt.inspection import ScoreMatrixDisplay
 from skrmt.matching import EncoderMatcher
 
@@ -42,10 +41,13 @@ print(" ".join(parameters[0].split())[:150])
 # dimensions. The spaces share no axis.
 
 words = make_pipeline(
-    TfidfVectorizer(sublinear_tf=True, stop_words="english"), TruncatedSVD(80, random_state=0)
+    TfidfVectorizer(sublinear_tf=True, stop_words="english"),
+    TruncatedSVD(80, random_state=0),
 )
 letters = make_pipeline(
-    TfidfVectorizer(sublinear_tf=True, analyzer="char_wb", ngram_range=(3, 5), min_df=3),
+    TfidfVectorizer(
+        sublinear_tf=True, analyzer="char_wb", ngram_range=(3, 5), min_df=3
+    ),
     TruncatedSVD(100, random_state=0),
 )
 order = np.random.default_rng(0).permutation(len(names))
@@ -64,7 +66,9 @@ predicted = matcher.predict_accuracy(X[query], Y[query])
 print(f"z-score {matcher.z_score_:.0f}, p-value {matcher.p_value_:.0e}")
 print(f"predicted: {predicted.accuracy:.2f} ± {predicted.standard_error:.2f}")
 print(f"measured: {matcher.score(X[query], Y[query]):.2f}")
-ScoreMatrixDisplay.from_estimator(matcher, X[query], Y[query], true_match=range(150))
+ScoreMatrixDisplay.from_estimator(
+    matcher, X[query], Y[query], true_match=range(150)
+)
 plt.show()
 
 # %%
@@ -75,11 +79,17 @@ plt.show()
 found = matcher.match(X[query], Y[query])
 surest = np.argsort(-found.confidence, kind="stable")
 right = found.indices == np.arange(150)
-for title, rows in (("right", surest[right[surest]][:6]), ("wrong", surest[~right[surest]][:6])):
+for title, rows in (
+    ("right", surest[right[surest]][:6]),
+    ("wrong", surest[~right[surest]][:6]),
+):
     print(title)
     for i in rows:
         match = names[query][found.indices[i]]
-        print(f"  {names[query][i]:32} -> {match:32} confidence {found.confidence[i]:.2f}")
+        print(
+            f"  {names[query][i]:32} -> {match:32} confidence "
+            f"{found.confidence[i]:.2f}"
+        )
 
 # %%
 # Is the confidence true?
@@ -88,9 +98,20 @@ for title, rows in (("right", surest[right[surest]][:6]), ("wrong", surest[~righ
 
 counts = np.arange(1, 151)
 figure, ax = plt.subplots(figsize=(5, 3.4), layout="constrained")
-ax.plot(counts, np.cumsum(found.confidence[surest]) / counts, color="#D55E00", label="predicted")
-ax.plot(counts, np.cumsum(right[surest]) / counts, color="black", label="measured")
-ax.set(xlabel="Matches, the surest first", ylabel="Share that is right", ylim=(0, 1.03))
+ax.plot(
+    counts,
+    np.cumsum(found.confidence[surest]) / counts,
+    color="#D55E00",
+    label="predicted",
+)
+ax.plot(
+    counts, np.cumsum(right[surest]) / counts, color="black", label="measured"
+)
+ax.set(
+    xlabel="Matches, the surest first",
+    ylabel="Share that is right",
+    ylim=(0, 1.03),
+)
 ax.legend(frameon=False)
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
@@ -118,5 +139,6 @@ for m, score, low, high, draws in zip(
     pairs, curve.score, curve.lower, curve.upper, measured, strict=True
 ):
     print(
-        f"{m:4} pairs: forecast {score:.2f} ({low:.2f} to {high:.2f}), measured {np.mean(draws):.2f}"
+        f"{m:4} pairs: forecast {score:.2f} ({low:.2f} to {high:.2f}), "
+        f"measured {np.mean(draws):.2f}"
     )

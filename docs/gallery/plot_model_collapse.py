@@ -18,10 +18,13 @@ from pydoc_data.topics import topics
 
 import matplotlib.pyplot as plt
 import numpy as np
-
 from skrmt.collapse import CollapseForecaster, NextTokenModel
 from skrmt.exceptions import TheoryWarning
-from skrmt.inspection import CollapseForecastDisplay, SafeAmountDisplay, TokenSurvivalDisplay
+from skrmt.inspection import (
+    CollapseForecastDisplay,
+    SafeAmountDisplay,
+    TokenSurvivalDisplay,
+)
 
 pages = [re.findall("[a-z_]+", text.lower()) for text in topics.values()]
 corpus = [page for page in pages if len(page) > 1]
@@ -37,10 +40,21 @@ print(f"{model.n_tokens_seen_} words, {len(model.contexts_)} contexts")
 forecasters = {}
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", TheoryWarning)
-    for scheme in ("full", "window", "random", "partial", "accumulate", "fresh"):
+    for scheme in (
+        "full",
+        "window",
+        "random",
+        "partial",
+        "accumulate",
+        "fresh",
+    ):
         window = 5 if scheme == "window" else None
-        forecasters[scheme] = CollapseForecaster(scheme, window=window, n_generations=60).fit(model)
-CollapseForecastDisplay.from_estimators(forecasters, n_chains=10, random_state=0)
+        forecasters[scheme] = CollapseForecaster(
+            scheme, window=window, n_generations=60
+        ).fit(model)
+CollapseForecastDisplay.from_estimators(
+    forecasters, n_chains=10, random_state=0
+)
 plt.show()
 
 # %%
@@ -53,15 +67,22 @@ rows = np.asarray(model.counts_.sum(axis=1)).ravel()
 often = int(rows.argmax())
 counts = model.counts_[[often]].toarray().ravel()
 frequencies = counts[counts > 0] / counts.sum()
-display = TokenSurvivalDisplay.from_theory(frequencies, int(rows[often]), [1, 20, 200, 2000])
-display.figure_.suptitle(f"Words after {model.contexts_[often][0]!r}, seen {rows[often]} times")
+display = TokenSurvivalDisplay.from_theory(
+    frequencies, int(rows[often]), [1, 20, 200, 2000]
+)
+display.figure_.suptitle(
+    f"Words after {model.contexts_[often][0]!r}, seen {rows[often]} times"
+)
 plt.show()
 
 # %%
 # The pairs of words that are most likely lost within 60 generations:
 
 for token in forecasters["full"].at_risk_tokens_[:3]:
-    print(f"{' '.join(token.context)} {token.token}: lost with probability {token.probability:.3f}")
+    print(
+        f"{' '.join(token.context)} {token.token}: lost with probability "
+        f"{token.probability:.3f}"
+    )
 
 # %%
 # Contexts collapse
@@ -80,7 +101,9 @@ axes[0].plot(
     color="#D55E00",
     label="simulated",
 )
-axes[0].set(xlabel="Generation", ylabel="Share of contexts with one word", ylim=(0, 1))
+axes[0].set(
+    xlabel="Generation", ylabel="Share of contexts with one word", ylim=(0, 1)
+)
 axes[0].legend(frameon=False)
 simulated = full.simulate(20, random_state=2, curve="entropy")
 axes[1].plot(full.expected_entropy_, color="#0072B2", label="forecast")

@@ -18,7 +18,6 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-
 from skrmt.cluster import NestedTensorClustering
 from skrmt.datasets import make_nested_views, make_noisy_copies
 from skrmt.exceptions import TheoryWarning
@@ -62,7 +61,9 @@ def measured(method, beta_m, seed):
     X, y, h = draw(beta_m, seed)
     if method == "oracle":
         combined = X @ h
-        return share(np.linalg.svd(combined - combined.mean(0))[0][:, 0] > 0, y)
+        return share(
+            np.linalg.svd(combined - combined.mean(0))[0][:, 0] > 0, y
+        )
     fit = NestedTensorClustering(
         method=method,
         noise_structure="known",
@@ -75,11 +76,19 @@ def measured(method, beta_m, seed):
 
 betas = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
 points = {
-    method: (betas, [[measured(method, b, seed) for seed in range(6)] for b in betas])
+    method: (
+        betas,
+        [[measured(method, b, seed) for seed in range(6)] for b in betas],
+    )
     for method in ("unfolding", "tensor", "two_step", "nested_ml", "oracle")
 }
 ClusteringAccuracyDisplay.from_theory(
-    n_samples=n, n_features=p, n_views=m, beta_t=beta_t, betas=np.linspace(0, 6, 61), points=points
+    n_samples=n,
+    n_features=p,
+    n_views=m,
+    beta_t=beta_t,
+    betas=np.linspace(0, 6, 61),
+    points=points,
 )
 plt.show()
 
@@ -88,7 +97,9 @@ plt.show()
 # ---------------------------
 # The eigenvalue that belongs to the clusters leaves the bulk of the others only where they are strong.
 
-fig, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
+fig, axes = plt.subplots(
+    1, 2, figsize=(11, 4), layout="constrained", sharey=True
+)
 for ax, beta_m in zip(axes, (3.0, 10.0), strict=True):
     X, _, _ = draw(beta_m, 0)
     flat = X.reshape(n, -1) / np.sqrt(total)
@@ -110,15 +121,25 @@ plt.show()
 # Four views of noise 1, 2, 3 and 6: their weights and what each would reach alone, beside the accuracy in
 # four views of equal noise.
 
-data = make_nested_views(400, 300, noise_stds=[1, 2, 3, 6], separation=2.0, random_state=0)
+data = make_nested_views(
+    400, 300, noise_stds=[1, 2, 3, 6], separation=2.0, random_state=0
+)
 model = NestedTensorClustering(random_state=0).fit(data.X)
-fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+fig, (left, right) = plt.subplots(
+    1, 2, figsize=(11, 4.2), layout="constrained"
+)
 ViewWeightsDisplay.from_estimator(model, ax=left)
 PhaseDiagramDisplay.from_theory("multi-view", size=300, ax=[right])
 right.set_title("Theory, four views of equal noise")
 plt.show()
-print(f"predicted {model.model_accuracy_:.3f}, right {model.score(data.X, data.y):.3f}")
-print(f"agreement with a fit to many more samples {model.theoretical_accuracy_:.3f}")
+print(
+    f"predicted {model.model_accuracy_:.3f}, right "
+    f"{model.score(data.X, data.y):.3f}"
+)
+print(
+    "agreement with a fit to many more samples "
+    f"{model.theoretical_accuracy_:.3f}"
+)
 print(f"with 4000 samples {model.forecast(n_samples=4000).score:.3f}")
 
 # %%
@@ -135,19 +156,31 @@ from sklearn.datasets import load_digits
 X, y = load_digits(return_X_y=True)
 rows = []
 for a, b in list(combinations(range(10), 2))[::5]:
-    chosen = np.random.default_rng(0).permutation(np.flatnonzero((y == a) | (y == b)))
+    chosen = np.random.default_rng(0).permutation(
+        np.flatnonzero((y == a) | (y == b))
+    )
     copies = make_noisy_copies(X[chosen], [0.5, 1, 2, 4], random_state=0).X
     quarter, rest = copies[: len(chosen) // 4], copies[len(chosen) // 4 :]
     fit = NestedTensorClustering(random_state=0).fit(quarter)
     large = NestedTensorClustering(random_state=0).fit(rest)
     agreed = share(fit.predict(rest), large.labels_)
-    rows.append((agreed, fit.theoretical_accuracy_, *fit.theoretical_accuracy_interval_))
+    rows.append(
+        (
+            agreed,
+            fit.theoretical_accuracy_,
+            *fit.theoretical_accuracy_interval_,
+        )
+    )
 agreed, claimed, low, high = np.transpose(rows)
 
 fig, ax = plt.subplots(figsize=(5.4, 5), layout="constrained")
 ax.plot([0.7, 1], [0.7, 1], color="#8A8A8A", lw=1)
-ax.errorbar(agreed, claimed, (claimed - low, high - claimed), fmt="o", color="#0072B2")
-ax.set(xlabel="Labels on which the larger fit agrees", ylabel="Claimed without it")
+ax.errorbar(
+    agreed, claimed, (claimed - low, high - claimed), fmt="o", color="#0072B2"
+)
+ax.set(
+    xlabel="Labels on which the larger fit agrees", ylabel="Claimed without it"
+)
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 print(f"claimed of {np.isfinite(claimed).mean():.0%} of the pairs")

@@ -22,7 +22,6 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-
 from skrmt.datasets import flip_labels
 from skrmt.exceptions import TheoryWarning
 from skrmt.inspection import AccuracyPathDisplay, ScoreDistributionDisplay
@@ -34,7 +33,7 @@ warnings.simplefilter("ignore", TheoryWarning)
 
 
 def split(a, b, seed):
-    """Return standardised halves of the pictures of two digits, and the training pictures."""
+    """Return standardised halves of two digits, and the training pictures."""
     rows = np.isin(digits.target, (a, b))
     train, test, y_train, y_test = train_test_split(
         digits.data[rows],
@@ -44,7 +43,13 @@ def split(a, b, seed):
         stratify=digits.target[rows],
     )
     scaler = StandardScaler().fit(train)
-    return scaler.transform(train), scaler.transform(test), y_train, y_test, train
+    return (
+        scaler.transform(train),
+        scaler.transform(test),
+        y_train,
+        y_test,
+        train,
+    )
 
 
 X, X_test, y_clean, y_test, pictures = split(3, 8, seed=0)
@@ -52,16 +57,27 @@ y = flip_labels(y_clean, (0.1, 0.4), random_state=0)
 
 model = NoiseAwareLinearClassifier().fit(X, y)
 low, high = model.theoretical_accuracy_interval_
-print(f"{len(y)} training rows, {np.mean(y != y_clean):.0%} of the labels wrong")
+print(
+    f"{len(y)} training rows, {np.mean(y != y_clean):.0%} of the labels wrong"
+)
 true = [np.mean((y != y_clean)[y_clean == k]) for k in model.classes_]
 print("noise rates    true     ", ", ".join(f"{rate:.0%}" for rate in true))
-print("               estimated", ", ".join(f"{rate:.0%}" for rate in model.noise_rates_))
-print(f"accuracy       predicted {model.theoretical_accuracy_:.3f} ({low:.3f} to {high:.3f})")
+print(
+    "               estimated",
+    ", ".join(f"{rate:.0%}" for rate in model.noise_rates_),
+)
+print(
+    f"accuracy       predicted {model.theoretical_accuracy_:.3f} ({low:.3f} "
+    f"to {high:.3f})"
+)
 print(f"               actual    {model.score(X_test, y_test):.3f}")
 ridge = RidgeClassifierCV(np.logspace(-4, 3, 29) * len(y)).fit(X, y)
 print(f"ridge, blind   actual    {ridge.score(X_test, y_test):.3f}")
 print(f"If every label is right: {model.accuracy_if_clean_:.1%}.")
-print(f"If some are mistakes ({model.noise_probability_:.0%}): {model.accuracy_if_noisy_:.1%}.")
+print(
+    f"If some are mistakes ({model.noise_probability_:.0%}): "
+    f"{model.accuracy_if_noisy_:.1%}."
+)
 
 # %%
 # From 178 noisy labels it cannot be excluded that the classes overlap and every label is right: the
@@ -70,7 +86,10 @@ print(f"If some are mistakes ({model.noise_probability_:.0%}): {model.accuracy_i
 
 known = NoiseAwareLinearClassifier(noise_rates=(0.1, 0.4)).fit(X, y)
 low, high = known.theoretical_accuracy_interval_
-print(f"rates given    predicted {known.theoretical_accuracy_:.3f} ({low:.3f} to {high:.3f})")
+print(
+    f"rates given    predicted {known.theoretical_accuracy_:.3f} ({low:.3f} "
+    f"to {high:.3f})"
+)
 print(f"               actual    {known.score(X_test, y_test):.3f}")
 
 # %%
@@ -93,9 +112,13 @@ for seed in range(8):
     for k, alpha in enumerate(penalties):
         other = NoiseAwareLinearClassifier(alpha, noise_rates=rates)
         actual[k, seed] = other.fit(train, noisy).score(test, y_test)
-display = AccuracyPathDisplay.from_estimator(first, test_points=(penalties, actual))
+display = AccuracyPathDisplay.from_estimator(
+    first, test_points=(penalties, actual)
+)
 display.ax_.set_ylim(bottom=0.62)
-display.ax_.set_title("Digits 3 and 8, 10 % and 40 % of the labels wrong", loc="left")
+display.ax_.set_title(
+    "Digits 3 and 8, 10 % and 40 % of the labels wrong", loc="left"
+)
 plt.show()
 
 # %%
@@ -105,9 +128,15 @@ plt.show()
 # on the right by what the classifier believes, from noisy labels alone. The curves are its Gaussians,
 # the same in both; no accuracy is made from them.
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-bins = np.linspace(model.held_out_scores_.min(), model.held_out_scores_.max(), 26)
-ScoreDistributionDisplay.from_estimator(model, y_clean=y_clean, bins=bins, ax=axes[0])
+figure, axes = plt.subplots(
+    1, 2, figsize=(10, 4), layout="constrained", sharey=True
+)
+bins = np.linspace(
+    model.held_out_scores_.min(), model.held_out_scores_.max(), 26
+)
+ScoreDistributionDisplay.from_estimator(
+    model, y_clean=y_clean, bins=bins, ax=axes[0]
+)
 ScoreDistributionDisplay.from_estimator(model, bins=bins, ax=axes[1])
 axes[0].set_title("By the true class", loc="left")
 axes[1].set_title("By the estimated class: all that training sees", loc="left")
@@ -130,13 +159,17 @@ for first_rows in (16, wrong.sum()):
 figure, axes = plt.subplots(2, 8, figsize=(10, 3.6), layout="constrained")
 suggested = model.classes_[model.label_posterior_.argmax(axis=1)]
 for ax, i in zip(axes.flat, issues.indices, strict=False):
-    ax.imshow(pictures[i].reshape(8, 8), cmap="gray_r", interpolation="bilinear")
+    ax.imshow(
+        pictures[i].reshape(8, 8), cmap="gray_r", interpolation="bilinear"
+    )
     ax.set(xticks=[], yticks=[])
     ax.set_title(f"given {y[i]}", fontsize=10)
     ax.set_xlabel(f"suggested {suggested[i]}", fontsize=10)
     for spine in ax.spines.values():
         spine.set(color="#009E73" if wrong[i] else "#D55E00", linewidth=2)
-figure.suptitle("The 16 most suspicious labels", fontsize=11, x=0.01, ha="left")
+figure.suptitle(
+    "The 16 most suspicious labels", fontsize=11, x=0.01, ha="left"
+)
 plt.show()
 
 # %%
@@ -178,25 +211,50 @@ ax.fill_between(
     linewidth=0,
     label="95% interval",
 )
-ax.plot(shares, predicted.mean(1), color="#0072B2", linewidth=2, label="predicted")
-ax.plot(shares, given.mean(1), "--", color="#0072B2", label="predicted, rates given")
+ax.plot(
+    shares, predicted.mean(1), color="#0072B2", linewidth=2, label="predicted"
+)
+ax.plot(
+    shares,
+    given.mean(1),
+    "--",
+    color="#0072B2",
+    label="predicted, rates given",
+)
 style = {"fmt": "o", "capsize": 2, "markersize": 6, "markeredgecolor": "white"}
-ax.errorbar(shares, actual.mean(1), actual.std(1), color="#0072B2", label="actual", **style)
+ax.errorbar(
+    shares,
+    actual.mean(1),
+    actual.std(1),
+    color="#0072B2",
+    label="actual",
+    **style,
+)
 style["fmt"] = "s"
 ax.errorbar(
-    shares, blind.mean(1), blind.std(1), color="#D55E00", label="RidgeClassifierCV", **style
+    shares,
+    blind.mean(1),
+    blind.std(1),
+    color="#D55E00",
+    label="RidgeClassifierCV",
+    **style,
 )
 ax.set(xlabel="Share of wrong labels", ylabel="Accuracy, clean test rows")
 ax.xaxis.set_major_formatter("{x:.0%}")
 ax.yaxis.set_major_formatter("{x:.0%}")
 ax.spines[["top", "right"]].set_visible(False)
 ax.grid(axis="y", color="#E3E3E3", linewidth=0.8)
-ax.set_title(f"Digits 4 and 9, {n_splits} splits: mean and one standard deviation", loc="left")
+ax.set_title(
+    f"Digits 4 and 9, {n_splits} splits: mean and one standard deviation",
+    loc="left",
+)
 ax.legend(frameon=False, loc="lower left")
 plt.show()
 
 inside = np.mean((low <= actual) & (actual <= high))
-print(f"{inside:.0%} of the {actual.size} intervals contain the actual accuracy")
+print(
+    f"{inside:.0%} of the {actual.size} intervals contain the actual accuracy"
+)
 
 # %%
 # Right labels, overlapping classes
@@ -208,7 +266,7 @@ print(f"{inside:.0%} of the {actual.size} intervals contain the actual accuracy"
 
 
 def passengers(n, rng):
-    """Return features, survival, and the probability of the likelier outcome."""
+    """Return features, survival, and the chance of the likelier outcome."""
     woman = rng.random(n) < 0.35
     cabin = rng.choice([1, 2, 3], n, p=[0.25, 0.2, 0.55])
     age = np.clip(rng.normal(30, 14, n), 1, 75)
@@ -243,11 +301,28 @@ ax.fill_between(
     linewidth=0,
     label="95% interval",
 )
-ax.plot(sizes, predicted.mean(1), color="#0072B2", linewidth=2, label="predicted")
+ax.plot(
+    sizes, predicted.mean(1), color="#0072B2", linewidth=2, label="predicted"
+)
 style["fmt"] = "o"
-ax.errorbar(sizes, actual.mean(1), actual.std(1), color="#0072B2", label="actual", **style)
-ax.axhline(best.mean(), color="#6B6B6B", linewidth=1, linestyle=":", label="best possible")
-ax.set(xscale="log", xlabel="Training rows", ylabel="Accuracy", ylim=(0.6, 0.95))
+ax.errorbar(
+    sizes,
+    actual.mean(1),
+    actual.std(1),
+    color="#0072B2",
+    label="actual",
+    **style,
+)
+ax.axhline(
+    best.mean(),
+    color="#6B6B6B",
+    linewidth=1,
+    linestyle=":",
+    label="best possible",
+)
+ax.set(
+    xscale="log", xlabel="Training rows", ylabel="Accuracy", ylim=(0.6, 0.95)
+)
 ax.set_xticks(sizes, [str(size) for size in sizes])
 ax.minorticks_off()
 ax.yaxis.set_major_formatter("{x:.0%}")
@@ -258,4 +333,6 @@ ax.legend(frameon=False, loc="upper right")
 plt.show()
 
 inside = np.mean((low <= actual) & (actual <= high))
-print(f"{inside:.0%} of the {actual.size} intervals contain the actual accuracy")
+print(
+    f"{inside:.0%} of the {actual.size} intervals contain the actual accuracy"
+)

@@ -18,7 +18,6 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-
 from skrmt.datasets import make_noisy_mixture
 from skrmt.exceptions import TheoryWarning
 from skrmt.inspection import NoiseSensitivityDisplay
@@ -45,7 +44,7 @@ def draw(rates, seed, prior=prior):
 
 
 def lpc_accuracy(shift, rates, seed, alpha):
-    """Return the clean accuracy of the labels-perturbed classifier with a perturbation."""
+    """Return the accuracy of the labels-perturbed classifier on clean labels."""
     X, y, X_test, y_test = draw(rates, seed)
     # Only the difference of the two numbers matters; this choice keeps their sum below 1.
     perturbation = (min(0.0, -shift), min(0.0, shift))
@@ -65,7 +64,10 @@ def lpc_accuracy(shift, rates, seed, alpha):
 # nothing is learned, and beyond it predictions are turned over.
 
 shifts = np.linspace(-0.6, 2.6, 9)
-measured = [[lpc_accuracy(d, noise_rates, s, alpha=1.0) for s in range(n_draws)] for d in shifts]
+measured = [
+    [lpc_accuracy(d, noise_rates, s, alpha=1.0) for s in range(n_draws)]
+    for d in shifts
+]
 display = NoiseSensitivityDisplay.from_theory(
     p / n,
     mean_norm,
@@ -126,13 +128,17 @@ for method, colour in (("threshold", "#0072B2"), ("lpc", "#D55E00")):
     for seed in range(n_draws):
         X, y, X_test, y_test = draw(noise_rates, seed)
         for k, alpha in enumerate(alphas):
-            model = NoiseAwareLinearClassifier(alpha, noise_rates=noise_rates, method=method)
+            model = NoiseAwareLinearClassifier(
+                alpha, noise_rates=noise_rates, method=method
+            )
             measured[k, seed] = model.fit(X, y).score(X_test, y_test)
     if method == "lpc":
         theory = lpc(p / n, curve, mean_norm, shift=shift, **problem).accuracy
     else:
         theory = intercept_ridge(p / n, curve, mean_norm, **problem).accuracy
-    ax.plot(curve, theory, color=colour, linewidth=2, label=f"{method}, theory")
+    ax.plot(
+        curve, theory, color=colour, linewidth=2, label=f"{method}, theory"
+    )
     ax.errorbar(
         alphas,
         measured.mean(1),
@@ -168,7 +174,9 @@ for k, level in enumerate(levels):
         guessed[k, seed] = model.theoretical_accuracy_
 
 curve = np.linspace(0, 0.32, 33)
-theory = intercept_ridge(p / n, alpha, mean_norm, noise_rates=(curve, curve)).accuracy
+theory = intercept_ridge(
+    p / n, alpha, mean_norm, noise_rates=(curve, curve)
+).accuracy
 figure, ax = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
 ax.plot(curve, theory, color="#6B6B6B", linewidth=2, label="theory")
 for values, colour, label, move in (

@@ -18,11 +18,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
-
 from skrmt.exceptions import TheoryWarning
 from skrmt.inspection import NoiseFloorDisplay, StagedLossDisplay
 from skrmt.linear_model import Stage, StagedSGDClassifier, StagedSGDRegressor
-from skrmt.theory.sgd import critical_learning_rate, plan_stages, risk_curve, tail_index
+from skrmt.theory.sgd import (
+    critical_learning_rate,
+    plan_stages,
+    risk_curve,
+    tail_index,
+)
 
 p, noise_variance = 60, 0.25
 eigenvalues = 1 / np.sqrt(1 + np.arange(p))
@@ -38,7 +42,11 @@ def draw(n, seed):
 
 
 rate = 0.5 * critical_learning_rate(eigenvalues, 4)
-stages = [Stage(600, 4, rate), Stage(600, 8, rate), Stage(600, 8, rate, "linear")]
+stages = [
+    Stage(600, 4, rate),
+    Stage(600, 8, rate),
+    Stage(600, 8, rate, "linear"),
+]
 X, y = draw(12000, 0)
 model = StagedSGDRegressor(stages, random_state=0).fit(X, y)
 display = StagedLossDisplay.from_estimator(model, window=30)
@@ -59,7 +67,11 @@ runs = np.array(
 )
 places = np.arange(0, 160, 8)
 _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.plot(risk_curve(eigenvalues, truth, noise_variance, short), color="#D55E00", label="theory")
+ax.plot(
+    risk_curve(eigenvalues, truth, noise_variance, short),
+    color="#D55E00",
+    label="theory",
+)
 ax.errorbar(
     places + 3.5,
     runs.reshape(100, 20, 8).mean(axis=(0, 2)),
@@ -71,7 +83,11 @@ ax.errorbar(
     label="mean of 100 runs, 8 steps each",
 )
 ax.axvline(80, color="#777777", linestyle="--", linewidth=1)
-ax.set(xlabel="Step", ylabel="Half mean squared residual", title="Batch size doubled at step 80")
+ax.set(
+    xlabel="Step",
+    ylabel="Half mean squared residual",
+    title="Batch size doubled at step 80",
+)
 ax.spines[["top", "right"]].set_visible(False)
 _ = ax.legend(frameon=False)
 
@@ -88,7 +104,10 @@ _ = display.ax_.set_title("What a constant rate ends with")
 
 plan = plan_stages(eigenvalues, noise_variance, 12000, batch_size=4)
 print(*plan.stages, sep="\n")
-print(f"predicted risk {plan.risk:.4f}, three stages above {model.theoretical_risk_:.4f}")
+print(
+    f"predicted risk {plan.risk:.4f}, three stages above "
+    f"{model.theoretical_risk_:.4f}"
+)
 
 # %%
 # Spikes
@@ -98,11 +117,17 @@ print(f"predicted risk {plan.risk:.4f}, three stages above {model.theoretical_ri
 
 X, y = draw(6000, 1)
 y[np.random.default_rng(2).choice(6000, 4, replace=False)] += 60
-figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    1, 2, figsize=(10, 4), sharey=True, layout="constrained"
+)
 for ax, rollback in zip(axes, (False, True), strict=True):
-    model = StagedSGDRegressor([Stage(1500, 4, rate)], rollback=rollback, random_state=1)
+    model = StagedSGDRegressor(
+        [Stage(1500, 4, rate)], rollback=rollback, random_state=1
+    )
     StagedLossDisplay.from_estimator(model.fit(X, y), ax=ax)
-    others = np.delete(model.loss_curve_, np.flatnonzero(model.loss_curve_ > 100))
+    others = np.delete(
+        model.loss_curve_, np.flatnonzero(model.loss_curve_ > 100)
+    )
     name = "Rolled back" if rollback else "Seen and left alone"
     ax.set_title(f"{name}: mean of other losses {others.mean():.2f}")
 axes[1].set_ylabel("")
@@ -124,10 +149,18 @@ for part in (0.25, 0.5, 0.75, 1.0):
 
 warnings.simplefilter("ignore", TheoryWarning)
 X, y = load_digits(return_X_y=True)
-X, order = StandardScaler().fit_transform(X), np.random.default_rng(0).permutation(len(y))
+X, order = (
+    StandardScaler().fit_transform(X),
+    np.random.default_rng(0).permutation(len(y)),
+)
 train, test = order[:1400], order[1400:]
 digits = StagedSGDClassifier(
-    [Stage(400, 4, "auto"), Stage(400, 8, "auto"), Stage(400, 8, "auto", "linear")], random_state=0
+    [
+        Stage(400, 4, "auto"),
+        Stage(400, 8, "auto"),
+        Stage(400, 8, "auto", "linear"),
+    ],
+    random_state=0,
 ).fit(X[train], y[train])
 display = StagedLossDisplay.from_estimator(digits, window=20)
 _ = display.ax_.set_title(

@@ -19,7 +19,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifierCV
-
 from skrmt.datasets import GaussianGenerator
 from skrmt.exceptions import TheoryWarning
 from skrmt.inspection import (
@@ -37,7 +36,7 @@ noises = np.array([0.0, 0.15, 0.3, 0.45, 0.6, 0.75])
 
 
 def draw(noise, seed, n_synthetic=1000):
-    """Return real, synthetic and test pictures, the generator fitted to none of them."""
+    """Return real, synthetic and test pictures; others fit the generator."""
     order = np.random.default_rng(seed).permutation(len(y_all))
     fit, real, test = order[:400], order[400:450], order[450:]
     generator = GaussianGenerator(noise_rate=noise, random_state=seed)
@@ -49,7 +48,9 @@ results = np.empty((len(noises), 5, 6))
 for i, noise in enumerate(noises):
     for seed in range(5):
         X, y, X_made, y_made, X_test, y_test = draw(noise, seed)
-        mix = SyntheticMixClassifier().fit(X, y, X_synthetic=X_made, y_synthetic=y_made)
+        mix = SyntheticMixClassifier().fit(
+            X, y, X_synthetic=X_made, y_synthetic=y_made
+        )
         alone = RidgeClassifierCV(penalties).fit(X, y)
         pooled = RidgeClassifierCV(penalties).fit(
             np.concatenate([X, X_made]), np.concatenate([y, y_made])
@@ -63,20 +64,30 @@ for i, noise in enumerate(noises):
         )
 means = results.mean(1)
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+fig, (left, right) = plt.subplots(
+    1, 2, figsize=(11, 4.2), layout="constrained"
+)
 for column, name, style in (
     (0, "real rows only", "s:"),
     (1, "everything mixed", "^--"),
     (2, "SyntheticMixClassifier", "o-"),
 ):
     left.plot(noises, means[:, column], style, label=f"{name}, measured")
-left.plot(noises, means[:, 3], "kx", ms=9, label="SyntheticMixClassifier, predicted")
-left.set(xlabel="Share of wrong synthetic labels", ylabel="Accuracy on test pictures")
+left.plot(
+    noises, means[:, 3], "kx", ms=9, label="SyntheticMixClassifier, predicted"
+)
+left.set(
+    xlabel="Share of wrong synthetic labels",
+    ylabel="Accuracy on test pictures",
+)
 left.set_ylim(bottom=0.66)
 left.legend(frameon=False, loc="lower left")
 right.plot([0, 0.8], [0, 0.8], color="0.7")
 right.vlines(noises, means[:, 4], means[:, 5], lw=3)
-right.set(xlabel="Share of wrong synthetic labels, true", ylabel="Range, without the truth")
+right.set(
+    xlabel="Share of wrong synthetic labels, true",
+    ylabel="Range, without the truth",
+)
 plt.show()
 
 # %%
@@ -93,7 +104,9 @@ plt.show()
 # average; here it understates what more synthetic pictures bring.
 
 X, y, X_made, y_made, X_test, y_test = draw(0.3, seed=1)
-mix = SyntheticMixClassifier().fit(X, y, X_synthetic=X_made, y_synthetic=y_made)
+mix = SyntheticMixClassifier().fit(
+    X, y, X_synthetic=X_made, y_synthetic=y_made
+)
 sizes = np.array([100, 300, 1000, 3000, 10000])
 measured = np.empty((len(sizes), 5))
 for i, size in enumerate(sizes):
@@ -103,8 +116,12 @@ for i, size in enumerate(sizes):
         fit.fit(X, y, X_synthetic=more, y_synthetic=labels)
         measured[i, seed] = fit.score(X_test, y_test)
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-SyntheticValueDisplay.from_estimator(mix, ax=left, test_points=(sizes, measured))
+fig, (left, right) = plt.subplots(
+    1, 2, figsize=(11, 4.2), layout="constrained"
+)
+SyntheticValueDisplay.from_estimator(
+    mix, ax=left, test_points=(sizes, measured)
+)
 left.set_ylim(bottom=0.6)
 left.legend(frameon=False, fontsize="small", loc="lower left")
 SyntheticValueDisplay.from_estimator(mix, kind="weight", ax=right)
@@ -118,8 +135,12 @@ print(mix.data_report())
 # for infinitely many rows, a smooth fall for as many as there are. A verifier moves that point. Below
 # the red line, a verifier is worth its loss of rows.
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.2), layout="constrained")
-LabelNoiseTransitionDisplay.from_theory(1.5, keep_correct=0.8, keep_incorrect=0.3, ax=left)
+fig, (left, right) = plt.subplots(
+    1, 2, figsize=(11.5, 4.2), layout="constrained"
+)
+LabelNoiseTransitionDisplay.from_theory(
+    1.5, keep_correct=0.8, keep_incorrect=0.3, ax=left
+)
 VerifierFrontierDisplay.from_estimator(
     mix, ax=right, verifiers={"strict": (0.7, 0.1), "random": (0.5, 0.5)}
 )
