@@ -126,7 +126,7 @@ def rst(title: str, header: list[str], lines: list[list[str]]) -> str:
     quoted = [", ".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in lines]
     names = ", ".join(f'"{name}"' for name in header)
     body = "\n".join(f"   {line}" for line in quoted)
-    options = f"   :header: {names}\n   :class: longtable skrmt-wide"
+    options = f"   :header: {names}\n   :class: longtable"
     return f".. csv-table:: {title}\n{options}\n\n{body}\n"
 
 
@@ -151,7 +151,7 @@ def page() -> str:
     """Return the page."""
     sections = [section(subject) for subject in SUBJECTS]
     summary = [
-        [subject.name, str(judged), str(misses)]
+        [subject.name, str(judged), str(misses) if judged else "not judged"]
         for subject, (_, judged, misses) in zip(SUBJECTS, sections, strict=True)
     ]
     summary.append(["all", *(str(sum(found[k] for found in sections)) for k in (1, 2))])

@@ -22,7 +22,7 @@ class InconsistentVersionWarning(UserWarning):
 
 
 class TheoryWarning(UserWarning):
-    """What the theory says does not hold, or cannot be said, for these data.
+    """The theory does not hold, or makes no prediction, for these data.
 
     The numbers concerned are `nan` or replaced by safer ones; the message names which.
 

@@ -42,7 +42,7 @@ _DIVERSITY_ONLY = (
 
 
 class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
-    r"""Forecast of what training on the output of models does to a corpus.
+    r"""Forecast of a corpus under training on the output of models.
 
     A next-token model is fitted to the corpus, the next one to tokens drawn from it, and so on. How
     much diversity is left, which tokens are lost and how many synthetic tokens are safe follows
@@ -216,7 +216,7 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Forecast what becomes of a corpus.
+        """Forecast the diversity of a corpus.
 
         Parameters
         ----------

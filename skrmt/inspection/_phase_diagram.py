@@ -18,7 +18,7 @@ _PROGRESS_REPORTS = 10
 
 
 class PhaseDiagramDisplay:
-    """What theory predicts over two parameters, beside what simulation finds.
+    """Predictions of theory over two parameters, beside a simulation.
 
     Parameters
     ----------

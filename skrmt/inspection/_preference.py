@@ -154,7 +154,7 @@ class PreferenceLossDisplay:
 
 
 class SelfPlayConvergenceDisplay:
-    """Distance of the rounds of self-play to their end, against what theory predicts.
+    """Distance of the rounds of self-play to their fixed point, measured and predicted.
 
     Parameters
     ----------

@@ -268,7 +268,7 @@ class UnfoldingSpectrumDisplay:
 
 
 class ViewWeightsDisplay:
-    """How far each view is trusted, and how accurate it would be by itself.
+    """Weight of each view, and its accuracy by itself.
 
     Parameters
     ----------

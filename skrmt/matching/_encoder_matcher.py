@@ -51,7 +51,7 @@ _REASONS = {
 
 
 class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, BaseEstimator):
-    r"""Match two embedding spaces from a few known pairs, and know how well.
+    r"""Match two embedding spaces from a few known pairs, and predict the accuracy.
 
     Two encoders see the same items: images and captions, two languages, two feature sets. Some
     pairs are known, the others are to be found. The matcher tests whether the spaces are similar

@@ -1,4 +1,4 @@
-"""What an estimator will reach on fresh rows, predicted from its training rows."""
+"""Scores on fresh rows, predicted from the training rows."""
 
 from .. import _install
 from ._clean_labels import CleanAccuracy, clean_accuracy

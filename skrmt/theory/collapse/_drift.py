@@ -206,7 +206,7 @@ def safe_synthetic_size(
     p: ArrayLike | None = None,
     support: int | None = None,
 ) -> FloatOrArray:
-    r"""Return how many synthetic tokens per generation keep the drift below a tolerance for ever.
+    r"""Return the number of synthetic tokens per generation that keeps the drift below a tolerance.
 
     Every generation is trained on the same N real tokens and n new ones of the last model.
 

@@ -55,7 +55,7 @@ def _mean_log_chi(nu: FloatArray) -> FloatArray:
 
 
 def gaussian_recursion(n: ArrayLike, generation: ArrayLike, *, ddof: int = 1) -> GaussianCollapse:
-    r"""Return what becomes of a Gaussian refitted to n of its own samples each generation.
+    r"""Return the law of a Gaussian refitted to n of its own samples each generation.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _ACCEPTED = 1e-8
 
 
 class SignalEstimate(NamedTuple):
-    """A signal inferred from what a fit shows.
+    """A signal inferred from the result of a fit.
 
     Attributes
     ----------

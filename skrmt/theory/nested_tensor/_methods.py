@@ -76,7 +76,7 @@ def oracle(
     theta: float | None = None,
     tau: float | None = None,
 ) -> NestedLimit:
-    r"""Return what knowing the strengths of the views reaches: the bound of spectral methods.
+    r"""Return the limits if the strengths of the views are known: the bound of spectral methods.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def fixed_weights(
     tau: float | None = None,
     view_cosine: float,
 ) -> NestedLimit:
-    r"""Return what a fixed combination of the views reaches, an average for instance.
+    r"""Return the limits of a fixed combination of the views, such as their average.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def two_step(
     theta: float | None = None,
     tau: float | None = None,
 ) -> NestedLimit:
-    r"""Return what weighting the views by the top eigenvector of their Gram matrix reaches.
+    r"""Return the limits of weighting the views by the top eigenvector of their Gram matrix.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def tensor(
     theta: float | None = None,
     tau: float | None = None,
 ) -> TensorLimit:
-    r"""Return what the best rank-one approximation of the tensor reaches.
+    r"""Return the limits of the best rank-one approximation of the tensor.
 
     Parameters
     ----------
@@ -338,7 +338,7 @@ def nested_ml(
     theta: float | None = None,
     tau: float | None = None,
 ) -> NestedLimit:
-    r"""Return what maximum likelihood of the nested model reaches.
+    r"""Return the limits of maximum likelihood in the nested model.
 
     Parameters
     ----------

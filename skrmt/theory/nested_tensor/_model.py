@@ -189,7 +189,7 @@ def overlap_accuracy(sample_overlap: ArrayLike) -> FloatOrArray:
 def matrix_spike(
     signal: ArrayLike, noise_variance: ArrayLike, n_samples: ArrayLike, n_features: ArrayLike
 ) -> MatrixSpike:
-    r"""Return what the largest singular triplet of a rank-one matrix in noise is.
+    r"""Return the limits of the largest singular triplet of a rank-one matrix in noise.
 
     Parameters
     ----------

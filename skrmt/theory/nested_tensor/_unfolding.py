@@ -25,7 +25,7 @@ def unfolding(
     tau: float | None = None,
     regime: Literal["exact", "asymptotic"] = "exact",
 ) -> NestedLimit:
-    r"""Return what the first principal component of the concatenated views reaches.
+    r"""Return the limits of the first principal component of the concatenated views.
 
     Parameters
     ----------

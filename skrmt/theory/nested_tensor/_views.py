@@ -63,7 +63,7 @@ class Imbalanced(NamedTuple):
 
 
 class MissingViews(NamedTuple):
-    """What samples reach some of whose views are missing.
+    """Limits for samples of which some views are missing.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ def unequal_views(
     noise: ArrayLike,
     weights: Literal["optimal", "inverse_variance", "unit"] | ArrayLike = "optimal",
 ) -> UnequalViews:
-    r"""Return what PCA of weighted, concatenated views of unequal widths reaches.
+    r"""Return the limits of PCA on weighted, concatenated views of unequal widths.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def weighted_spike(
 def imbalanced(
     *, n_samples: ArrayLike, n_features: ArrayLike, snr: ArrayLike, prior: ArrayLike
 ) -> Imbalanced:
-    r"""Return what centring costs where the classes are of unequal size.
+    r"""Return the cost of centring if the classes are of unequal size.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ def missing_views(
     within: float = 0.0,
     weights: Literal["optimal", "inverse_variance", "unit"] = "optimal",
 ) -> MissingViews:
-    r"""Return what samples reach some of whose views are missing.
+    r"""Return the limits for samples of which some views are missing.
 
     Parameters
     ----------

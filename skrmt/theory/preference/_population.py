@@ -20,7 +20,7 @@ def population_margin(
     noise_rate: ArrayLike = 0.0,
     **loss_options: ArrayLike,
 ) -> FloatOrArray:
-    r"""Return what a preference loss converges to at a preference probability.
+    r"""Return the limit of a preference loss at a preference probability.
 
     The numbers broadcast against one another.
 

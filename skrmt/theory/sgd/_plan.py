@@ -20,7 +20,7 @@ _LARGEST_FRACTION = 0.98
 
 
 class StagePlan(NamedTuple):
-    """A schedule and what it leads to.
+    """A schedule and its predicted result.
 
     Attributes
     ----------

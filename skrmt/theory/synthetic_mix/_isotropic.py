@@ -330,7 +330,7 @@ def shrinkage(
 
 
 def critical_noise_rate(keep_correct: ArrayLike, keep_incorrect: ArrayLike) -> FloatOrArray:
-    r"""Return the label noise at which synthetic rows alone stop teaching, and begin to mislead.
+    r"""Return the label noise above which synthetic rows alone mislead.
 
     Parameters
     ----------
