@@ -206,7 +206,9 @@ def _first_cells(first, classes):
 
 def _cell(value):
     """Return a cell of the table, empty where it is missing."""
-    return "" if value is None or value != value else one_line(value, 120)
+    if value is None or value != value:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else one_line(value, 120)
 
 
 def _synthetic(audit):
