@@ -304,7 +304,7 @@ SUBJECTS = [
                 "targets",
             ),
         ],
-        "The number of rows that a score needs is within a factor of 1.5 in a third of the cases only: read "
+        "The number of rows that a score needs is rarely within a factor of 1.5: read "
         "`required_interval`.\n",
     ),
     Subject(
