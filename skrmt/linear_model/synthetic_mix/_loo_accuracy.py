@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, softmax
+from scipy.special import expit, logsumexp, ndtr, softmax
 
 _MODEL_ERROR = 0.02
 """Expected error of an accuracy that takes margins for Gaussian. It is weighed against the error of
@@ -186,20 +186,38 @@ def _temperatures(columns, observed, w):
     """Return the best temperature of each column (c,) and the log-loss of each row (n, c)."""
     rms = np.sqrt(np.tensordot(w, (columns**2).mean(1), axes=1))
     unit = np.maximum(rms, _TINY)
-    scaled = columns / unit
-    logits = np.concatenate([-scaled, scaled], axis=1) / 2 if columns.shape[1] == 1 else scaled
-    own = logits[np.arange(len(observed)), observed]
+    losses = _two_class_losses if columns.shape[1] == 1 else _class_losses
+    derivatives, values = losses(columns / unit, observed, w)
     factor = np.ones(columns.shape[2])
     for _ in range(30):
-        shares = softmax(factor * logits, axis=1)
-        mean = (shares * logits).sum(1)
-        gradient = w @ (mean - own)
-        curvature = w @ ((shares * logits**2).sum(1) - mean**2)
+        gradient, curvature = derivatives(factor)
         step = gradient / np.maximum(curvature, 1e-12)
         before = factor
         factor = np.clip(factor - step, np.maximum(0.05, factor / 3), np.minimum(100, factor * 3))
         if (np.abs(factor - before) <= _CONVERGED * factor).all():
             break
-    top = (factor * logits).max(1)
-    log_sum = top + np.log(np.exp(factor * logits - top[:, None]).sum(1))
-    return factor / unit, log_sum - factor * own
+    return factor / unit, values(factor)
+
+
+def _two_class_losses(scaled, observed, w):
+    """Return slope and curvature of the mean log-loss, and that of each row, by temperature."""
+    margins = scaled[:, 0] * np.where(observed == 1, 1.0, -1.0)[:, None]
+    squares = margins**2
+
+    def derivatives(factor):
+        wrong = expit(-factor * margins)
+        return -(w @ (margins * wrong)), w @ (squares * (wrong * (1.0 - wrong)))
+
+    return derivatives, lambda factor: np.logaddexp(0.0, -factor * margins)
+
+
+def _class_losses(logits, observed, w):
+    """Return the same for one score of each class."""
+    own = logits[np.arange(len(observed)), observed]
+
+    def derivatives(factor):
+        shares = softmax(factor * logits, axis=1)
+        mean = (shares * logits).sum(1)
+        return w @ (mean - own), w @ ((shares * logits**2).sum(1) - mean**2)
+
+    return derivatives, lambda factor: logsumexp(factor * logits, axis=1) - factor * own

@@ -204,7 +204,7 @@ class Search:
         roles = [role] if role else []
         roles += ["real"] * (not weights.any())
         roles += ["mix"] * bool((weights == self.full).all() and cut == 0)
-        roles += ["corner"] * bool(np.isin(weights, (0.0, 1.0)).all() and cut == 0)
+        roles += ["corner"] * bool(((weights == 0) | (weights == 1)).all() and cut == 0)
         self._keep_best(roles, choice)
         return roles
 
