@@ -63,11 +63,11 @@ def loo_accuracy(margins, sample_weight, part=1.0):
 
 
 def accuracy_influence(margins, sample_weight, part=1.0):
-    """Return the share of each row in the estimate of `loo_accuracy`."""
+    """Return the share of each row in the estimate of `loo_accuracy`, for each column."""
     w = sample_weight / sample_weight.sum()
     drawn_in = bounded_margins(margins)
     mean, spread = _moments(drawn_in, w)
-    spread = max(float(spread), 1e-9 * abs(float(mean)), _TINY)
+    spread = np.maximum(spread, np.maximum(1e-9 * np.abs(mean), _TINY))
     ratio = np.clip(mean / spread, -40.0, 40.0)
     z = (drawn_in - mean) / spread
     density = np.exp(-0.5 * ratio**2) / np.sqrt(2.0 * np.pi)
@@ -129,9 +129,16 @@ def bounded_scores(scores):
 
 def bounded_margins(margins):
     """Return margins with those of outliers drawn in."""
-    centre = np.median(margins, axis=0)
+    centre = column_medians(margins)
     limit = _limits(np.abs(margins - centre))
     return margins if limit is None else centre + np.clip(margins - centre, -limit, limit)
+
+
+def column_medians(values):
+    """Return medians over the first axis; `np.median` takes twice the time for a few rows."""
+    places = (len(values) - 1) // 2, len(values) // 2
+    low, high = np.partition(values, places, axis=0)[list(places)]
+    return (low + high) / 2.0
 
 
 def _limits(lengths):
