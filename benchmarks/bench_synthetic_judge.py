@@ -1,7 +1,7 @@
 """SyntheticMixClassifier with gold labels of a few rows and those of a judge of many.
 
     python benchmarks/bench_synthetic_judge.py [--data FOLDER] [--part fit] [--draws 3] [--seed 0]
-                                               [--rows 40 100 300]
+                                               [--rows 40 100 300] [--judges NAME]
 
 Judges are wrong at random, by class, or wherever another classifier is: fitted to few rows, to a
 part of the features, or to another domain. Parts:
@@ -11,7 +11,6 @@ part of the features, or to another domain. Parts:
   case less its own; claim and gain less the truth, and how often the error of the gain is below two
   of its standard deviations.
 - `noise`: the share of wrong labels, without and with the judge's labels of gold rows.
-- `search`: criterion and accuracy of the search over sources less those of the whole grid.
 
 Without a folder sets bundled with scikit-learn are used.
 """
@@ -36,8 +35,6 @@ from skrmt.exceptions import TheoryWarning
 from skrmt.linear_model import SyntheticMixClassifier
 
 PENALTIES = np.logspace(-3, 5, 25)
-MOST_FEATURES = 16
-"""Features of the tables on which whole grids of weights are searched."""
 MOST_JUDGED, MOST_TEST, MOST_OTHERS, FEWEST = 2000, 1500, 300, 750
 JUDGES_OF_A_TABLE = 3
 """Judges of each table, in turn: about forty cases with the tables of the folder."""
@@ -85,9 +82,14 @@ def classifier(make_model, n, share=1.0):
         rows = rng.permutation(len(y))[:n]
         rows = rows if len(np.unique(y[rows])) > 1 else np.arange(len(y))
         model = make_model().fit(X[rows][:, columns], y[rows])
-        return lambda X, y: model.predict(X[:, columns])
+        return labels_of(model, columns)
 
     return make
+
+
+def labels_of(model, columns=slice(None)):
+    """Return the judge that labels rows as a fitted model does, by some of the features."""
+    return lambda X, y: model.predict(X[:, columns])
 
 
 def linear():
@@ -149,8 +151,7 @@ def draw(case, n, seed):
         others, rest = rest[:n_others], rest[n_others:]
         judge = source(X[others], y[others], rng)
     else:
-        model = ridge(*source)
-        judge = lambda X, y: model.predict(X)  # noqa: E731
+        judge = labels_of(ridge(*source))
     n_test = min(MOST_TEST, len(rest) // 2)
     test, judged = rest[:n_test], rest[n_test:][:MOST_JUDGED]
     rows = (X[judged], judge(X[judged], y[judged]), y[judged])
@@ -296,62 +297,6 @@ NOISE_HEADER = (
 )
 
 
-def search_rows(known, sizes, seeds, n_sources=3):
-    """Yield regrets of the search over sources against the whole grid of weights."""
-    names = list(JUDGES)
-    for n in sizes:
-        gaps, lost = [], []
-        for k, (name, table) in enumerate(sorted(known.items())):
-            if table[0].shape[1] > MOST_FEATURES:
-                continue
-            for seed in seeds:
-                chosen = [names[(k + j) % len(names)] for j in range(n_sources)]
-                gap, loss = search_result(name, table, chosen, n, seed)
-                gaps.append(gap)
-                lost.append(loss)
-        yield n_sources, n, len(gaps), with_error(gaps), with_error(lost)
-
-
-def search_result(name, table, judges, n, seed):
-    """Return criterion and test accuracy of the whole grid less those of the search."""
-    data = draw((name, judges[0], table, JUDGES[judges[0]], False), n, seed)
-    parts = np.array_split(np.arange(len(data.right))[:600], len(judges))
-    rng = np.random.default_rng(seed)
-    labels = [
-        JUDGES[judge](data.X_test[:200], data.y_test[:200], rng)(data.X_judged[p], data.right[p])
-        for judge, p in zip(judges, parts, strict=True)
-    ]
-    used = np.concatenate(parts)
-    X = np.concatenate([data.X, data.X_judged[used]])
-    y = np.concatenate([data.y, *labels])
-    source = np.concatenate(
-        [np.zeros(n, int), *(np.full(len(p), k + 1) for k, p in enumerate(parts))]
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TheoryWarning)
-        model = SyntheticMixClassifier().fit(X, y, sample_source=source)
-        grid = np.unique(model.weight_grid_)
-        best = None
-        for weights in itertools.product(grid, repeat=len(judges)):
-            fixed = SyntheticMixClassifier(model.alphas_, synthetic_weight=list(weights))
-            fixed = fixed.fit(X, y, sample_source=source)
-            value = criterion(fixed.held_out_scores_, data.y)
-            if best is None or value < best[0]:
-                best = value, fixed
-    test = data.X_test[200:], data.y_test[200:]
-    own = criterion(model.held_out_scores_, data.y)
-    return own - best[0], best[1].score(*test) - model.score(*test)
-
-
-def criterion(scores, y):
-    """Return the default criterion of left-out scores."""
-    targets = 2.0 * y - 1.0 if scores.ndim == 1 else 2.0 * np.eye(scores.shape[1])[y] - 1.0
-    if scores.ndim > 1:
-        scores, targets = (a - a.mean(1, keepdims=True) for a in (scores, targets))
-    cosine = (scores * targets).sum() / np.sqrt((scores**2).sum() * (targets**2).sum())
-    return 1.0 - np.sign(cosine) * cosine**2
-
-
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -359,22 +304,20 @@ def main():
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, nargs="+", default=[40, 100, 300])
-    parser.add_argument("--part", choices=("fit", "noise", "search"), default="fit")
+    parser.add_argument("--judges", default="", help="what names of judges of `fit` hold")
+    parser.add_argument("--part", choices=("fit", "noise"), default="fit")
     arguments = parser.parse_args()
     seeds = range(arguments.seed, arguments.seed + arguments.draws)
     print(f"{machine()}; seeds from {arguments.seed}, {arguments.draws} draws")
     if arguments.part == "fit":
-        rows = fit_rows(cases(arguments.data), arguments.rows, seeds)
+        known = [case for case in cases(arguments.data) if arguments.judges in case[1]]
+        rows = fit_rows(known, arguments.rows, seeds)
         print_table("Gold labels and those of a judge", FIT_HEADER, rows)
         return
     known = {n: t for n, t in tables(arguments.data).items() if len(t[1]) >= FEWEST}
     known = {n: t for n, t in known.items() if t[0].shape[1] <= 400}
-    if arguments.part == "noise":
-        rows = noise_rows(known, arguments.rows, seeds)
-        print_table("Share of wrong labels", NOISE_HEADER, rows)
-        return
-    head = ("sources", "gold rows", "searches", "criterion above that of the grid", "accuracy lost")
-    print_table("Search over sources", head, search_rows(known, arguments.rows, seeds))
+    rows = noise_rows(known, arguments.rows, seeds)
+    print_table("Share of wrong labels", NOISE_HEADER, rows)
 
 
 if __name__ == "__main__":

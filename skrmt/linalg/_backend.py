@@ -142,7 +142,7 @@ def get_backend(*arrays: Any) -> Any:
     >>> get_backend(np.ones(3)).name
     'numpy'
     """
-    return _load("pytorch" if any(is_torch(array) for array in arrays) else "numpy")
+    return _load("pytorch" if any(map(is_torch, arrays)) else "numpy")
 
 
 def to_numpy(x: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import eigh
+from scipy.linalg import eigh, lapack
 
 from ..utils._dask import is_dask, map_blocks, reduce_blocks
 from ..utils._scaling import moderate_unit
@@ -197,11 +197,25 @@ def eigh_descending(gram: Array, lean: bool = False) -> tuple[Array, Array]:
         values, vectors = get_backend(gram).eigh(gram)
         values, vectors = values.flip(0), vectors.flip(1)
     else:
-        driver = "evr" if lean or len(gram) == 1 else "evd"
-        values, vectors = eigh(gram.T, driver=driver, overwrite_a=True, check_finite=False)
+        values, vectors = symmetric_eigh(gram.T, lean)
         values, vectors = values[::-1], vectors[:, ::-1]
     rank = int((values > max(_RANK_CUT * float(values[0]), 0.0)).sum())
     return get_backend(gram).copy(values[:rank]), vectors[:, :rank]
+
+
+def symmetric_eigh(gram: np.ndarray, lean: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return eigenvalues, increasing, and eigenvectors of a finite matrix that is overwritten."""
+    if lean or len(gram) == 1 or gram.dtype != np.float64:
+        driver = "evr" if lean or len(gram) == 1 else "evd"
+        return eigh(gram, driver=driver, overwrite_a=True, check_finite=False)
+    # What `eigh` calls: its own checks take a third of the time for 64 columns.
+    work, iwork, _ = lapack.dsyevd_lwork(len(gram), lower=1)
+    values, vectors, info = lapack.dsyevd(
+        gram, lower=1, lwork=int(work), liwork=int(iwork), overwrite_a=1
+    )
+    if info != 0:
+        raise np.linalg.LinAlgError("the eigenvalues of a Gram matrix do not converge.")
+    return values, vectors
 
 
 def _largest(X: Array) -> float:

@@ -37,7 +37,8 @@ theoretical_risk_ : float
     Predicted mean loss on fresh rows after the last step; inf where the fit is predicted to
     diverge, nan where a row far from all others makes a quarter of it.
 theoretical_risk_interval_ : ndarray of shape (2,)
-    Its 95 % interval; inf above where the tail of the losses may have no mean.
+    Its 95 % interval; inf above where the tail of the losses may have no mean, and far above where
+    rows far from all others are so few that their losses may be small by luck.
 n_effective_samples_ : float
     Number of rows on which predictions rest: ``(sum w)^2 / sum w^2``, copies of a row, or rows of a
     group, taken together.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import chi2
 from scipy.stats import t as student
 
 from ...utils._intervals import SHARED_FITS
@@ -20,6 +21,8 @@ _FAR = 4.0
 """Multiple of the mean leverage from which a large one is that of a row far from the others."""
 _LARGE_PART = 0.25
 """Part of the risk that such rows may make: whether fresh rows have their like is a guess."""
+_ONE_SIDED_TAIL = 0.05
+"""Probability that so few squares are smaller by luck: that of `_ONE_SIDED`."""
 
 
 class RiskClaim(NamedTuple):
@@ -50,23 +53,26 @@ def risk_claim(losses, shares, together, wander, leverage) -> RiskClaim:
     risk = float(shares @ losses)
     if not risk > 0 or not np.isfinite(risk):
         return RiskClaim(risk, np.array([risk, risk]), False)
-    if _far_rows_decide(losses, shares, leverage, risk):
+    far = _far_rows(leverage)
+    part = float(shares[far] @ losses[far])
+    if part > _LARGE_PART * risk:
         return RiskClaim(np.nan, np.full(2, np.nan), True)
     size = 1 / float(shares @ together)
     drawn = float((shares * together) @ (losses - risk) ** 2) * size / max(size - 1, 1)
     error = np.sqrt(SHARED_FITS**2 * drawn + wander) / risk
     half = float(student.ppf(0.975, max(size - 1, 1))) * error
     upper = risk * np.exp(half)
+    if len(far):
+        # Few losses are small by luck: as squared Gaussians, one in twenty single ones by 250.
+        upper = max(upper, risk + part * (len(far) / chi2.ppf(_ONE_SIDED_TAIL, len(far)) - 1))
     if min(size, len(losses)) >= _FEWEST_FOR_A_TAIL:
         upper = max(upper, _with_heavier_tail(losses, shares, np.sqrt(size)))
     return RiskClaim(risk, np.array([risk * np.exp(-half), upper]), bool(np.isinf(upper)))
 
 
-def _far_rows_decide(losses, shares, leverage, risk) -> bool:
-    """Return whether rows far from all others make much of the risk."""
-    least = max(_LARGE_LEVERAGE, _FAR * float(leverage.mean()))
-    far = np.flatnonzero(leverage > least)
-    return float(shares[far] @ losses[far]) > _LARGE_PART * risk
+def _far_rows(leverage) -> np.ndarray:
+    """Return the rows that largely determine their own score, and are far from all others."""
+    return np.flatnonzero(leverage > max(_LARGE_LEVERAGE, _FAR * float(leverage.mean())))
 
 
 def _with_heavier_tail(losses, shares, count):

@@ -47,28 +47,26 @@ NO_CLAIM = Claim(np.nan, np.array([0.0, 1.0]), np.nan, np.nan, np.nan, np.nan)
 
 def claimed_accuracy(search: Search) -> Claim:
     """Return the accuracies that the left-out scores show."""
-    real = search.real
-    if real.size < _FEWEST_ROWS:
+    real, size = search.real, search.real.size
+    if size < _FEWEST_ROWS:
         return NO_CLAIM
     rows = real.weights, real.part
     w = real.weights / real.weights.sum()
-    chosen, alone, mixed = (search.fair_margins(role) for role in ("best", "real", "mix"))
-    shares = np.bincount(real.codes, real.weights) / real.weights.sum()
+    margins = np.stack([search.fair_margins(role) for role in ("best", "real", "mix")], axis=1)
+    shares = np.bincount(real.codes, w)
     guess = float(shares.min())
-    accuracy, real_only, mix_all = (
-        not_below_guess(float(loo_accuracy(margins, *rows).accuracy), real.size, guess)
-        for margins in (chosen, alone, mixed)
-    )
-    difference = accuracy_influence(chosen, *rows) - accuracy_influence(alone, *rows)
-    difference = difference - w @ difference
+    seen = loo_accuracy(margins, *rows).accuracy
+    accuracy, real_only, mix_all = (not_below_guess(float(a), size, guess) for a in seen)
+    chosen, alone = accuracy_influence(margins[:, :2], *rows).T
+    difference = chosen - alone - w @ (chosen - alone)
     if real.group is None or real.group.max() + 1 == len(w):
         spread = (w**2 * real.part) @ difference**2
     else:
         spread = (np.bincount(real.group, w * difference) ** 2).sum()
-    low, high = wilson_interval(accuracy, real.size)
+    low, high = wilson_interval(accuracy, size)
     interval = np.array([low, max(high, guess)])
     if search.choice.weights.any():
-        spread += (_UNSEEN / real.size) ** 2
+        spread += (_UNSEEN / size) ** 2
     gain_std, chance = float(np.sqrt(spread)), float(shares.max())
     return Claim(accuracy, interval, real_only, mix_all, gain_std, chance)
 

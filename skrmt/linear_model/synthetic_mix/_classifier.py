@@ -345,19 +345,9 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         SyntheticMixClassifier
             The fitted estimator.
         """
-        rows = mix_rows(
-            self,
-            X,
-            y,
-            sample_weight,
-            sample_source,
-            X_synthetic,
-            y_synthetic,
-            keep,
-            verifier_score,
-            groups,
-            y_judge,
-        )
+        real = X, y, sample_weight, sample_source
+        made = X_synthetic, y_synthetic, keep, verifier_score
+        rows = mix_rows(self, *real, *made, groups, y_judge)
         weights = given_weights(self.synthetic_weight, len(rows.sources))
         folds = None
         if self.generator_source == "same" and rows.sources and rows.real is not None:
@@ -365,6 +355,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
             folds = generate_folds(rows, self.generator, *pruning, self.cv, self.random_state)
         options = self.alpha, self.criterion, self.fit_intercept
         solution, claim, found = fit_rows(rows, folds, weights, *options)
+        judge = judge_errors(rows)
 
         self.classes_ = rows.classes
         self.n_real_, self.n_synthetic_ = len(rows.place), rows.n_synthetic
@@ -372,10 +363,8 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         self.coef_, self.intercept_ = solution.coef, solution.intercept
         self.alpha_, self.alphas_ = solution.alpha, solution.alphas
         self.synthetic_weight_ = solution.weights
-        self.prune_threshold_ = np.nan
-        if self.pruning == "score":
-            given = self.prune_threshold
-            self.prune_threshold_ = solution.threshold if isinstance(given, str) else float(given)
+        given = solution.threshold if self.prune_threshold == "auto" else self.prune_threshold
+        self.prune_threshold_ = float(given) if self.pruning == "score" else np.nan
         self.weight_grid_ = solution.weight_grid
         self.threshold_grid_ = solution.threshold_grid
         self.accuracy_grid_ = solution.accuracy_grid
@@ -392,7 +381,6 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         self.source_quality_ = found.qualities
         self._noise_rate = found.pooled.noise_rate
         self.noise_rate_interval_ = found.pooled.noise_rate_interval
-        judge = judge_errors(rows)
         self.judge_confusion_ = judge.confusion
         self.noise_rates_, self.noise_rates_interval_ = judge.rates, judge.intervals
         self.keep_rates_ = np.array([found.pooled.keep_correct, found.pooled.keep_incorrect])

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
-from scipy.special import gammainc, logsumexp, xlogy
+from scipy.special import gammainc, xlogy
 
 from ...linalg import to_numpy
 from ...utils._dask import is_dask
@@ -215,7 +215,7 @@ def _evidence(distance: float, noise: float, own_noise: float, shape: float) -> 
     def likelihood(factors):
         ratio = shape * max(distance, 1e-300) / (own_noise + np.array(factors) * noise)
         # Log-densities of gamma variables, but for a constant that both hypotheses share.
-        return logsumexp(xlogy(shape, ratio) - ratio) - np.log(len(factors))
+        return np.logaddexp.reduce(xlogy(shape, ratio) - ratio) - np.log(len(factors))
 
     pvalue = float(gammainc(shape, shape * distance / (own_noise + noise)))
     return LeakEvidence(pvalue, float(likelihood(_LEAKED) - likelihood(_INDEPENDENT)))

@@ -9,7 +9,13 @@ import numpy as np
 
 from ...linalg import get_backend, is_torch, to_numpy
 from ._input import LabelledRows, MixRows
-from ._loo_accuracy import criterion_of_sums, criterion_parts, loo_accuracy, score_margins
+from ._loo_accuracy import (
+    column_medians,
+    criterion_of_sums,
+    criterion_parts,
+    loo_accuracy,
+    score_margins,
+)
 from ._problem import MixProblem
 
 _N_WEIGHTS = 8
@@ -193,7 +199,7 @@ class Search:
         Each is in units of the median margin of its point of the grid.
         """
         margins = self.fold_best.get(role, self.fold_best["real"]).margins
-        unit = np.maximum(np.median(np.abs(margins), axis=0), 1e-300)
+        unit = np.maximum(column_medians(np.abs(margins)), 1e-300)
         return (margins / unit)[np.arange(len(margins)), self.folds]
 
     def _keep(self, weights, cut, values, scores, role):
@@ -204,7 +210,7 @@ class Search:
         roles = [role] if role else []
         roles += ["real"] * (not weights.any())
         roles += ["mix"] * bool((weights == self.full).all() and cut == 0)
-        roles += ["corner"] * bool(np.isin(weights, (0.0, 1.0)).all() and cut == 0)
+        roles += ["corner"] * bool(((weights == 0) | (weights == 1)).all() and cut == 0)
         self._keep_best(roles, choice)
         return roles
 

@@ -205,3 +205,16 @@ def test_sparse_rows_above_the_critical_rate(rng):
     np.testing.assert_allclose(
         here.theoretical_loss_curve_, dense.theoretical_loss_curve_, rtol=1e-5
     )
+
+
+def test_one_far_row_that_fits_by_luck_leaves_the_upper_end_high(rng):
+    # One row in 200 has losses 500 times those of others: the risk is 3.5 times that of these.
+    shares, leverage = np.full(200, 1 / 200), np.full(200, 0.05)
+    leverage[0] = 0.9
+    scales = np.where(np.arange(200) == 0, 500.0, 1.0)
+    missed = []
+    for _ in range(500):
+        claim = risk_claim(scales * rng.chisquare(1, 200), shares, shares, 0.0, leverage)
+        missed.append(not np.isnan(claim.risk) and not claim.interval[1] > scales.mean())
+    # 5 %, and 4 standard errors of a share of 500.
+    assert np.mean(missed) <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 500)
