@@ -106,6 +106,7 @@ def nested_limits(combined, views, solution):
     nan, v = float("nan"), combined.spectrum.noise_variance
     clusters, nested = solution.clusters, solution.is_nested
     known = np.isfinite(model.precision) and views.noise_structure in ("diagonal", "known")
+    known = known and not combined.correlated
     overlaps = np.array([nan, nan, nan])
     if v > 0:
         spike = matrix_spike(model.signal, v, n, p)

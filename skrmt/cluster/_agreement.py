@@ -57,6 +57,16 @@ class Agreement(NamedTuple):
         """Return a share without an interval."""
         return cls(value, np.full(2, np.nan))
 
+    def in_doubt(self, doubt: float, n: int) -> Agreement:
+        """Return the claim where a fit to more rows may differ on a share of the labels.
+
+        The interval reaches to it; where it is large, nothing is claimed.
+        """
+        if doubt > _LAST:
+            return Agreement.unknown()
+        low = min(self.interval[0], max(1 - doubt - 1 / n, 0.0)) if doubt else self.interval[0]
+        return Agreement(self.value, np.array([low, self.interval[1]]))
+
 
 def agreement(one: np.ndarray, other: np.ndarray, n_clusters: int) -> float:
     """Return the share of equal labels under the best naming of clusters."""

@@ -62,7 +62,7 @@ def claimed_agreement(
     except ValueError:
         # A half may lack what a fit needs: a view that varies, or views that are seen together.
         return Agreement.unknown()
-    return found
+    return found.in_doubt(solution.doubt, views.shape[0])
 
 
 def _under_the_model(views, solution, seed, n_bootstrap, n_jobs):

@@ -11,6 +11,7 @@ from ..linalg import DenseTensor, RankOne, best_rank_one, get_backend, to_numpy
 from ..theory import nested_tensor
 from ..theory.nested_tensor import UnequalViews
 from ..theory.nested_tensor._views import weighted_spike
+from ..theory.spiked_tensor import thresholds
 from ..utils._dask import is_dask
 from ..utils._rows import row_values
 from ._factor import SpikedSpectrum, ViewFactor, fit_view_factor, spiked_spectrum
@@ -30,6 +31,11 @@ MOST_ROWS = 4000
 
 MOST_COMPONENTS = 50
 """Components that are kept, documented in `embedding_`."""
+
+_LEAST_CORRELATION = 0.01
+_CORRELATION_SIGMAS = 5.0
+"""Correlation of the noise of two views that is looked into, and the standard errors of one of
+white noise that come on top: it costs a search, but views that are not correlated none."""
 
 _LEAST_GAIN = 1e-3
 """Accuracy that maximum likelihood must gain in theory to be iterated: one sample in a thousand,
@@ -119,6 +125,7 @@ class CombinedViews(NamedTuple):
     n_iter: int = 0
     converged: bool = True
     overlap: float | None = None
+    correlated: bool = False
 
     @property
     def strengths(self) -> np.ndarray:
@@ -162,6 +169,26 @@ def combine_stack(views: ViewStack, method: str, search: dict[str, Any]) -> Comb
     if method == "nested_ml" and m > 1:
         return _maximum_likelihood(views, mean, covariance, factor, combined, search)
     return combined
+
+
+def may_be_correlated(views: ViewStack, combined: CombinedViews) -> bool:
+    """Return whether the covariance of views says that the noise of some is correlated.
+
+    One factor leaves correlations then, or, of three views, takes all of one or shows no cluster.
+    """
+    n, p, m = views.shape
+    if m < 3 or views.mask is not None or is_dask(views.X):
+        return False
+    covariance = _covariance(views, np.stack(combined.means, axis=1))
+    root = np.sqrt(np.diag(covariance))
+    found = np.abs(covariance / np.outer(root, root))[np.triu_indices(m, 1)]
+    least = _LEAST_CORRELATION + _CORRELATION_SIGMAS / np.sqrt(max(n - 1, 1) * p)
+    if m == 3:
+        nothing = combined.spectrum.n_spikes == 0
+        return bool((combined.improper or nothing) and found.max() > least)
+    a = fit_view_factor(covariance).strengths
+    left = np.abs((covariance - np.outer(a, a)) / np.outer(root, root))[np.triu_indices(m, 1)]
+    return bool(left.max() > least)
 
 
 def _refuse_whole(method, noise_structure):
@@ -338,10 +365,21 @@ def _whitened(views, mean, covariance, search):
     weights = weights * (1.0 if strengths.sum() >= 0 else -1.0)
     factor = ViewFactor(covariance @ weights, np.diag(covariance), weights, 1.0, False, 0, True)
     combined = _weighted_sum(views, mean, factor, weights, found.n_iter, found.converged)
+    combined = combined._replace(spectrum=_beyond_a_tensor(combined, views.shape))
     noise = combined.spectrum.noise_variance
     # All noise counts as that of the views, since it cannot be separated from that within classes.
     model = combined.model._replace(within=0.0, precision=1 / noise if noise > 0 else np.inf)
-    return combined._replace(model=model)
+    return combined._replace(model=model, correlated=True)
+
+
+def _beyond_a_tensor(combined, shape):
+    """Return the spectrum; without spikes where the best weights may have found one in noise."""
+    (n, p, m), spectrum = shape, combined.spectrum
+    if not spectrum.n_spikes or m == 1:
+        return spectrum
+    # `thresholds` counts in units of the root of the summed sizes.
+    least = thresholds((n - 1, p, m)).noise_norm ** 2 * (n - 1 + p + m) * spectrum.noise_variance
+    return single_spike(spectrum, combined.components.eigenvalues[0] > least)
 
 
 def _unfolded(views, mean, factor):

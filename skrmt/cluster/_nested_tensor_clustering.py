@@ -69,7 +69,9 @@ class NestedTensorClustering(
     noise_structure : {"auto", "diagonal", "full", "known"}, default="auto"
         Noise of the views: "diagonal" is independent between views, of unequal unknown variances,
         which takes three views; "full" may be correlated between views; "known" has the variances
-        `noise_variance`. "auto" is "full" for two views and "diagonal" for more.
+        `noise_variance`. "auto" is "full" for two views, and for more where the covariance of the
+        views speaks against one factor and correlated noise explains clusters that independent
+        noise does not, as where views are noisy copies of one; else "diagonal".
     noise_variance : array-like of shape (n_views,), default=None
         Variance of an entry of the noise of each view, for `noise_structure="known"`.
     scaling : {"mfa", "optimal", "unit"}, default="mfa"
@@ -144,6 +146,8 @@ class NestedTensorClustering(
     noise_variance_ : ndarray of shape (n_views,)
         Variance of an entry of the noise of each view, in squared units of X; of all of an entry
         for correlated noise, nan for a single view and for copies.
+    noise_structure_ : {"none", "diagonal", "full", "known"}
+        Form of the noise of the views; "none" for a single view or views of unequal widths.
     overlaps_ : ndarray of shape (3,)
         Squared alignments of labels, of the direction of the features and of the strengths of the
         views with the true ones, under the model.
@@ -347,6 +351,8 @@ class NestedTensorClustering(
         self.view_accuracies_ = spread(limits.view_accuracies, origin)
         self.view_weights_ = spread(solution.view_weights, origin, 0.0)
         self.noise_variance_ = spread(combined.noise * views.scale**2, origin, np.nan)
+        structure = "none" if isinstance(views, ViewList) else views.noise_structure
+        self.noise_structure_ = "full" if combined.correlated else structure
         self.overlaps_ = limits.overlaps
         self.beta_t_, self.beta_m_ = limits.beta_t, limits.beta_m
         self.n_spikes_ = int(combined.spectrum.n_spikes)
@@ -634,6 +640,7 @@ class NestedTensorClustering(
             self.tol,
             self.max_iter,
             random_seed(self.random_state),
+            self.noise_structure == "auto",
         )
 
     def _warn(self, improper):

@@ -10,9 +10,10 @@ from ..linalg import to_numpy
 from ..utils._dask import is_dask
 from ..utils._rows import block_keys, row_values
 from ._accuracy import METHODS, balanced_accuracy, method_accuracies
-from ._choice import best_partition
+from ._agreement import agreement
+from ._choice import best_partition, chances_of_others, separation_gains
 from ._clusters import Clusters, many_clusters, pass_messages, two_clusters
-from ._combination import MOST_ROWS, CombinedViews, combine_stack
+from ._combination import MOST_ROWS, CombinedViews, combine_stack, may_be_correlated
 from ._concatenated import concatenate_views
 from ._embedding import complete_scores, embed
 from ._rivals import Rival, rivals, standardised, weighted_space
@@ -25,6 +26,13 @@ BY_BLOCKS = ("two_step", "nested_ml")
 RIVALS = ("components", "kmeans", "gaussian_mixture")
 _AS_GOOD = 1e-3
 """Accuracy by which another method must exceed the two steps for "auto" to pay for it."""
+
+_LEAST_CHANCE = 0.05
+"""Probability from which another solution is one that more samples may favour: an interval of 95 %
+has to reach to it."""
+
+_MORE_RIGHT = 0.01
+"""Predicted accuracy by which noise that is correlated between views must explain more."""
 
 _LEAST_ROWS = 4
 """Distinct rows per cluster from which other solutions are tried."""
@@ -42,6 +50,7 @@ class Options(NamedTuple):
     tol: float
     max_iter: int
     seed: int
+    may_correlate: bool = False
 
     @property
     def search(self) -> dict[str, Any]:
@@ -70,6 +79,8 @@ class Solution(NamedTuple):
         Weights of the views, whose absolute values sum to 1.
     odds_loadings : list of ndarray or None
         Loadings of the log-odds, where messages were passed.
+    doubt : float
+        Share of the labels on which a solution differs that more samples may favour.
     """
 
     method: str
@@ -81,6 +92,7 @@ class Solution(NamedTuple):
     labels: np.ndarray
     view_weights: np.ndarray
     odds_loadings: list[np.ndarray] | None = None
+    doubt: float = 0.0
 
     @property
     def is_nested(self) -> bool:
@@ -137,7 +149,13 @@ def _combine(views: Views, options: Options) -> tuple[CombinedViews, str]:
         scores = method_accuracies(combined, views.shape)
         best = max(BY_BLOCKS if is_dask(views.X) else METHODS, key=scores.__getitem__)
         if scores[best] > scores["two_step"] + _AS_GOOD:
-            return combine_stack(views, best, options.search), best
+            combined, method = combine_stack(views, best, options.search), best
+    if options.may_correlate and may_be_correlated(views, combined):
+        full = views._replace(noise_structure="full")
+        other = combine_stack(full, method, options.search)
+        better = balanced_accuracy(other, full) > balanced_accuracy(combined, views) + _MORE_RIGHT
+        if other.white and better:
+            return other, method
     return combined, method
 
 
@@ -257,8 +275,17 @@ def _best(views: Views, nested: Solution, options: Options) -> Solution:
     partitions = [nested.labels[rows]]
     found = rivals(table, space, partitions[0], k, seed)
     partitions += [rival.clusters.labels(table.Z @ rival.directions) for rival in found]
-    best = best_partition(table.Z @ space[0], partitions, k, seed)
-    return nested if best == 0 else _as_solution(found[best - 1], table, views, nested)
+    points = table.Z @ space[0]
+    gains = np.stack([separation_gains(points, labels, k, seed) for labels in partitions])
+    best = best_partition(gains, k)
+    kept = nested if best == 0 else _as_solution(found[best - 1], table, views, nested)
+    return kept._replace(doubt=_doubt(partitions, gains, best, k))
+
+
+def _doubt(partitions: list[np.ndarray], gains: np.ndarray, kept: int, k: int) -> float:
+    """Return on how many labels a solution differs that more samples may favour."""
+    possible = np.flatnonzero(chances_of_others(gains, kept, k) > _LEAST_CHANCE)
+    return max((1 - agreement(partitions[i], partitions[kept], k) for i in possible), default=0.0)
 
 
 def _as_solution(rival: Rival, table: Any, views: Views, nested: Solution) -> Solution:

@@ -163,10 +163,11 @@ def strong_components(
     max_rank: int,
     n_init: int = 20,
     seed: int = 0,
+    spare: int = 0,
 ) -> Components:
-    """Find the components of a compressed tensor that stand out."""
+    """Find the components of a compressed tensor that stand out; keep `spare` more directions."""
     rng = np.random.default_rng(seed)
-    compressed = compress(tensor, minus, mode_orders(tensor.shape)[0])
+    compressed = compress(tensor, minus, mode_orders(tensor.shape)[0], spare)
     core = compressed.core
     found = no_components(core.shape)
     while found.rank < max_rank:

@@ -9,8 +9,21 @@ import numpy as np
 from ..linalg import Components, DenseTensor, no_components
 from ..linalg._power_sweeps import column_change
 from ..theory.spiked_tensor import thresholds
-from ._noise import Entries, is_suspect, residual_kurtosis
-from ._rank import JointComponents, SearchOptions, flipped_norm, joint_components
+from ._noise import (
+    MORE_OR_COLOUR,
+    Entries,
+    check_tensor_noise,
+    is_suspect,
+    residual_kurtosis,
+)
+from ._rank import (
+    JointComponents,
+    SearchOptions,
+    flipped_norm,
+    holds_more,
+    joint_components,
+    largest_rank,
+)
 from ._tensor_input import TensorInput
 from ._whitening import Whitening, estimate_whitening
 
@@ -48,6 +61,10 @@ _NORMS = 2
 _HOPELESS = 1.5
 """Norm of the noise over that of theory from which its variances are so unequal that neither the
 theory holds nor single entries can be told from them."""
+
+_FURTHER = 2
+"""Components more than asked for that are fitted to see whether white noise is left: each costs a
+search, and tensors that need more have no simple noise."""
 
 _UNEQUAL = 1.0
 """Excess kurtosis of the residual from which the norm of the noise is measured: below it, noise of
@@ -105,11 +122,17 @@ def fit_jointly(
     data: TensorInput, rank: int | None, structure: str, search: dict[str, Any]
 ) -> JointFit:
     """Fit components jointly: whiten, search, fill in what is missing, and search again."""
-    fit = JointFit(_nothing(data), data, data.tensor, None, 0, False)
+    fit, gaps = (
+        JointFit(_nothing(data), data, data.tensor, None, 0, False),
+        data.observed is not None,
+    )
     for turn in range(_ROUNDS):
         before = fit.joint.components.rank if turn else -1
         fit = _search(fit, rank, structure if turn < _COLOURINGS else "known", search)
-        fewer = _without_outliers(fit, search) if turn < _SET_ASIDE else None
+        if turn == 0 and gaps:
+            fit = fill_in(_without_suspects(fit), search)
+            continue
+        fewer = _without_outliers(fit, search) if turn < _SET_ASIDE + gaps else None
         if fewer is not None:
             fit = fewer
             continue
@@ -121,6 +144,28 @@ def fit_jointly(
         else:
             fit = fill_in(fit, search)
     return fit
+
+
+def has_further_component(fit: JointFit, misfit: str, search: dict[str, Any]) -> bool:
+    """Return whether a given number of components leaves others that stand out of white noise."""
+    options = _options(fit, search)
+    if not misfit:
+        return holds_more(fit.tensor, fit.joint, **options)
+    if misfit != MORE_OR_COLOUR:
+        return False
+    joint, tensor, entries = fit.joint, fit.tensor, fit.data.entries
+    for _ in range(_FURTHER):
+        rank = joint.components.rank + 1
+        if rank > largest_rank(tensor.shape):
+            return False
+        joint = joint_components(tensor, rank, joint, **options)
+        variance = entries.variance(joint.residual, rank)
+        check = check_tensor_noise(
+            tensor, joint.components, variance, search["seed"], entries.copies
+        )
+        if not check.misfit:
+            return True
+    return False
 
 
 def _nothing(data: TensorInput) -> JointComponents:
@@ -163,6 +208,15 @@ def _with_measured_norm(fit: JointFit, rank: int | None, search: dict[str, Any])
         if joint.components.rank == before:
             break
     return fit._replace(joint=joint)
+
+
+def _without_suspects(fit: JointFit) -> JointFit:
+    """Return the fit without components that may be single entries."""
+    joint = fit.joint
+    kept = np.flatnonzero(~is_suspect(joint.components))
+    factors = [factor[:, kept] for factor in joint.components.factors]
+    left = Components(joint.components.weights[kept], factors)
+    return fit._replace(joint=joint._replace(components=left, detected=joint.detected[kept]))
 
 
 def fill_in(fit: JointFit, search: dict[str, Any], n_fills: int = _FILLS) -> JointFit:

@@ -32,6 +32,9 @@ _SUSPECT_SHARE = 0.02
 outliers with the noise about them: it is looked at without them."""
 
 
+MORE_OR_COLOUR = "the residual holds more components, or noise that is not white"
+
+
 class NoiseCheck(NamedTuple):
     """What a residual says against independent noise of one variance with light tails.
 
@@ -163,7 +166,7 @@ def _misfit(
     if has_single_entry(components):
         return "a component is a single entry, an outlier"
     if ratio > 1:
-        return "the residual holds more components, or noise that is not white"
+        return MORE_OR_COLOUR
     if dispersion > _SLACK:
         return "the entries of the residual are correlated or of unequal variance"
     return ""

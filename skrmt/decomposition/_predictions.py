@@ -23,6 +23,10 @@ _BETTER = 1e-6
 """Mean overlap by which another method must exceed the joint fit: the error of the predictions."""
 
 
+TOO_FEW = "there are more components than n_components, which mix into those of the fit"
+"""Said where theory, and the agreement of halves, are those of a mixture of components."""
+
+
 class Prediction(NamedTuple):
     """What theory predicts for one method at an estimated signal.
 

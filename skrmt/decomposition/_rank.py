@@ -125,6 +125,11 @@ class SearchOptions(NamedTuple):
             return float(np.sqrt(self.noise_variance * sum(dims)))
         return (self.entries or Entries(dims)).unit(residual, rank)
 
+    def limit(self, dims: tuple[int, ...]) -> float:
+        """Return the rank-one value in that unit from which a component is not noise."""
+        norm = max(thresholds(dims).noise_norm, self.noise_norm)
+        return norm + 1 / float(np.sqrt(sum(dims)))
+
 
 def largest_rank(dims: tuple[int, ...]) -> int:
     """Return the largest number of components whose fit leaves degrees of freedom."""
@@ -143,6 +148,8 @@ def joint_components(
     wanted = _most_searched(tensor.shape) if rank is None else rank
     if start is not None and start.components.rank:
         fit = _refit(tensor, start._replace(outlier=False), total, options)
+        if rank is None:
+            fit = _without_weak(tensor, fit, total, options)
     smallest = max(_EXACT, 10 * options.tol, 1e4 * tensor.resolution) ** 2 * total
     while fit.components.rank < wanted and (rank is not None or fit.residual > smallest):
         further = None
@@ -160,6 +167,33 @@ def joint_components(
     if not fit.converged:
         fit = _refit(tensor, fit, total, options)
     return fit._replace(exhausted=rank is None and fit.components.rank == wanted)
+
+
+def _without_weak(
+    tensor: DenseTensor, fit: JointComponents, total: float, options: SearchOptions
+) -> JointComponents:
+    """Return the fit without components that no longer stand out of the noise."""
+    rank = fit.components.rank
+    unit = options.unit(fit.residual, tensor.shape, rank)
+    strong = np.flatnonzero(fit.components.weights > options.limit(tensor.shape) * unit)
+    if len(strong) == rank:
+        return fit
+    left = Components(
+        fit.components.weights[strong], [f[:, strong] for f in fit.components.factors]
+    )
+    fit = fit._replace(components=left, detected=fit.detected[strong], residual=total)
+    return _refit(tensor, fit, total, options) if left.rank else fit
+
+
+def holds_more(tensor: DenseTensor, fit: JointComponents, **search: Any) -> bool:
+    """Return whether the residual of a fit holds another component that stands out."""
+    options, total = SearchOptions(**search), tensor.squared_norm()
+    smallest = max(_EXACT, 10 * options.tol, 1e4 * tensor.resolution) ** 2 * total
+    if fit.residual <= smallest or fit.components.rank >= largest_rank(tensor.shape):
+        return False
+    fit = fit._replace(n_hidden=_MOST_HIDDEN - 1)
+    further = _next(tensor, fit, None, smallest, total, options)
+    return further.components.rank > fit.components.rank
 
 
 def _most_searched(dims: tuple[int, ...]) -> int:
@@ -198,7 +232,7 @@ def _next(
 ) -> JointComponents:
     """Search the residual thoroughly; return the fit with what was found, if it is to be kept."""
     norm = max(thresholds(tensor.shape).noise_norm, options.noise_norm)
-    limit = norm + 1 / np.sqrt(sum(tensor.shape))
+    limit = options.limit(tensor.shape)
     known = fit.components.rank
     unit = options.unit(fit.residual, tensor.shape, known)
     best = best_rank_one(
@@ -239,8 +273,7 @@ def _jointly(
     starts = (further, further._replace(components=other))
     fits = [_refit(tensor, start, total, options, rough=True) for start in starts]
     best = min(fits, key=lambda joint: joint.residual)
-    norm = max(thresholds(tensor.shape).noise_norm, options.noise_norm)
-    limit = norm + 1 / np.sqrt(sum(tensor.shape))
+    limit = options.limit(tensor.shape)
     limit *= options.unit(best.residual, tensor.shape, rank)
     gain = fit.residual - best.residual
     detected = np.append(fit.detected, gain > limit**2)

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..linalg import DenseTensor, no_components
+from ._cp import strong_components
 from ._joint_fit import JointFit, fill_in
-from ._rank import joint_components, largest_rank
+from ._rank import JointComponents, joint_components, largest_rank
 from ._whitening import whitening_of
 
 _SHORTEST = 4
@@ -45,21 +46,27 @@ class Reproducibility(NamedTuple):
     spread: float
 
 
-def split_halves(fit: JointFit, factors: list[np.ndarray], search: dict[str, Any]) -> Any:
+def split_halves(
+    fit: JointFit,
+    factors: list[np.ndarray],
+    search: dict[str, Any],
+    asked: np.ndarray | None = None,
+) -> Any:
     """Fit halves of each mode anew, and compare their factors in the other modes.
 
     With c the cosine of two halves, an estimate of the square of the alignment of each with the
     common component, the whole has the reliability 2c / (1 + c), Spearman-Brown's. `factors` are
     those of the whole, mode by mode, to which components of halves are assigned. None where no
-    axis can be halved.
+    axis can be halved, or none of the components that are `asked` for can be reproduced any more.
     """
     rng = np.random.default_rng(search["seed"])
     rank, order = factors[0].shape[1], len(factors)
     if not rank:
         return None
-    cosines, means = [], []
+    cosines, means, left = [], [], order
     for mode, size in enumerate(fit.data.tensor.shape):
         half = tuple(size // 2 if m == mode else n for m, n in enumerate(fit.tensor.shape))
+        left -= 1
         if size < _SHORTEST or rank > largest_rank(half):
             continue
         chosen = rng.permutation(size)
@@ -71,6 +78,10 @@ def split_halves(fit: JointFit, factors: list[np.ndarray], search: dict[str, Any
         cosine[:, mode] = np.nan
         cosines.append(cosine)
         means.append(float(np.nanmean(2 * cosine / (1 + cosine))))
+        if asked is not None:
+            products = np.sum([np.nanprod(c, axis=1) for c in cosines], axis=0)
+            if ((products + left)[asked] < REPRODUCED * (len(cosines) + left)).all():
+                return None
     if not cosines:
         return None
     products = [np.nanprod(cosine, axis=1) for cosine in cosines]
@@ -80,6 +91,21 @@ def split_halves(fit: JointFit, factors: list[np.ndarray], search: dict[str, Any
     alignments = np.sqrt(2 * common / (1 + common))
     spread = float(np.std(means, ddof=1)) if len(means) > 1 else float("nan")
     return Reproducibility(alignments, np.mean(products, axis=0), spread)
+
+
+def _fit_of_half(tensor: DenseTensor, rank: int, options: dict[str, Any]) -> JointComponents:
+    """Fit components jointly, from those of a compressed tensor: most come out of any search."""
+    found = strong_components(
+        tensor,
+        no_components(tensor.shape),
+        enough=-np.inf,
+        max_rank=rank,
+        n_init=options["n_init"],
+        seed=options["seed"],
+        spare=rank,
+    )
+    start = JointComponents(found, np.ones(found.rank, dtype=bool), tensor.squared_norm())
+    return joint_components(tensor, rank, start, keep_outliers=True, **options)
 
 
 def _factors_of_half(
@@ -112,7 +138,7 @@ def _factors_of_half(
         "tol": max(_TOLERANCE, search["tol"]),
         "report": lambda line: None,
     }
-    joint = joint_components(white, rank, keep_outliers=True, **options)
+    joint = _fit_of_half(white, rank, options)
     found = JointFit(joint, part, white, whitening, fit.n_outliers, True)
     if part.entries.share < 1 - 1e-2:
         found = fill_in(found, options, _FILLS)

@@ -21,8 +21,10 @@ from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
 from ..utils._warnings import warn, warn_first
 from ._alignment import factor_alignments
 from ._deflation_fit import deflate, largest_first, residual_variance, signs_of
-from ._joint_fit import effective_variance, fit_jointly
+from ._joint_fit import effective_variance, fit_jointly, has_further_component
 from ._predictions import (
+    TOO_FEW,
+    DetectedSignal,
     best_method,
     detected_signal,
     in_order_of,
@@ -106,7 +108,8 @@ class TensorDeflation(
     theoretical_alignments_ : ndarray of shape (r, d)
         Predicted absolute cosine of each estimated factor and the true one; 0 for components that
         are not detected. Where a component's regime is "misfit", its reproducibility: the
-        alignment with the fit of very many data, by the cosines of halves of the tensor.
+        alignment with the fit of very many data, by the cosines of halves of the tensor; nan where
+        the noise is as in theory and holds more components than `n_components`.
     theoretical_alignments_std_ : ndarray of shape (r, d)
         Standard deviation of the realised alignments about these: errors of `snr_`, and the
         finite sizes. nan for components that are not detected.
@@ -287,6 +290,11 @@ class TensorDeflation(
             found.data.tensor if found.data.observed is None else None,
         )
 
+        if rank is not None and pilot.detected.all():
+            given = {**search, "noise_variance": known}
+            if has_further_component(found, signal.misfit, given):
+                signal = DetectedSignal(None, TOO_FEW, {})
+
         method, gamma, fit = self.method, float("nan"), pilot
         if method == "auto":
             method = best_method(signal.predictions)
@@ -312,8 +320,10 @@ class TensorDeflation(
 
         misfit = bool(signal.misfit)
         regimes = [regime(undetected=not seen, misfit=misfit) for seen in fit.detected]
-        if misfit or (found.whitening is not None and not fit.detected.all()):
-            halves = split_halves(found, components.factors, search)
+        colour = found.whitening is not None and not fit.detected.all()
+        if (misfit or colour) and signal.misfit != TOO_FEW:
+            asked = None if misfit else ~fit.detected
+            halves = split_halves(found, components.factors, search, asked)
             if halves is not None:
                 accuracy, regimes = with_reproducibility(
                     accuracy, halves, data.original(list(halves.alignments.T)), regimes, method
@@ -374,10 +384,12 @@ class TensorDeflation(
         """Warn where theory does not apply, or nothing is found."""
         messages = []
         if misfit:
-            messages.append(
-                f"Theory does not apply: {misfit}. snr_ is NaN, alignments are those of "
-                "split halves."
+            instead = (
+                "so are alignments; use n_components='auto'"
+                if misfit == TOO_FEW
+                else "alignments are those of split halves"
             )
+            messages.append(f"Theory does not apply: {misfit}. snr_ is NaN, {instead}.")
         if not self.n_components_:
             messages.append(
                 "No component stands out of the noise: n_components_ is 0. Give n_components to "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
 from typing import NamedTuple
 
@@ -63,6 +64,13 @@ class Whitening(NamedTuple):
             tensor = tensor.project(root, mode)
         return tensor
 
+    def with_covariance(self, mode: int, covariance: FloatArray) -> Whitening:
+        """Return the change of basis with another covariance in one mode."""
+        changed = [list(matrices) for matrices in self]
+        changed[0][mode] = covariance
+        changed[1][mode], changed[2][mode] = _roots(covariance)
+        return Whitening(*changed)
+
     def whiten(self, components: Components) -> Components:
         """Return components of the tensor as components of the whitened one."""
         return _changed(components, self.inverse_roots)
@@ -92,7 +100,7 @@ def estimate_whitening(
 
     `copies` counts how often each entry recurs in a row of an unfolding, as in symmetric tensors.
     """
-    moments = _noise_moments(tensor, copies)
+    moments = _noise_moments(tensor, range(tensor.order), copies)
     excesses = [moment.excess(kurtosis) for moment in moments or ()]
     if max(excesses, default=0.0) <= 0:
         return None
@@ -100,15 +108,13 @@ def estimate_whitening(
     for _ in range(_ROUNDS):
         before = whitening
         for mode in np.argsort(excesses)[::-1]:
-            moments = _noise_moments(current, copies)
+            moments = _noise_moments(current, [mode], copies)
             if moments is None:
                 return None
-            root, moment = whitening.roots[mode], moments[mode]
+            root, (moment,) = whitening.roots[mode], moments
             covariance = _covariance(moment._replace(gram=root @ moment.gram @ root), kurtosis)
             if not np.allclose(covariance, whitening.covariances[mode], atol=_UNCHANGED):
-                covariances = list(whitening.covariances)
-                covariances[mode] = covariance
-                whitening = whitening_of(covariances)
+                whitening = whitening.with_covariance(mode, covariance)
                 current = whitening.apply(tensor)
         if whitening is before:
             break
@@ -117,44 +123,47 @@ def estimate_whitening(
 
 def colour_excess(tensor: DenseTensor, kurtosis: float = 0.0, copies: int = 1) -> float:
     """Return the largest relative variance of the eigenvalues of a mode beyond white noise's."""
-    moments = _noise_moments(tensor, copies)
+    moments = _noise_moments(tensor, range(tensor.order), copies)
     return max((moment.excess(kurtosis) for moment in moments or ()), default=0.0)
 
 
 def whitening_of(covariances: list[FloatArray]) -> Whitening:
     """Return the change of basis that belongs to covariances."""
-    roots, inverses = [], []
-    for covariance in covariances:
-        values, vectors = np.linalg.eigh(covariance)
-        root = np.sqrt(values)
-        roots.append((vectors * root) @ vectors.T)
-        inverses.append((vectors / root) @ vectors.T)
-    return Whitening(covariances, roots, inverses)
+    pairs = [_roots(covariance) for covariance in covariances]
+    return Whitening(covariances, [root for root, _ in pairs], [inverse for _, inverse in pairs])
 
 
-def _noise_moments(tensor: DenseTensor, copies: int) -> list[_Moment] | None:
-    """Return Gram matrices of the unfoldings, the other modes off their leading directions.
+def _roots(covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the symmetric root of a covariance and its inverse."""
+    values, vectors = np.linalg.eigh(covariance)
+    root = np.sqrt(values)
+    return (vectors * root) @ vectors.T, (vectors / root) @ vectors.T
+
+
+def _noise_moments(tensor: DenseTensor, modes: Iterable[int], copies: int) -> list[_Moment] | None:
+    """Return Gram matrices of unfoldings, the other modes off their leading directions.
 
     A component is gone if any other mode has it among its leading directions, while the
     covariance of separable noise in a mode is the same whatever the others are projected on.
     None where nothing is left but rounding.
     """
     entries = int(np.prod(tensor.shape)) / copies
-    bases = [_signal_directions(tensor.gram(m), entries) for m in range(tensor.order)]
+    grams = [tensor.gram(mode) for mode in range(tensor.order)]
+    bases = [_signal_directions(gram, entries) for gram in grams]
     removed = [basis.shape[1] for basis in bases]
     digits = _DIGITS["float32" if tensor.resolution > 1e-10 else "float64"]
     projected: dict[tuple[int, ...], DenseTensor] = {(): tensor}
     moments = []
-    for mode, size in enumerate(tensor.shape):
+    for mode in modes:
         others = [other for other in range(tensor.order) if other != mode]
-        gram = np.zeros((size, size))
-        for count in range(tensor.order):
+        gram = grams[mode].copy()
+        for count in range(1, tensor.order):
             for chosen in combinations([m for m in others if removed[m]], count):
                 if chosen not in projected:
                     last = chosen[-1]
                     projected[chosen] = projected[chosen[:-1]].project(bases[last], last)
                 gram = gram + (-1.0) ** count * projected[chosen].gram(mode)
-        if np.trace(gram) <= digits * np.trace(tensor.gram(mode)):
+        if np.trace(gram) <= digits * np.trace(grams[mode]):
             return None
         n_columns = float(np.prod([tensor.shape[m] - removed[m] for m in others])) / copies
         moments.append(_Moment(gram, n_columns))
