@@ -80,6 +80,16 @@ class RidgeBasis(NamedTuple):
         return int(self.scale.shape[0])
 
     @property
+    def trace(self) -> float:
+        """Sum of the squared singular values."""
+        return float(self.scale.sum())
+
+    @property
+    def largest(self) -> float:
+        """Largest squared singular value, 0 for none."""
+        return float(self.scale[0]) if self.rank else 0.0
+
+    @property
     def share(self) -> Array:
         """Leverage of the intercept: each row's share of the weight, zero without intercept."""
         weights = self.sqrt_weights * self.sqrt_weights
