@@ -13,7 +13,7 @@ from ._ridge_basis import check_alphas
 
 EXACT_SIDE = 600
 """Smaller side of sparse data up to which its Gram matrix is decomposed: beyond, ten refits by
-Krylov spaces are faster than n^3 (measured at densities of 1e-3 to 0.1)."""
+Krylov spaces are faster, and the time of both is about equal here."""
 
 EXACT_ENTRIES = 1 << 24
 """Numbers of left singular vectors, 128 MB, beyond which they are not stored."""
@@ -22,8 +22,11 @@ TOLERANCE = 1e-3
 """Root mean square error of converged fits, over that of the targets: a score of 1 has three
 digits, far more than its sampling error."""
 
-_FIRST_STEPS = 24
+_FIRST_STEPS = 12
 """Steps after which convergence is looked at; half as many more each time it is not reached."""
+
+_FEWEST_STEPS = 48
+"""Steps for which there must be memory: enough for penalties of some use in every case tried."""
 
 _MOST_STEPS = 384
 """Steps beyond which penalties that have not converged are given up."""
@@ -305,7 +308,7 @@ def fold_path(
     converged = np.ones(len(alphas), dtype=bool)
     n_folds = int(folds.max()) + 1
     side = min(system.data.shape)
-    at_once = int(np.clip(_VECTORS // (side * 2 * _FIRST_STEPS), 1, n_folds))
+    at_once = int(np.clip(_VECTORS // (side * _FEWEST_STEPS), 1, n_folds))
     for first in range(0, n_folds, at_once):
         chosen = np.arange(first, min(first + at_once, n_folds))
         fits = _folds(system, folds, chosen)
@@ -338,7 +341,7 @@ def _fill(
     space = _Krylov(fits, target)
     rows = [np.flatnonzero(folds == fold) for fold in chosen]
     members = [fits.system.data[row] for row in rows]
-    limit = min(_MOST_STEPS, max(2 * _FIRST_STEPS, _VECTORS // space.current.size))
+    limit = min(_MOST_STEPS, max(_FEWEST_STEPS, _VECTORS // space.current.size))
     steps = _FIRST_STEPS
     while True:
         space.extend(min(steps, limit))

@@ -74,7 +74,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         ``(1/W) sum_i w_i (t_i - x_i . w - b)^2 + alpha |w|^2`` with W the sum of the weights, so
         that scikit-learn's ``Ridge(alpha=W * alpha)`` has the same solution. "auto" tries 29
         values from 1e-4 to 1e3 times the mean variance of a feature; an array tries its values.
-        The exact leave-one-out squared error on the noisy labels chooses, bounded for far
+        The leave-one-out squared error on the noisy labels chooses, bounded for far
         scores. ``np.inf`` is the limit in which the coefficients are the class-mean difference.
     noise_rates : "estimate", None, float or array-like of shape (K,) or (K, K), default="estimate"
         How often labels are wrong: estimated, never (None), a rate for all classes, one rate per
@@ -106,7 +106,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
     alpha_ : float
         Penalty of the last fit.
     alphas_ : ndarray of shape (k,)
-        Penalties tried, increasing.
+        Penalties tried, increasing; of "auto" for wide sparse data those whose fits converge.
     noise_matrix_ : ndarray of shape (K, K)
         ``P(observed l | true k)``, known or estimated.
     noise_rates_ : ndarray of shape (K,)
@@ -159,10 +159,11 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
     score_variances_ : ndarray of shape (2,) or (K, K)
         Its variance within each class.
     held_out_scores_ : ndarray of shape (n,) or (n, K)
-        Decision function of each training row by the fit without it, or without its group, at
+        Decision function of each training row by the fit without it, its group or its fold, at
         a penalty that the rows of other folds choose.
-    scores_kind_ : {"exact"}
-        How they were made: by the closed form of leave-one-out.
+    scores_kind_ : {"exact", "folds"}
+        How they were made: by the closed form of leave-one-out or, for wide sparse data, by fits
+        without each of ten folds.
     label_posterior_ : ndarray of shape (n, K)
         Probability of each true class given the held-out score and the observed label.
     label_quality_ : ndarray of shape (n,)
