@@ -132,9 +132,7 @@ def needs_krylov(X: Any) -> bool:
     if not sparse.issparse(X):
         return False
     side, rows = min(X.shape), X.shape[0]
-    return side > EXACT_SIDE or (
-        X.shape[1] < rows and rows * side > max(EXACT_ENTRIES, 4 * X.nnz)
-    )
+    return side > EXACT_SIDE or (X.shape[1] < rows and rows * side > max(EXACT_ENTRIES, 4 * X.nnz))
 
 
 def sparse_ridge(
@@ -313,7 +311,9 @@ def fold_path(
         chosen = np.arange(first, min(first + at_once, n_folds))
         fits = _folds(system, folds, chosen)
         for j in range(columns.shape[1]):
-            converged &= _fill(fits, columns[:, j], alphas, folds, chosen, all_penalties, scores[:, j])
+            converged &= _fill(
+                fits, columns[:, j], alphas, folds, chosen, all_penalties, scores[:, j]
+            )
     return FoldPath(scores, converged)
 
 
@@ -361,9 +361,7 @@ def _fill(
         steps += steps // 2
 
 
-def _scores_of_fold(
-    space: _Krylov, place: int, rows: Any, alphas: np.ndarray
-) -> np.ndarray:
+def _scores_of_fold(space: _Krylov, place: int, rows: Any, alphas: np.ndarray) -> np.ndarray:
     """Return the scores (m, k) of the rows of a fold by the fit without them."""
     fits = space.fits
     width = max(1, _SOLUTIONS // max(rows.shape[1], fits.weights.shape[0] * fits.dual))
@@ -534,9 +532,7 @@ def _conjugate_gradients(fits: _Folds, start: np.ndarray, penalty: float) -> np.
     return solution
 
 
-def squared_distances(
-    system: SparseRidge, rows: np.ndarray
-) -> np.ndarray:
+def squared_distances(system: SparseRidge, rows: np.ndarray) -> np.ndarray:
     """Compute squared distances of all rows from some of them.
 
     Parameters

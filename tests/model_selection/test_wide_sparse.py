@@ -16,7 +16,9 @@ def counts(n, p, per_row, seed=0):
     """Draw sparse counts, with scores that depend on them."""
     rng = np.random.default_rng(seed)
     columns = rng.integers(0, p, n * per_row)
-    X = sparse.csr_array((np.ones(n * per_row), (np.repeat(np.arange(n), per_row), columns)), (n, p))
+    X = sparse.csr_array(
+        (np.ones(n * per_row), (np.repeat(np.arange(n), per_row), columns)), (n, p)
+    )
     scores = X @ rng.standard_normal(p) / np.sqrt(per_row)
     return X, scores + 0.5 * rng.standard_normal(n)
 

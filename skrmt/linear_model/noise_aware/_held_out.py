@@ -67,8 +67,6 @@ class HeldOut(NamedTuple):
     scores : ndarray of shape (n,) or (n, K)
         Score of each row by the fit without it, its group or its fold, at the penalty that the
         rows of other folds choose.
-    alphas : ndarray of shape (k,)
-        Penalties tried.
     errors : ndarray of shape (k,)
         Mean bounded squared error at every penalty.
     alpha_index : int
@@ -79,6 +77,8 @@ class HeldOut(NamedTuple):
         Their standard deviation, over all targets.
     distances : ndarray of shape (n, m) or None
         Squared distances from the rows that are landmarks, in some unit.
+    alphas : ndarray of shape (k,)
+        Penalties tried.
     paths : ndarray of shape (n, q, k) or None
         Scores at every penalty, where fits without folds have computed them.
     """
@@ -89,12 +89,12 @@ class HeldOut(NamedTuple):
         return "exact" if self.paths is None else "folds"
 
     scores: np.ndarray
-    alphas: np.ndarray
     errors: np.ndarray
     alpha_index: int
     centres: np.ndarray
     spreads: np.ndarray
     distances: np.ndarray | None = None
+    alphas: np.ndarray | None = None
     paths: np.ndarray | None = None
 
 
@@ -162,6 +162,7 @@ def held_out(
         if len(landmarks) > 0:
             parts = map_left(basis, _landmark_sums, basis.sqrt_weights, shared=near)
             sums = _joined(basis, parts)
+    fit = fit._replace(alphas=alphas)
     # Where columns say nothing, scores are targets whose rounding, rescaled, would say much. At an
     # infinite penalty they have a unit of their own.
     large = basis.rank == 0 or np.isfinite(alphas).all()
@@ -174,9 +175,8 @@ def _of_rows(basis, targets, alphas, folds, near):
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
     range_ = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
-    member = on_device(basis, np.eye(_N_FOLDS)[folds])
     pull = pull_of_own(basis, targets)
-    extra = member, on_device(basis, pull)
+    extra = on_device(basis, folds), on_device(basis, pull)
     sums = sum_left(basis, _fold_errors, *rows, *extra, shared=(*shared, *range_))
     errors, first, second = map(to_numpy, sums)
     own = _choice_without(errors)[folds]
@@ -185,11 +185,11 @@ def _of_rows(basis, targets, alphas, folds, near):
     filters = filters.reshape(basis.rank, n_targets, len(alphas))[:, :, wanted]
     filters = filters.reshape(basis.rank, n_targets * len(wanted))
     kept = means, gain[:, wanted], filters, finite[wanted]
-    chosen = on_device(basis, np.searchsorted(wanted, own)[:, None] == np.arange(len(wanted)))
+    chosen = on_device(basis, np.searchsorted(wanted, own))
     parts = map_left(basis, _chosen_scores, *rows, chosen, shared=(*near, *kept))
     found = _joined(basis, parts)
     scores, sums = found[:, :n_targets] + pull, found[:, n_targets:]
-    return _gathered(basis, targets, scores, alphas, errors, first, second), sums
+    return _gathered(basis, targets, scores, errors, first, second), sums
 
 
 def _joined(basis, parts):
@@ -230,13 +230,13 @@ def pull_of_own(basis, targets, group=None):
     return (own / room[:, None])[group]
 
 
-def _gathered(basis, targets, scores, alphas, errors, first, second):
+def _gathered(basis, targets, scores, errors, first, second):
     """Gather scores, errors of folds, and the sums of scores and of their squares."""
     total, size = errors.sum(0), row_weights(basis).sum()
     centres = first / size
     spreads = np.sqrt(np.maximum((second / size - centres**2).sum(0), 0.0))
     chosen = int(np.argmin(total))
-    return HeldOut(scores.reshape(targets.shape), alphas, total, chosen, centres, spreads)
+    return HeldOut(scores.reshape(targets.shape), total, chosen, centres, spreads)
 
 
 def _choice_without(errors):
@@ -244,9 +244,17 @@ def _choice_without(errors):
     return np.argmin(errors.sum(0) - errors, axis=1)
 
 
-def _fold_errors(block, targets, roots, share, part, member, pull, *arguments):
+def _indicators(block, codes, size):
+    """Return which code from 0 each row has, one column for each."""
+    xp = get_backend(block)
+    values = xp.asarray(np.arange(float(size)), like=block, dtype="float64")
+    return xp.asarray(codes[:, None] == values, like=block, dtype="float64")
+
+
+def _fold_errors(block, targets, roots, share, part, folds, pull, *arguments):
     """Add up bounded squared errors of a block of rows by fold and penalty, scores, and squares."""
     *others, low, high = arguments
+    member = _indicators(block, folds, _N_FOLDS)
     scores = _loo_block(block, targets, roots, share, part, *others).scores
     error = (targets[:, :, None] - get_backend(block).clip(scores, low, high)) ** 2
     weights = (roots * roots)[:, None]
@@ -258,6 +266,7 @@ def _fold_errors(block, targets, roots, share, part, member, pull, *arguments):
 def _chosen_scores(block, targets, roots, share, part, chosen, landmarks, scale, *arguments):
     """Return the scores of a block of rows, each at its own penalty, and sums of landmarks."""
     scores = _loo_block(block, targets, roots, share, part, *arguments).scores
+    chosen = _indicators(block, chosen, scores.shape[2])
     own = (scores * chosen[:, None, :]).sum(2)
     near = _landmark_sums(block, roots, landmarks, scale)
     return get_backend(block).concatenate([own, near], axis=1)
@@ -271,7 +280,7 @@ def group_scores(basis, targets, alphas, group):
 def _of_groups(basis, targets, alphas, folds, group):
     """Score each row by a fit without its group."""
     paths = group_scores(basis, targets, alphas, group)
-    return _at_chosen(basis, targets, alphas, paths, folds, group)
+    return _at_chosen(basis, targets, paths, folds, group)
 
 
 def _of_folds(basis, targets, alphas, folds, choose):
@@ -282,11 +291,11 @@ def _of_folds(basis, targets, alphas, folds, choose):
         path = path._replace(scores=path.scores[:, :, path.converged])
     elif not path.converged.all():
         warn(_SLOW, ConvergenceWarning)
-    fit = _at_chosen(basis, targets, alphas, path.scores, folds, folds)
-    return fit._replace(paths=path.scores)
+    fit = _at_chosen(basis, targets, path.scores, folds, folds)
+    return fit._replace(alphas=alphas, paths=path.scores)
 
 
-def _at_chosen(basis, targets, alphas, paths, folds, group):
+def _at_chosen(basis, targets, paths, folds, group):
     """Read the scores of rows without their group from those at every penalty."""
     columns = targets.reshape(len(targets), -1)[:, :, None]
     bounded = np.clip(paths, targets.min() - _BOUND, targets.max() + _BOUND)
@@ -297,7 +306,7 @@ def _at_chosen(basis, targets, alphas, paths, folds, group):
     pull = pull_of_own(basis, targets, group)
     scores = np.take_along_axis(paths, own[:, None, None], axis=2)[:, :, 0] + pull
     first, second = _row_moments(paths, pull, weights)
-    return _gathered(basis, targets, scores, alphas, errors, first, second)
+    return _gathered(basis, targets, scores, errors, first, second)
 
 
 def _row_moments(paths, pull, weights):

@@ -253,7 +253,7 @@ def _block_confusions(block, targets, roots, share, part, pull, label, *argument
     return _confusions(scores, label, stretch, shift, directions, offsets, pull)
 
 
-def _confusions(scores, label, stretch, shift, directions, offsets, pull):
+def _confusions(scores, label, stretch, shift, directions, offsets, pull=0.0):
     """Count decisions by class and observed label at every penalty, (k, K, K)."""
     counts = []
     for column in range(scores.shape[2]):

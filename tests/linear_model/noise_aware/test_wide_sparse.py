@@ -43,8 +43,9 @@ def test_claims_are_those_of_dense_data(n_classes):
     error = MOST * np.sqrt(differ / len(y)) + 0.1 * differ
     assert abs(wide.observed_accuracy_ - exact.observed_accuracy_) < error
     assert differ < 0.1
-    np.testing.assert_allclose(wide.observed_accuracy_interval_.mean(), wide.observed_accuracy_,
-                               atol=0.01)
+    np.testing.assert_allclose(
+        wide.observed_accuracy_interval_.mean(), wide.observed_accuracy_, atol=0.01
+    )
 
 
 def test_claims_hold_on_fresh_rows():
