@@ -8,14 +8,7 @@ from ._power_sweeps import RankOne, power_sweeps
 from ._rank_one import best_rank_one, deflate_mode
 from ._ridge_basis import RidgeBasis, ridge_basis
 from ._ridge_path import coefficients, loo_path, loo_scores, loo_squared_error
-from ._sparse_ridge import (
-    SparseRidge,
-    fold_path,
-    needs_krylov,
-    sparse_coefficients,
-    sparse_ridge,
-    squared_distances,
-)
+from ._sparse_size import needs_krylov
 from ._spectral_start import residual_gram
 
 _install.check()
@@ -25,12 +18,10 @@ __all__ = [
     "DenseTensor",
     "RankOne",
     "RidgeBasis",
-    "SparseRidge",
     "as_device",
     "best_rank_one",
     "coefficients",
     "deflate_mode",
-    "fold_path",
     "get_backend",
     "group_path",
     "is_torch",
@@ -42,8 +33,5 @@ __all__ = [
     "power_sweeps",
     "residual_gram",
     "ridge_basis",
-    "sparse_coefficients",
-    "sparse_ridge",
-    "squared_distances",
     "to_numpy",
 ]

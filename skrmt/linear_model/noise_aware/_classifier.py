@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ...linalg import needs_krylov, ridge_basis, sparse_ridge, to_numpy
+from ...linalg import needs_krylov, ridge_basis, to_numpy
 from ...model_selection._clean_labels import (
     FEWEST_ROWS,
     class_posterior,
@@ -51,6 +51,7 @@ from ._label_issues import label_issues
 from ._perturbation import perturbed_targets
 from ._prediction import accuracy_path, model_accuracy, theory_setting
 from ._reading import read_rows
+from ._sparse_ridge import sparse_ridge
 
 _MANY_CLASSES = 50
 """Classes from which labels are likely to be numbers or names rather than kinds."""

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ...linalg import (
     RidgeBasis,
-    SparseRidge,
     coefficients,
-    fold_path,
     get_backend,
     group_path,
     ridge_basis,
-    sparse_coefficients,
-    squared_distances,
     to_numpy,
 )
 from ...linalg._ridge_basis import map_left, sum_left
 from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets, left_rows
 from ...model_selection._clean_labels import without_rounding
 from ...utils._warnings import warn
+from ._sparse_ridge import SparseRidge, fold_path, sparse_coefficients, squared_distances
 
 _SLOW = (
     "Fits to wide sparse data have not converged at the smallest penalties: scores there are those "
@@ -94,7 +91,7 @@ class HeldOut(NamedTuple):
     centres: np.ndarray
     spreads: np.ndarray
     distances: np.ndarray | None = None
-    alphas: np.ndarray | None = None
+    alphas: Any = None
     paths: np.ndarray | None = None
 
 

@@ -5,11 +5,9 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import Ridge
 
-from skrmt.linalg import (
-    coefficients,
+from skrmt.linalg import coefficients, needs_krylov, ridge_basis
+from skrmt.linear_model.noise_aware._sparse_ridge import (
     fold_path,
-    needs_krylov,
-    ridge_basis,
     sparse_coefficients,
     sparse_ridge,
     squared_distances,

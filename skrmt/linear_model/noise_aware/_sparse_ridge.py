@@ -8,15 +8,8 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh_tridiagonal
 
-from ._gram import _clear_columns, _constant_columns
-from ._ridge_basis import check_alphas
-
-EXACT_SIDE = 600
-"""Smaller side of sparse data up to which its Gram matrix is decomposed: beyond, ten refits by
-Krylov spaces are faster, and the time of both is about equal here."""
-
-EXACT_ENTRIES = 1 << 24
-"""Numbers of left singular vectors, 128 MB, beyond which they are not stored."""
+from ...linalg._gram import _clear_columns, _constant_columns
+from ...linalg._ridge_basis import check_alphas
 
 TOLERANCE = 1e-3
 """Root mean square error of converged fits, over that of the targets: a score of 1 has three
@@ -115,26 +108,6 @@ class FoldPath(NamedTuple):
     converged: np.ndarray
 
 
-def needs_krylov(X: Any) -> bool:
-    """Return whether a sparse matrix is too wide and tall for one decomposition.
-
-    Parameters
-    ----------
-    X : array, sparse matrix, tensor or dask array of shape (n, p)
-        The data.
-
-    Returns
-    -------
-    bool
-        True where its smaller side exceeds 600, or left singular vectors would take more than
-        128 MB and four times the data.
-    """
-    if not sparse.issparse(X):
-        return False
-    side, rows = min(X.shape), X.shape[0]
-    return side > EXACT_SIDE or (X.shape[1] < rows and rows * side > max(EXACT_ENTRIES, 4 * X.nnz))
-
-
 def sparse_ridge(
     X: Any,
     sample_weight: np.ndarray | None = None,
@@ -144,33 +117,7 @@ def sparse_ridge(
 ) -> SparseRidge:
     """Prepare sparse data of moderate scale for ridge fits by Krylov spaces.
 
-    Parameters
-    ----------
-    X : sparse matrix of shape (n, p)
-        The data, whose squares are finite.
-    sample_weight : array of shape (n,), optional
-        Positive weights; ones by default.
-    fit_intercept : bool, default=True
-        Whether an intercept is fitted (and not penalised).
-    part : array of shape (n,), optional
-        Part of the weight of each row that its fold leaves out; the whole by default.
-
-    Returns
-    -------
-    SparseRidge
-        What `fold_path` and `sparse_coefficients` need.
-
-    Notes
-    -----
     The data are copied twice, in double precision.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from scipy import sparse
-    >>> from skrmt.linalg import sparse_ridge
-    >>> sparse_ridge(sparse.csr_array(np.array([[1.0, 0.0], [3.0, 1.0], [5.0, 5.0]]))).trace
-    22.0
     """
     n, p = X.shape
     data = sparse.csr_array(X, dtype=np.float64, copy=True)
@@ -259,28 +206,6 @@ def fold_path(
 ) -> FoldPath:
     r"""Compute scores of rows by ridge fits without their fold, at every penalty.
 
-    Parameters
-    ----------
-    system : SparseRidge
-        From `sparse_ridge`.
-    targets : array of shape (n,) or (n, q)
-        One or several targets.
-    alphas : array-like of shape (k,)
-        Penalties per unit weight, increasing (penalty ``W alpha`` with the weight of all rows).
-        At ``np.inf`` the scores are those of the limit of ``alpha w``.
-    folds : array of int of shape (n,)
-        Fold of each row, numbers from 0.
-    all_penalties : bool, default=False
-        Whether to go on until every penalty has converged, not only those from two grid steps
-        below the best one.
-
-    Returns
-    -------
-    FoldPath
-        Scores, and which penalties have converged.
-
-    Notes
-    -----
     Lanczos' recursion of the smaller of ``X_c^T X_c`` and ``X_c X_c^T`` from the target gives the
     fits at all penalties: after m steps, with tridiagonal T and orthonormal vectors Q,
 
@@ -289,16 +214,6 @@ def fold_path(
     whose residual is known from the last entry. Folds run together, so that the sparse matrix is
     read twice a step for all of them. Time ``O(nnz m f)``, memory ``O(m f min(n, p))``, 256 MB at
     most, and ``n q k`` scores.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from scipy import sparse
-    >>> from skrmt.linalg import fold_path, sparse_ridge
-    >>> X = sparse.csr_array(np.array([[0.0], [1.0], [2.0], [4.0]]))
-    >>> path = fold_path(sparse_ridge(X), np.array([1.0, 3.0, 5.0, 9.0]), [0.0], np.arange(4))
-    >>> path.scores[:, 0, 0].round(6)
-    array([1., 3., 5., 9.], dtype=float32)
     """
     alphas = check_alphas(alphas)
     columns = np.asarray(targets, dtype=float).reshape(system.n_samples, -1)
@@ -356,7 +271,7 @@ def _fill(
                 bounded = np.clip(found, target.min() - 1.0, target.max() + 1.0)
                 errors += fits.system.weights[row] @ (target[row, None] - bounded) ** 2
             best = int(np.argmin(np.where(converged, errors, np.inf)))
-            if finished or converged[max(best - 2, 0) :].all():
+            if finished or converged[max(best - 1, 0) :].all():
                 return converged
         steps += steps // 2
 
@@ -438,7 +353,8 @@ class _Krylov:
         """Return the solutions of a fit at every penalty, (p, k) or dual (n, k)."""
         values, vectors = self._eigen(place)
         inner = (vectors * vectors[0]) @ self._filters(values, alphas) * self.size[place]
-        inner, found = inner.astype(np.float32), 0.0
+        inner = inner.astype(np.float32)
+        found: Any = 0.0
         for block in self.blocks:
             some, inner = inner[: block.shape[1]], inner[block.shape[1] :]
             found = found + block[place, : len(some)].T @ some
@@ -466,35 +382,7 @@ def sparse_coefficients(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute the ridge coefficients at one penalty by conjugate gradients.
 
-    Parameters
-    ----------
-    system : SparseRidge
-        From `sparse_ridge`.
-    targets : array of shape (n,) or (n, q)
-        One or several targets.
-    alpha : float
-        Penalty per unit weight. At ``np.inf`` the coefficients are the limit of ``alpha w``.
-
-    Returns
-    -------
-    coef : array of shape (q, p)
-        Coefficients.
-    intercept : array of shape (q,)
-        Intercepts.
-
-    Notes
-    -----
     Residuals fall to 1e-7 of the right-hand side.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from scipy import sparse
-    >>> from skrmt.linalg import sparse_coefficients, sparse_ridge
-    >>> X = sparse.csr_array(np.array([[0.0], [1.0], [2.0], [4.0]]))
-    >>> coef, intercept = sparse_coefficients(sparse_ridge(X), np.array([1.0, 3.0, 5.0, 9.0]), 0.0)
-    >>> coef.round(6), intercept.round(6)
-    (array([[2.]]), array([1.]))
     """
     columns = np.asarray(targets, dtype=float).reshape(system.n_samples, -1)
     nobody = np.zeros(system.n_samples, dtype=int)
@@ -533,31 +421,7 @@ def _conjugate_gradients(fits: _Folds, start: np.ndarray, penalty: float) -> np.
 
 
 def squared_distances(system: SparseRidge, rows: np.ndarray) -> np.ndarray:
-    """Compute squared distances of all rows from some of them.
-
-    Parameters
-    ----------
-    system : SparseRidge
-        From `sparse_ridge`.
-    rows : array of int of shape (m,)
-        The rows from which distances are taken.
-
-    Returns
-    -------
-    ndarray of shape (n, m)
-        Squared distances, constant columns apart.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from scipy import sparse
-    >>> from skrmt.linalg import squared_distances, sparse_ridge
-    >>> X = sparse.csr_array(np.array([[0.0], [1.0], [3.0]]))
-    >>> squared_distances(sparse_ridge(X), np.array([0]))
-    array([[0.],
-           [1.],
-           [9.]])
-    """
+    """Compute squared distances of all rows from some of them."""
     data = system.data
     norms = np.asarray(data.multiply(data).sum(axis=1), dtype=float).ravel()
     products = np.asarray((data @ data[rows].T).toarray())
