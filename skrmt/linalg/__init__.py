@@ -8,6 +8,7 @@ from ._power_sweeps import RankOne, power_sweeps
 from ._rank_one import best_rank_one, deflate_mode
 from ._ridge_basis import RidgeBasis, ridge_basis
 from ._ridge_path import coefficients, loo_path, loo_scores, loo_squared_error
+from ._sparse_size import needs_krylov
 from ._spectral_start import residual_gram
 
 _install.check()
@@ -27,6 +28,7 @@ __all__ = [
     "loo_path",
     "loo_scores",
     "loo_squared_error",
+    "needs_krylov",
     "no_components",
     "power_sweeps",
     "residual_gram",

@@ -21,6 +21,10 @@ _BLOCK = 1 << 21
 _DENSE_LEFT = 1 << 24
 """Numbers up to which left singular vectors of sparse data are stored, 128 MB."""
 
+_NARROW = 64
+"""Columns up to which left singular vectors of large arrays are computed at each use: that costs
+about as many products as scores at 29 penalties."""
+
 _SAFE = 1e70
 """Magnitude up to which sums of squares and their products stay finite."""
 
@@ -84,9 +88,15 @@ def factorise(
     """
     if sparse.issparse(X):
         return _factorise_sparse(X, roots, weighted, centre)
-    if is_dask(X) or (is_mapped(X) and X.shape[0] > X.shape[1]):
+    if is_dask(X) or (is_mapped(X) and X.shape[0] > X.shape[1]) or is_tall(X):
         return _factorise_blocks(X, roots, centre, near, targets)
     return _factorise_dense(X, roots, weighted, centre)
+
+
+def is_tall(X: Any) -> bool:
+    """Return whether an array in memory is so narrow that a copy costs more than products."""
+    is_array = isinstance(X, np.ndarray) and X.dtype == np.float64
+    return is_array and X.size > _DENSE_LEFT and X.shape[1] <= _NARROW
 
 
 def is_mapped(X: Any) -> bool:

@@ -12,7 +12,7 @@ from scipy import sparse
 from ..utils._dask import is_dask, map_blocks, reduce_blocks
 from ..utils._memory import explains_memory
 from ._backend import Array, get_backend, is_torch
-from ._gram import factorise, is_mapped, row_blocks
+from ._gram import factorise, row_blocks
 
 
 class RidgeBasis(NamedTuple):
@@ -23,8 +23,8 @@ class RidgeBasis(NamedTuple):
     Parameters
     ----------
     left : array of shape (n, r) or None
-        U. None with n > p for large sparse data, for Dask arrays and for data mapped from a file:
-        it is then computed by blocks of rows.
+        U. None with n > p for large sparse data, for Dask arrays, for data mapped from a file and
+        for more than 2^24 numbers in at most 64 columns: it is then computed by blocks of rows.
     scale : array of shape (r,)
         Squared singular values, largest first, in squares of `unit`.
     mean : array of shape (p,)
@@ -78,6 +78,16 @@ class RidgeBasis(NamedTuple):
     def rank(self) -> int:
         """Number of directions kept."""
         return int(self.scale.shape[0])
+
+    @property
+    def trace(self) -> float:
+        """Sum of the squared singular values."""
+        return float(self.scale.sum())
+
+    @property
+    def largest(self) -> float:
+        """Largest squared singular value, 0 for none."""
+        return float(self.scale[0]) if self.rank else 0.0
 
     @property
     def share(self) -> Array:
@@ -228,7 +238,7 @@ def left_blocks(basis: RidgeBasis) -> Iterator[tuple[slice, Array]]:
         for rows in row_blocks(basis.n_samples, 2 * basis.rank):
             yield rows, xp.asarray(basis.left[rows], dtype="float64")
         return
-    if is_mapped(basis.data):
+    if isinstance(basis.data, np.ndarray):
         n, p = basis.data.shape
         for rows in row_blocks(n, p, pieces=16):
             yield rows, _left_block(basis.data[rows], basis.sqrt_weights[rows], *_projector(basis))

@@ -107,11 +107,10 @@ def penalty_grid(alpha, basis, unit):
     # Constant columns are no features: they change no penalty.
     n_features = max(int(to_numpy(basis.varying).sum()), 1)
     if isinstance(alpha, str):
-        scale = to_numpy(basis.scale).astype(float)
-        if len(scale) == 0:
+        if not basis.trace > 0:
             return _GRID.copy()
-        floor = _SMALLEST_ALPHA * scale.max() / basis.total_weight
-        level = scale.sum() / (n_features * basis.total_weight)
+        floor = _SMALLEST_ALPHA * basis.largest / basis.total_weight
+        level = basis.trace / (n_features * basis.total_weight)
         return np.unique(np.maximum(_GRID * level, floor))
     alphas = np.unique(np.asarray(alpha, dtype=float))
     if alphas.size == 0 or np.isnan(alphas).any() or alphas[0] < 0:

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
+from ..linalg import needs_krylov
 from ._accuracy import Labels, read_labels
 from ._closed_forms import HeldOut, held_out
 from ._input import RIDGES, Given, Rows, chooses_by_folds, distinct_rows, last_step_rows
@@ -43,6 +44,9 @@ def leave_out(
     if has_closed_form(report.estimator_):
         features, model = last_step_rows(report.estimator_, given.X)
         if isinstance(report.estimator_, Pipeline) and _hang_on_single_rows(features):
+            features = model = None
+        elif needs_krylov(features):
+            # Closed forms would need a dense array of the size of the rows.
             features = model = None
     rows = distinct_rows(model, features, given)
     labels = _labels(report, given, rows, classes)

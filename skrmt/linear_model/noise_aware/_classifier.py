@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ...linalg import coefficients, ridge_basis, to_numpy
+from ...linalg import needs_krylov, ridge_basis, to_numpy
 from ...model_selection._clean_labels import (
     FEWEST_ROWS,
     class_posterior,
@@ -44,12 +44,14 @@ from ._held_out import (
     held_out,
     kernel_evidence,
     known_targets,
-    on_device,
+    linear_form,
+    share_of_fold,
 )
 from ._label_issues import label_issues
 from ._perturbation import perturbed_targets
 from ._prediction import accuracy_path, model_accuracy, theory_setting
 from ._reading import read_rows
+from ._sparse_ridge import sparse_ridge
 
 _MANY_CLASSES = 50
 """Classes from which labels are likely to be numbers or names rather than kinds."""
@@ -73,7 +75,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         ``(1/W) sum_i w_i (t_i - x_i . w - b)^2 + alpha |w|^2`` with W the sum of the weights, so
         that scikit-learn's ``Ridge(alpha=W * alpha)`` has the same solution. "auto" tries 29
         values from 1e-4 to 1e3 times the mean variance of a feature; an array tries its values.
-        The exact leave-one-out squared error on the noisy labels chooses, bounded for far
+        The leave-one-out squared error on the noisy labels chooses, bounded for far
         scores. ``np.inf`` is the limit in which the coefficients are the class-mean difference.
     noise_rates : "estimate", None, float or array-like of shape (K,) or (K, K), default="estimate"
         How often labels are wrong: estimated, never (None), a rate for all classes, one rate per
@@ -105,7 +107,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
     alpha_ : float
         Penalty of the last fit.
     alphas_ : ndarray of shape (k,)
-        Penalties tried, increasing.
+        Penalties tried, increasing; of "auto" for wide sparse data those whose fits converge.
     noise_matrix_ : ndarray of shape (K, K)
         ``P(observed l | true k)``, known or estimated.
     noise_rates_ : ndarray of shape (K,)
@@ -158,10 +160,11 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
     score_variances_ : ndarray of shape (2,) or (K, K)
         Its variance within each class.
     held_out_scores_ : ndarray of shape (n,) or (n, K)
-        Decision function of each training row by the fit without it, or without its group, at
+        Decision function of each training row by the fit without it, its group or its fold, at
         a penalty that the rows of other folds choose.
-    scores_kind_ : {"exact"}
-        How they were made: by the closed form of leave-one-out.
+    scores_kind_ : {"exact", "folds"}
+        How they were made: by the closed form of leave-one-out or, for wide sparse data, by fits
+        without each of ten folds.
     label_posterior_ : ndarray of shape (n, K)
         Probability of each true class given the held-out score and the observed label.
     label_quality_ : ndarray of shape (n,)
@@ -302,47 +305,57 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         rows = read_rows(X, kept, labels, groups)
         labels, group = labels.merged(rows.merged), rows.merged.group
         targets, landmarks = labels.first_targets(), choose_landmarks(rows.key)
-        auto = self.fit_intercept == "auto"
-        basis = ridge_basis(
-            rows.data,
-            None if np.ptp(rows.weights) == 0 else rows.weights,
-            fit_intercept=self.method != "lpc" if auto else bool(self.fit_intercept),
-            part=labels.part,
-            near=rows.centre,
-            targets=known_targets(labels, targets, landmarks) if is_dask(rows.data) else None,
-        )
+        basis = self._decompose(rows, labels, targets, landmarks)
         alphas = penalty_grid(self.alpha, basis, rows.unit)
         folds = content_folds(rows.key, labels.observed, group)
-        fit = held_out(basis, targets, alphas, folds, group, landmarks)
+        choose = isinstance(self.alpha, str)
+        fit = held_out(basis, targets, alphas, folds, group, landmarks, choose)
         evidence = kernel_evidence(fit, landmarks, targets, rows.weights, labels, folds, group)
         stories = tell_stories(fit.scores, labels, evidence=evidence, group=group)
         self.perturbation_ = np.full(2, np.nan)
         if self.method == "lpc":
             inferred = labels.with_inferred(stories)
             targets, self.perturbation_ = perturbed_targets(inferred, self.perturbation)
-            fit = held_out(basis, targets, alphas, folds, group)
+            fit = held_out(basis, targets, fit.alphas, folds, group, choose=choose)
             stories = tell_stories(fit.scores, labels, fixed=True, group=group)
         scores = stories.apply(fit.scores)
         by_label = class_posterior(labels.with_inferred(stories).likelihood, stories.prior)
-        self._assign_decision(basis, targets, alphas, fit, rows.unit, stories)
+        self._assign_decision(basis, targets, fit, rows.unit, stories)
         own = labels_of_no_fit(observed, ~kept, stories, sample_noise, label_distribution)
         self._assign_rows(X, kept, own, rows.merged, labels, stories, scores)
         self._assign_accuracy(labels, by_label, stories, scores)
-        self._assign_theory(basis, alphas[fit.alpha_index], labels, by_label, stories)
-        path = accuracy_path(basis, targets, alphas, fit, labels, stories, group)
+        self._assign_theory(basis, fit.alphas[fit.alpha_index], labels, by_label, stories)
+        path = accuracy_path(basis, targets, fit, labels, stories, folds, group)
         self.theoretical_accuracy_path_ = path
         warn_first(complaints(self.regime_, labels, rows.merged.kind))
         if len(self.classes_) > min(_MANY_CLASSES, len(y) - 1):
             warn(_REGRESSION, UserWarning)
         return self
 
-    def _assign_decision(self, basis, targets, alphas, fit, unit, stories):
+    def _decompose(self, rows, labels, targets, landmarks):
+        """Return the decomposition behind fits at every penalty, or sparse data that have none."""
+        auto = self.fit_intercept == "auto"
+        weights = None if np.ptp(rows.weights) == 0 else rows.weights
+        fit_intercept = self.method != "lpc" if auto else bool(self.fit_intercept)
+        if needs_krylov(rows.data):
+            part = share_of_fold(labels.part)
+            return sparse_ridge(rows.data, weights, fit_intercept=fit_intercept, part=part)
+        return ridge_basis(
+            rows.data,
+            weights,
+            fit_intercept=fit_intercept,
+            part=labels.part,
+            near=rows.centre,
+            targets=known_targets(labels, targets, landmarks) if is_dask(rows.data) else None,
+        )
+
+    def _assign_decision(self, basis, targets, fit, unit, stories):
         """Assign the decision function, and what is inferred of the noise."""
-        chosen = alphas[fit.alpha_index]
-        coef, intercept = map(to_numpy, coefficients(basis, on_device(basis, targets), chosen))
+        coef, intercept = linear_form(basis, targets, fit.alphas[fit.alpha_index])
         self.coef_ = (stories.directions @ coef / unit).astype(coef.dtype)
         self.intercept_ = (stories.directions @ intercept + stories.offsets).astype(coef.dtype)
-        self.alphas_ = alphas * unit**2
+        self.scores_kind_ = fit.kind
+        self.alphas_ = fit.alphas * unit**2
         self.alpha_ = float(self.alphas_[fit.alpha_index])
         self.threshold_ = stories.threshold
         self.class_prior_ = stories.prior
@@ -365,7 +378,6 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
             scores = np.concatenate([scores, own])[order]
             posterior = np.concatenate([posterior, right])[order]
             codes = np.concatenate([codes, observed])[order]
-        self.scores_kind_ = "exact"
         self.held_out_scores_, self.label_posterior_ = scores, posterior
         quality = posterior[np.arange(len(codes)), codes]
         self.label_quality_ = np.where(codes >= 0, quality, np.nan)

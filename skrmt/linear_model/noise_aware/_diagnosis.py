@@ -65,6 +65,7 @@ def link_p_value(scores, stories, labels):
     hit = stories.predicted == labels.observed
     seen = clean * labels.likelihood if labels.known_by_row else clean @ stories.noise_matrix
     expected = seen[np.arange(len(seen)), stories.predicted]
+    del clean, seen
     order = np.argsort(expected, kind="stable")
     share = labels.shares_of_rows
     level = np.minimum((np.cumsum(share[order]) * _N_BINS).astype(int), _N_BINS - 1)

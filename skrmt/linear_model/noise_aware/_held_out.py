@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
-from ...linalg import RidgeBasis, get_backend, group_path, ridge_basis, to_numpy
+from ...linalg import (
+    RidgeBasis,
+    coefficients,
+    get_backend,
+    group_path,
+    ridge_basis,
+    to_numpy,
+)
 from ...linalg._ridge_basis import map_left, sum_left
 from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets, left_rows
 from ...model_selection._clean_labels import without_rounding
+from ...utils._warnings import warn
+from ._sparse_ridge import SparseRidge, fold_path, sparse_coefficients, squared_distances
 
+_SLOW = (
+    "Fits to wide sparse data have not converged at the smallest penalties: scores there are those "
+    "of a larger one. Give larger alpha, or 'auto'."
+)
 _N_FOLDS = 10
 """Folds of the choice of the penalty: each row is scored at the penalty that the others choose."""
 
@@ -43,13 +57,13 @@ _SMALLEST_SHARE = 0.02
 
 
 class HeldOut(NamedTuple):
-    """Leave-one-out scores of the targets of a fit.
+    """Held-out scores of the targets of a fit.
 
     Attributes
     ----------
     scores : ndarray of shape (n,) or (n, K)
-        Score of each row by the fit without it, or its group, at the penalty that the rows of
-        other folds choose.
+        Score of each row by the fit without it, its group or its fold, at the penalty that the
+        rows of other folds choose.
     errors : ndarray of shape (k,)
         Mean bounded squared error at every penalty.
     alpha_index : int
@@ -60,7 +74,16 @@ class HeldOut(NamedTuple):
         Their standard deviation, over all targets.
     distances : ndarray of shape (n, m) or None
         Squared distances from the rows that are landmarks, in some unit.
+    alphas : ndarray of shape (k,)
+        Penalties tried.
+    paths : ndarray of shape (n, q, k) or None
+        Scores at every penalty, where fits without folds have computed them.
     """
+
+    @property
+    def kind(self) -> str:
+        """How rows were left out: "exact" by closed forms, or "folds"."""
+        return "exact" if self.paths is None else "folds"
 
     scores: np.ndarray
     errors: np.ndarray
@@ -68,6 +91,8 @@ class HeldOut(NamedTuple):
     centres: np.ndarray
     spreads: np.ndarray
     distances: np.ndarray | None = None
+    alphas: Any = None
+    paths: np.ndarray | None = None
 
 
 def content_folds(key, observed, group=None):
@@ -81,6 +106,14 @@ def content_folds(key, observed, group=None):
     fold = np.empty(len(order), dtype=int)
     fold[order] = np.arange(len(order)) % _N_FOLDS
     return fold[member]
+
+
+def share_of_fold(part):
+    """Return what a fold leaves out of the weight of rows of which one unit at a time goes out.
+
+    Rows that stand for many observations are in every fold, as far as those can be divided.
+    """
+    return np.where(part < 1.0, np.maximum(part, 1.0 / _N_FOLDS), 1.0)
 
 
 def choose_landmarks(key):
@@ -100,9 +133,24 @@ def known_targets(labels, targets, landmarks):
     return np.column_stack([one_hot, targets, units] if labels.known_by_row else [one_hot, units])
 
 
-def held_out(basis: RidgeBasis, targets, alphas, folds, group=None, landmarks=()) -> HeldOut:
-    """Score each row by a fit without it, at a penalty chosen without its fold."""
+def held_out(
+    basis: RidgeBasis | SparseRidge,
+    targets,
+    alphas,
+    folds,
+    group=None,
+    landmarks=(),
+    choose=True,
+) -> HeldOut:
+    """Score each row by a fit without it, at a penalty chosen without its fold.
+
+    Unless the penalties are to `choose` from, all of them are fitted, however slow.
+    """
     landmarks = np.asarray(landmarks, dtype=int)
+    if isinstance(basis, SparseRidge):
+        fit = _of_folds(basis, targets, alphas, folds, choose)
+        found = squared_distances(basis, landmarks) if len(landmarks) > 0 else None
+        return fit._replace(distances=found)
     near = _landmark_arguments(basis, landmarks)
     if group is None:
         fit, sums = _of_rows(basis, targets, alphas, folds, near)
@@ -111,6 +159,7 @@ def held_out(basis: RidgeBasis, targets, alphas, folds, group=None, landmarks=()
         if len(landmarks) > 0:
             parts = map_left(basis, _landmark_sums, basis.sqrt_weights, shared=near)
             sums = _joined(basis, parts)
+    fit = fit._replace(alphas=alphas)
     # Where columns say nothing, scores are targets whose rounding, rescaled, would say much. At an
     # infinite penalty they have a unit of their own.
     large = basis.rank == 0 or np.isfinite(alphas).all()
@@ -123,9 +172,8 @@ def _of_rows(basis, targets, alphas, folds, near):
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
     range_ = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
-    member = on_device(basis, np.eye(_N_FOLDS)[folds])
     pull = pull_of_own(basis, targets)
-    extra = member, on_device(basis, pull)
+    extra = on_device(basis, folds), on_device(basis, pull)
     sums = sum_left(basis, _fold_errors, *rows, *extra, shared=(*shared, *range_))
     errors, first, second = map(to_numpy, sums)
     own = _choice_without(errors)[folds]
@@ -134,7 +182,7 @@ def _of_rows(basis, targets, alphas, folds, near):
     filters = filters.reshape(basis.rank, n_targets, len(alphas))[:, :, wanted]
     filters = filters.reshape(basis.rank, n_targets * len(wanted))
     kept = means, gain[:, wanted], filters, finite[wanted]
-    chosen = on_device(basis, np.searchsorted(wanted, own)[:, None] == np.arange(len(wanted)))
+    chosen = on_device(basis, np.searchsorted(wanted, own))
     parts = map_left(basis, _chosen_scores, *rows, chosen, shared=(*near, *kept))
     found = _joined(basis, parts)
     scores, sums = found[:, :n_targets] + pull, found[:, n_targets:]
@@ -181,7 +229,7 @@ def pull_of_own(basis, targets, group=None):
 
 def _gathered(basis, targets, scores, errors, first, second):
     """Gather scores, errors of folds, and the sums of scores and of their squares."""
-    total, size = errors.sum(0), to_numpy(basis.sqrt_weights**2).sum()
+    total, size = errors.sum(0), row_weights(basis).sum()
     centres = first / size
     spreads = np.sqrt(np.maximum((second / size - centres**2).sum(0), 0.0))
     chosen = int(np.argmin(total))
@@ -193,9 +241,17 @@ def _choice_without(errors):
     return np.argmin(errors.sum(0) - errors, axis=1)
 
 
-def _fold_errors(block, targets, roots, share, part, member, pull, *arguments):
+def _indicators(block, codes, size):
+    """Return which code from 0 each row has, one column for each."""
+    xp = get_backend(block)
+    values = xp.asarray(np.arange(float(size)), like=block, dtype="float64")
+    return xp.asarray(codes[:, None] == values, like=block, dtype="float64")
+
+
+def _fold_errors(block, targets, roots, share, part, folds, pull, *arguments):
     """Add up bounded squared errors of a block of rows by fold and penalty, scores, and squares."""
     *others, low, high = arguments
+    member = _indicators(block, folds, _N_FOLDS)
     scores = _loo_block(block, targets, roots, share, part, *others).scores
     error = (targets[:, :, None] - get_backend(block).clip(scores, low, high)) ** 2
     weights = (roots * roots)[:, None]
@@ -207,6 +263,7 @@ def _fold_errors(block, targets, roots, share, part, member, pull, *arguments):
 def _chosen_scores(block, targets, roots, share, part, chosen, landmarks, scale, *arguments):
     """Return the scores of a block of rows, each at its own penalty, and sums of landmarks."""
     scores = _loo_block(block, targets, roots, share, part, *arguments).scores
+    chosen = _indicators(block, chosen, scores.shape[2])
     own = (scores * chosen[:, None, :]).sum(2)
     near = _landmark_sums(block, roots, landmarks, scale)
     return get_backend(block).concatenate([own, near], axis=1)
@@ -220,16 +277,50 @@ def group_scores(basis, targets, alphas, group):
 def _of_groups(basis, targets, alphas, folds, group):
     """Score each row by a fit without its group."""
     paths = group_scores(basis, targets, alphas, group)
+    return _at_chosen(basis, targets, paths, folds, group)
+
+
+def _of_folds(basis, targets, alphas, folds, choose):
+    """Score each row by a fit without its fold, at the penalties at which the fits converge."""
+    path = fold_path(basis, targets, alphas, folds, all_penalties=not choose)
+    if choose:
+        alphas = alphas[path.converged]
+        path = path._replace(scores=path.scores[:, :, path.converged])
+    elif not path.converged.all():
+        warn(_SLOW, ConvergenceWarning)
+    fit = _at_chosen(basis, targets, path.scores, folds, folds)
+    return fit._replace(alphas=alphas, paths=path.scores)
+
+
+def _at_chosen(basis, targets, paths, folds, group):
+    """Read the scores of rows without their group from those at every penalty."""
     columns = targets.reshape(len(targets), -1)[:, :, None]
     bounded = np.clip(paths, targets.min() - _BOUND, targets.max() + _BOUND)
-    weights = to_numpy(basis.sqrt_weights) ** 2
+    weights = row_weights(basis)
     error = ((columns - bounded) ** 2).sum(1) * weights[:, None]
     errors = np.eye(_N_FOLDS)[folds].T @ error
     own = _choice_without(errors)[folds]
-    paths = paths + pull_of_own(basis, targets, group)[:, :, None]
-    scores = np.take_along_axis(paths, own[:, None, None], axis=2)[:, :, 0]
-    first, second = (weights @ paths.swapaxes(0, 1) for paths in (paths, paths**2))
+    pull = pull_of_own(basis, targets, group)
+    scores = np.take_along_axis(paths, own[:, None, None], axis=2)[:, :, 0] + pull
+    first, second = _row_moments(paths, pull, weights)
     return _gathered(basis, targets, scores, errors, first, second)
+
+
+def _row_moments(paths, pull, weights):
+    """Return weighted sums (q, k) of scores at every penalty and of their squares."""
+    first = np.empty(paths.shape[1:])
+    second = np.empty(paths.shape[1:])
+    for j in range(paths.shape[1]):
+        scores = paths[:, j] + pull[:, [j]]
+        first[j], second[j] = weights @ scores, weights @ scores**2
+    return first, second
+
+
+def row_weights(basis):
+    """Return the weights of the rows of a fit."""
+    if isinstance(basis, SparseRidge):
+        return basis.weights
+    return to_numpy(basis.sqrt_weights) ** 2
 
 
 def kernel_evidence(linear: HeldOut, landmarks, targets, weights, labels, folds, group=None):
@@ -279,6 +370,13 @@ def _stacked(first, second, targets, weights):
 def _row_sums(values):
     """Return sums over columns, if there are any."""
     return values if values.ndim == 1 else values.sum(1)
+
+
+def linear_form(basis, targets, alpha):
+    """Return the coefficients (q, p) and the intercepts (q,) of a fit to all rows."""
+    if isinstance(basis, SparseRidge):
+        return sparse_coefficients(basis, targets, alpha)
+    return tuple(map(to_numpy, coefficients(basis, on_device(basis, targets), alpha)))
 
 
 def on_device(basis, targets):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from ...linalg import coefficients, to_numpy
+from ...linalg import to_numpy
 from ...linalg._ridge_basis import sum_left
 from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets
 from ...model_selection._clean_labels import noise_matrix
@@ -23,7 +23,7 @@ from ...theory.noisy_labels import (
     optimal_shift,
     relabelling_path,
 )
-from ._held_out import group_scores, on_device, pull_of_own
+from ._held_out import group_scores, linear_form, on_device, pull_of_own
 
 _SMALLEST_SHARE = 0.01
 """Least share of the variance that is left within classes: the signal stays finite."""
@@ -154,12 +154,12 @@ def _unmixed_means(basis, labels, by_label):
     weights = labels.shares_of_rows
     gram = by_label.T @ (weights[:, None] * by_label) + 1e-9 * np.eye(labels.n_classes)
     unmixing = np.linalg.solve(gram, by_label.T).T
-    means = to_numpy(coefficients(basis, on_device(basis, unmixing), np.inf)[0]).astype(float)
+    means = linear_form(basis, unmixing, np.inf)[0].astype(float)
     varying = to_numpy(basis.varying)
     # Where none varies, theory still has one feature, without signal.
     means = means[:, varying] if varying.any() else 0.0 * means[:, :1]
     excess = unmixing.T @ ((weights**2 * labels.part)[:, None] * unmixing)
-    trace = float(to_numpy(basis.scale).sum()) / basis.total_weight
+    trace = basis.trace / basis.total_weight
     return means, trace, excess
 
 
@@ -210,12 +210,13 @@ def _perturbed_accuracy(ratio, penalty, norm, prior, rates, weights, fit_interce
     return float(binary_accuracy(means, (scores.variance, scores.variance), prior, 0.0))
 
 
-def accuracy_path(basis, targets, alphas, fit, labels, stories, group=None):
+def accuracy_path(basis, targets, fit, labels, stories, folds, group=None):
     """Predict the accuracy at every penalty, and its own at the one chosen, for given targets.
 
     Leave-one-out decisions are counted against the labels, and the noise taken out of the counts.
     Scores of every penalty are shifted and stretched to those of the one chosen before they decide.
     """
+    alphas = fit.alphas
     if len(alphas) == 1:
         return np.array([stories.accuracy])
     index = fit.alpha_index
@@ -223,12 +224,14 @@ def accuracy_path(basis, targets, alphas, fit, labels, stories, group=None):
     shift = fit.centres[:, [index]] - stretch * fit.centres
     label = labels.shares_of_rows[:, None] * np.eye(labels.n_classes)[labels.observed]
     decision = (stretch, shift, stories.directions, stories.offsets)
-    if group is None:
+    if fit.paths is not None:
+        pull = pull_of_own(basis, targets, folds)
+        counts = _confusions(fit.paths, label, *decision, pull)
+    elif group is None:
         counts = _confusions_of_rows(basis, targets, alphas, label, decision)
     else:
         scores = group_scores(basis, targets, alphas, group)
-        scores = scores + pull_of_own(basis, targets, group)[:, :, None]
-        counts = _confusions(scores, label, *decision)
+        counts = _confusions(scores, label, *decision, pull_of_own(basis, targets, group))
     unmixing = np.linalg.pinv(stories.noise_matrix)
     path = np.einsum("kal,la->k", counts, unmixing)
     return np.clip(path + stories.accuracy - path[index], 0.0, 1.0)
@@ -246,16 +249,16 @@ def _confusions_of_rows(basis, targets, alphas, label, decision):
 def _block_confusions(block, targets, roots, share, part, pull, label, *arguments):
     """Count decisions on a block of rows left out."""
     *others, stretch, shift, directions, offsets = arguments
-    scores = _loo_block(block, targets, roots, share, part, *others).scores + pull[:, :, None]
-    return _confusions(scores, label, stretch, shift, directions, offsets)
+    scores = _loo_block(block, targets, roots, share, part, *others).scores
+    return _confusions(scores, label, stretch, shift, directions, offsets, pull)
 
 
-def _confusions(scores, label, stretch, shift, directions, offsets):
+def _confusions(scores, label, stretch, shift, directions, offsets, pull=0.0):
     """Count decisions by class and observed label at every penalty, (k, K, K)."""
-    scores = scores * stretch + shift
     counts = []
     for column in range(scores.shape[2]):
-        decision = scores[:, :, column] @ directions.T + offsets
+        own = (scores[:, :, column] + pull) * stretch[column] + shift[:, column]
+        decision = own @ directions.T + offsets
         if decision.shape[1] == 1:
             positive = (decision > 0) * 1.0
             hits = np.concatenate([1.0 - to_numpy(positive), to_numpy(positive)], axis=1)
