@@ -65,16 +65,16 @@ class RowJob(NamedTuple):
 
 def block_values(jobs: Sequence[RowJob]) -> list[list[Any]]:
     """Return the results for the blocks of several Dask arrays."""
-    return _together([block_tasks(*job) for job in jobs])
+    return compute_together([block_tasks(*job) for job in jobs])
 
 
 def block_rows(jobs: Sequence[RowJob]) -> list[np.ndarray]:
     """Return one result a row of several Dask arrays."""
-    found = _together([block_tasks(*job, join=join_rows) for job in jobs])
+    found = compute_together([block_tasks(*job, join=join_rows) for job in jobs])
     return [np.concatenate(parts) for parts in found]
 
 
-def _together(tasks: list[list[Any]]) -> list[list[Any]]:
+def compute_together(tasks: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """Return the results of lists of tasks that are computed together."""
     dask = import_optional("dask", "dask")
     flat = iter(dask.compute(*(task for job in tasks for task in job)))

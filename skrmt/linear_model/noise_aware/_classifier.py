@@ -309,8 +309,11 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
             fit_intercept=self.method != "lpc" if auto else bool(self.fit_intercept),
             part=labels.part,
             near=rows.centre,
-            targets=known_targets(labels, targets, landmarks) if is_dask(rows.data) else None,
+            targets=known_targets(labels) if is_dask(rows.data) else None,
+            moments=rows.moments,
         )
+        if rows.some is not None:
+            basis = basis._replace(some=rows.some)
         alphas = penalty_grid(self.alpha, basis, rows.unit)
         folds = content_folds(rows.key, labels.observed, group)
         fit = held_out(basis, targets, alphas, folds, group, landmarks)

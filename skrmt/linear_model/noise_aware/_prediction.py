@@ -23,6 +23,8 @@ from ...theory.noisy_labels import (
     optimal_shift,
     relabelling_path,
 )
+from ...utils._dask import is_dask
+from ._block_scores import confusions_of_blocks
 from ._held_out import group_scores, on_device, pull_of_own
 
 _SMALLEST_SHARE = 0.01
@@ -224,7 +226,7 @@ def accuracy_path(basis, targets, alphas, fit, labels, stories, group=None):
     label = labels.shares_of_rows[:, None] * np.eye(labels.n_classes)[labels.observed]
     decision = (stretch, shift, stories.directions, stories.offsets)
     if group is None:
-        counts = _confusions_of_rows(basis, targets, alphas, label, decision)
+        counts = _confusions_of_rows(basis, targets, alphas, labels, label, decision)
     else:
         scores = group_scores(basis, targets, alphas, group)
         scores = scores + pull_of_own(basis, targets, group)[:, :, None]
@@ -234,8 +236,10 @@ def accuracy_path(basis, targets, alphas, fit, labels, stories, group=None):
     return np.clip(path + stories.accuracy - path[index], 0.0, 1.0)
 
 
-def _confusions_of_rows(basis, targets, alphas, label, decision):
+def _confusions_of_rows(basis, targets, alphas, labels, label, decision):
     """Count decisions on rows left out, block by block."""
+    if is_dask(basis.data):
+        return confusions_of_blocks(basis, targets, alphas, labels, decision, _confusions)
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
     extra = (on_device(basis, x) for x in (pull_of_own(basis, targets), label))
