@@ -13,7 +13,7 @@ from ..utils._dask import add_parts, block_tasks, is_dask, join_rows, summed
 from ..utils._memory import explains_memory
 from ..utils._optional import import_optional
 from ._backend import Array, get_backend, is_torch
-from ._gram import factorise, is_mapped, row_blocks
+from ._gram import Moments, factorise, is_mapped, row_blocks
 
 
 class RidgeBasis(NamedTuple):
@@ -100,7 +100,7 @@ def ridge_basis(
     part: Array | None = None,
     near: Array | None = None,
     targets: Array | None = None,
-    moments: tuple | None = None,
+    moments: Moments | None = None,
 ) -> RidgeBasis:
     r"""Decompose a design matrix for ridge regression at every penalty.
 
@@ -126,7 +126,7 @@ def ridge_basis(
     targets : array of shape (n, q), or of int of shape (n,), optional
         Targets to project in that reading: what is equal for equal codes of classes, or these
         targets themselves, is fitted without another.
-    moments : tuple, optional
+    moments : Moments, optional
         What `block_moments` has summed for these weights and targets around `near`, if the data
         have been read before.
 

@@ -80,21 +80,20 @@ def read_rows(X, kept, labels: NoisyLabels, groups=None) -> ReadRows:
     centre = sums / unit / X.shape[0] if summed else _centre(data)
     if is_dask(X):
         key = contents[merged.first] / unit if varying.all() else None
-        return _read_blocks(ReadRows(data, unit, merged, None, centre, key), varying, labels)
+        return _read_blocks(data, unit, merged, centre, key, varying, labels)
     norms, key = _norms(data, centre), content_keys(data, varying)
     trusted = merged.weights * _row_trust(norms, merged.weights)
     return ReadRows(data, unit, merged, trusted, centre, key)
 
 
-def _read_blocks(rows: ReadRows, varying, labels: NoisyLabels) -> ReadRows:
+def _read_blocks(data, unit, merged, centre, key, varying, labels: NoisyLabels) -> ReadRows:
     """Read rows in blocks once more: norms, sums for the case that none is far out, landmarks."""
-    data, centre, merged = rows.data, rows.centre, rows.merged
     weights = merged.weights if np.ptp(merged.weights) > 0 else np.ones(len(merged.weights))
     targets, n_targets = fitted_targets(known_targets(labels.merged(merged)), len(weights))
     jobs = [RowJob(_norms, data, (), (centre,))]
-    if rows.key is None:
+    if key is None:
         jobs.append(RowJob(content_keys, data, (), (varying,)))
-    places = choose_landmarks([] if rows.key is None else rows.key)
+    places = choose_landmarks([] if key is None else key)
     chosen = np.zeros(len(weights), dtype=bool)
     chosen[places] = True
     tasks = [block_tasks(*job, join=join_rows) for job in jobs]
@@ -103,13 +102,17 @@ def _read_blocks(rows: ReadRows, varying, labels: NoisyLabels) -> ReadRows:
         block_moments, data, (weights, targets), (centre, 1.0, n_targets), join=add_parts
     )
     *found, (moments,) = compute_together([*tasks, [summed(moments)]])
-    norms, *key, some = found
+    norms, *keys, some = found
     trust = _row_trust(np.concatenate(norms), merged.weights)
-    return rows._replace(
-        weights=merged.weights * trust,
-        key=rows.key if rows.key is not None else np.concatenate(key[0]),
-        moments=moments if (trust == 1.0).all() else None,
-        some=(places, np.concatenate(some)) if len(places) else None,
+    return ReadRows(
+        data,
+        unit,
+        merged,
+        merged.weights * trust,
+        centre,
+        np.concatenate(keys[0]) if key is None else key,
+        moments if (trust == 1.0).all() else None,
+        (places, np.concatenate(some)) if len(places) else None,
     )
 
 
