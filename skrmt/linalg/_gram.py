@@ -80,16 +80,18 @@ def factorise(
     centre: bool,
     near: np.ndarray | None = None,
     targets: np.ndarray | None = None,
+    moments: Moments | None = None,
 ) -> Factors:
     """Factorise ``diag(roots) (X - mean)`` through the Gram matrix of its smaller side.
 
     `near` are rough column means of data of moderate scale: with them, data that are read by
-    blocks are read once. `targets` are projected in the same reading.
+    blocks are read once. `targets` are projected in the same reading. `moments` are the sums of a
+    reading before.
     """
     if sparse.issparse(X):
         return _factorise_sparse(X, roots, weighted, centre)
     if is_dask(X) or (is_mapped(X) and X.shape[0] > X.shape[1]) or is_tall(X):
-        return _factorise_blocks(X, roots, centre, near, targets)
+        return _factorise_blocks(X, roots, centre, near, targets, moments)
     return _factorise_dense(X, roots, weighted, centre)
 
 
@@ -108,7 +110,7 @@ def is_mapped(X: Any) -> bool:
     return isinstance(X, mmap.mmap)
 
 
-class _Moments(NamedTuple):
+class Moments(NamedTuple):
     """Weighted sums over centred rows: first (p,), squares (p,), products (p, p), cross (p, q)."""
 
     first: np.ndarray
@@ -123,6 +125,7 @@ def _factorise_blocks(
     centre: bool,
     near: np.ndarray | None = None,
     targets: np.ndarray | None = None,
+    moments: Moments | None = None,
 ) -> Factors:
     """Factorise data with n > p that are read by blocks of rows."""
     weights = roots * roots
@@ -134,11 +137,14 @@ def _factorise_blocks(
         mean = _over_blocks(_block_mean, X, weights, shared=(unit,)) / total
     elif centre:
         mean = np.asarray(near)
-    fitted = np.zeros((len(roots), 0)) if targets is None else targets
-    sums = _over_blocks(_block_moments, X, weights, fitted, shared=(mean, unit))
-    first, squares, products, cross = sums
-    if centre:
-        cross = cross - np.outer(first, weights @ fitted / total)
+    if moments is None:
+        fitted, n_targets = fitted_targets(targets, len(roots))
+        moments = _over_blocks(block_moments, X, weights, fitted, shared=(mean, unit, n_targets))
+    elif not centre:
+        moments = _from_zero(moments, np.asarray(near), weights, targets)
+    first, squares, products, cross = moments
+    if centre and targets is not None:
+        cross = cross - np.outer(first, _weighted_targets(weights, targets) / total)
     varying = np.ones(p, dtype=bool)
     if centre:
         shift = first / total
@@ -181,6 +187,32 @@ def _over_blocks(
     return total
 
 
+def _from_zero(sums: Moments, near: np.ndarray, weights: np.ndarray, targets: Any) -> Moments:
+    """Return sums over rows that are not centred from those over rows centred at a point."""
+    first, squares, products, cross = sums
+    total = weights.sum()
+    pairs = np.outer(near, first + 0.5 * total * near)
+    if targets is not None:
+        cross = cross + np.outer(near, _weighted_targets(weights, targets))
+    power = squares + 2.0 * pairs.diagonal()
+    return Moments(first + total * near, power, products + pairs + pairs.T, cross)
+
+
+def fitted_targets(targets: np.ndarray | None, n: int) -> tuple[np.ndarray, int]:
+    """Return what blocks need of targets, small codes or columns, and the number of columns."""
+    if targets is None:
+        return np.zeros((n, 0)), 0
+    if targets.ndim == 1:
+        n_classes = int(targets.max()) + 1
+        return targets.astype(np.min_scalar_type(n_classes)), n_classes
+    return targets, targets.shape[1]
+
+
+def _weighted_targets(weights: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return weighted sums of targets, or of the weights of classes."""
+    return weights @ targets if targets.ndim == 2 else np.bincount(targets, weights)
+
+
 def _block_largest(block: np.ndarray) -> float:
     """Return max |x| of a block."""
     return _largest(block) if len(block) else 0.0
@@ -191,14 +223,20 @@ def _block_mean(block: np.ndarray, weights: np.ndarray, unit: float) -> np.ndarr
     return weights @ (np.asarray(block, dtype=np.float64) / unit)
 
 
-def _block_moments(
-    block: np.ndarray, weights: np.ndarray, targets: np.ndarray, mean: np.ndarray, unit: float
-) -> _Moments:
+def block_moments(
+    block: np.ndarray,
+    weights: np.ndarray,
+    targets: np.ndarray,
+    mean: np.ndarray,
+    unit: float,
+    n_targets: int,
+) -> Moments:
     """Return the weighted sums of the centred rows of a block."""
+    targets = np.eye(n_targets)[targets] if targets.ndim == 1 else targets
     centred = np.asarray(block, dtype=np.float64) / unit - mean
     heavy = centred * weights[:, None]
     squares = (heavy * centred).sum(0)
-    return _Moments(heavy.sum(0), squares, heavy.T @ centred, heavy.T @ targets)
+    return Moments(heavy.sum(0), squares, heavy.T @ centred, heavy.T @ targets)
 
 
 def eigh_descending(gram: Array, lean: bool = False) -> tuple[Array, Array]:

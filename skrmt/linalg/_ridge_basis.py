@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ..utils._dask import is_dask, map_blocks, reduce_blocks
+from ..utils._dask import add_parts, block_tasks, is_dask, join_rows, summed
 from ..utils._memory import explains_memory
+from ..utils._optional import import_optional
 from ._backend import Array, get_backend, is_torch
-from ._gram import factorise, row_blocks
+from ._gram import Moments, factorise, row_blocks
 
 
 class RidgeBasis(NamedTuple):
@@ -48,10 +49,12 @@ class RidgeBasis(NamedTuple):
         Precision of what the kernels return.
     part : array of shape (n,)
         Part of the weight of each row that leave-one-out leaves out: 1 for the row whole.
-    targets : array of shape (n, q) or None
-        Targets that were projected when the data were read by blocks.
+    targets : array of shape (n, q), or of int of shape (n,), or None
+        Targets that were projected when the data were read by blocks, or codes of such classes.
     projected : array of shape (r, q) or None
-        ``U^T D (targets - mean(targets))``.
+        ``U^T D (targets - mean(targets))``, q the number of classes for codes.
+    some : tuple of arrays of shape (m,) and (m, p), or None
+        Numbers of some rows and these rows of data that do not lie in memory.
     """
 
     left: Array | None
@@ -68,6 +71,7 @@ class RidgeBasis(NamedTuple):
     part: Array
     targets: Array | None = None
     projected: Array | None = None
+    some: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def n_samples(self) -> int:
@@ -106,6 +110,7 @@ def ridge_basis(
     part: Array | None = None,
     near: Array | None = None,
     targets: Array | None = None,
+    moments: Moments | None = None,
 ) -> RidgeBasis:
     r"""Decompose a design matrix for ridge regression at every penalty.
 
@@ -128,8 +133,12 @@ def ridge_basis(
         is left out whole.
     near : array of shape (p,), optional
         Rough column means of data whose squares are finite: a Dask array is read once then.
-    targets : array of shape (n, q), optional
-        Targets to project in that reading: combinations of them are fitted without another.
+    targets : array of shape (n, q), or of int of shape (n,), optional
+        Targets to project in that reading: what is equal for equal codes of classes, or these
+        targets themselves, is fitted without another.
+    moments : Moments, optional
+        What `block_moments` has summed for these weights and targets around `near`, if the data
+        have been read before.
 
     Returns
     -------
@@ -172,7 +181,7 @@ def ridge_basis(
         roots = xp.sqrt(check_weights(xp.asarray(sample_weight, like=like, dtype="float64"), n))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         weighted = sample_weight is not None
-        factors = factorise(data, roots, weighted, fit_intercept, near, targets)
+        factors = factorise(data, roots, weighted, fit_intercept, near, targets, moments)
     total = float((roots * roots).sum()) if total_weight is None else float(total_weight)
     if not (total > 0.0 and np.isfinite(total)):
         raise ValueError(f"total_weight={total_weight!r} must be a positive number.")
@@ -255,10 +264,37 @@ def _projector(basis: RidgeBasis) -> tuple[Array, Array, float]:
     return basis.right, basis.mean / basis.unit @ basis.right, basis.unit
 
 
+def rows_of_left(basis: RidgeBasis, numbers: np.ndarray, rows: Array) -> Array:
+    """Return the rows of the left singular vectors of some rows of the data."""
+    return _left_block(rows, basis.sqrt_weights[numbers], *_projector(basis))
+
+
 def _left_block(data: Array, roots: Array, right: Array, offset: Array, unit: float) -> Array:
     """Return the rows of U of a block of rows of dense data."""
     scaled = np.asarray(data, dtype=np.float64) / unit
     return (scaled @ right - offset) * roots[:, None]
+
+
+def left_tasks(
+    basis: RidgeBasis,
+    function: Callable[..., Any],
+    row_arrays: tuple[Array, ...],
+    shared: tuple,
+    join: Callable[..., Any] | None,
+    *,
+    with_roots: bool = False,
+) -> list[Any]:
+    """Return one task for each block of rows of the left singular vectors of a Dask array.
+
+    `with_roots` gives the function the square roots of the weights before the arrays of rows.
+    """
+    return block_tasks(
+        partial(_on_worker, function, len(row_arrays), with_roots),
+        basis.data,
+        (basis.sqrt_weights, *row_arrays),
+        (*shared, *_projector(basis)),
+        join,
+    )
 
 
 def map_left(
@@ -266,13 +302,8 @@ def map_left(
 ) -> Iterator[Any]:
     """Yield what a function gives for every block of rows of the left singular vectors."""
     if is_dask(basis.data):
-        yield from map_blocks(
-            partial(_on_worker, function, len(row_arrays)),
-            basis.data,
-            basis.sqrt_weights,
-            *row_arrays,
-            shared=(*shared, *_projector(basis)),
-        )
+        tasks = left_tasks(basis, function, row_arrays, shared, join_rows)
+        yield from import_optional("dask", "dask").compute(*tasks)
         return
     for rows, block in left_blocks(basis):
         yield function(block, *(array[rows] for array in row_arrays), *shared)
@@ -283,13 +314,8 @@ def sum_left(
 ) -> Any:
     """Add up what `map_left` yields, arrays or one tuple of arrays a block."""
     if is_dask(basis.data):
-        return reduce_blocks(
-            partial(_on_worker, function, len(row_arrays)),
-            basis.data,
-            basis.sqrt_weights,
-            *row_arrays,
-            shared=(*shared, *_projector(basis)),
-        )
+        tasks = left_tasks(basis, function, row_arrays, shared, add_parts)
+        return import_optional("dask", "dask").compute(summed(tasks))[0]
     total: Any = None
     for part in map_left(basis, function, *row_arrays, shared=shared):
         if total is None:
@@ -302,12 +328,18 @@ def sum_left(
 
 
 def _on_worker(
-    function: Callable[..., Any], n_arrays: int, data: Array, roots: Array, *arguments: Any
+    function: Callable[..., Any],
+    n_arrays: int,
+    with_roots: bool,
+    data: Array,
+    roots: Array,
+    *arguments: Any,
 ) -> Any:
     """Call a function of the left singular vectors where the rows of data are."""
     *shared, right, offset, unit = arguments[n_arrays:]
     block = _left_block(data, roots, right, offset, unit)
-    return function(block, *arguments[:n_arrays], *shared)
+    given = (roots,) if with_roots else ()
+    return function(block, *given, *arguments[:n_arrays], *shared)
 
 
 def check_alphas(alphas: Any) -> np.ndarray:

@@ -10,7 +10,15 @@ from scipy import sparse
 from ..utils._memory import explains_memory
 from ._backend import Array, get_backend
 from ._gram import row_blocks
-from ._ridge_basis import RidgeBasis, check_alphas, gains, left_blocks, map_left, sum_left
+from ._ridge_basis import (
+    RidgeBasis,
+    check_alphas,
+    gains,
+    left_blocks,
+    map_left,
+    rows_of_left,
+    sum_left,
+)
 
 LEVERAGE_ROOM = 1e-10
 """Least 1 - h in leave-one-out scores: a row that decides its own fit has no digits left there."""
@@ -31,20 +39,28 @@ def _targets(basis: RidgeBasis, targets: Array) -> tuple[Array, Array]:
 
 def _project(basis: RidgeBasis, targets: Array, means: Array) -> Array:
     """Return ``U^T D (t - mean(t))`` of shape (r, q)."""
-    weighted = (targets - means) * basis.sqrt_weights[:, None]
-    if basis.left is not None and basis.dtype == "float64":
-        return basis.left.T @ weighted
     mixing = None if basis.targets is None else _combination(basis.targets, targets)
     if mixing is not None:
         return basis.projected @ mixing
+    weighted = (targets - means) * basis.sqrt_weights[:, None]
+    if basis.left is not None and basis.dtype == "float64":
+        return basis.left.T @ weighted
     return sum_left(basis, _cross_product, weighted)
 
 
 def _combination(known: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
-    """Return the combination of known columns that others are, None if they are none."""
-    mixing = np.linalg.lstsq(known, wanted, rcond=None)[0]
-    gap = abs(known @ mixing - wanted).max(initial=0.0)
-    return mixing if gap <= 1e-10 * abs(wanted).max(initial=0.0) else None
+    """Return the combination of known columns that others are, None if they are none.
+
+    Known are columns, or the codes of classes, which stand for their indicators.
+    """
+    if known.ndim == 2:
+        return np.eye(known.shape[1]) if np.array_equal(known, wanted) else None
+    first = np.unique(known, return_index=True)[1]
+    blocks = row_blocks(len(known), wanted.shape[1])
+    mixing = wanted[first]
+    scale = 1e-10 * abs(mixing).max(initial=0.0)
+    same = all((abs(mixing[known[b]] - wanted[b]) <= scale).all() for b in blocks)
+    return mixing if same else None
 
 
 def left_rows(basis: RidgeBasis, rows: np.ndarray) -> Array:
@@ -52,6 +68,8 @@ def left_rows(basis: RidgeBasis, rows: np.ndarray) -> Array:
     xp = get_backend(basis.scale)
     if basis.left is not None:
         return xp.asarray(basis.left[rows], dtype="float64")
+    if basis.some is not None and np.array_equal(basis.some[0], rows):
+        return rows_of_left(basis, *basis.some)
     units = np.zeros((basis.n_samples, len(rows)))
     units[rows, np.arange(len(rows))] = 1.0
     projected = _project(basis, units, basis.share @ units)

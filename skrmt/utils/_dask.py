@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ._optional import import_optional
+from ._packing import pack, unpack
+
+_PIECES = 64
+"""Pieces of a block that are read in turn: what a task computes is small beside its block."""
+
+_FEWEST = 64
+"""Rows of a piece: with fewer, calls cost more than numbers."""
+
+_LARGEST = 1 << 20
+"""Numbers of a piece, 8 MB: larger ones leave the cache of a core."""
+
+_MESSAGE = 4_000_000
+"""Bytes sent with one graph, beyond which they are sent before it in several: Dask warns at 10 MB
+of a graph, which passes through the scheduler in one piece."""
+
+_CHUNKS_OF_A_TASK = 6
+"""Chunks for which a worker has room: four of a task, one that is read and one that is sent."""
+
+_LARGEST_CHUNK = 1 << 29
+"""Bytes of a chunk where the memory of workers is not known: 0.5 GB."""
 
 
 def is_dask(x: Any) -> bool:
@@ -18,7 +38,7 @@ def is_dask(x: Any) -> bool:
 
 
 def check_dask(X: Any, name: str = "X", ndim: int = 2, *, ensure_finite: bool = True) -> Any:
-    """Check a Dask array and chunk it by rows."""
+    """Check a Dask array and chunk it by rows; values are checked when they are first read."""
     if X.ndim != ndim:
         raise ValueError(f"{name} has {X.ndim} dimensions, {ndim} are needed.")
     if X.dtype.kind not in "biuf":
@@ -27,16 +47,54 @@ def check_dask(X: Any, name: str = "X", ndim: int = 2, *, ensure_finite: bool = 
         X = X.compute_chunk_sizes()
     if 0 in X.shape:
         raise ValueError(f"{name} has shape {X.shape}: give one row and one feature at least.")
-    X = X.rechunk(dict.fromkeys(range(1, ndim), -1))
+    X = _whole_rows(X, name)
     X = X.astype(X.dtype if X.dtype in (np.float32, np.float64) else np.float64)
-    if ensure_finite and not all(map_blocks(_is_finite, X)):
+    if ensure_finite:
+        X = X.map_blocks(finite_block, name, dtype=X.dtype, meta=np.empty((0,) * ndim, X.dtype))
+    # With its tasks fused once, several functions of a block share one reading of it.
+    return import_optional("dask", "dask").optimize(X)[0]
+
+
+def finite_block(block: np.ndarray, name: str) -> np.ndarray:
+    """Return a block of finite numbers, or raise."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        # A sum needs no memory; it may overflow where all numbers are finite.
+        finite = np.isfinite(block.sum(dtype=float)) or np.isfinite(block).all()
+    if not finite:
         raise ValueError(f"{name} contains NaN or infinity: drop or impute these values.")
-    return X
+    return block
 
 
-def _is_finite(block: np.ndarray) -> bool:
-    """Return whether all values are finite."""
-    return bool(np.isfinite(block).all())
+def _whole_rows(X: Any, name: str) -> Any:
+    """Chunk an array by rows, in chunks that fit into the memory of the workers."""
+    itemsize = 4 if X.dtype == np.float32 else 8
+    width = itemsize * int(np.prod(X.shape[1:]))
+    room = _room_for_chunk()
+    whole = dict.fromkeys(range(1, X.ndim), -1)
+    largest = max(X.chunks[0]) * width
+    if largest <= room:
+        return X.rechunk(whole)
+    rows = max(1, int(room // width))
+    from ._warnings import warn
+
+    warn(
+        f"{name} has chunks of {largest / 1e6:.0f} MB in whole rows, for which workers have no "
+        f"room: it is rechunked to {rows * width / 1e6:.0f} MB, {rows} rows each. Chunk it so "
+        "when it is read.",
+        UserWarning,
+    )
+    return X.rechunk({0: rows, **whole})
+
+
+def _room_for_chunk() -> float:
+    """Return the bytes of a chunk for which every worker has room."""
+    distributed: Any = sys.modules.get("distributed")
+    try:
+        workers = distributed.get_client().scheduler_info(n_workers=-1)["workers"].values()
+    except (AttributeError, TypeError, ValueError):
+        return _LARGEST_CHUNK
+    rooms = [w["memory_limit"] / w["nthreads"] for w in workers if w["memory_limit"]]
+    return min(rooms) / _CHUNKS_OF_A_TASK if rooms else _LARGEST_CHUNK
 
 
 def row_slices(X: Any) -> list[slice]:
@@ -49,35 +107,134 @@ def map_blocks(
     function: Callable[..., Any], X: Any, *row_arrays: np.ndarray, shared: tuple = ()
 ) -> list[Any]:
     """Call a function of every block of rows on the workers."""
-    tasks = _tasks(function, X, row_arrays, shared)
+    tasks = block_tasks(function, X, row_arrays, shared)
     return list(import_optional("dask", "dask").compute(*tasks))
 
 
 def reduce_blocks(
     function: Callable[..., Any], X: Any, *row_arrays: np.ndarray, shared: tuple = ()
 ) -> Any:
-    """Add up what a function gives for every block of rows."""
+    """Add up what a function gives for the rows of every block."""
     dask = import_optional("dask", "dask")
-    add = dask.delayed(_add, pure=True)
-    parts = _tasks(function, X, row_arrays, shared)
+    return dask.compute(summed(block_tasks(function, X, row_arrays, shared, join=add_parts)))[0]
+
+
+def summed(parts: list[Any]) -> Any:
+    """Return the task that adds up the results of others in pairs."""
+    add = import_optional("dask", "dask").delayed(add_parts, pure=False)
     while len(parts) > 1:
-        paired = [add(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
+        paired = [add(pair) for pair in zip(parts[::2], parts[1::2], strict=False)]
         parts = paired + parts[len(parts) - len(parts) % 2 :]
-    return dask.compute(parts[0])[0]
+    return parts[0]
 
 
-def _tasks(
-    function: Callable[..., Any], X: Any, row_arrays: tuple[np.ndarray, ...], shared: tuple
+def block_tasks(
+    function: Callable[..., Any],
+    X: Any,
+    row_arrays: tuple[np.ndarray, ...],
+    shared: tuple,
+    join: Callable[[Iterator[Any]], Any] | None = None,
 ) -> list[Any]:
-    """Return one task a block."""
+    """Return one task a block, which are read together with others of the same array.
+
+    With `join`, a function of rows is called for pieces of a block in turn, and `join` makes one
+    result of theirs.
+    """
     dask = import_optional("dask", "dask")
-    call = dask.delayed(function, pure=False, traverse=False)
-    common = [dask.delayed(value, pure=False, traverse=False) for value in shared]
-    blocks = X.to_delayed().reshape(len(X.chunks[0]), -1)[:, 0]
+    if any(count > 1 for count in X.numblocks[1:]):
+        raise ValueError(
+            f"X has chunks {X.chunks}: make blocks of whole rows by X.rechunk({{1: -1}})."
+        )
+    call = dask.delayed(_on_block, pure=False, traverse=False)
+    name = dask.delayed(function, pure=False, traverse=False)
+    common = [_sent(value) for value in shared]
+    blocks = X.to_delayed(optimize_graph=False).reshape(len(X.chunks[0]), -1)[:, 0]
+    packed = _sent_rows([[pack(array[rows]) for array in row_arrays] for rows in row_slices(X)])
     return [
-        call(block, *(array[rows] for array in row_arrays), *common)
-        for block, rows in zip(blocks, row_slices(X), strict=True)
+        call(name, join, len(row_arrays), block, *parts, *common)
+        for block, parts in zip(blocks, packed, strict=True)
     ]
+
+
+def _sent(value: Any) -> Any:
+    """Return what all tasks share as a task; large arrays go ahead in parts."""
+    dask = import_optional("dask", "dask")
+    size = getattr(value, "nbytes", 0)
+    if size <= _MESSAGE or np.ndim(value) == 0:
+        return dask.delayed(value, pure=False, traverse=False)
+    pieces = np.array_split(value, min(len(value), -(-size // _MESSAGE)))
+    sent = [_persisted([piece])[0] for piece in pieces]
+    return dask.delayed(np.concatenate, pure=False)(sent)
+
+
+def _sent_rows(packed: list[list[Any]]) -> list[list[Any]]:
+    """Return packed rows of blocks; many go ahead in parts, and may be sent again."""
+    if sum(part.nbytes for parts in packed for part in parts) <= _MESSAGE:
+        return packed
+    sent, batch, size = [], [], 0
+    for parts in packed:
+        batch.append(parts)
+        size += sum(part.nbytes for part in parts)
+        if size > _MESSAGE:
+            sent += _persisted(batch)
+            batch, size = [], 0
+    return [[parts] for parts in sent + _persisted(batch)]
+
+
+def _persisted(values: list[Any]) -> list[Any]:
+    """Return values that workers hold."""
+    dask = import_optional("dask", "dask")
+    held = [dask.delayed(_same, pure=False)(_Box(value)) for value in values]
+    return list(dask.persist(*held)) if held else []
+
+
+class _Box:
+    """A value into which Dask does not look."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any):
+        self.value = value
+
+
+def _same(box: _Box) -> Any:
+    """Return what is in a box."""
+    return box.value
+
+
+def _on_block(
+    function: Callable[..., Any],
+    join: Callable[[Iterator[Any]], Any] | None,
+    n_arrays: int,
+    block: np.ndarray,
+    *arguments: Any,
+) -> Any:
+    """Call a function of a block of rows, or of its pieces in turn."""
+    if n_arrays and isinstance(arguments[0], list):
+        arguments = (*arguments[0], *arguments[1:])
+    row_arrays = [unpack(part) for part in arguments[:n_arrays]]
+    shared = arguments[n_arrays:]
+    if join is None or len(block) <= _FEWEST:
+        return function(block, *row_arrays, *shared)
+    size = max(_FEWEST, min(-(-len(block) // _PIECES), _LARGEST * len(block) // block.size))
+    pieces = [slice(start, start + size) for start in range(0, len(block), size)]
+    return join(
+        function(block[rows], *(array[rows] for array in row_arrays), *shared) for rows in pieces
+    )
+
+
+def add_parts(parts: Any) -> Any:
+    """Add up arrays, or tuples of them."""
+    parts = iter(parts)
+    total = next(parts)
+    for part in parts:
+        total = _add(total, part)
+    return total
+
+
+def join_rows(parts: Any) -> Any:
+    """Join the results of rows."""
+    return np.concatenate(list(parts))
 
 
 def _add(first: Any, second: Any) -> Any:

@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._checks import is_torch
-from ._dask import is_dask, map_blocks, reduce_blocks, row_slices
+from ._dask import (
+    add_parts,
+    block_tasks,
+    is_dask,
+    join_rows,
+    map_blocks,
+    reduce_blocks,
+    summed,
+)
 from ._optional import import_optional
 
 _DIGEST = 16
@@ -21,7 +29,8 @@ def row_values(
     """Return one result a row."""
     if not is_dask(X):
         return function(X, *row_arrays, *shared)
-    return np.concatenate(map_blocks(function, X, *row_arrays, shared=shared))
+    dask = import_optional("dask", "dask")
+    return np.concatenate(dask.compute(*block_tasks(function, X, row_arrays, shared, join_rows)))
 
 
 def row_sums(
@@ -56,8 +65,18 @@ class RowJob(NamedTuple):
 
 def block_values(jobs: Sequence[RowJob]) -> list[list[Any]]:
     """Return the results for the blocks of several Dask arrays."""
+    return compute_together([block_tasks(*job) for job in jobs])
+
+
+def block_rows(jobs: Sequence[RowJob]) -> list[np.ndarray]:
+    """Return one result a row of several Dask arrays."""
+    found = compute_together([block_tasks(*job, join=join_rows) for job in jobs])
+    return [np.concatenate(parts) for parts in found]
+
+
+def compute_together(tasks: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Return the results of lists of tasks that are computed together."""
     dask = import_optional("dask", "dask")
-    tasks = [_job_tasks(job) for job in jobs]
     flat = iter(dask.compute(*(task for job in tasks for task in job)))
     return [[next(flat) for _ in job] for job in tasks]
 
@@ -65,38 +84,7 @@ def block_values(jobs: Sequence[RowJob]) -> list[list[Any]]:
 def block_sums(jobs: Sequence[RowJob]) -> list[Any]:
     """Return results that add up over the rows of several Dask arrays."""
     dask = import_optional("dask", "dask")
-    add = dask.delayed(_added, pure=False)
-    totals = []
-    for job in jobs:
-        parts = _job_tasks(job)
-        while len(parts) > 1:
-            pairs = [add(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
-            parts = pairs + parts[2 * len(pairs) :]
-        totals.append(parts[0])
-    return list(dask.compute(*totals))
-
-
-def _job_tasks(job: RowJob) -> list[Any]:
-    """Return one task a block, in a graph whose blocks keep their names, to be read once."""
-    dask = import_optional("dask", "dask")
-    if job.X.numblocks[1] > 1:
-        raise ValueError(
-            f"X has chunks {job.X.chunks}: make blocks of whole rows by X.rechunk({{1: -1}})."
-        )
-    call = dask.delayed(job.function, pure=False, traverse=False)
-    shared = [dask.delayed(value, pure=False, traverse=False) for value in job.shared]
-    blocks = job.X.to_delayed(optimize_graph=False)[:, 0]
-    return [
-        call(block, *(array[rows] for array in job.row_arrays), *shared)
-        for block, rows in zip(blocks, row_slices(job.X), strict=True)
-    ]
-
-
-def _added(one: Any, other: Any) -> Any:
-    """Add two arrays, or tuples of arrays."""
-    if not isinstance(one, tuple):
-        return one + other
-    return tuple(a + b for a, b in zip(one, other, strict=True))
+    return list(dask.compute(*(summed(block_tasks(*job, join=add_parts)) for job in jobs)))
 
 
 def take_rows(X: Any, rows: np.ndarray) -> Any:
@@ -119,8 +107,7 @@ def several_row_values(X: Any, *calls: tuple[Callable[..., np.ndarray], tuple]) 
     """
     if not is_dask(X):
         return [function(X, *shared) for function, shared in calls]
-    found = block_values([RowJob(function, X, (), shared) for function, shared in calls])
-    return [np.concatenate(parts) for parts in found]
+    return block_rows([RowJob(function, X, (), shared) for function, shared in calls])
 
 
 def identical_block_rows(

@@ -144,7 +144,7 @@ def test_blocks_are_read_a_few_times():
     model = SyntheticMixClassifier(pruning="score")
     with dask.config.set(scheduler="synchronous"):
         fit(model, blocks, y, sample_source=source, verifier_score=score)
-    assert sum(reads) == 7 * len(X)
+    assert sum(reads) <= 6 * len(X)
 
 
 @pytest.mark.parametrize("unit", [1e-150, 1e150])

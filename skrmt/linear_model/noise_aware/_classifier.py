@@ -305,7 +305,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         rows = read_rows(X, kept, labels, groups)
         labels, group = labels.merged(rows.merged), rows.merged.group
         targets, landmarks = labels.first_targets(), choose_landmarks(rows.key)
-        basis = self._decompose(rows, labels, targets, landmarks)
+        basis = self._decompose(rows, labels)
         alphas = penalty_grid(self.alpha, basis, rows.unit)
         folds = content_folds(rows.key, labels.observed, group)
         choose = isinstance(self.alpha, str)
@@ -332,7 +332,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
             warn(_REGRESSION, UserWarning)
         return self
 
-    def _decompose(self, rows, labels, targets, landmarks):
+    def _decompose(self, rows, labels):
         """Return the decomposition behind fits at every penalty, or sparse data that have none."""
         auto = self.fit_intercept == "auto"
         weights = None if np.ptp(rows.weights) == 0 else rows.weights
@@ -340,14 +340,16 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         if needs_krylov(rows.data):
             part = share_of_fold(labels.part)
             return sparse_ridge(rows.data, weights, fit_intercept=fit_intercept, part=part)
-        return ridge_basis(
+        basis = ridge_basis(
             rows.data,
             weights,
             fit_intercept=fit_intercept,
             part=labels.part,
             near=rows.centre,
-            targets=known_targets(labels, targets, landmarks) if is_dask(rows.data) else None,
+            targets=known_targets(labels) if is_dask(rows.data) else None,
+            moments=rows.moments,
         )
+        return basis if rows.some is None else basis._replace(some=rows.some)
 
     def _assign_decision(self, basis, targets, fit, unit, stories):
         """Assign the decision function, and what is inferred of the noise."""

@@ -18,7 +18,9 @@ from ...linalg import (
 from ...linalg._ridge_basis import map_left, sum_left
 from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets, left_rows
 from ...model_selection._clean_labels import without_rounding
+from ...utils._dask import is_dask
 from ...utils._warnings import warn
+from ._block_scores import scores_of_blocks
 from ._sparse_ridge import SparseRidge, fold_path, sparse_coefficients, squared_distances
 
 _SLOW = (
@@ -125,12 +127,12 @@ def choose_landmarks(key):
     return np.sort(np.argsort(key, kind="stable")[places])
 
 
-def known_targets(labels, targets, landmarks):
-    """Return columns (n, q) of which all targets to come are combinations, for most labels."""
-    one_hot = np.eye(labels.n_classes)[labels.observed]
-    units = np.zeros((len(one_hot), len(landmarks)))
-    units[landmarks, np.arange(len(landmarks))] = 1.0
-    return np.column_stack([one_hot, targets, units] if labels.known_by_row else [one_hot, units])
+def known_targets(labels):
+    """Return targets (n, q), or codes of classes of rows whose targets are equal, now and later."""
+    if not labels.known_by_row:
+        return labels.observed
+    targets = labels.first_targets()
+    return targets.reshape(len(targets), -1)
 
 
 def held_out(
@@ -152,6 +154,11 @@ def held_out(
         found = squared_distances(basis, landmarks) if len(landmarks) > 0 else None
         return fit._replace(distances=found)
     near = _landmark_arguments(basis, landmarks)
+    if group is not None and is_dask(basis.data):
+        raise ValueError(
+            "groups are left out with all their rows, which must be in memory, but X is a Dask "
+            "array: pass X.compute(), or no groups."
+        )
     if group is None:
         fit, sums = _of_rows(basis, targets, alphas, folds, near)
     else:
@@ -169,6 +176,8 @@ def held_out(
 
 def _of_rows(basis, targets, alphas, folds, near):
     """Score each row by a fit without it; also return what gives distances from landmarks."""
+    if is_dask(basis.data):
+        return _of_blocks(basis, targets, alphas, folds, near)
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
     range_ = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
@@ -187,6 +196,16 @@ def _of_rows(basis, targets, alphas, folds, near):
     found = _joined(basis, parts)
     scores, sums = found[:, :n_targets] + pull, found[:, n_targets:]
     return _gathered(basis, targets, scores, errors, first, second), sums
+
+
+def _of_blocks(basis, targets, alphas, folds, near):
+    """Score each row by a fit without it where rows lie in the blocks of a Dask array."""
+    bounds = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
+    beside = (_landmark_sums, near) if near[0].shape[1] else None
+    scores, *sums, distances = scores_of_blocks(
+        basis, targets, alphas, folds, bounds, _choice_without, beside
+    )
+    return _gathered(basis, targets, scores, *sums), distances
 
 
 def _joined(basis, parts):

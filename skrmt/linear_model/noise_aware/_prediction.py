@@ -23,6 +23,8 @@ from ...theory.noisy_labels import (
     optimal_shift,
     relabelling_path,
 )
+from ...utils._dask import is_dask
+from ._block_scores import confusions_of_blocks
 from ._held_out import group_scores, linear_form, on_device, pull_of_own
 
 _SMALLEST_SHARE = 0.01
@@ -228,7 +230,7 @@ def accuracy_path(basis, targets, fit, labels, stories, folds, group=None):
         pull = pull_of_own(basis, targets, folds)
         counts = _confusions(fit.paths, label, *decision, pull)
     elif group is None:
-        counts = _confusions_of_rows(basis, targets, alphas, label, decision)
+        counts = _confusions_of_rows(basis, targets, alphas, labels, label, decision)
     else:
         scores = group_scores(basis, targets, alphas, group)
         counts = _confusions(scores, label, *decision, pull_of_own(basis, targets, group))
@@ -237,8 +239,10 @@ def accuracy_path(basis, targets, fit, labels, stories, folds, group=None):
     return np.clip(path + stories.accuracy - path[index], 0.0, 1.0)
 
 
-def _confusions_of_rows(basis, targets, alphas, label, decision):
+def _confusions_of_rows(basis, targets, alphas, labels, label, decision):
     """Count decisions on rows left out, block by block."""
+    if is_dask(basis.data):
+        return confusions_of_blocks(basis, targets, alphas, labels, decision, _confusions)
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
     extra = (on_device(basis, x) for x in (pull_of_own(basis, targets), label))

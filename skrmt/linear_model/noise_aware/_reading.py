@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...linalg import get_backend, is_torch, to_numpy
-from ...linalg._gram import row_blocks
+from ...linalg._gram import Moments, block_moments, fitted_targets, row_blocks
 from ...model_selection._clean_labels import NoisyLabels, rows_of
-from ...utils._dask import is_dask
+from ...utils._dask import add_parts, block_tasks, is_dask, join_rows, summed
 from ...utils._merging import MergedRows, merge_rows
 from ...utils._rows import (
     RowJob,
     block_keys,
-    block_values,
+    compute_together,
     content_keys,
     row_sums,
-    several_row_values,
     take_rows,
 )
 from .._input import unit_of
+from ._held_out import choose_landmarks, known_targets
 
 _FENCE = 3.0
 """Interquartile ranges above the quartile at which a row's log-norm is far out (Tukey)."""
@@ -46,6 +46,10 @@ class ReadRows(NamedTuple):
         Their mean, or zeros for sparse data.
     key : ndarray of shape (m,)
         Numbers that follow from the content of the rows.
+    moments : Moments or None
+        Sums over the rows of a Dask array, where the same reading gave them.
+    some : tuple of ndarrays of shape (l,) and (l, p), or None
+        Numbers of the landmarks and these rows, likewise.
     """
 
     data: Any
@@ -54,6 +58,8 @@ class ReadRows(NamedTuple):
     weights: np.ndarray
     centre: np.ndarray
     key: np.ndarray
+    moments: Moments | None = None
+    some: tuple | None = None
 
 
 def read_rows(X, kept, labels: NoisyLabels, groups=None) -> ReadRows:
@@ -63,7 +69,7 @@ def read_rows(X, kept, labels: NoisyLabels, groups=None) -> ReadRows:
     """
     groups = rows_of("groups", groups, kept)
     X = X if kept.all() else take_rows(X, kept)
-    low, high, sums, keys = _read_columns(X)
+    low, high, sums, keys, contents = _read_columns(X)
     unit = unit_of(float(max(-low.min(), high.max(), 0.0)))
     varying = high - low > _ROUNDING * np.maximum(abs(low), abs(high))
     merged = merge_rows(X, labels.contents(), labels.weights, groups, keys)
@@ -72,26 +78,73 @@ def read_rows(X, kept, labels: NoisyLabels, groups=None) -> ReadRows:
     # Sums of columns spare a reading of a Dask array, where all rows are distinct.
     summed = merged.origin is None and sums is not None and np.isfinite(sums).all()
     centre = sums / unit / X.shape[0] if summed else _centre(data)
-    norms, key = several_row_values(data, (_norms, (centre,)), (content_keys, (varying,)))
+    if is_dask(X):
+        key = contents[merged.first] / unit if varying.all() else None
+        return _read_blocks(data, unit, merged, centre, key, varying, labels)
+    norms, key = _norms(data, centre), content_keys(data, varying)
     trusted = merged.weights * _row_trust(norms, merged.weights)
     return ReadRows(data, unit, merged, trusted, centre, key)
+
+
+def _read_blocks(data, unit, merged, centre, key, varying, labels: NoisyLabels) -> ReadRows:
+    """Read rows in blocks once more: norms, sums for the case that none is far out, landmarks."""
+    weights = merged.weights if np.ptp(merged.weights) > 0 else np.ones(len(merged.weights))
+    targets, n_targets = fitted_targets(known_targets(labels.merged(merged)), len(weights))
+    jobs = [RowJob(_norms, data, (), (centre,))]
+    if key is None:
+        jobs.append(RowJob(content_keys, data, (), (varying,)))
+    places = choose_landmarks([] if key is None else key)
+    chosen = np.zeros(len(weights), dtype=bool)
+    chosen[places] = True
+    tasks = [block_tasks(*job, join=join_rows) for job in jobs]
+    tasks.append(block_tasks(_chosen_rows, data, (chosen,), ()) if len(places) else [])
+    moments = block_tasks(
+        block_moments, data, (weights, targets), (centre, 1.0, n_targets), join=add_parts
+    )
+    *found, (moments,) = compute_together([*tasks, [summed(moments)]])
+    norms, *keys, some = found
+    trust = _row_trust(np.concatenate(norms), merged.weights)
+    return ReadRows(
+        data,
+        unit,
+        merged,
+        merged.weights * trust,
+        centre,
+        np.concatenate(keys[0]) if key is None else key,
+        moments if (trust == 1.0).all() else None,
+        (places, np.concatenate(some)) if len(places) else None,
+    )
+
+
+def _chosen_rows(block, chosen):
+    """Return some rows of a block, in double precision."""
+    return np.asarray(block[chosen], dtype=float)
 
 
 def _read_columns(X):
     """Return smallest and largest values of columns, which must be numbers.
 
-    For a Dask array also their sums, and numbers (n,) that are equal where rows are.
+    For a Dask array also their sums, numbers (n,) that are equal where rows are, and numbers that
+    follow from the content of rows of which all columns vary.
     """
-    sums = keys = None
+    sums = keys = contents = None
     if is_dask(X):
-        facts, parts = block_values([RowJob(_block_facts, X, ()), RowJob(block_keys, X, ())])
+        every = np.ones(X.shape[1], dtype=bool)
+        facts, *parts = compute_together(
+            [
+                block_tasks(_block_facts, X, (), ()),
+                block_tasks(block_keys, X, (), (), join=join_rows),
+                block_tasks(content_keys, X, (), (every,), join=join_rows),
+            ]
+        )
         lows, highs, totals = (np.stack(values) for values in zip(*facts, strict=True))
-        low, high, sums, keys = lows.min(0), highs.max(0), totals.sum(0), np.concatenate(parts)
+        low, high, sums = lows.min(0), highs.max(0), totals.sum(0)
+        keys, contents = (np.concatenate(part) for part in parts)
     else:
         low, high = _ranges(X)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise ValueError("X contains NaN or infinity: drop or impute these values.")
-    return low, high, sums, keys
+    return low, high, sums, keys, contents
 
 
 def _row_trust(norms, weights):
