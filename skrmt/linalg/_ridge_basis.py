@@ -283,10 +283,12 @@ def left_tasks(
     join: Callable[..., Any] | None,
     *,
     with_roots: bool = False,
+    width: int = 0,
 ) -> list[Any]:
     """Return one task for each block of rows of the left singular vectors of a Dask array.
 
-    `with_roots` gives the function the square roots of the weights before the arrays of rows.
+    `with_roots` gives the function the square roots of the weights before the arrays of rows;
+    `width` is how many numbers it computes a row, if they are many.
     """
     return block_tasks(
         partial(_on_worker, function, len(row_arrays), with_roots),
@@ -294,6 +296,7 @@ def left_tasks(
         (basis.sqrt_weights, *row_arrays),
         (*shared, *_projector(basis)),
         join,
+        width,
     )
 
 

@@ -20,6 +20,9 @@ _FEWEST = 64
 _LARGEST = 1 << 20
 """Numbers of a piece, 8 MB: larger ones leave the cache of a core."""
 
+_BYTES_OF_RESULT = 128
+"""Bytes that a function holds at once for each of the numbers it computes a row: sixteen arrays."""
+
 _MESSAGE = 4_000_000
 """Bytes sent with one graph, beyond which they are sent before it in several: Dask warns at 10 MB
 of a graph, which passes through the scheduler in one piece."""
@@ -134,11 +137,12 @@ def block_tasks(
     row_arrays: tuple[np.ndarray, ...],
     shared: tuple,
     join: Callable[[Iterator[Any]], Any] | None = None,
+    width: int = 0,
 ) -> list[Any]:
     """Return one task a block, which are read together with others of the same array.
 
     With `join`, a function of rows is called for pieces of a block in turn, and `join` makes one
-    result of theirs.
+    result of theirs; `width` is how many numbers the function computes a row, if they are many.
     """
     dask = import_optional("dask", "dask")
     if any(count > 1 for count in X.numblocks[1:]):
@@ -151,7 +155,7 @@ def block_tasks(
     blocks = X.to_delayed(optimize_graph=False).reshape(len(X.chunks[0]), -1)[:, 0]
     packed = _sent_rows([[pack(array[rows]) for array in row_arrays] for rows in row_slices(X)])
     return [
-        call(name, join, len(row_arrays), block, *parts, *common)
+        call(name, join, width, len(row_arrays), block, *parts, *common)
         for block, parts in zip(blocks, packed, strict=True)
     ]
 
@@ -205,6 +209,7 @@ def _same(box: _Box) -> Any:
 def _on_block(
     function: Callable[..., Any],
     join: Callable[[Iterator[Any]], Any] | None,
+    width: int,
     n_arrays: int,
     block: np.ndarray,
     *arguments: Any,
@@ -217,6 +222,8 @@ def _on_block(
     if join is None or len(block) <= _FEWEST:
         return function(block, *row_arrays, *shared)
     size = max(_FEWEST, min(-(-len(block) // _PIECES), _LARGEST * len(block) // block.size))
+    if width:
+        size = min(size, max(1, block.nbytes // (_BYTES_OF_RESULT * width)))
     pieces = [slice(start, start + size) for start in range(0, len(block), size)]
     return join(
         function(block[rows], *(array[rows] for array in row_arrays), *shared) for rows in pieces

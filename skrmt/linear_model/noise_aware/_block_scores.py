@@ -43,6 +43,7 @@ def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
         (*extra, each, seen, *bounds, *shared),
         join=_joined,
         with_roots=True,
+        width=len(means) * len(alphas),
     )
     results, found = compute_together(
         [[summed([task[0] for task in tasks])], [t[1] for t in tasks]]
@@ -62,6 +63,7 @@ def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
         (each, means, gain[:, wanted], projected, finite[wanted]),
         join=join_rows,
         with_roots=True,
+        width=len(means) * len(alphas),
     )
     scores = np.concatenate(compute_together([tasks])[0])
     return scores, errors, first, second, beside
@@ -87,6 +89,7 @@ def confusions_of_blocks(basis, targets, alphas, labels, decision, count):
         (labels.n_classes, own.sum() if np.ptp(own) else float(len(own)), each, *decision, *shared),
         join=add_parts,
         with_roots=True,
+        width=len(means) * len(alphas),
     )
     return compute_together([[summed(tasks)]])[0][0]
 
@@ -147,8 +150,12 @@ def _errors_and_scores(near, n_extra, block, roots, targets, part, member, *argu
 
 def _joined(parts):
     """Join the results of pieces: add up the first, put rows of the others one below another."""
-    sums, rows = zip(*parts, strict=True)
-    return add_parts(sums), tuple(np.concatenate(part) for part in zip(*rows, strict=True))
+    total, kept = None, []
+    for sums, rows in parts:
+        # One at a time: sums of ten classes at thirty penalties are larger than the rows of a piece.
+        total = sums if total is None else add_parts([total, sums])
+        kept.append(rows)
+    return total, tuple(np.concatenate(part) for part in zip(*kept, strict=True))
 
 
 def _chosen_scores(block, roots, targets, part, chosen, each, *shared):
