@@ -152,7 +152,7 @@ def _joined(parts):
     """Join the results of pieces: add up the first, put rows of the others one below another."""
     total, kept = None, []
     for sums, rows in parts:
-        # One at a time: sums of ten classes at thirty penalties are larger than the rows of a piece.
+        # One at a time: sums of ten classes at thirty penalties outweigh the rows of a piece.
         total = sums if total is None else add_parts([total, sums])
         kept.append(rows)
     return total, tuple(np.concatenate(part) for part in zip(*kept, strict=True))
