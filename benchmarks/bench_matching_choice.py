@@ -187,7 +187,7 @@ def pairs_rows(repeats, n_candidates=100):
             last = min(4 * m, grid[-1])
             low, high = np.interp(np.log([m, last]), np.log(grid), truth)
             if high - low < 0.02:
-                yield [name, m, f"{low:.3f} to {high:.3f}", "-", "-", "-"]
+                yield [name, m, f"{low:.3f} to {high:.3f}", *"-----"]
                 continue
             wanted = np.linspace(low, high, 7)[1:]
             needed = np.exp(np.interp(wanted, truth, np.log(grid)))
@@ -196,6 +196,13 @@ def pairs_rows(repeats, n_candidates=100):
                 for model in models[m]
             ]
             ratio = np.array(answers) / needed
+            moved = moved_answers(models[m], n_candidates, wanted, truth, grid, low)
+            ends = [
+                [model.required_interval(s, n_candidates=n_candidates) for s in wanted]
+                for model in models[m]
+            ]
+            ends = np.moveaxis(ends, -1, 0)
+            held = np.mean((ends[0] <= needed + 1) & (needed <= ends[1]), axis=1)
             bands = [model.forecast(n_pairs=last, n_candidates=n_candidates) for model in models[m]]
             covered = [one.lower <= high <= one.upper for one in bands]
             yield [
@@ -203,9 +210,32 @@ def pairs_rows(repeats, n_candidates=100):
                 m,
                 f"{low:.3f} to {high:.3f}",
                 f"{np.exp(np.median(np.log(ratio))):.2f}",
-                f"{np.mean(np.abs(np.log(ratio)) < np.log(1.5)):.2f}",
+                *(f"{np.mean(np.abs(np.log(one)) < np.log(1.5)):.2f}" for one in (ratio, moved)),
+                f"{held.mean():.2f} ± {held.std(ddof=1) / np.sqrt(len(held)):.2f}",
                 f"{np.mean([one.score for one in bands]) - high:+.3f}, {np.mean(covered):.2f}",
             ]
+
+
+def moved_answers(models, n_candidates, wanted, truth, grid, present):
+    """Return what the true curve, moved to the present claims, answers over what is needed."""
+    logs, levels = np.log(grid), norm.ppf(np.clip(truth, 1e-6, 1 - 1e-6))
+    found = []
+    for model in models:
+        claim = norm.ppf(float(model.forecast(n_candidates=n_candidates).score))
+        moved = levels + claim - norm.ppf(present)
+        asked = norm.ppf(wanted)
+        inner = np.interp(asked, moved, logs)
+        # Beyond its ends the curve goes on as its last doublings do.
+        slopes = [max(np.polyfit(*two, 1)[0], 1e-3) for two in ends_of(logs, moved)]
+        inner = np.where(asked < moved[0], logs[0] + (asked - moved[0]) / slopes[0], inner)
+        inner = np.where(asked > moved[-1], logs[-1] + (asked - moved[-1]) / slopes[1], inner)
+        found.append(np.exp(inner))
+    return np.array(found) / np.exp(np.interp(wanted, truth, logs))
+
+
+def ends_of(x, y):
+    """Return the first and the last two points of a curve."""
+    return (x[:2], y[:2]), (x[-2:], y[-2:])
 
 
 def index_cases():
@@ -379,7 +409,8 @@ PARTS = {
     ),
     "pairs": (
         "Matching pairs (required among 100 candidates; the forecast at four times the pairs)",
-        ["spaces", "known pairs", "accuracy", "required / true", "within 1.5", "forecast, covered"],
+        ["spaces", "known pairs", "accuracy", "required / true", "within 1.5"]
+        + ["true curve: within 1.5", "interval: coverage", "forecast, covered"],
         pairs_rows,
     ),
     "index": (

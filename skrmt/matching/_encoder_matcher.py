@@ -36,7 +36,7 @@ from ._scorers import METHODS, score_pairs
 
 # Level of the test below which the spaces count as similar.
 _LEVEL = 0.05
-
+_NO_NUMBER = "theoretical_accuracy_ is nan: no number can be given."
 
 _REASONS = {
     "too_few_rows": (
@@ -441,17 +441,71 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
         ------
         ValueError
             If the score is not between 0 and 1, or something else is to be counted.
+
+        See Also
+        --------
+        required_interval : How far off this may be.
         """
+        asked = self._question(score, of, n_candidates, top_k)
+        if np.isnan(self.observed_accuracy_):
+            warn(_NO_NUMBER)
+            return float("nan")
+        return self._curve().required(*asked)
+
+    def required_interval(self, score, *, of="n_pairs", n_candidates=None, top_k=1):
+        """Compute between which numbers of known pairs a wanted accuracy is reached.
+
+        Parameters
+        ----------
+        score : float
+            Wanted share of right nearest neighbours, between 0 and 1.
+        of : {"n_pairs"}, default="n_pairs"
+            What is counted.
+        n_candidates : int, default=None
+            Number of candidates; `n_pairs_` if None.
+        top_k : int, default=1
+            Number of nearest candidates among which the right one counts.
+
+        Returns
+        -------
+        ndarray of shape (2,)
+            Numbers of known pairs between which the score is reached in 95 % of cases: those at
+            which the upper and the lower bound of the band of `forecast` reach it. inf where no
+            number below a million does; both nan, with a TheoryWarning, if `theoretical_accuracy_`
+            is nan.
+
+        Raises
+        ------
+        ValueError
+            If the score is not between 0 and 1, or something else is to be counted.
+
+        See Also
+        --------
+        required : The number of known pairs at which the score predicted is reached.
+
+        Examples
+        --------
+        >>> from skrmt.datasets import make_paired_encoders
+        >>> from skrmt.matching import EncoderMatcher
+        >>> data = make_paired_encoders(100, 30, 30, n_latent=8, noise_std=0.7, random_state=0)
+        >>> matcher = EncoderMatcher(random_state=0).fit(data.X, data.Y)
+        >>> matcher.required(0.9), matcher.required_interval(0.9)
+        (1774.0, array([462.,  inf]))
+        """
+        asked = self._question(score, of, n_candidates, top_k)
+        if np.isnan(self.observed_accuracy_):
+            warn(_NO_NUMBER)
+            return np.full(2, np.nan)
+        return self._curve().required_interval(*asked)
+
+    def _question(self, score, of, n_candidates, top_k):
+        """Return the score that is asked for, the number of candidates and of places."""
         check_is_fitted(self)
         check_asked(of, ("n_pairs",))
         if not 0 < score < 1:
             raise ValueError(f"score must be between 0 and 1, got {score!r}.")
         number = self.n_pairs_ if n_candidates is None else count("n_candidates", n_candidates)
-        places = count("top_k", top_k)
-        if np.isnan(self.observed_accuracy_):
-            warn("theoretical_accuracy_ is nan: no number can be given.")
-            return float("nan")
-        return self._curve().required(score, number, places)
+        return score, number, count("top_k", top_k)
 
     def _curve(self):
         """Return how the accuracy grows with the known pairs, measured when first asked for."""

@@ -17,6 +17,9 @@ _FEWEST = 5
 USUAL_RISE, _RISE_SPREAD = 0.30, 0.12
 """Gain of the normal quantile of the accuracy when pairs are doubled, on text and digits (.19 to
 .46, constant from 12 to 400 pairs), and how it varies: what few pairs are shrunk towards."""
+_BEND = 0.08
+"""How far gains beyond the known pairs differ from those up to them, one deviation, on the same
+data: from -.16 to +.1, since curves are straight in normal quantiles only on average."""
 _SHARED = 0.6
 """Correlation of accuracies at two sizes: the same pairs are matched at both."""
 USUAL_FALL, _FALL_SPREAD = 0.28, 0.06
@@ -65,9 +68,18 @@ class LearningCurve(NamedTuple):
 
     def required(self, score, n_candidates, top_k):
         """Return the smallest number of known pairs that reaches a score, inf if none does."""
+        return self._reaching(score, n_candidates, top_k, "score")
+
+    def required_interval(self, score, n_candidates, top_k):
+        """Return the numbers of known pairs at which the bounds of the band reach a score."""
+        ends = [self._reaching(score, n_candidates, top_k, end) for end in ("upper", "lower")]
+        return np.array(ends)
+
+    def _reaching(self, score, n_candidates, top_k, which):
+        """Return the smallest number of known pairs at which a part of the forecast is a score."""
 
         def score_at(pairs):
-            return self.forecast(pairs, n_candidates, top_k).score
+            return getattr(self.forecast(pairs, n_candidates, top_k), which)
 
         found = first_reaching(score_at, score, 2.0, _MANY_PAIRS)
         return float(np.ceil(found)) if np.isfinite(found) else found
@@ -122,7 +134,7 @@ def learning_curve(ahead, accuracy, scores_of, rng) -> LearningCurve:
         return LearningCurve(m, ahead, shift, USUAL_RISE, _RISE_SPREAD)
     rise, error = _rise(ranks, shift)
     rise, error = _shrunk(rise, error, USUAL_RISE, _RISE_SPREAD)
-    return LearningCurve(m, ahead, shift, max(rise, 0.0), error)
+    return LearningCurve(m, ahead, shift, max(rise, 0.0), float(np.hypot(error, _BEND)))
 
 
 def _part_ranks(m, size, repeats, scores_of, rng):

@@ -266,6 +266,20 @@ def test_required_pairs_grow_with_the_score_and_the_candidates():
             model.required(**options)
 
 
+def test_intervals_of_required_pairs_are_where_bands_reach_the_score():
+    model = fitted()
+    for score, place, end in ((0.9, 0, "upper"), (0.6, 1, "lower")):
+        pairs = model.required_interval(score, n_candidates=100)[place]
+        assert 2 < pairs < np.inf
+        before, after = getattr(model.forecast(n_pairs=[pairs - 1, pairs], n_candidates=100), end)
+        assert before < score <= after
+    low, high = model.required_interval(0.6, n_candidates=100)
+    assert low <= model.required(0.6, n_candidates=100) <= high
+    assert model.required_interval(0.999999, n_candidates=10**6).tolist() == [np.inf, np.inf]
+    with pytest.raises(ValueError, match="n_queries"):
+        model.required_interval(0.5, of="n_queries")
+
+
 def test_forecast_passes_through_what_was_measured_and_what_is_required():
     model = fitted()
     here = model.forecast()
@@ -321,6 +335,8 @@ def test_few_pairs_are_enough_to_match_but_not_to_predict():
     assert np.isnan(model.forecast(n_pairs=[20, 40]).score).tolist() == [True, True]
     with pytest.warns(TheoryWarning, match="no number can be given"):
         assert np.isnan(model.required(0.5))
+    with pytest.warns(TheoryWarning, match="no number can be given"):
+        assert np.isnan(model.required_interval(0.5)).all()
     found = model.match(*queries())
     assert sorted(found.indices) == list(range(100))
     tiny = fitted(known=slice(0, 10), cv=10)
