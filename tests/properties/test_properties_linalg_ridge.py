@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from skrmt import linalg
 
@@ -115,3 +116,14 @@ def test_groups_left_out_have_no_names_and_rows_no_order(seed, n_groups, alpha):
     rest = linalg.ridge_basis(X[~out], total_weight=12.0)
     coef, intercept = linalg.coefficients(rest, targets[~out], alpha)
     np.testing.assert_allclose(scores[out, 0, 0], X[out] @ coef[0] + intercept[0], atol=1e-8)
+
+
+@pytest.mark.property_of("linalg.needs_krylov")
+@given(st.integers(1, 10**6), st.integers(1, 10**6))
+def test_only_sparse_data_too_large_to_decompose_need_krylov(n, p):
+    """Twice the rows or columns never make a decomposition possible again, dense data have one."""
+    needs = [linalg.needs_krylov(sparse.csr_array(s)) for s in ((n, p), (2 * n, p), (n, 2 * p))]
+    assert needs[0] == (min(n, p) > 600 or (n > p and n * p > 1 << 24))
+    assert not needs[0] or needs[1]
+    assert min(n, p) <= 600 or needs[2]
+    assert not linalg.needs_krylov(np.broadcast_to(0.0, (n, p)))
