@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import sparse
-from scipy.linalg import eigvalsh
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from ..linalg import needs_krylov, ridge_basis
 from ._input import (
     CHOOSE_PENALTY,
     RIDGES,
@@ -37,7 +36,8 @@ def may_peak(estimator: Any, fitted: Any, X: Any, n_distinct: int) -> bool:
     features, model = last_step_rows(fitted, X)
     if features.shape[1] < features.shape[0]:
         return False
-    return _degrees(features, model) >= _ALL_ROWS * (n_distinct - 1)
+    penalty = 0.0 if isinstance(model, LinearDiscriminantAnalysis) else ridge_penalty(model)
+    return _degrees(features, penalty) >= _ALL_ROWS * (n_distinct - 1)
 
 
 def _is_of_squares(model: Any) -> bool:
@@ -47,12 +47,14 @@ def _is_of_squares(model: Any) -> bool:
     return isinstance(model, RIDGES) and not isinstance(model, CHOOSE_PENALTY)
 
 
-def _degrees(X: Any, model: Any) -> float:
-    """Return the degrees of freedom of a fit to n rows of more features."""
-    gram = X @ X.T
-    gram = gram.toarray() if sparse.issparse(gram) else gram
-    gram = gram - gram.mean(axis=0)
-    values = np.maximum(eigvalsh(gram - gram.mean(axis=1)[:, None]), 0.0)
-    values = values[values > np.finfo(X.dtype).eps * len(values) * values.max(initial=0.0)]
-    penalty = 0.0 if isinstance(model, LinearDiscriminantAnalysis) else ridge_penalty(model)
-    return float((values / (values + penalty)).sum())
+def _degrees(X: Any, penalty: float) -> float:
+    """Return the degrees of freedom of a fit to n rows of more features, or more of them."""
+    if needs_krylov(X):
+        # Of directions with the same sum, equal ones have the most; no n x n array is made.
+        n, mean = X.shape[0], np.asarray(X.mean(axis=0), dtype=float)
+        squares = np.square(X.data, dtype=float).sum() - n * (mean**2).sum()
+        values = np.full(n - 1, max(squares, 0.0) / (n - 1))
+    else:
+        basis = ridge_basis(X)
+        values = basis.scale.astype(float) * basis.unit**2
+    return float((values / np.maximum(values + penalty, 1e-300)).sum())

@@ -1,5 +1,7 @@
 """Curves that theory and parts of the rows do not show: late starts, peaks, errors never seen."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -109,3 +111,25 @@ def test_errors_that_no_row_shows_fall_no_faster_than_rows_grow():
     found = report.forecast(n_samples=[100, 200, 400])
     np.testing.assert_allclose(1.0 - found.lower[0], 1.0 - low, rtol=0.1)
     assert (1.0 - found.lower >= (1.0 - found.lower[0]) / [1, 2, 4] - 1e-12).all()
+
+
+@pytest.mark.parametrize(("penalty", "peaks"), [(1.0, False), (1e-6, True)])
+@quiet
+def test_large_sparse_fits_are_told_apart_without_a_gram_matrix(penalty, peaks):
+    """Rows of length 1 have at most half their degrees of freedom at a penalty of 1."""
+    rng = np.random.default_rng(3)
+    n, p, words = 1200, 2000, 12
+    X = sparse.csr_array(
+        (np.full(n * words, words**-0.5), rng.integers(0, p, n * words), np.arange(n + 1) * words),
+        shape=(n, p),
+    )
+    y = (X[:, : p // 2].sum(axis=1) > X[:, p // 2 :].sum(axis=1)).astype(int)
+    report = GeneralizationReport(RidgeClassifier(penalty), cv=2, random_state=0).fit(X, y)
+    tracemalloc.start()
+    try:
+        found = report.forecast(n_samples=[2 * n])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.isnan(found.score).all() == peaks
+    assert peak < 8 * n * n / 2
