@@ -15,9 +15,7 @@ part of the features, or to another domain. Parts:
 Without a folder sets bundled with scikit-learn are used.
 """
 
-import argparse
 import itertools
-import os
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +23,7 @@ from zlib import crc32
 
 import numpy as np
 from _table import machine, print_table
-from bench_synthetic_leaks import holds, tables, with_error
+from bench_synthetic_leaks import holds, table_parser, tables, with_error
 from scipy.io import loadmat
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import RidgeClassifierCV
@@ -299,11 +297,7 @@ NOISE_HEADER = (
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=os.environ.get("SKRMT_DATA"), help="folder of tables")
-    parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, nargs="+", default=[40, 100, 300])
+    parser = table_parser(__doc__, draws=3, rows=[40, 100, 300])
     parser.add_argument("--judges", default="", help="what names of judges of `fit` hold")
     parser.add_argument("--part", choices=("fit", "noise"), default="fit")
     arguments = parser.parse_args()

@@ -31,6 +31,16 @@ MOST_OTHERS, WIDE = 400, 200
 """Rows that another generator is fitted to at most, and columns beyond which the dear ones rest."""
 
 
+def table_parser(description, draws, rows):
+    """Return a parser of what benchmarks of tables take."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", default=os.environ.get("SKRMT_DATA"), help="folder of tables")
+    parser.add_argument("--draws", type=int, default=draws)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", type=int, nargs="+", default=rows)
+    return parser
+
+
 def tables(folder):
     """Return tables with columns of unit variance, and classes of 5 % of the rows or more."""
     kept = {}
@@ -192,11 +202,7 @@ HEADER = (
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=os.environ.get("SKRMT_DATA"), help="folder of tables")
-    parser.add_argument("--draws", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, nargs="+", default=[60, 100, 200])
+    parser = table_parser(__doc__, draws=2, rows=[60, 100, 200])
     parser.add_argument("--synthetic", type=int, default=500)
     parser.add_argument("--part", choices=("leaks", "choice"), default="leaks")
     arguments = parser.parse_args()

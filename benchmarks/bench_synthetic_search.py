@@ -16,9 +16,7 @@ tables and draws with standard errors:
 Without a folder sets bundled with scikit-learn are used.
 """
 
-import argparse
 import itertools
-import os
 import warnings
 from typing import NamedTuple
 from zlib import crc32
@@ -26,7 +24,7 @@ from zlib import crc32
 import numpy as np
 from _table import machine, print_table
 from bench_synthetic_judge import JUDGES
-from bench_synthetic_leaks import tables, with_error
+from bench_synthetic_leaks import table_parser, tables, with_error
 
 from skrmt.exceptions import TheoryWarning
 from skrmt.linear_model import SyntheticMixClassifier
@@ -209,11 +207,7 @@ HEADER = (
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=os.environ.get("SKRMT_DATA"), help="folder of tables")
-    parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, nargs="+", default=[40, 100, 300])
+    parser = table_parser(__doc__, draws=3, rows=[40, 100, 300])
     parser.add_argument("--sources", type=int, nargs="+", default=[2, 3, 4])
     arguments = parser.parse_args()
     seeds = range(arguments.seed, arguments.seed + arguments.draws)

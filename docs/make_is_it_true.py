@@ -177,6 +177,14 @@ NOISE = {
     "coverage": "coverage",
     "width": "width",
 }
+ESTIMATORS = {
+    "estimator": "estimator",
+    "fits": "rows",
+    "predicted less measured": "bias",
+    "mean error": "error",
+    "of 5 folds": "error of 5 folds",
+    "coverage": "coverage",
+}
 STEPS = {
     "pipeline": "pipeline",
     "draws": "draws",
@@ -209,6 +217,11 @@ def of_steps(words: str, file: str) -> Table:
     return Table(words, file, STEPS, "bias", "coverage", "draws")
 
 
+def of_estimators(words: str, file: str) -> Table:
+    """Return a table of estimators beside five folds."""
+    return Table(words, file, ESTIMATORS, "bias", "coverage")
+
+
 SUBJECTS = [
     Subject(
         "GeneralizationReport",
@@ -231,34 +244,8 @@ SUBJECTS = [
                 "bias",
                 "coverage",
             ),
-            Table(
-                "Accuracy, by estimator",
-                "claims_of_accuracy_by_estimator",
-                {
-                    "estimator": "estimator",
-                    "fits": "rows",
-                    "predicted less measured": "bias",
-                    "mean error": "error",
-                    "of 5 folds": "error of 5 folds",
-                    "coverage": "coverage",
-                },
-                "bias",
-                "coverage",
-            ),
-            Table(
-                "R², by estimator",
-                "claims_of_r2_by_estimator",
-                {
-                    "estimator": "estimator",
-                    "fits": "rows",
-                    "predicted less measured": "bias",
-                    "mean error": "error",
-                    "of 5 folds": "error of 5 folds",
-                    "coverage": "coverage",
-                },
-                "bias",
-                "coverage",
-            ),
+            of_estimators("Accuracy, by estimator", "claims_of_accuracy_by_estimator"),
+            of_estimators("R², by estimator", "claims_of_r2_by_estimator"),
             of_steps(
                 "Steps that use the targets, pure noise, accuracy",
                 "claims_of_accuracy_where_steps_use_the_targets_noise",

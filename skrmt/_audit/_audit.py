@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.linear_model import RidgeCV
 from ..exceptions import TheoryWarning
 from ..linear_model import NoiseAwareLinearClassifier
 from ..model_selection import GeneralizationReport
+from ..model_selection._page import returned_or_written
 from ..model_selection._table import is_regression, make_features, read_labels, read_numbers
 from ..utils._optional import import_optional
 from ..utils._wording import count, listed
@@ -112,10 +112,7 @@ class Audit(NamedTuple):
             The page if `path` is None; it needs no script, no network and no other file.
         """
         page = audit_page(self, whole=True)
-        if path is None:
-            return page
-        Path(path).write_text(page, encoding="utf-8")
-        return None
+        return returned_or_written(page, path)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the audit in plain types, None where a number is not known.

@@ -73,7 +73,6 @@ def wrong_probabilities(model) -> np.ndarray:
 
 def row_frame(model, codes, frame, threshold):
     """Return the rows that the model disagrees with, the most suspicious first."""
-    pandas = import_optional("pandas", "cli")
     wrong = wrong_probabilities(model)
     listed = decided(model) != codes if threshold is None else wrong >= threshold
     # Ties in probability keep the order in which the scores disagree.
@@ -86,10 +85,7 @@ def row_frame(model, codes, frame, threshold):
         "suggested_label": model.classes_[others.argmax(1)],
         "probability_wrong": np.round(wrong[order], 6),
     }
-    rows = frame.iloc[order]
-    taken = set(frame.columns)
-    named = {key if key not in taken else f"skrmt_{key}": found[key] for key in found}
-    return pandas.concat([pandas.DataFrame(named, rows.index), rows], axis=1)
+    return _before_columns(found, frame.iloc[order])
 
 
 def precision_frame(model):
@@ -132,7 +128,6 @@ def column_frame(columns):
 
 def residual_frame(report, targets, frame):
     """Return all rows, those first whose target the model misses most."""
-    pandas = import_optional("pandas", "cli")
     predicted = report.held_out_scores_
     missed = targets - predicted
     spread = np.sqrt(np.mean(missed**2))
@@ -142,7 +137,12 @@ def residual_frame(report, targets, frame):
         "predicted": predicted[order],
         "error_in_std": missed[order] / (spread if spread > 0 else 1.0),
     }
-    rows = frame.iloc[order]
-    taken = set(frame.columns)
+    return _before_columns(found, frame.iloc[order])
+
+
+def _before_columns(found, rows):
+    """Return what was found of rows, followed by the columns of their table."""
+    pandas = import_optional("pandas", "cli")
+    taken = set(rows.columns)
     named = {key if key not in taken else f"skrmt_{key}": found[key] for key in found}
     return pandas.concat([pandas.DataFrame(named, rows.index), rows], axis=1)

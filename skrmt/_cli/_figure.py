@@ -36,10 +36,3 @@ def in_percent(*axes, step=None):
         axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{100 * value:.4g}%"))
         if step is not None:
             axis.set_major_locator(ticker.MultipleLocator(step))
-
-
-def plain_text(value, longest=28):
-    """Write a value so that Matplotlib takes no dollar sign for mathematics."""
-    text = " ".join(str(value).split())
-    text = text if len(text) <= longest else text[: longest - 3] + "..."
-    return text.replace("$", r"\$")

@@ -121,12 +121,6 @@ def estimate_whitening(
     return whitening
 
 
-def colour_excess(tensor: DenseTensor, kurtosis: float = 0.0, copies: int = 1) -> float:
-    """Return the largest relative variance of the eigenvalues of a mode beyond white noise's."""
-    moments = _noise_moments(tensor, range(tensor.order), copies)
-    return max((moment.excess(kurtosis) for moment in moments or ()), default=0.0)
-
-
 def whitening_of(covariances: list[FloatArray]) -> Whitening:
     """Return the change of basis that belongs to covariances."""
     pairs = [_roots(covariance) for covariance in covariances]

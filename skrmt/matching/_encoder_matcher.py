@@ -36,7 +36,6 @@ from ._scorers import METHODS, score_pairs
 
 # Level of the test below which the spaces count as similar.
 _LEVEL = 0.05
-_NO_NUMBER = "theoretical_accuracy_ is nan: no number can be given."
 
 _REASONS = {
     "too_few_rows": (
@@ -447,10 +446,7 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
         required_interval : How far off this may be.
         """
         asked = self._question(score, of, n_candidates, top_k)
-        if np.isnan(self.observed_accuracy_):
-            warn(_NO_NUMBER)
-            return float("nan")
-        return self._curve().required(*asked)
+        return float("nan") if asked is None else self._curve().required(*asked)
 
     def required_interval(self, score, *, of="n_pairs", n_candidates=None, top_k=1):
         """Compute between which numbers of known pairs a wanted accuracy is reached.
@@ -493,19 +489,20 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
         (1774.0, array([462.,  inf]))
         """
         asked = self._question(score, of, n_candidates, top_k)
-        if np.isnan(self.observed_accuracy_):
-            warn(_NO_NUMBER)
-            return np.full(2, np.nan)
-        return self._curve().required_interval(*asked)
+        return np.full(2, np.nan) if asked is None else self._curve().required_interval(*asked)
 
     def _question(self, score, of, n_candidates, top_k):
-        """Return the score that is asked for, the number of candidates and of places."""
+        """Return the score that is asked for, and numbers of candidates and places, if known."""
         check_is_fitted(self)
         check_asked(of, ("n_pairs",))
         if not 0 < score < 1:
             raise ValueError(f"score must be between 0 and 1, got {score!r}.")
         number = self.n_pairs_ if n_candidates is None else count("n_candidates", n_candidates)
-        return score, number, count("top_k", top_k)
+        asked = score, number, count("top_k", top_k)
+        if np.isnan(self.observed_accuracy_):
+            warn("theoretical_accuracy_ is nan: no number can be given.")
+            return None
+        return asked
 
     def _curve(self):
         """Return how the accuracy grows with the known pairs, measured when first asked for."""

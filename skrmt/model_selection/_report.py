@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from pathlib import Path
 
 import numpy as np
 from sklearn import get_config
@@ -36,7 +35,7 @@ from ._input import (
     params_of_rows,
     read_rows,
 )
-from ._page import report_page
+from ._page import report_page, returned_or_written
 from ._prediction import all_claims, predict_scores
 from ._report_display import ReportDisplay
 from ._scoring import check_noise, read_scoring
@@ -511,10 +510,7 @@ class GeneralizationReport(
         """
         check_is_fitted(self)
         page = report_page(report_dict(self, measure=True), whole=True)
-        if path is None:
-            return page
-        Path(path).write_text(page, encoding="utf-8")
-        return None
+        return returned_or_written(page, path)
 
     def plot(self):
         """Draw the report.

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._optional import import_optional
 from ._packing import pack, unpack
+from ._warnings import warn
 
 _PIECES = 64
 """Pieces of a block that are read in turn: what a task computes is small beside its block."""
@@ -78,8 +79,6 @@ def _whole_rows(X: Any, name: str) -> Any:
     if largest <= room:
         return X.rechunk(whole)
     rows = max(1, int(room // width))
-    from ._warnings import warn
-
     warn(
         f"{name} has chunks of {largest / 1e6:.0f} MB in whole rows, for which workers have no "
         f"room: it is rechunked to {rows * width / 1e6:.0f} MB, {rows} rows each. Chunk it so "

@@ -68,12 +68,6 @@ def block_values(jobs: Sequence[RowJob]) -> list[list[Any]]:
     return compute_together([block_tasks(*job) for job in jobs])
 
 
-def block_rows(jobs: Sequence[RowJob]) -> list[np.ndarray]:
-    """Return one result a row of several Dask arrays."""
-    found = compute_together([block_tasks(*job, join=join_rows) for job in jobs])
-    return [np.concatenate(parts) for parts in found]
-
-
 def compute_together(tasks: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """Return the results of lists of tasks that are computed together."""
     dask = import_optional("dask", "dask")
@@ -98,16 +92,6 @@ def content_keys(X: Any, varying: np.ndarray) -> np.ndarray:
     if is_torch(X):
         return (X.double() @ X.new_tensor(weights).double()).cpu().numpy()
     return np.asarray(X @ weights, dtype=float)
-
-
-def several_row_values(X: Any, *calls: tuple[Callable[..., np.ndarray], tuple]) -> list[np.ndarray]:
-    """Return what functions give for every row, from one reading of a Dask array.
-
-    Each call is a function and what it takes beside the rows.
-    """
-    if not is_dask(X):
-        return [function(X, *shared) for function, shared in calls]
-    return block_rows([RowJob(function, X, (), shared) for function, shared in calls])
 
 
 def identical_block_rows(

@@ -72,7 +72,8 @@ def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
 def confusions_of_blocks(basis, targets, alphas, labels, decision, count):
     """Count decisions on rows left out by class and observed label at every penalty, (k, K, K).
 
-    `count` takes scores (b, q, k), shares of labels (b, K) and what `decision` holds.
+    `count` takes scores (b, q, k), shares of labels (b, K), what `decision` holds, and what is to
+    be added to the scores (b, q).
     """
     columns, means = _targets(basis, targets)
     shared = _shared(basis, columns, means, alphas)
@@ -174,4 +175,4 @@ def _confusions(
     scores, pull = _paths(block, targets, roots, part, each, *shared)
     share = (roots * roots if weighted else own) / total
     label = share[:, None] * np.eye(n_classes)[observed]
-    return count(scores + pull[:, :, None], label, *decision)
+    return count(scores, label, *decision, pull)

@@ -2,7 +2,16 @@
 
 from ._charts import effort, two_curves
 from ._page import report_page
-from ._pieces import assemble, data_table, heat_table, mark, share_scale, two_columns, valued_bar
+from ._pieces import (
+    assemble,
+    data_table,
+    heat_table,
+    mark,
+    returned_or_written,
+    share_scale,
+    two_columns,
+    valued_bar,
+)
 from ._values import (
     confusion,
     escape,
@@ -29,6 +38,7 @@ __all__ = [
     "number",
     "percent",
     "report_page",
+    "returned_or_written",
     "share_scale",
     "short",
     "shorter",

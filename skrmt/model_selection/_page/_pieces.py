@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 from ._charts import Scale, bar
 from ._style import NAME, style_sheet
@@ -148,3 +150,11 @@ def data_table(
         f'<table class="data{" long" * long}"><thead>{line(header, "th")}</thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def returned_or_written(page: str, path: Any) -> str | None:
+    """Return a page, or write it to a path if there is one."""
+    if path is None:
+        return page
+    Path(path).write_text(page, encoding="utf-8")
+    return None
