@@ -141,7 +141,7 @@ fig, (left, right) = plt.subplots(
 LabelNoiseTransitionDisplay.from_theory(
     1.5, keep_correct=0.8, keep_incorrect=0.3, ax=left
 )
-VerifierFrontierDisplay.from_estimator(
-    mix, ax=right, verifiers={"strict": (0.7, 0.1), "random": (0.5, 0.5)}
+VerifierFrontierDisplay.from_theory(
+    0.3, ax=right, verifiers={"strict": (0.7, 0.1), "random": (0.5, 0.5)}
 )
 plt.show()

@@ -243,16 +243,19 @@ class VerifierFrontierDisplay:
         NotFittedError
             If the classifier is not fitted.
         ValueError
-            If it has no estimate of the label noise.
+            If its rows do not identify the label noise.
         ImportError
             If Matplotlib is not installed.
         """
         noise, rates = fitted_attributes(estimator, "noise_rate_", "keep_rates_")
         if not np.isfinite(noise):
             raise ValueError(
-                "noise_rate_ is nan: the fit had no synthetic rows, or no real ones. Fit both."
+                "noise_rate_ is nan: the rows of the fit do not tell how many synthetic labels are "
+                "wrong. Pass y_judge to fit, or call from_theory with a rate from "
+                "noise_rate_interval_."
             )
-        marked = {"estimated": tuple(np.nan_to_num(rates))} | (verifiers or {})
+        fitted = {"estimated": tuple(rates)} if np.isfinite(rates).all() else {}
+        marked = fitted | (verifiers or {})
         return cls(noise, verifiers=marked).plot(ax=ax)
 
     def plot(self, ax=None):
