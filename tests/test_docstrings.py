@@ -158,3 +158,44 @@ def test_the_validation_sees_a_missing_parameter(monkeypatch):
 
     monkeypatch.setattr(testing, "documented", documented, raising=False)
     assert any("PR01" in error for error in errors("skrmt.utils.testing.documented"))
+
+
+def test_public_signatures_have_types():
+    missing = [
+        f"{name}: {', '.join(untyped)}"
+        for name, function in public_functions()
+        if (untyped := parameters_without_type(function))
+    ]
+    assert not missing, "\n".join(missing)
+
+
+def public_functions():
+    """Yield functions, constructors, methods and properties of skrmt, by dotted name."""
+    for name, member in public_objects().items():
+        if not inspect.isclass(member):
+            yield name, member
+        elif not is_named_tuple(member) and "__init__" in vars(member):
+            yield f"{name}.__init__", member.__init__
+    for name in public_methods():
+        cls, _, attribute = name.rpartition(".")
+        member = inspect.getattr_static(public_objects()[cls], attribute)
+        yield name, getattr(member, "fget", None) or getattr(member, "fn", None) or member
+
+
+def parameters_without_type(function) -> list[str]:
+    """Name the parameters without a type, and "return" where the result has none."""
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    signature = inspect.signature(function)
+    untyped = [
+        parameter.name
+        for parameter in list(signature.parameters.values())
+        if parameter.annotation is parameter.empty and parameter.name not in ("self", "cls")
+    ]
+    return untyped + ["return"] * (signature.return_annotation is signature.empty)
+
+
+def test_the_search_for_types_sees_a_missing_one():
+    def half(a: int, b=0, *, c: float = 0.0):
+        return a, b, c
+
+    assert parameters_without_type(half) == ["b", "return"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.linear_model import RidgeCV
 
 from ..exceptions import TheoryWarning
@@ -29,6 +32,9 @@ from ._page import audit_page
 from ._plain import plain_frame
 from ._synthetic import weigh_synthetic
 from ._words import beside, caution, doubt, headline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PENALTIES = tuple(np.logspace(-2, 5, 15))
 """Of the ridge regression of a continuous target, on standardised columns."""
@@ -98,7 +104,7 @@ class Audit(NamedTuple):
         """How many of the first rows of the list are expected to be mislabelled, in a sentence."""
         return caution(self.precision)
 
-    def to_html(self, path=None):
+    def to_html(self, path: str | PathLike[str] | None = None) -> str | None:
         """Return the audit as a page, or write it to a file.
 
         Parameters
@@ -128,7 +134,7 @@ class Audit(NamedTuple):
         synthetic = None if self.synthetic is None else plain_frame(self.synthetic.frame)
         return words | found | {"used": self.used, "notes": self.notes, "synthetic": synthetic}
 
-    def plot(self):
+    def plot(self) -> Figure:
         """Draw the audit.
 
         Returns
@@ -141,8 +147,15 @@ class Audit(NamedTuple):
 
 
 def audit(
-    df, target, *, drop=(), noise_rates="estimate", threshold=None, synthetic=None, name="table"
-):
+    df: Any,
+    target: str,
+    *,
+    drop: Sequence[str] = (),
+    noise_rates: Literal["estimate"] | float | ArrayLike | None = "estimate",
+    threshold: float | None = None,
+    synthetic: Any = None,
+    name: str = "table",
+) -> Audit:
     """Estimate how good a model of a table can be, whether labels are wrong, and which.
 
     The columns are read as people and spreadsheets write them and turned into features, a linear

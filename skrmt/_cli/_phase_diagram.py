@@ -81,14 +81,12 @@ def _draw(subject, grid, size, options):
     from ._figure import new_figure
 
     ends = PhaseDiagramDisplay.ranges(subject)
-    given = {
-        name: np.linspace(low, high, grid) for name, (low, high) in zip("xy", ends, strict=True)
-    }
+    x, y = (np.linspace(low, high, grid) for low, high in ends)
     n_panels = 1 if options is None else 2
     panels = new_figure(1.0 + 4.6 * n_panels, 4.2).subplots(1, n_panels)
     if options is None:
-        return PhaseDiagramDisplay.from_theory(subject, **given, size=size, ax=panels)
-    return PhaseDiagramDisplay.from_simulation(subject, **given, size=size, ax=panels, **options)
+        return PhaseDiagramDisplay.from_theory(subject, x=x, y=y, size=size, ax=panels)
+    return PhaseDiagramDisplay.from_simulation(subject, x=x, y=y, size=size, ax=panels, **options)
 
 
 def _print_maps(display):

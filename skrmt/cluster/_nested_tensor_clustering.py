@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.special import expit
 from sklearn.base import (
@@ -24,6 +28,7 @@ from ..utils._forecast import check_asked, first_reaching, unbanded
 from ..utils._random import random_seed
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
+from ..utils._types import DataLike
 from ..utils._warnings import warn, warn_first
 from ._accuracy import concatenated_limits, method_accuracies, nested_limits
 from ._claims import claimed_agreement
@@ -43,6 +48,9 @@ from ._views_input import (
     view_list,
     view_stack,
 )
+
+if TYPE_CHECKING:
+    from ..utils._forecast import Forecast
 
 
 class NestedTensorClustering(
@@ -260,22 +268,22 @@ class NestedTensorClustering(
 
     def __init__(
         self,
-        n_clusters=2,
+        n_clusters: int = 2,
         *,
-        method="nested_ml",
-        noise_structure="auto",
-        noise_variance=None,
-        scaling="mfa",
-        refine=None,
-        threshold="mixture",
-        compare=True,
-        n_bootstrap=0,
-        tol=1e-6,
-        max_iter=300,
-        n_jobs=None,
-        device=None,
-        random_state=None,
-    ):
+        method: DataLike = "nested_ml",
+        noise_structure: Literal["auto", "diagonal", "full", "known"] = "auto",
+        noise_variance: ArrayLike | None = None,
+        scaling: Literal["mfa", "optimal", "unit"] = "mfa",
+        refine: Literal["amp"] | None = None,
+        threshold: Literal["mixture", "zero"] = "mixture",
+        compare: bool = True,
+        n_bootstrap: int = 0,
+        tol: float = 1e-6,
+        max_iter: int = 300,
+        n_jobs: int | None = None,
+        device: str | None = None,
+        random_state: int | RandomState | None = None,
+    ) -> None:
         self.n_clusters = n_clusters
         self.method = method
         self.noise_structure = noise_structure
@@ -293,7 +301,7 @@ class NestedTensorClustering(
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, mask=None):
+    def fit(self, X: DataLike, y: None = None, *, mask: ArrayLike | None = None) -> Self:
         """Cluster the samples of several views.
 
         Parameters
@@ -366,7 +374,7 @@ class NestedTensorClustering(
         self._warn(combined.improper)
         return self
 
-    def predict(self, X):
+    def predict(self, X: DataLike) -> Any:
         """Assign new samples to clusters.
 
         Parameters
@@ -384,7 +392,7 @@ class NestedTensorClustering(
         decision, like = self._decide(X)
         return as_input(labels_of(decision), like)
 
-    def decision_function(self, X):
+    def decision_function(self, X: DataLike) -> Any:
         """Compute how far samples are on the side of each cluster.
 
         Parameters
@@ -403,7 +411,7 @@ class NestedTensorClustering(
         decision, like = self._decide(X)
         return as_input(decision.astype(dtype_of(like)), like)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: DataLike) -> Any:
         """Compute the probabilities of the clusters.
 
         Parameters
@@ -426,7 +434,7 @@ class NestedTensorClustering(
             proba = np.exp(decision)
         return as_input(proba.astype(dtype_of(like)), like)
 
-    def transform(self, X):
+    def transform(self, X: DataLike) -> Any:
         """Embed samples in the leading components.
 
         Parameters
@@ -447,7 +455,7 @@ class NestedTensorClustering(
         scores, _ = scores_of(self._solution, views, self._solution.loadings, unit)
         return as_input(scores.astype(dtype_of(like)), like)
 
-    def score(self, X, y):
+    def score(self, X: DataLike, y: ArrayLike) -> float:
         """Compute the accuracy against classes, under the best naming of the clusters.
 
         This is another quantity than `theoretical_accuracy_`, which is agreement with a fit to many
@@ -476,7 +484,13 @@ class NestedTensorClustering(
         rows, columns = linear_sum_assignment(-table)
         return float(table[rows, columns].sum() / len(labels))
 
-    def forecast(self, *, n_samples=None, n_views=None, drop_view=None):
+    def forecast(
+        self,
+        *,
+        n_samples: float | ArrayLike | None = None,
+        n_views: float | ArrayLike | None = None,
+        drop_view: int | Sequence[int] | None = None,
+    ) -> Forecast:
         """Predict the accuracy of two clusters on other data of the same kind, in closed form.
 
         Parameters
@@ -507,7 +521,15 @@ class NestedTensorClustering(
         given = {"n_samples": n_samples, "n_views": n_views, "drop_view": drop_view}
         return unbanded(score, **{name: v for name, v in given.items() if v is not None})
 
-    def required(self, score, *, of="n_samples", n_samples=None, n_views=None, drop_view=None):
+    def required(
+        self,
+        score: float,
+        *,
+        of: Literal["n_samples", "n_views"] = "n_samples",
+        n_samples: Any = None,
+        n_views: Any = None,
+        drop_view: Any = None,
+    ) -> float:
         """Compute how many samples or views the accuracy of two clusters takes.
 
         Parameters

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
 from copy import copy
+from typing import Any, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.random import RandomState
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
@@ -188,19 +192,19 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
 
     def __init__(
         self,
-        scheme="full",
+        scheme: Literal["full", "partial", "fresh", "accumulate", "random", "window"] = "full",
         *,
-        n_synthetic=None,
-        n_real=None,
-        n_generations=50,
-        context_length=1,
-        window=None,
-        real_weight="pooled",
-        tokenizer=None,
-        n_jobs=None,
-        verbose=0,
-        random_state=None,
-    ):
+        n_synthetic: int | ArrayLike | None = None,
+        n_real: int | ArrayLike | None = None,
+        n_generations: int = 50,
+        context_length: int = 1,
+        window: int | None = None,
+        real_weight: Literal["pooled", "optimal"] | float = "pooled",
+        tokenizer: Callable[..., Any] | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        random_state: int | RandomState | None = None,
+    ) -> None:
         self.scheme = scheme
         self.n_synthetic = n_synthetic
         self.n_real = n_real
@@ -215,7 +219,7 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: None = None) -> Self:
         """Forecast the diversity of a corpus.
 
         Parameters
@@ -246,7 +250,7 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Any, y: None = None) -> Self:
         """Add a further part of a corpus, exactly as if all had been given to `fit` at once.
 
         Parameters
@@ -301,22 +305,22 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
         return self
 
     @property
-    def collapsed_fraction_(self):
+    def collapsed_fraction_(self) -> NDArray[Any]:
         """Expected share of the contexts that know a single token, by generation."""
         return self._expected().collapsed
 
     @property
-    def expected_support_(self):
+    def expected_support_(self) -> NDArray[Any]:
         """Expected number of different pairs of a context and a token, by generation."""
         return self._expected().support
 
     @property
-    def expected_entropy_(self):
+    def expected_entropy_(self) -> NDArray[Any]:
         """Expected entropy in nats, contexts weighted by their share, by generation."""
         return self._expected().entropy
 
     @property
-    def lost_context_share_(self):
+    def lost_context_share_(self) -> NDArray[Any]:
         """Expected share of the corpus of which the context is lost in text generated freely."""
         check_is_fitted(self)
         if self._lost_share is None:
@@ -329,7 +333,7 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
         return self._lost_share
 
     @property
-    def at_risk_tokens_(self):
+    def at_risk_tokens_(self) -> list[Any]:
         """The hundred pairs that are most likely lost by the last generation."""
         model = self.corpus_
         lost = self._expected().lost
@@ -345,7 +349,13 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
             )
         return self._curves
 
-    def forecast(self, *, generation=None, n_synthetic=None, n_real=None):
+    def forecast(
+        self,
+        *,
+        generation: int | ArrayLike | None = None,
+        n_synthetic: int | ArrayLike | None = None,
+        n_real: int | ArrayLike | None = None,
+    ) -> Forecast:
         """Forecast the expected diversity under other conditions.
 
         Parameters
@@ -390,7 +400,15 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
         known = {name: np.asarray(value) for name, value in given.items() if value is not None}
         return unbanded(score, **known)
 
-    def required(self, score, *, of="n_synthetic", generation=None, n_synthetic=None, n_real=None):
+    def required(
+        self,
+        score: float,
+        *,
+        of: Literal["n_synthetic", "n_real"] = "n_synthetic",
+        generation: int | None = None,
+        n_synthetic: int | None = None,
+        n_real: int | None = None,
+    ) -> float:
         """Return how many tokens keep a diversity up to a generation.
 
         Parameters
@@ -442,7 +460,15 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
 
         return float(whole(first_reaching(diversity, score, 1.0)))
 
-    def simulate(self, n_chains, random_state=None, *, curve="diversity"):
+    def simulate(
+        self,
+        n_chains: int,
+        random_state: int | RandomState | None = None,
+        *,
+        curve: Literal[
+            "diversity", "collapsed_fraction", "support", "entropy", "lost_contexts"
+        ] = "diversity",
+    ) -> Forecast:
         """Draw chains of models, to check the forecast or to get what has no formula.
 
         Parameters
@@ -503,7 +529,7 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
         mean, half = values.mean(axis=0), Z95 * error
         return Forecast(mean, mean - half, mean + half, {"generation": np.arange(horizon + 1)})
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: None = None) -> float:
         r"""Score how well the forecast explains observed diversities.
 
         Parameters

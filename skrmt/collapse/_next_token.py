@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -82,14 +86,20 @@ class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
         "tokenizer": [callable, None],
     }
 
-    def __init__(self, context_length=1, *, smoothing=0.0, tokenizer=None):
+    def __init__(
+        self,
+        context_length: int = 1,
+        *,
+        smoothing: float = 0.0,
+        tokenizer: Callable[..., Any] | None = None,
+    ) -> None:
         self.context_length = context_length
         self.smoothing = smoothing
         self.tokenizer = tokenizer
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: None = None) -> Self:
         """Count what follows each context.
 
         Parameters
@@ -116,7 +126,7 @@ class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Any, y: None = None) -> Self:
         """Add a further part of a corpus, exactly as if all had been counted at once.
 
         Parameters
@@ -145,7 +155,7 @@ class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
         known = TokenCounts(self.counts_, self.contexts_, self.tokens_)
         return self._set(merged(known, self._counted(X, allow_none=True)))
 
-    def predict(self, X):
+    def predict(self, X: Sequence[Any]) -> list[Any]:
         """Return the most likely next tokens.
 
         Parameters
@@ -162,7 +172,7 @@ class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
         best = [block.argmax(axis=1) for block in self._blocks(self._rows(X))]
         return [self.tokens_[i] for i in (np.concatenate(best) if best else [])]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Sequence[Any]) -> NDArray[Any]:
         """Return the probabilities of the next tokens.
 
         Parameters
@@ -179,7 +189,7 @@ class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
         blocks = list(self._blocks(self._rows(X)))
         return np.concatenate(blocks) if blocks else np.zeros((0, len(self.tokens_)))
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: None = None) -> float:
         """Return the mean log-likelihood of the tokens of sequences, in nats.
 
         Parameters
@@ -234,7 +244,9 @@ class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
         weight = np.where(seen, self.smoothing, 1.0)
         return (counts + weight * often / total) / (sizes + weight)
 
-    def sample(self, n_samples=1, random_state=None):
+    def sample(
+        self, n_samples: int = 1, random_state: int | RandomState | None = None
+    ) -> list[Any]:
         """Generate tokens, each from the distribution after those before it.
 
         Parameters

@@ -6,6 +6,8 @@ import numbers
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 
 from ..utils._random import fresh_random_state
 
@@ -47,17 +49,17 @@ class NoisyCopies(NamedTuple):
 
 
 def make_nested_views(
-    n_samples=400,
-    n_features=300,
+    n_samples: int = 400,
+    n_features: int = 300,
     *,
-    noise_stds=(1.0, 2.0, 3.0, 6.0),
-    separation=2.0,
-    within_std=1.0,
-    strengths=None,
-    n_classes=2,
-    prior=None,
-    random_state=None,
-):
+    noise_stds: ArrayLike = (1.0, 2.0, 3.0, 6.0),
+    separation: float = 2.0,
+    within_std: float = 1.0,
+    strengths: ArrayLike | None = None,
+    n_classes: int = 2,
+    prior: ArrayLike | None = None,
+    random_state: int | RandomState | None = None,
+) -> NestedViews:
     r"""Draw samples of several classes, seen through several noisy views.
 
     Parameters
@@ -130,7 +132,13 @@ def make_nested_views(
     return NestedViews(X, y, means, h)
 
 
-def make_noisy_copies(X, noise_stds, *, relative=True, random_state=None):
+def make_noisy_copies(
+    X: ArrayLike,
+    noise_stds: ArrayLike,
+    *,
+    relative: bool = True,
+    random_state: int | RandomState | None = None,
+) -> NoisyCopies:
     """Make noisy views of data.
 
     Parameters

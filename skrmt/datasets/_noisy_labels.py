@@ -1,9 +1,13 @@
 """Gaussian mixtures whose labels are partly wrong, and label noise for any labels."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -35,17 +39,17 @@ class NoisyMixture(NamedTuple):
 
 
 def make_noisy_mixture(
-    n_samples=100,
-    n_features=20,
+    n_samples: int = 100,
+    n_features: int = 20,
     *,
-    mean_norm=2.0,
-    n_classes=2,
-    class_prior=None,
-    noise_rates=0.2,
-    covariance="isotropic",
-    shift=0.0,
-    random_state=None,
-):
+    mean_norm: float = 2.0,
+    n_classes: int = 2,
+    class_prior: ArrayLike | None = None,
+    noise_rates: float | ArrayLike | None = 0.2,
+    covariance: Literal["isotropic"] | float | ArrayLike = "isotropic",
+    shift: float | ArrayLike = 0.0,
+    random_state: int | RandomState | None = None,
+) -> NoisyMixture:
     r"""Draw a Gaussian mixture whose observed labels are partly wrong.
 
     Parameters
@@ -151,7 +155,9 @@ def make_noisy_mixture(
     return NoisyMixture(X, y, y_clean, means)
 
 
-def flip_labels(y, noise_matrix, random_state=None):
+def flip_labels(
+    y: ArrayLike, noise_matrix: float | ArrayLike, random_state: int | RandomState | None = None
+) -> NDArray[Any]:
     """Replace labels at random by those of other classes.
 
     Parameters

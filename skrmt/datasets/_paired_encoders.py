@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import RandomState
 
 from ..utils._random import fresh_random_state
 
@@ -46,15 +47,15 @@ class CorrelatedGraphs(NamedTuple):
 
 
 def make_paired_encoders(
-    n_samples=500,
-    n_features_x=50,
-    n_features_y=80,
+    n_samples: int = 500,
+    n_features_x: int = 50,
+    n_features_y: int = 80,
     *,
-    n_latent=20,
-    noise_std=0.5,
-    nonlinear=False,
-    random_state=None,
-):
+    n_latent: int = 20,
+    noise_std: float | tuple[Any, ...] = 0.5,
+    nonlinear: bool = False,
+    random_state: int | RandomState | None = None,
+) -> PairedEncoders:
     r"""Generate embeddings of the same items by two encoders.
 
     Parameters
@@ -123,7 +124,9 @@ def make_paired_encoders(
     return PairedEncoders(sides[0], sides[1], latent)
 
 
-def make_correlated_graphs(n_items=200, correlation=0.7, *, random_state=None):
+def make_correlated_graphs(
+    n_items: int = 200, correlation: float = 0.7, *, random_state: int | RandomState | None = None
+) -> CorrelatedGraphs:
     r"""Generate two correlated Wigner matrices, the items of the second in a random order.
 
     Parameters

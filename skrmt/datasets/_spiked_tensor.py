@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 
 from ..theory.deflation._signal import check_grams, check_norms
 from ..theory.spiked_tensor._limits import check_dims
@@ -27,7 +30,14 @@ class SpikedTensor(NamedTuple):
     factors: list[np.ndarray]
 
 
-def make_spiked_tensor(dims, betas, *, grams=0.0, noise_std=1.0, random_state=None):
+def make_spiked_tensor(
+    dims: Sequence[int],
+    betas: ArrayLike,
+    *,
+    grams: float | ArrayLike = 0.0,
+    noise_std: float = 1.0,
+    random_state: int | RandomState | None = None,
+) -> SpikedTensor:
     r"""Draw a tensor of low rank in independent Gaussian noise.
 
     Parameters

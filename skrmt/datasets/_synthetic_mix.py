@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numbers
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.covariance import ledoit_wolf, oas
 from sklearn.utils.validation import check_is_fitted
@@ -53,21 +55,21 @@ class SyntheticMix(NamedTuple):
 
 
 def make_synthetic_mix(
-    n_real=200,
-    n_synthetic=1000,
-    n_features=100,
+    n_real: int = 200,
+    n_synthetic: int = 1000,
+    n_features: int = 100,
     *,
-    n_classes=2,
-    mean_norm=1.5,
-    noise_rate=0.2,
-    keep_correct=1.0,
-    keep_incorrect=1.0,
-    mean_scale=1.0,
-    mean_orthogonal=0.0,
-    synthetic_variance=1.0,
-    n_test=0,
-    random_state=None,
-):
+    n_classes: int = 2,
+    mean_norm: float = 1.5,
+    noise_rate: float = 0.2,
+    keep_correct: float = 1.0,
+    keep_incorrect: float = 1.0,
+    mean_scale: float = 1.0,
+    mean_orthogonal: float = 0.0,
+    synthetic_variance: float = 1.0,
+    n_test: int = 0,
+    random_state: int | RandomState | None = None,
+) -> SyntheticMix:
     """Draw real rows, and synthetic ones of an imperfect generator with wrong labels.
 
     Parameters
@@ -241,14 +243,20 @@ class GaussianGenerator(VersionedMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, covariance="ledoit_wolf", *, noise_rate=0.0, random_state=None):
+    def __init__(
+        self,
+        covariance: Literal["ledoit_wolf", "oas", "diagonal", "spherical"] | float = "ledoit_wolf",
+        *,
+        noise_rate: float = 0.0,
+        random_state: int | RandomState | None = None,
+    ) -> None:
         self.covariance = covariance
         self.noise_rate = noise_rate
         self.random_state = random_state
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate mean and covariance of each class.
 
         Parameters
@@ -265,14 +273,14 @@ class GaussianGenerator(VersionedMixin, BaseEstimator):
         GaussianGenerator
             The fitted generator.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        weights = check_sample_weight(sample_weight, len(y))
-        X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        rows, labels = validate_data(self, X, y, dtype=np.float64)
+        weights = check_sample_weight(sample_weight, len(labels))
+        rows, labels, weights = rows[weights > 0], labels[weights > 0], weights[weights > 0]
+        self.classes_, codes = np.unique(labels, return_inverse=True)
         member = np.eye(len(self.classes_))[codes] * weights[:, None]
         self.priors_ = member.sum(0) / weights.sum()
-        self.means_ = (member / member.sum(0)).T @ X
-        residual = (X - self.means_[codes]) * np.sqrt(weights)[:, None]
+        self.means_ = (member / member.sum(0)).T @ rows
+        residual = (rows - self.means_[codes]) * np.sqrt(weights)[:, None]
         pooled = self._shrunk(residual, weights)
         self.covariances_ = np.stack(
             [
@@ -294,10 +302,12 @@ class GaussianGenerator(VersionedMixin, BaseEstimator):
         if self.covariance == "diagonal":
             return np.diag(np.diag(matrix))
         level = np.trace(matrix) / len(matrix) * np.eye(len(matrix))
-        share = 1.0 if self.covariance == "spherical" else self.covariance
+        share = 1.0 if self.covariance == "spherical" else float(self.covariance)
         return (1.0 - share) * matrix + share * level
 
-    def sample(self, n_samples=1, random_state=None):
+    def sample(
+        self, n_samples: int = 1, random_state: int | RandomState | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Draw rows, classes in the proportions of the fit up to rounding.
 
         Parameters

@@ -1,10 +1,16 @@
 """How close estimated factors are to true ones."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 
-def factor_alignments(factors, true_factors):
+def factor_alignments(factors: Sequence[Any], true_factors: Sequence[Any]) -> NDArray[Any]:
     """Match estimated components to true ones and return the cosines of their factors.
 
     Parameters

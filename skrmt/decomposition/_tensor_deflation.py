@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.random import RandomState
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
@@ -18,6 +22,7 @@ from ..utils._fit import restore_on_failure
 from ..utils._random import random_seed
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
+from ..utils._types import DataLike
 from ..utils._warnings import warn, warn_first
 from ._alignment import factor_alignments
 from ._deflation_fit import deflate, largest_first, residual_variance, signs_of
@@ -220,20 +225,20 @@ class TensorDeflation(
 
     def __init__(
         self,
-        n_components="auto",
+        n_components: int | Literal["auto"] = "auto",
         *,
-        method="joint",
-        gamma="auto",
-        noise_variance=None,
-        noise_structure="auto",
-        n_init=20,
-        tol=1e-6,
-        max_iter=500,
-        device=None,
-        n_jobs=None,
-        verbose=0,
-        random_state=None,
-    ):
+        method: Literal["joint", "hotelling", "orthogonalized", "auto"] = "joint",
+        gamma: float | Literal["auto"] = "auto",
+        noise_variance: float | None = None,
+        noise_structure: Literal["auto", "white"] = "auto",
+        n_init: int = 20,
+        tol: float = 1e-6,
+        max_iter: int = 500,
+        device: str | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        random_state: int | RandomState | None = None,
+    ) -> None:
         self.n_components = n_components
         self.method = method
         self.gamma = gamma
@@ -249,7 +254,7 @@ class TensorDeflation(
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: DataLike, y: None = None) -> Self:
         """Decompose a tensor.
 
         Parameters
@@ -295,9 +300,8 @@ class TensorDeflation(
             if has_further_component(found, signal.misfit, given):
                 signal = DetectedSignal(None, TOO_FEW, {})
 
-        method, gamma, fit = self.method, float("nan"), pilot
-        if method == "auto":
-            method = best_method(signal.predictions)
+        gamma, fit = float("nan"), pilot
+        method = best_method(signal.predictions) if self.method == "auto" else self.method
         if method == "orthogonalized" and method in signal.predictions:
             gamma = signal.predictions[method].gamma
         elif method == "orthogonalized":
@@ -408,7 +412,7 @@ class TensorDeflation(
                 ConvergenceWarning,
             )
 
-    def transform(self, X):
+    def transform(self, X: DataLike) -> Any:
         """Compute the scores of samples: their least-squares coefficients.
 
         Parameters
@@ -424,7 +428,7 @@ class TensorDeflation(
         check_is_fitted(self)
         return self._scores(self._check_samples(X)[0])
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: DataLike) -> Any:
         """Return the samples with given scores.
 
         Parameters
@@ -443,7 +447,7 @@ class TensorDeflation(
         scores = check_array_like_on_device(X, n_features=self.n_components_)
         return self._samples(scores)
 
-    def predict(self, X):
+    def predict(self, X: DataLike) -> Any:
         """Denoise samples.
 
         Parameters
@@ -459,7 +463,7 @@ class TensorDeflation(
         check_is_fitted(self)
         return self._samples(self._scores(self._check_samples(X)[0]))
 
-    def reconstruct(self, shrink=False):
+    def reconstruct(self, shrink: bool = False) -> NDArray[Any]:
         """Return the fitted low-rank tensor.
 
         Parameters
@@ -478,7 +482,7 @@ class TensorDeflation(
         scores = (self.factors_[0] * weights).astype(self.factors_[0].dtype)
         return self._samples(scores)
 
-    def score(self, X, y=None):
+    def score(self, X: DataLike, y: None = None) -> float:
         """Compute the share of the sum of squares that the components explain.
 
         Parameters
@@ -500,7 +504,7 @@ class TensorDeflation(
         residual = X - self._samples(self._scores(X))
         return 1.0 - mean_square(residual, largest) / mean_square(X, largest)
 
-    def alignment_score(self, true_factors):
+    def alignment_score(self, true_factors: Sequence[Any]) -> float:
         """Compute the mean alignment with true factors.
 
         Parameters

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, check_memory
 
@@ -28,6 +31,9 @@ from ._hugging_face_model import (
     text_model,
     vision_model,
 )
+
+if TYPE_CHECKING:
+    from ._hugging_face_model import MemoryEstimate
 
 
 class HuggingFaceEncoder(
@@ -134,24 +140,24 @@ class HuggingFaceEncoder(
 
     def __init__(
         self,
-        model,
+        model: Any,
         *,
-        modality="text",
-        layer=-1,
-        pooling="mean",
-        batch_size=16,
-        max_length=None,
-        device=None,
-        dtype=None,
-        device_map=None,
-        normalize=False,
-        processor=None,
-        memory=None,
-        local_files_only=False,
-        revision=None,
-        use_safetensors=True,
-        verbose=1,
-    ):
+        modality: Literal["text", "image"] = "text",
+        layer: int | Literal["projector"] = -1,
+        pooling: Literal["mean", "last", "cls"] = "mean",
+        batch_size: int = 16,
+        max_length: int | None = None,
+        device: str | None = None,
+        dtype: Literal["float32", "bfloat16", "float16", "float64"] | None = None,
+        device_map: str | Mapping[str, Any] | None = None,
+        normalize: bool = False,
+        processor: Any = None,
+        memory: Any = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+        use_safetensors: bool | None = True,
+        verbose: int = 1,
+    ) -> None:
         self.model = model
         self.modality = modality
         self.layer = layer
@@ -171,7 +177,7 @@ class HuggingFaceEncoder(
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X=None, y=None):
+    def fit(self, X: Sequence[Any] | None = None, y: None = None) -> Self:
         """Load the model.
 
         Parameters
@@ -222,7 +228,7 @@ class HuggingFaceEncoder(
         """Return the items as a list."""
         return check_texts(X) if self.modality == "text" else read_images(X)
 
-    def transform(self, X):
+    def transform(self, X: Sequence[Any]) -> NDArray[Any]:
         """Compute the features of texts or images.
 
         Parameters
@@ -276,7 +282,7 @@ class HuggingFaceEncoder(
         sums = [(name, tuple(w.shape), float(w.double().sum())) for name, w in state.items()]
         return joblib.hash([sums, *given])
 
-    def memory_estimate(self):
+    def memory_estimate(self) -> MemoryEstimate:
         """Estimate what the model needs, before it is loaded.
 
         Returns

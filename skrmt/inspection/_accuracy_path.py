@@ -1,6 +1,12 @@
 """Predicted accuracy along the ridge penalty."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..utils._optional import import_optional
 from ._display import (
@@ -13,6 +19,9 @@ from ._display import (
     percent_axis,
     tidy,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class AccuracyPathDisplay:
@@ -77,8 +86,15 @@ class AccuracyPathDisplay:
     """
 
     def __init__(
-        self, alphas, accuracies, *, alpha=None, accuracy=None, interval=None, test_points=None
-    ):
+        self,
+        alphas: ArrayLike,
+        accuracies: ArrayLike,
+        *,
+        alpha: float | None = None,
+        accuracy: float | None = None,
+        interval: tuple[Any, ...] | None = None,
+        test_points: tuple[Any, ...] | None = None,
+    ) -> None:
         self.alphas = alphas
         self.accuracies = accuracies
         self.alpha = alpha
@@ -87,7 +103,14 @@ class AccuracyPathDisplay:
         self.test_points = test_points
 
     @classmethod
-    def from_estimator(cls, estimator, *, test_points=None, ax=None, line_kw=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        test_points: tuple[Any, ...] | None = None,
+        ax: Axes | None = None,
+        line_kw: Mapping[str, Any] | None = None,
+    ) -> Self:
         """Draw a fitted classifier.
 
         Parameters
@@ -132,7 +155,7 @@ class AccuracyPathDisplay:
         )
         return display.plot(ax=ax, line_kw=line_kw)
 
-    def plot(self, ax=None, *, line_kw=None):
+    def plot(self, ax: Axes | None = None, *, line_kw: Mapping[str, Any] | None = None) -> Self:
         """Draw the curves.
 
         Parameters

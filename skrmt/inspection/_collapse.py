@@ -1,11 +1,21 @@
 """What recursive training does to a corpus: diversity, tokens, and safe amounts."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 
 from ..theory import collapse
 from ._display import COLOURS, fitted_attributes, new_axes, percent_axis, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ..utils._forecast import Forecast
 
 _SCHEMES: dict[Any, tuple[str, str]] = {
     "full": ("last model only", "vermilion"),
@@ -50,13 +60,28 @@ class CollapseForecastDisplay:
     ['accumulate', 'fresh', 'full', 'partial', 'random', 'window']
     """
 
-    def __init__(self, generations, diversities, *, simulated=None):
+    def __init__(
+        self,
+        generations: ArrayLike,
+        diversities: Mapping[str, ArrayLike],
+        *,
+        simulated: Mapping[str, Forecast] | None = None,
+    ) -> None:
         self.generations = generations
         self.diversities = diversities
         self.simulated = simulated
 
     @classmethod
-    def from_theory(cls, s0, n_synthetic, *, n_real, window, n_generations=100, ax=None):
+    def from_theory(
+        cls,
+        s0: float,
+        n_synthetic: int,
+        *,
+        n_real: int,
+        window: int,
+        n_generations: int = 100,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw all schemes for one context.
 
         Parameters
@@ -101,7 +126,14 @@ class CollapseForecastDisplay:
         return cls(times, curves).plot(ax=ax)
 
     @classmethod
-    def from_estimators(cls, forecasters, *, n_chains=0, random_state=None, ax=None):
+    def from_estimators(
+        cls,
+        forecasters: Any,
+        *,
+        n_chains: int = 0,
+        random_state: int | RandomState | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw fitted forecasters, and simulate them.
 
         Parameters
@@ -130,7 +162,9 @@ class CollapseForecastDisplay:
         ImportError
             If Matplotlib is not installed.
         """
-        named = forecasters if isinstance(forecasters, dict) else {forecasters.scheme: forecasters}
+        named = (
+            forecasters if isinstance(forecasters, Mapping) else {forecasters.scheme: forecasters}
+        )
         curves = {
             name: fitted_attributes(model, "theoretical_diversity_")[0]
             for name, model in named.items()
@@ -148,7 +182,7 @@ class CollapseForecastDisplay:
         }
         return cls(np.arange(lengths.pop()), curves, simulated=simulated).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves, and every few generations the simulated means with their bands.
 
         Parameters
@@ -235,12 +269,19 @@ class TokenSurvivalDisplay:
     [1, 10, 100]
     """
 
-    def __init__(self, ranks, survival):
+    def __init__(self, ranks: ArrayLike, survival: Mapping[int, ArrayLike]) -> None:
         self.ranks = ranks
         self.survival = survival
 
     @classmethod
-    def from_theory(cls, p, n, generations=(1, 5, 20, 100), *, ax=None):
+    def from_theory(
+        cls,
+        p: ArrayLike,
+        n: int,
+        generations: Sequence[int] = (1, 5, 20, 100),
+        *,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw one context, each generation trained on tokens of the last model alone.
 
         Parameters
@@ -271,7 +312,7 @@ class TokenSurvivalDisplay:
         curves = {int(m): curve for m, curve in zip(generations, known, strict=True)}
         return cls(np.arange(1, len(ordered) + 1), curves).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw one curve a generation.
 
         Parameters
@@ -358,12 +399,20 @@ class SafeAmountDisplay:
         "paper": ("sufficient condition of the paper", "grey"),
     }
 
-    def __init__(self, tolerances, amounts):
+    def __init__(self, tolerances: ArrayLike, amounts: Mapping[str, ArrayLike]) -> None:
         self.tolerances = tolerances
         self.amounts = amounts
 
     @classmethod
-    def from_theory(cls, n_real, *, p=None, support=None, tolerances=None, ax=None):
+    def from_theory(
+        cls,
+        n_real: int,
+        *,
+        p: ArrayLike | None = None,
+        support: int | None = None,
+        tolerances: ArrayLike | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw all criteria for a context whose real tokens are used again and again.
 
         Parameters
@@ -402,7 +451,7 @@ class SafeAmountDisplay:
         ratios = {name: np.asarray(amount) / n_real for name, amount in amounts.items()}
         return cls(np.asarray(tolerances, dtype=float), ratios).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the amounts; a curve ends where any amount is safe.
 
         Parameters

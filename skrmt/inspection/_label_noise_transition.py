@@ -1,6 +1,13 @@
 """The transition in the label noise of synthetic rows, and the frontier of verifiers."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..theory.synthetic_mix import (
     critical_noise_rate,
@@ -9,6 +16,10 @@ from ..theory.synthetic_mix import (
     verifier_value,
 )
 from ._display import COLOURS, fitted_attributes, new_axes, percent_axis, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 _FEATURES = 1000.0
 _SHADES = ("sky", "blue", "green", "orange", "vermilion", "purple")
@@ -52,7 +63,14 @@ class LabelNoiseTransitionDisplay:
     0.727
     """
 
-    def __init__(self, noise_rate, accuracies, ratios, limit, critical):
+    def __init__(
+        self,
+        noise_rate: ArrayLike,
+        accuracies: ArrayLike,
+        ratios: ArrayLike,
+        limit: ArrayLike,
+        critical: float,
+    ) -> None:
         self.noise_rate = noise_rate
         self.accuracies = accuracies
         self.ratios = ratios
@@ -62,14 +80,14 @@ class LabelNoiseTransitionDisplay:
     @classmethod
     def from_theory(
         cls,
-        mean_norm,
-        ratios=(1.0, 0.1, 0.01, 0.001),
+        mean_norm: float,
+        ratios: ArrayLike = (1.0, 0.1, 0.01, 0.001),
         *,
-        alpha=1.0,
-        keep_correct=1.0,
-        keep_incorrect=1.0,
-        ax=None,
-    ):
+        alpha: float = 1.0,
+        keep_correct: float = 1.0,
+        keep_incorrect: float = 1.0,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the theory.
 
         Parameters
@@ -109,10 +127,10 @@ class LabelNoiseTransitionDisplay:
             **keep,
         )
         limit = infinite_sample_accuracy(noise, mean_norm, **keep)
-        critical = critical_noise_rate(keep_correct, keep_incorrect)
+        critical = float(critical_noise_rate(keep_correct, keep_incorrect))
         return cls(noise, accuracies, ratios, limit, critical).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
 
         Parameters
@@ -132,10 +150,11 @@ class LabelNoiseTransitionDisplay:
         """
         self.ax_ = new_axes(ax)
         self.figure_ = self.ax_.figure
-        colours = np.resize(_SHADES, len(self.ratios))
+        accuracies, ratios = np.asarray(self.accuracies), np.asarray(self.ratios)
+        colours = islice(cycle(_SHADES), len(ratios))
         self.lines_ = [
             self.ax_.plot(self.noise_rate, row, color=COLOURS[colour], label=f"p/m = {ratio:g}")[0]
-            for row, ratio, colour in zip(self.accuracies, self.ratios, colours, strict=True)
+            for row, ratio, colour in zip(accuracies, ratios, colours, strict=True)
         ]
         self.lines_ += self.ax_.plot(
             self.noise_rate, self.limit, "--", color=COLOURS["black"], label="infinitely many rows"
@@ -189,12 +208,18 @@ class VerifierFrontierDisplay:
     'Right labels kept'
     """
 
-    def __init__(self, noise_rate, *, verifiers=None):
+    def __init__(self, noise_rate: float, *, verifiers: Mapping[str, Any] | None = None) -> None:
         self.noise_rate = noise_rate
         self.verifiers = verifiers
 
     @classmethod
-    def from_theory(cls, noise_rate, *, verifiers=None, ax=None):
+    def from_theory(
+        cls,
+        noise_rate: float,
+        *,
+        verifiers: Mapping[str, Any] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the theory.
 
         Parameters
@@ -221,7 +246,13 @@ class VerifierFrontierDisplay:
         return cls(noise_rate, verifiers=verifiers).plot(ax=ax)
 
     @classmethod
-    def from_estimator(cls, estimator, *, verifiers=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        verifiers: Mapping[str, Any] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the frontier at the label noise that a fit has estimated, and its verifier.
 
         Parameters
@@ -255,10 +286,10 @@ class VerifierFrontierDisplay:
                 "noise_rate_interval_."
             )
         fitted = {"estimated": tuple(rates)} if np.isfinite(rates).all() else {}
-        marked = fitted | (verifiers or {})
+        marked = {**fitted, **(verifiers or {})}
         return cls(noise, verifiers=marked).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the contours.
 
         Parameters

@@ -1,9 +1,19 @@
 """Similarity of embedding spaces, and how many known pairs it takes to match them."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..theory.representation import similarity_accuracy
 from ._display import COLOURS, as_points, draw_points, new_axes, percent_axis, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 _FEW_CELLS = 15
 
@@ -41,13 +51,19 @@ class CKAMatrixDisplay:
     (2, 2)
     """
 
-    def __init__(self, cka, significant=None, *, names=None):
+    def __init__(
+        self,
+        cka: ArrayLike,
+        significant: ArrayLike | None = None,
+        *,
+        names: tuple[Any, ...] | None = None,
+    ) -> None:
         self.cka = cka
         self.significant = significant
         self.names = names
 
     @classmethod
-    def from_result(cls, result, *, ax=None):
+    def from_result(cls, result: Any, *, ax: Axes | None = None) -> Self:
         """Draw a table of `skrmt.matching.cka_matrix`.
 
         Parameters
@@ -69,7 +85,7 @@ class CKAMatrixDisplay:
         """
         return cls(result.cka, result.significant, names=result.names).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the table.
 
         Parameters
@@ -151,13 +167,27 @@ class KnownPairsDisplay:
     ['correlation 0.3', 'correlation 0.6']
     """
 
-    def __init__(self, n_pairs, accuracies, *, points=None):
+    def __init__(
+        self,
+        n_pairs: ArrayLike,
+        accuracies: Mapping[str, ArrayLike],
+        *,
+        points: tuple[Any, ...] | None = None,
+    ) -> None:
         self.n_pairs = n_pairs
         self.accuracies = accuracies
         self.points = points
 
     @classmethod
-    def from_theory(cls, correlations, *, n_queries, n_pairs=None, points=None, ax=None):
+    def from_theory(
+        cls,
+        correlations: float | Sequence[float],
+        *,
+        n_queries: int,
+        n_pairs: ArrayLike | None = None,
+        points: tuple[Any, ...] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the model of correlated similarities to known pairs.
 
         Parameters
@@ -192,7 +222,7 @@ class KnownPairsDisplay:
         }
         return cls(pairs, curves, points=points).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves and the points.
 
         Parameters
@@ -265,13 +295,26 @@ class ScoreMatrixDisplay:
     '2 of 4 matches are right'
     """
 
-    def __init__(self, scores, indices=None, true_match=None):
+    def __init__(
+        self,
+        scores: ArrayLike,
+        indices: ArrayLike | None = None,
+        true_match: ArrayLike | None = None,
+    ) -> None:
         self.scores = scores
         self.indices = indices
         self.true_match = true_match
 
     @classmethod
-    def from_estimator(cls, matcher, X_query, Y_query, *, true_match=None, ax=None):
+    def from_estimator(
+        cls,
+        matcher: Any,
+        X_query: ArrayLike,
+        Y_query: ArrayLike,
+        *,
+        true_match: ArrayLike | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Score and match queries, and draw it.
 
         Parameters
@@ -302,7 +345,7 @@ class ScoreMatrixDisplay:
         scores = matcher.score_matrix(X_query, Y_query)
         return cls(scores, matcher.predict(X_query, Y_query), true_match).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the scores, and the matches as dots.
 
         Parameters
@@ -336,7 +379,7 @@ class ScoreMatrixDisplay:
         rows = np.flatnonzero(indices >= 0)
         right = np.ones(len(rows), dtype=bool)
         if self.true_match is not None:
-            right = indices[rows] == np.asarray(list(self.true_match))[rows]
+            right = indices[rows] == np.asarray(self.true_match)[rows]
             self.ax_.set_title(f"{right.sum()} of {len(rows)} matches are right")
         size = float(np.clip(600 / max(len(indices), 1), 2, 25))
         for chosen, colour in ((right, "blue"), (~right, "vermilion")):

@@ -1,6 +1,12 @@
 """Accuracy against label noise, or against what the classifier assumes of it."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..theory.noisy_labels import bayes_accuracy, lpc, optimal_shift
 from ._display import (
@@ -13,6 +19,9 @@ from ._display import (
     percent_axis,
     tidy,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _STYLES = {
     "naive": (COLOURS["vermilion"], "--"),
@@ -117,15 +126,15 @@ class NoiseSensitivityDisplay:
 
     def __init__(
         self,
-        positions,
-        curves,
+        positions: ArrayLike,
+        curves: Mapping[str, ArrayLike],
         *,
-        against="rho",
-        marks=None,
-        current=None,
-        estimate=None,
-        empirical=None,
-    ):
+        against: Literal["rho", "noise"] = "rho",
+        marks: Mapping[str, tuple[Any, ...]] | None = None,
+        current: float | None = None,
+        estimate: tuple[Any, ...] | None = None,
+        empirical: Any = None,
+    ) -> None:
         self.positions = positions
         self.curves = curves
         self.against = against
@@ -137,17 +146,17 @@ class NoiseSensitivityDisplay:
     @classmethod
     def from_theory(
         cls,
-        aspect_ratio,
-        mean_norm,
+        aspect_ratio: float,
+        mean_norm: float,
         *,
-        alpha,
-        noise_rates,
-        prior=0.5,
-        against="rho",
-        empirical=None,
-        n_points=101,
-        ax=None,
-    ):
+        alpha: float,
+        noise_rates: tuple[Any, ...],
+        prior: float = 0.5,
+        against: Literal["rho", "noise"] = "rho",
+        empirical: Any = None,
+        n_points: int = 101,
+        ax: Axes | None = None,
+    ) -> Self:
         r"""Draw the theory at given parameters.
 
         Parameters
@@ -190,8 +199,15 @@ class NoiseSensitivityDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, against="noise", alpha=None, empirical=None, n_points=101, ax=None
-    ):
+        cls,
+        estimator: Any,
+        *,
+        against: Literal["rho", "noise"] = "noise",
+        alpha: float | None = None,
+        empirical: Any = None,
+        n_points: int = 101,
+        ax: Axes | None = None,
+    ) -> Self:
         r"""Draw the theory at what a classifier has estimated from its training data.
 
         Parameters
@@ -266,7 +282,7 @@ class NoiseSensitivityDisplay:
         curves = build(*problem, n_points=n_points)
         return cls(**curves, against=against, empirical=empirical)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
 
         Parameters

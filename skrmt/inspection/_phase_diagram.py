@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..utils._memory import explains_memory
 from ..utils._optional import import_optional
 from ._display import COLOURS
 from ._phase_draws import Plan
 from ._phase_models import SUBJECTS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _GRID = 12
 """Values per axis where none are given: a map that is drawn in seconds."""
@@ -54,7 +61,16 @@ class PhaseDiagramDisplay:
     'Rate of wrong labels'
     """
 
-    def __init__(self, subject, x, y, theory, *, simulated=None, standard_error=None):
+    def __init__(
+        self,
+        subject: str,
+        x: ArrayLike,
+        y: ArrayLike,
+        theory: ArrayLike,
+        *,
+        simulated: ArrayLike | None = None,
+        standard_error: ArrayLike | None = None,
+    ) -> None:
         self.subject = subject
         self.x = x
         self.y = y
@@ -63,7 +79,7 @@ class PhaseDiagramDisplay:
         self.standard_error = standard_error
 
     @staticmethod
-    def subjects():
+    def subjects() -> dict[str, str]:
         """List the subjects.
 
         Returns
@@ -80,7 +96,7 @@ class PhaseDiagramDisplay:
         return {name: subject.title for name, subject in SUBJECTS.items()}
 
     @staticmethod
-    def ranges(subject):
+    def ranges(subject: str) -> tuple[tuple[float, ...], ...]:
         """Return the ranges of the two parameters of a subject.
 
         Parameters
@@ -101,12 +117,20 @@ class PhaseDiagramDisplay:
         return _known(subject).ranges
 
     @property
-    def quantity(self):
+    def quantity(self) -> str:
         """Name of what is predicted."""
         return SUBJECTS[self.subject].quantity
 
     @classmethod
-    def from_theory(cls, subject, *, x=None, y=None, size=100, ax=None):
+    def from_theory(
+        cls,
+        subject: str,
+        *,
+        x: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        size: int = 100,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the map of a subject.
 
         Parameters
@@ -137,19 +161,19 @@ class PhaseDiagramDisplay:
     @explains_memory("a smaller size")
     def from_simulation(
         cls,
-        subject,
+        subject: str,
         *,
-        x=None,
-        y=None,
-        size=60,
-        n_draws=20,
-        device=None,
-        memory=2.0**28,
-        random_state=0,
-        n_jobs=None,
-        verbose=0,
-        ax=None,
-    ):
+        x: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        size: int = 60,
+        n_draws: int = 20,
+        device: str | None = None,
+        memory: float = 2.0**28,
+        random_state: int = 0,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        ax: Sequence[Axes] | None = None,
+    ) -> Self:
         """Draw the map of a subject beside a Monte Carlo of every cell.
 
         Parameters
@@ -210,7 +234,7 @@ class PhaseDiagramDisplay:
         display = cls(subject, x, y, values, simulated=mean, standard_error=error)
         return display.plot(ax=ax)
 
-    def largest_deviation(self):
+    def largest_deviation(self) -> float:
         """Return how far theory and simulation are apart at the most.
 
         Returns
@@ -231,7 +255,7 @@ class PhaseDiagramDisplay:
         varied = error > 1e-9
         return float((gap[varied] / error[varied]).max()) if varied.any() else 0.0
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Sequence[Axes] | None = None) -> Self:
         """Draw the panels.
 
         Parameters
@@ -252,7 +276,7 @@ class PhaseDiagramDisplay:
                 1, len(tables), figsize=(width, 4.2), squeeze=False, layout="constrained"
             )
             figure.suptitle(SUBJECTS[self.subject].title)
-        self.axes_ = np.ravel(ax)
+        self.axes_ = np.ravel(np.asarray(ax))
         if len(self.axes_) != len(tables):
             raise ValueError(f"ax has {len(self.axes_)} panels: give {len(tables)}.")
         self.figure_ = self.axes_[0].figure

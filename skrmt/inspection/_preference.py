@@ -1,10 +1,20 @@
 """Preference losses, self-play and the trade-off of two rewards, drawn."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..theory.preference import safety_utility_curve
 from ..theory.preference._names import LOSS_ARGUMENTS, canonical_loss
 from ._display import COLOURS, fitted_attributes, new_axes, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 _STYLES = [
     (colour, style)
@@ -49,7 +59,12 @@ class PreferenceLossDisplay:
     ['dpo', 'hinge', 'ipo']
     """
 
-    def __init__(self, margins, losses, gradients=None):
+    def __init__(
+        self,
+        margins: ArrayLike,
+        losses: Mapping[str, ArrayLike],
+        gradients: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
         self.margins = margins
         self.losses = losses
         self.gradients = gradients
@@ -57,15 +72,15 @@ class PreferenceLossDisplay:
     @classmethod
     def from_functions(
         cls,
-        loss,
-        gradient=None,
-        names=("dpo", "ipo", "hinge", "exo", "robust"),
+        loss: Callable[..., Any],
+        gradient: Callable[..., Any] | None = None,
+        names: Sequence[str] = ("dpo", "ipo", "hinge", "exo", "robust"),
         *,
-        beta=1.0,
-        label_smoothing=0.1,
-        margins=None,
-        axes=None,
-    ):
+        beta: float = 1.0,
+        label_smoothing: float = 0.1,
+        margins: ArrayLike | None = None,
+        axes: Sequence[Axes] | None = None,
+    ) -> Self:
         """Draw losses computed by functions.
 
         Parameters
@@ -114,7 +129,7 @@ class PreferenceLossDisplay:
                 slopes[name] = (chosen - rejected) / 2
         return cls(margins, values, slopes or None).plot(axes=axes)
 
-    def plot(self, axes=None):
+    def plot(self, axes: Sequence[Axes] | None = None) -> Self:
         """Draw the curves.
 
         Parameters
@@ -189,12 +204,14 @@ class SelfPlayConvergenceDisplay:
     0.5
     """
 
-    def __init__(self, errors, rate):
+    def __init__(self, errors: ArrayLike, rate: float) -> None:
         self.errors = errors
         self.rate = rate
 
     @classmethod
-    def from_estimator(cls, estimator, *, target=None, ax=None):
+    def from_estimator(
+        cls, estimator: Any, *, target: ArrayLike | None = None, ax: Axes | None = None
+    ) -> Self:
         """Draw the rounds of a fitted policy.
 
         Parameters
@@ -227,7 +244,7 @@ class SelfPlayConvergenceDisplay:
         errors = np.linalg.norm(path - end, axis=1)
         return cls(errors if target is not None else errors[:-1], rate).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the distances.
 
         Parameters
@@ -307,7 +324,15 @@ class SafetyUtilityDisplay:
     0.55
     """
 
-    def __init__(self, safety, utility, kl, safety_weight, *, knee=float("nan")):
+    def __init__(
+        self,
+        safety: ArrayLike,
+        utility: ArrayLike,
+        kl: ArrayLike,
+        safety_weight: ArrayLike,
+        *,
+        knee: float = float("nan"),
+    ) -> None:
         self.safety = safety
         self.utility = utility
         self.kl = kl
@@ -315,7 +340,15 @@ class SafetyUtilityDisplay:
         self.knee = knee
 
     @classmethod
-    def from_rewards(cls, safety, utility, log_reference, *, beta, axes=None):
+    def from_rewards(
+        cls,
+        safety: ArrayLike,
+        utility: ArrayLike,
+        log_reference: ArrayLike,
+        *,
+        beta: float,
+        axes: Sequence[Axes] | None = None,
+    ) -> Self:
         """Draw the frontier of two rewards.
 
         Parameters
@@ -343,10 +376,10 @@ class SafetyUtilityDisplay:
         """
         curve = safety_utility_curve(safety, utility, log_reference, float(beta))
         numbers = (curve.safety, curve.utility, curve.kl, curve.safety_weight)
-        return cls(*numbers, knee=curve.knee).plot(axes=axes)
+        return cls(*numbers, knee=float(curve.knee)).plot(axes=axes)
 
     @classmethod
-    def from_estimator(cls, estimator, *, axes=None):
+    def from_estimator(cls, estimator: Any, *, axes: Sequence[Axes] | None = None) -> Self:
         """Draw a fitted frontier.
 
         Parameters
@@ -375,7 +408,7 @@ class SafetyUtilityDisplay:
         )
         return cls(*numbers, knee=knee).plot(axes=axes)
 
-    def plot(self, axes=None):
+    def plot(self, axes: Sequence[Axes] | None = None) -> Self:
         """Draw the frontier.
 
         Parameters
@@ -401,11 +434,12 @@ class SafetyUtilityDisplay:
         (self.line_,) = first.plot(self.safety, self.utility, color=COLOURS["blue"])
         second.plot(self.safety_weight, self.kl, color=COLOURS["blue"])
         if np.isfinite(self.knee):
+            safety, utility, kl = map(np.asarray, (self.safety, self.utility, self.kl))
             place = int(np.argmin(np.abs(np.asarray(self.safety_weight) - self.knee)))
             label = f"knee, weight {self.knee:.2f}"
             style = {"color": COLOURS["orange"], "zorder": 4, "label": label}
-            first.plot(self.safety[place], self.utility[place], "o", **style)
-            second.plot(self.knee, self.kl[place], "o", **style)
+            first.plot(safety[place], utility[place], "o", **style)
+            second.plot(self.knee, kl[place], "o", **style)
             first.legend(loc="best", frameon=False, fontsize="small")
         first.set(xlabel="Mean safety", ylabel="Mean utility")
         second.set(xlabel="Weight of safety", ylabel="KL divergence from the reference, nats")

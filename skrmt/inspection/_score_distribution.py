@@ -1,9 +1,18 @@
 """Leave-one-out scores of the classes, with the Gaussians that predict the accuracy."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..utils._optional import import_optional
 from ._display import COLOURS, class_colour, fitted_attributes, new_axes, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class ScoreDistributionDisplay:
@@ -81,16 +90,16 @@ class ScoreDistributionDisplay:
 
     def __init__(
         self,
-        scores,
-        membership,
+        scores: ArrayLike,
+        membership: ArrayLike,
         *,
-        means,
-        variances,
-        prior,
-        classes,
-        sample_weight=None,
-        known=False,
-    ):
+        means: ArrayLike,
+        variances: ArrayLike,
+        prior: ArrayLike,
+        classes: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        known: bool = False,
+    ) -> None:
         self.scores = scores
         self.membership = membership
         self.means = means
@@ -103,14 +112,14 @@ class ScoreDistributionDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: Any,
         *,
-        y_clean=None,
-        sample_weight=None,
-        bins="auto",
-        ax=None,
-        line_kw=None,
-    ):
+        y_clean: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        bins: int | Sequence[Any] = "auto",
+        ax: Axes | None = None,
+        line_kw: Mapping[str, Any] | None = None,
+    ) -> Self:
         """Draw a fitted classifier.
 
         Parameters
@@ -167,7 +176,13 @@ class ScoreDistributionDisplay:
         )
         return display.plot(ax=ax, bins=bins, line_kw=line_kw)
 
-    def plot(self, ax=None, *, bins="auto", line_kw=None):
+    def plot(
+        self,
+        ax: Axes | Sequence[Axes] | None = None,
+        *,
+        bins: int | Sequence[Any] = "auto",
+        line_kw: Mapping[str, Any] | None = None,
+    ) -> Self:
         """Draw histograms and densities.
 
         Parameters
@@ -214,7 +229,8 @@ class ScoreDistributionDisplay:
     def _panels(self, bins):
         """Return the groups of each panel: what to draw, in checked arrays."""
         scores, membership = np.asarray(self.scores, float), np.asarray(self.membership, float)
-        n_classes = len(self.classes)
+        classes, prior = np.asarray(self.classes), np.asarray(self.prior)
+        n_classes = len(classes)
         n_scores = n_classes if n_classes > 2 else 1
         if scores.size != len(membership) * n_scores or membership.shape[1:] != (n_classes,):
             raise ValueError(
@@ -231,11 +247,11 @@ class ScoreDistributionDisplay:
         means, variances = (np.reshape(a, shape) for a in (self.means, self.variances))
         panels = []
         for j in range(n_scores):
-            gaussians = [(self.prior[k], means[k, j], variances[k, j]) for k in range(n_classes)]
+            gaussians = [(prior[k], means[k, j], variances[k, j]) for k in range(n_classes)]
             edges = np.histogram_bin_edges(scores[:, j], bins=bins)
             groups = [
                 _Group(scores[:, j], membership[:, k], edges, [gaussians[k]], name, class_colour(k))
-                for k, name in enumerate(self.classes)
+                for k, name in enumerate(classes)
             ]
             if n_scores > 1:
                 groups = [
@@ -276,7 +292,7 @@ class ScoreDistributionDisplay:
         """Write axis labels, names of the classes, and the legend in the first panel."""
         self.threshold_ = None
         xlabel, ylabel = "Held-out score of the class", "Density, given the class"
-        for axis, name in zip(axes, self.classes, strict=True):
+        for axis, name in zip(axes, np.asarray(self.classes), strict=True):
             axis.set_title(f"{name}", fontsize="medium")
             if not own_figure:
                 axis.set(xlabel=xlabel, ylabel=ylabel)

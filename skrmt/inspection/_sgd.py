@@ -1,9 +1,18 @@
 """How stochastic gradient descent went, and how low it can get."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..theory import sgd
 from ._display import COLOURS, fitted_attributes, new_axes, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class StagedLossDisplay:
@@ -55,7 +64,15 @@ class StagedLossDisplay:
     'log'
     """
 
-    def __init__(self, losses, risks, bounds, *, spikes=(), window=None):
+    def __init__(
+        self,
+        losses: ArrayLike,
+        risks: ArrayLike,
+        bounds: ArrayLike,
+        *,
+        spikes: Sequence[Any] = (),
+        window: int | None = None,
+    ) -> None:
         self.losses = losses
         self.risks = risks
         self.bounds = bounds
@@ -63,7 +80,9 @@ class StagedLossDisplay:
         self.window = window
 
     @classmethod
-    def from_estimator(cls, estimator, *, window=None, ax=None):
+    def from_estimator(
+        cls, estimator: Any, *, window: int | None = None, ax: Axes | None = None
+    ) -> Self:
         """Draw a fitted estimator.
 
         Parameters
@@ -94,7 +113,7 @@ class StagedLossDisplay:
         )
         return cls(losses, risks, bounds, spikes=spikes, window=window).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw losses, running mean, predicted curve, stages and spikes.
 
         Parameters
@@ -212,7 +231,14 @@ class NoiseFloorDisplay:
     [1, 8]
     """
 
-    def __init__(self, learning_rates, floors, noise_variance, *, critical_rates=None):
+    def __init__(
+        self,
+        learning_rates: ArrayLike,
+        floors: Mapping[int, ArrayLike],
+        noise_variance: float,
+        *,
+        critical_rates: Mapping[int, float] | None = None,
+    ) -> None:
         self.learning_rates = learning_rates
         self.floors = floors
         self.noise_variance = noise_variance
@@ -221,13 +247,13 @@ class NoiseFloorDisplay:
     @classmethod
     def from_theory(
         cls,
-        eigenvalues,
-        noise_variance,
+        eigenvalues: ArrayLike,
+        noise_variance: float,
         *,
-        batch_sizes=(1, 2, 4, 8, 16, 32),
-        learning_rates=None,
-        ax=None,
-    ):
+        batch_sizes: Sequence[int] = (1, 2, 4, 8, 16, 32),
+        learning_rates: ArrayLike | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the floors for Gaussian features.
 
         Parameters
@@ -261,7 +287,7 @@ class NoiseFloorDisplay:
                 "Give a positive variance."
             )
         sizes = [int(size) for size in batch_sizes]
-        critical = {size: sgd.critical_learning_rate(eigenvalues, size) for size in sizes}
+        critical = {size: float(sgd.critical_learning_rate(eigenvalues, size)) for size in sizes}
         if learning_rates is None:
             top = max(critical.values())
             learning_rates = np.geomspace(1e-3 * top, top, 400)
@@ -270,7 +296,7 @@ class NoiseFloorDisplay:
         display = cls(rates, floors, float(noise_variance), critical_rates=critical)
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw by how much each floor exceeds the risk of the best weights.
 
         Parameters

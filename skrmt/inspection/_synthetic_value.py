@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._display import (
     COLOURS,
@@ -13,6 +17,10 @@ from ._display import (
     percent_axis,
     tidy,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 _CURVES = (COLOURS["black"], COLOURS["blue"], COLOURS["orange"], COLOURS["green"])
 
@@ -71,16 +79,16 @@ default=None
 
     def __init__(
         self,
-        positions,
-        accuracies,
-        labels,
+        positions: ArrayLike,
+        accuracies: ArrayLike,
+        labels: Sequence[str],
         *,
-        xlabel,
-        chosen=None,
-        interval=None,
-        references=None,
-        test_points=None,
-    ):
+        xlabel: str,
+        chosen: tuple[Any, ...] | None = None,
+        interval: ArrayLike | None = None,
+        references: Mapping[str, Any] | None = None,
+        test_points: tuple[Any, ...] | None = None,
+    ) -> None:
         self.positions = positions
         self.accuracies = accuracies
         self.labels = labels
@@ -92,8 +100,15 @@ default=None
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, kind="number", n_synthetic=None, weight=None, test_points=None, ax=None
-    ):
+        cls,
+        estimator: Any,
+        *,
+        kind: Literal["number", "weight"] = "number",
+        n_synthetic: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        test_points: tuple[Any, ...] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw a fitted classifier.
 
         Parameters
@@ -184,7 +199,7 @@ default=None
             chosen=(float(chosen[0]), accuracy),
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
 
         Parameters
@@ -245,7 +260,7 @@ default=None
         position, accuracy = self.chosen
         errors = None
         if self.interval is not None:
-            low, high = self.interval
+            low, high = np.asarray(self.interval)
             errors = [[max(accuracy - low, 0.0)], [max(high - accuracy, 0.0)]]
         self.chosen_ = self.ax_.errorbar(
             [position],

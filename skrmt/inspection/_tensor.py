@@ -1,10 +1,20 @@
 """Tensor components: their values against noise, and the alignments of their factors."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
 from ..utils._intervals import Z95
 from ._display import COLOURS, fitted_attributes, new_axes, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 _MODES = (COLOURS["blue"], COLOURS["vermilion"], COLOURS["green"], COLOURS["purple"])
 
@@ -48,7 +58,15 @@ class TensorScreeDisplay:
     'Component'
     """
 
-    def __init__(self, values, detected, *, bulk_edge, noise_norm, next_value=np.nan):
+    def __init__(
+        self,
+        values: ArrayLike,
+        detected: ArrayLike,
+        *,
+        bulk_edge: float,
+        noise_norm: float,
+        next_value: float = np.nan,
+    ) -> None:
         self.values = values
         self.detected = detected
         self.bulk_edge = bulk_edge
@@ -56,7 +74,7 @@ class TensorScreeDisplay:
         self.next_value = next_value
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
         """Draw a fitted decomposition.
 
         Parameters
@@ -91,7 +109,7 @@ class TensorScreeDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the values.
 
         Parameters
@@ -192,7 +210,15 @@ class FactorAlignmentDisplay:
     'Alignment with the true factor'
     """
 
-    def __init__(self, predicted, low, high, *, realised=None, labels=None):
+    def __init__(
+        self,
+        predicted: ArrayLike,
+        low: ArrayLike,
+        high: ArrayLike,
+        *,
+        realised: ArrayLike | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
         self.predicted = predicted
         self.low = low
         self.high = high
@@ -200,7 +226,13 @@ class FactorAlignmentDisplay:
         self.labels = labels
 
     @classmethod
-    def from_estimator(cls, estimator, *, true_factors=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        true_factors: Sequence[Any] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw a fitted decomposition.
 
         Parameters
@@ -239,7 +271,7 @@ class FactorAlignmentDisplay:
         labels = [f"{i + 1}\n(β = {beta:.3g})" for i, beta in enumerate(snr)]
         return cls(predicted, low, high, realised=realised, labels=labels).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the alignments.
 
         Parameters

@@ -1,6 +1,12 @@
 """Multi-view clustering: what methods reach, the spectrum of the views and their weights."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..theory import nested_tensor
 from ._display import (
@@ -13,6 +19,10 @@ from ._display import (
     percent_axis,
     tidy,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 _METHODS = {
     "unfolding": ("concatenated views", "vermilion", "-"),
@@ -58,15 +68,29 @@ class ClusteringAccuracyDisplay:
     ['bayes', 'nested_ml', 'oracle', 'tensor', 'two_step', 'unfolding']
     """
 
-    def __init__(self, betas, accuracies, *, points=None):
+    def __init__(
+        self,
+        betas: ArrayLike,
+        accuracies: Mapping[str, ArrayLike],
+        *,
+        points: Mapping[str, tuple[Any, ...]] | None = None,
+    ) -> None:
         self.betas = betas
         self.accuracies = accuracies
         self.points = points
 
     @classmethod
     def from_theory(
-        cls, *, n_samples, n_features, n_views, beta_t, betas=None, points=None, ax=None
-    ):
+        cls,
+        *,
+        n_samples: int,
+        n_features: int,
+        n_views: int,
+        beta_t: float,
+        betas: ArrayLike | None = None,
+        points: Mapping[str, tuple[Any, ...]] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the theory for data of some shape.
 
         Parameters
@@ -102,7 +126,7 @@ class ClusteringAccuracyDisplay:
         accuracies = {name: np.array([getattr(gap, name) for gap in gaps]) for name in _METHODS}
         return cls(betas, accuracies, points=points).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
 
         Parameters
@@ -184,7 +208,14 @@ class UnfoldingSpectrumDisplay:
     37.01
     """
 
-    def __init__(self, x, density, *, isolated, eigenvalues=None):
+    def __init__(
+        self,
+        x: ArrayLike,
+        density: ArrayLike,
+        *,
+        isolated: float,
+        eigenvalues: ArrayLike | None = None,
+    ) -> None:
         self.x = x
         self.density = density
         self.isolated = isolated
@@ -192,8 +223,16 @@ class UnfoldingSpectrumDisplay:
 
     @classmethod
     def from_theory(
-        cls, *, n_samples, n_features, n_views, beta_t, beta_m, eigenvalues=None, ax=None
-    ):
+        cls,
+        *,
+        n_samples: int,
+        n_features: int,
+        n_views: int,
+        beta_t: float,
+        beta_m: float,
+        eigenvalues: ArrayLike | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the theory, with measured eigenvalues if there are any.
 
         Parameters
@@ -220,16 +259,16 @@ class UnfoldingSpectrumDisplay:
         ImportError
             If Matplotlib is not installed.
         """
-        given = {"n_samples": n_samples, "n_features": n_features, "n_views": n_views}
-        given |= {"beta_t": beta_t, "beta_m": beta_m}
-        noise = nested_tensor.unfolding(**{**given, "beta_m": 0.0}).eigenvalue
+        sizes: dict[str, Any] = {"n_samples": n_samples, "n_features": n_features}
+        sizes |= {"n_views": n_views, "beta_t": beta_t}
+        noise = nested_tensor.unfolding(**sizes, beta_m=0.0).eigenvalue
         x = np.linspace(0, 1.05 * noise, 801)[1:]
-        limit = nested_tensor.unfolding(**given)
+        limit = nested_tensor.unfolding(**sizes, beta_m=beta_m)
         isolated = limit.eigenvalue if limit.detected else float("nan")
-        density = nested_tensor.unfolding_density(x, **given)
+        density = nested_tensor.unfolding_density(x, **sizes, beta_m=beta_m)
         return cls(x, density, isolated=isolated, eigenvalues=eigenvalues).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the spectrum.
 
         Parameters
@@ -305,14 +344,27 @@ class ViewWeightsDisplay:
     4
     """
 
-    def __init__(self, weights, accuracies, *, accuracy, names=None):
+    def __init__(
+        self,
+        weights: ArrayLike,
+        accuracies: ArrayLike,
+        *,
+        accuracy: float,
+        names: Sequence[str] | None = None,
+    ) -> None:
         self.weights = weights
         self.accuracies = accuracies
         self.accuracy = accuracy
         self.names = names
 
     @classmethod
-    def from_estimator(cls, estimator, *, names=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        names: Sequence[str] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw a fitted clustering.
 
         Parameters
@@ -343,7 +395,7 @@ class ViewWeightsDisplay:
         )
         return cls(weights, alone, accuracy=accuracy, names=names).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the weights.
 
         Parameters

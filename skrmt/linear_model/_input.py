@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit, softmax
 from sklearn.utils.extmath import safe_sparse_dot
@@ -24,7 +27,9 @@ _SMALLEST_ALPHA = 1e-8
 """Least penalty over the largest eigenvalue: below it rounding decides the fit."""
 
 
-def check_training_data(estimator, X, y, *, ensure_finite=True):
+def check_training_data(
+    estimator: Any, X: Any, y: Any, *, ensure_finite: bool = True
+) -> tuple[Any, NDArray[Any]]:
     """Check the data of a fit; whether the values of a Dask array are finite only if asked for."""
     if is_torch(y):
         y = to_numpy(y)

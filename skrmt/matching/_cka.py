@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.random import RandomState
 from scipy.stats import false_discovery_control
 
 from ..theory.representation import KernelInvariants, debiased_cka_null, moments_of_invariants
 from ..utils._random import random_generator
+from ..utils._types import DataLike
 from ._inputs import (
     check_kernel_name,
     check_kernels,
@@ -95,7 +97,15 @@ def _checked(X, Y, kernel, debiased, bandwidth):
     return X, Y, resolve_bandwidths(bandwidth, X, Y, kernel)
 
 
-def cka(X, Y, *, kernel="linear", debiased=True, bandwidth="median", batch_size=None):
+def cka(
+    X: DataLike,
+    Y: DataLike,
+    *,
+    kernel: Literal["linear", "rbf", "precomputed"] = "linear",
+    debiased: bool = True,
+    bandwidth: Literal["median"] | float | tuple[Any, ...] = "median",
+    batch_size: int | None = None,
+) -> float:
     r"""Compute the centred kernel alignment of two sets of embeddings of the same items.
 
     Parameters
@@ -157,7 +167,14 @@ def cka(X, Y, *, kernel="linear", debiased=True, bandwidth="median", batch_size=
     return minibatch_cka(X, Y, count("batch_size", batch_size, 4), **options)
 
 
-def hsic(X, Y, *, kernel="linear", debiased=True, bandwidth="median"):
+def hsic(
+    X: DataLike,
+    Y: DataLike,
+    *,
+    kernel: Literal["linear", "rbf", "precomputed"] = "linear",
+    debiased: bool = True,
+    bandwidth: Literal["median"] | float | tuple[Any, ...] = "median",
+) -> float:
     r"""Compute the Hilbert-Schmidt independence criterion of two sets of embeddings.
 
     Parameters
@@ -200,16 +217,16 @@ def hsic(X, Y, *, kernel="linear", debiased=True, bandwidth="median"):
 
 
 def cka_test(
-    X,
-    Y,
+    X: DataLike,
+    Y: DataLike,
     *,
-    kernel="linear",
-    debiased=True,
-    n_permutations=0,
-    bandwidth="median",
-    n_jobs=None,
-    random_state=None,
-):
+    kernel: Literal["linear", "rbf", "precomputed"] = "linear",
+    debiased: bool = True,
+    n_permutations: int = 0,
+    bandwidth: Literal["median"] | float | tuple[Any, ...] = "median",
+    n_jobs: int | None = None,
+    random_state: int | RandomState | None = None,
+) -> CKATest:
     r"""Test whether two sets of embeddings are similar beyond chance.
 
     Parameters
@@ -353,16 +370,16 @@ def _count_lot(K, L, orders, statistic):
 
 
 def cka_matrix(
-    encoders,
-    others=None,
+    encoders: Any,
+    others: Any = None,
     *,
-    kernel="linear",
-    debiased=True,
-    bandwidth="median",
-    correction="holm",
-    level=0.05,
-    n_jobs=None,
-):
+    kernel: Literal["linear", "rbf", "precomputed"] = "linear",
+    debiased: bool = True,
+    bandwidth: Literal["median"] | float = "median",
+    correction: Literal["holm", "fdr"] | None = "holm",
+    level: float = 0.05,
+    n_jobs: int | None = None,
+) -> CKAMatrix:
     """Compare every layer or encoder with every other, and test which are similar beyond chance.
 
     Parameters

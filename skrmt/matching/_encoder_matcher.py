@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numbers
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,6 +18,7 @@ from ..utils._forecast import check_asked, unbanded
 from ..utils._random import random_generator
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
+from ..utils._types import DataLike
 from ..utils._warnings import warn, warn_first
 from ._cka import cka_test
 from ._held_out import (
@@ -30,9 +34,12 @@ from ._inputs import check_sides, count, refuse_constant, resolve_bandwidths, wh
 from ._kernel_cca import fit_ensemble
 from ._kernels import numpy_float64
 from ._known_pairs import SimilarityMixin, covering_rows, deviations
-from ._learning_curve import learning_curve
+from ._learning_curve import LearningCurve, learning_curve
 from ._queries import QueryMixin
 from ._scorers import METHODS, score_pairs
+
+if TYPE_CHECKING:
+    from ..utils._forecast import Forecast
 
 # Level of the test below which the spaces count as similar.
 _LEVEL = 0.05
@@ -225,22 +232,24 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
 
     def __init__(
         self,
-        method="kernel_cca",
+        method: Literal[
+            "kernel_cca", "local_cka", "qap", "procrustes", "relative", "cca", "ridge", "auto"
+        ] = "kernel_cca",
         *,
-        kernel="auto",
-        alpha="auto",
-        unit_rows="auto",
-        debiased=True,
-        standardize="auto",
-        bandwidth="median",
-        assignment="hungarian",
-        n_init=1,
-        cv=10,
-        self_training=False,
-        n_jobs=None,
-        device=None,
-        random_state=None,
-    ):
+        kernel: Literal["auto", "linear", "rbf"] = "auto",
+        alpha: Literal["auto"] | float = "auto",
+        unit_rows: Literal["auto"] | bool = "auto",
+        debiased: bool = True,
+        standardize: Literal["auto"] | bool = "auto",
+        bandwidth: Literal["median"] | float | tuple[Any, ...] = "median",
+        assignment: DataLike = "hungarian",
+        n_init: int = 1,
+        cv: int = 10,
+        self_training: bool = False,
+        n_jobs: int | None = None,
+        device: str | None = None,
+        random_state: int | RandomState | None = None,
+    ) -> None:
         self.method = method
         self.kernel = kernel
         self.alpha = alpha
@@ -258,7 +267,7 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, Y):
+    def fit(self, X: DataLike, Y: DataLike) -> Self:
         """Learn from known pairs.
 
         Parameters
@@ -320,7 +329,7 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
         }
         best = max(self.method_scores_, key=self.method_scores_.__getitem__)
         self.method_ = best if self.method == "auto" else self.method
-        self._measured_curve = None
+        self._measured_curve: LearningCurve | None = None
         self._ahead = found[self.method_][1]
         few = self.n_pairs_ < FEWEST
         interval = jeffreys_interval(right[self.method_], missing[self.method_])
@@ -345,10 +354,10 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
             self.alpha,
         )
         given = self.bandwidth
-        widths = (given, given) if isinstance(given, (str, numbers.Real)) else tuple(given)
+        widths = tuple(given) if isinstance(given, (tuple, list)) else (given, given)
         return fit_ensemble(known, options, widths, folds)
 
-    def suggest_pairs(self, X_pool, n):
+    def suggest_pairs(self, X_pool: DataLike, n: int) -> NDArray[Any]:
         """Choose which rows to label next, so that they cover the space.
 
         Parameters
@@ -376,7 +385,13 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
         seed = int(random_generator(self.random_state).integers(2**31))
         return covering_rows(pool, number, seed)
 
-    def forecast(self, *, n_pairs=None, n_candidates=None, top_k=1):
+    def forecast(
+        self,
+        *,
+        n_pairs: int | ArrayLike | None = None,
+        n_candidates: int | ArrayLike | None = None,
+        top_k: int | ArrayLike = 1,
+    ) -> Forecast:
         """Predict how often the right one is among the nearest, for other numbers of pairs.
 
         Parameters
@@ -416,7 +431,14 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
             return unbanded(np.full(np.broadcast(*given.values()).shape, np.nan), **given)
         return self._curve().forecast(**given)
 
-    def required(self, score, *, of="n_pairs", n_candidates=None, top_k=1):
+    def required(
+        self,
+        score: float,
+        *,
+        of: Literal["n_pairs"] = "n_pairs",
+        n_candidates: int | None = None,
+        top_k: int = 1,
+    ) -> float:
         """Compute how many known pairs a wanted accuracy takes.
 
         Parameters
@@ -448,7 +470,14 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
         asked = self._question(score, of, n_candidates, top_k)
         return float("nan") if asked is None else self._curve().required(*asked)
 
-    def required_interval(self, score, *, of="n_pairs", n_candidates=None, top_k=1):
+    def required_interval(
+        self,
+        score: float,
+        *,
+        of: Literal["n_pairs"] = "n_pairs",
+        n_candidates: int | None = None,
+        top_k: int = 1,
+    ) -> NDArray[Any]:
         """Compute between which numbers of known pairs a wanted accuracy is reached.
 
         Parameters

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from ..utils._types import DataLike
 from ._held_out import PredictedAccuracy, mean_and_error
 from ._inputs import count
 from ._kernels import numpy_float64
@@ -24,7 +26,7 @@ class IndexMixin:
     _side: Any
     _fitted_ensemble: Any
 
-    def transform(self, X):
+    def transform(self, X: DataLike) -> NDArray[Any]:
         r"""Turn rows of the first space into query vectors for an index of the second.
 
         Parameters
@@ -52,7 +54,7 @@ class IndexMixin:
         """
         return self._transfer(0).vectors(numpy_float64(self._side(0, X, "X")))
 
-    def inverse_transform(self, Y):
+    def inverse_transform(self, Y: DataLike) -> NDArray[Any]:
         """Turn rows of the second space into query vectors for an index of the first.
 
         Parameters
@@ -72,7 +74,14 @@ class IndexMixin:
         """
         return self._transfer(1).vectors(numpy_float64(self._side(1, Y, "Y")))
 
-    def score_topk(self, X_query, Y_gallery, true_match=None, *, top_k=10):
+    def score_topk(
+        self,
+        X_query: DataLike,
+        Y_gallery: DataLike,
+        true_match: ArrayLike | None = None,
+        *,
+        top_k: int = 10,
+    ) -> float:
         """Measure how often the right row is among the nearest to `transform`'s vectors (recall@k).
 
         Parameters
@@ -108,7 +117,7 @@ class IndexMixin:
             )
         return float(np.mean(ranks(vectors, gallery, truth) < count("top_k", top_k)))
 
-    def predict_topk(self, Y_gallery, *, top_k=10):
+    def predict_topk(self, Y_gallery: DataLike, *, top_k: int = 10) -> PredictedAccuracy:
         """Predict `score_topk` for an index, without queries.
 
         Parameters

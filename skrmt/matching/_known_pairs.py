@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.cluster import KMeans
 
@@ -91,17 +93,17 @@ class SimilarityMixin:
     _similarities: dict
 
     @property
-    def effective_dimensions_(self):
+    def effective_dimensions_(self) -> tuple[Any, ...]:
         """Effective dimension of the features of each side."""
         return self._similarity("dimensions", lambda sides: tuple(map(dimension, sides)))
 
     @property
-    def correlation_(self):
+    def correlation_(self) -> float:
         """Correlation of the sides in the model: the root of the debiased linear CKA."""
         return self._similarity("correlation", correlation)
 
     @property
-    def model_accuracy_(self):
+    def model_accuracy_(self) -> float:
         """`theoretical_accuracy_` in the model of correlated Gaussian features."""
         m, size = self.n_pairs_, model_dimension(self.effective_dimensions_)
         return self._similarity(
@@ -109,12 +111,12 @@ class SimilarityMixin:
         )
 
     @property
-    def information_(self):
+    def information_(self) -> float:
         """Mutual information of the sides in nats, from held-out canonical correlations."""
         return self._similarity("information", information)[0]
 
     @property
-    def recoverable_size_(self):
+    def recoverable_size_(self) -> float:
         """Number of pairs that so much information can distinguish without error."""
         return self._similarity("information", information)[1]
 

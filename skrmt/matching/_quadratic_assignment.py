@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numbers
+from typing import Literal
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 from scipy.sparse.linalg import eigsh
 
 from ..linalg import is_torch, to_numpy
 from ..utils._intervals import wilson_interval
 from ..utils._random import random_generator
+from ..utils._types import DataLike
 from ..utils._warnings import warn
 from ._faq import (
     QuadraticAssignment,
@@ -36,22 +40,22 @@ _SHARED_FATE = 2.0
 
 
 def quadratic_assignment(
-    A,
-    B,
+    A: DataLike,
+    B: DataLike,
     *,
-    known_pairs=None,
-    linear_term=None,
-    init="barycentre",
-    n_init=1,
-    low_rank=None,
-    polish=False,
-    maximize=True,
-    max_iter=30,
-    tol=0.03,
-    cv=None,
-    n_jobs=None,
-    random_state=None,
-):
+    known_pairs: ArrayLike | None = None,
+    linear_term: ArrayLike | None = None,
+    init: Literal["barycentre", "random"] | ArrayLike = "barycentre",
+    n_init: int = 1,
+    low_rank: int | Literal["features"] | None = None,
+    polish: bool = False,
+    maximize: bool = True,
+    max_iter: int = 30,
+    tol: float = 0.03,
+    cv: int | None = None,
+    n_jobs: int | None = None,
+    random_state: int | RandomState | None = None,
+) -> QuadraticAssignment:
     r"""Match the items of two matrices by Frank-Wolfe steps (FAQ).
 
     Parameters

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from ..linalg import as_device, is_torch
 from ..utils._checks import check_array_like_on_device
 from ..utils._feature_names import check_feature_names
 from ..utils._random import random_generator
+from ..utils._types import DataLike
 from ._held_out import (
     FEWEST,
     PredictedAccuracy,
@@ -34,6 +36,9 @@ from ._matching import (
 )
 from ._scorers import MatchingRule, pair_factors, scaled, score_pairs
 from ._sparse_matching import sparse_matches
+
+if TYPE_CHECKING:
+    from ._matching import Neighbors
 
 _MOST_SCORES = 150_000_000
 """Scores that a one-to-one matching may have at once: with their copies they take 4 GiB."""
@@ -125,7 +130,7 @@ class QueryMixin:
     _bandwidths: tuple
     _ensemble: Any
 
-    def score_matrix(self, X_query, Y_query):
+    def score_matrix(self, X_query: DataLike, Y_query: DataLike) -> NDArray[Any]:
         """Score all candidate pairs.
 
         Parameters
@@ -145,7 +150,7 @@ class QueryMixin:
         rule = self._rule(self.method_, self.assignment)
         return numpy_float64(score_pairs(rule, self._known, queries))
 
-    def kneighbors(self, X_query, Y_query, n_neighbors=5):
+    def kneighbors(self, X_query: DataLike, Y_query: DataLike, n_neighbors: int = 5) -> Neighbors:
         """Find the best candidates of each query.
 
         Parameters
@@ -173,7 +178,9 @@ class QueryMixin:
         shuffle = random_generator(self.random_state).permutation(candidates)
         return best_candidates(left, right, k, shuffle)
 
-    def match(self, X_query, Y_query, *, precision=None):
+    def match(
+        self, X_query: DataLike, Y_query: DataLike, *, precision: float | None = None
+    ) -> Matching:
         """Match queries with candidates.
 
         Parameters
@@ -213,7 +220,7 @@ class QueryMixin:
             return self_trained_match(rule, self._known, queries, **options)
         return match_queries(rule, self._known, queries, with_confidence=with_confidence, **options)
 
-    def predict(self, X_query, Y_query):
+    def predict(self, X_query: DataLike, Y_query: DataLike) -> NDArray[Any]:
         """Return the row of Y_query that goes with each row of X_query.
 
         Parameters
@@ -230,7 +237,9 @@ class QueryMixin:
         """
         return self._matched(X_query, Y_query, with_confidence=False).indices
 
-    def score(self, X_query, Y_query, true_match=None):
+    def score(
+        self, X_query: DataLike, Y_query: DataLike, true_match: ArrayLike | None = None
+    ) -> float:
         """Measure the share of right matches.
 
         Parameters
@@ -256,7 +265,7 @@ class QueryMixin:
             )
         return float(np.mean(found == truth))
 
-    def predict_accuracy(self, X_query, Y_query):
+    def predict_accuracy(self, X_query: DataLike, Y_query: DataLike) -> PredictedAccuracy:
         """Predict the accuracy of `match` without labels.
 
         Parameters
@@ -278,7 +287,9 @@ class QueryMixin:
         rng = random_generator(self.random_state)
         return planted_accuracy(rule, self._known, queries, self.cv, rng, self.n_jobs)
 
-    def classify(self, X_query, Y_prototypes, labels):
+    def classify(
+        self, X_query: DataLike, Y_prototypes: DataLike, labels: ArrayLike
+    ) -> NDArray[Any]:
         """Classify each query by prototypes on the other side.
 
         Parameters

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.metaestimators import available_if
 
 from ..utils._sklearn_compat import check_is_fitted, get_tags
+from ..utils._types import DataLike
 
 
 def _estimator_has(name):
@@ -22,19 +24,19 @@ class FittedEstimatorMixin:
     estimator_: Any
 
     @property
-    def classes_(self):
+    def classes_(self) -> NDArray[Any]:
         """Sorted classes, of classifiers."""
         check_is_fitted(self)
         return self.estimator_.classes_
 
     @property
-    def n_features_in_(self):
+    def n_features_in_(self) -> int:
         """Number of features."""
         check_is_fitted(self)
         return self.estimator_.n_features_in_
 
     @available_if(_estimator_has("predict"))
-    def predict(self, X):
+    def predict(self, X: DataLike) -> NDArray[Any]:
         """Predict with the fitted estimator.
 
         Parameters
@@ -51,7 +53,7 @@ class FittedEstimatorMixin:
         return self.estimator_.predict(X)
 
     @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: DataLike) -> NDArray[Any]:
         """Predict probabilities of classes with the fitted estimator.
 
         Parameters
@@ -68,7 +70,7 @@ class FittedEstimatorMixin:
         return self.estimator_.predict_proba(X)
 
     @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: DataLike) -> NDArray[Any]:
         """Return the scores of the fitted estimator.
 
         Parameters
@@ -85,7 +87,7 @@ class FittedEstimatorMixin:
         return self.estimator_.decision_function(X)
 
     @available_if(_estimator_has("score"))
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: DataLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy or R^2 of the fitted estimator on some rows.
 
         Parameters
@@ -118,7 +120,7 @@ class FittedEstimatorMixin:
         tags.target_tags.required = True
         return tags
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Return how metadata reach the estimator.
 
         Returns

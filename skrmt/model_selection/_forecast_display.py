@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
 from ..inspection._display import (
     COLOURS,
@@ -13,6 +17,11 @@ from ..inspection._display import (
     percent_axis,
     tidy,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ..utils._forecast import Forecast
 
 _LABELS = {"n_samples": "Training rows"}
 _DECADE = 10.0
@@ -66,8 +75,14 @@ class ForecastDisplay:
     """
 
     def __init__(
-        self, forecast, *, along="n_samples", present=None, measured=None, score_name="Accuracy"
-    ):
+        self,
+        forecast: Forecast,
+        *,
+        along: str = "n_samples",
+        present: tuple[Any, ...] | None = None,
+        measured: tuple[Any, ...] | None = None,
+        score_name: str = "Accuracy",
+    ) -> None:
         self.forecast = forecast
         self.along = along
         self.present = present
@@ -76,8 +91,14 @@ class ForecastDisplay:
 
     @classmethod
     def from_forecast(
-        cls, forecast, *, along="n_samples", measured=None, score_name="Accuracy", ax=None
-    ):
+        cls,
+        forecast: Forecast,
+        *,
+        along: str = "n_samples",
+        measured: tuple[Any, ...] | None = None,
+        score_name: str = "Accuracy",
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw a forecast.
 
         Parameters
@@ -118,8 +139,15 @@ class ForecastDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, along="n_samples", values=None, measured=None, ax=None, **conditions
-    ):
+        cls,
+        estimator: BaseEstimator,
+        *,
+        along: str = "n_samples",
+        values: ArrayLike | None = None,
+        measured: tuple[Any, ...] | None = None,
+        ax: Axes | None = None,
+        **conditions: Any,
+    ) -> Self:
         """Draw the forecast of a fitted estimator.
 
         Parameters
@@ -180,7 +208,7 @@ class ForecastDisplay:
         display = cls(found, along=along, present=present, measured=measured, score_name=name)
         return display.plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> Self:
         """Draw the forecast.
 
         Parameters
@@ -196,13 +224,13 @@ class ForecastDisplay:
         values, score = self._line()
         ax, blue = new_axes(ax), COLOURS["blue"]
         lower, upper = self.forecast.lower, self.forecast.upper
-        (self.line_,) = ax.plot(values, score, color=blue, label="Predicted")
+        self.line_ = ax.plot(values, score, color=blue, label="Predicted")[0]
         self.band_ = ax.fill_between(values, lower, upper, color=blue, alpha=0.15, linewidth=0)
         if self.present is not None:
             at, now, (low, high) = self.present
-            style = {"color": COLOURS["black"], "marker": "o", "capsize": 3}
+            error, label = [[now - low], [high - now]], "Predicted at hand"
             ax.errorbar(
-                [at], [now], [[now - low], [high - now]], label="Predicted at hand", **style
+                [at], [now], error, color=COLOURS["black"], marker="o", capsize=3, label=label
             )
         self.points_ = None
         if self.measured is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from ..utils._forecast import Forecast, check_asked, unbanded
@@ -43,7 +45,12 @@ class ForecastMixin:
     _curve: tuple
     _evidence: Evidence
 
-    def forecast(self, *, n_samples=None, noise_rates=None):
+    def forecast(
+        self,
+        *,
+        n_samples: float | ArrayLike | None = None,
+        noise_rates: float | ArrayLike | None = None,
+    ) -> Forecast:
         """Predict the score at other numbers of training rows, or with other label noise.
 
         Parameters
@@ -124,7 +131,13 @@ class ForecastMixin:
         score, lower, upper = self._scores(sizes, rates).reshape(3, *shape)
         return Forecast(score, lower, upper, conditions)
 
-    def required(self, score, *, of="n_samples", noise_rates=None):
+    def required(
+        self,
+        score: float,
+        *,
+        of: Literal["n_samples"] = "n_samples",
+        noise_rates: float | ArrayLike | None = None,
+    ) -> float:
         """Predict how many training rows a score takes.
 
         Parameters
@@ -177,7 +190,13 @@ class ForecastMixin:
             return np.nan
         return self._reaching(score, rates, 0, fewest_rows(self._outlook()))
 
-    def required_interval(self, score, *, of="n_samples", noise_rates=None):
+    def required_interval(
+        self,
+        score: float,
+        *,
+        of: Literal["n_samples"] = "n_samples",
+        noise_rates: float | ArrayLike | None = None,
+    ) -> NDArray[Any]:
         """Predict between which numbers of training rows a score is reached.
 
         Parameters

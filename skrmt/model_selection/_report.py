@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from os import PathLike
+from typing import Any, Self
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils.metadata_routing import process_routing
@@ -22,6 +27,7 @@ from ..utils._sklearn_compat import (
     _fit_context,
     check_is_fitted,
 )
+from ..utils._types import DataLike
 from ..utils._warnings import warn_first
 from ._accuracy import MISFIT_LEVEL
 from ._delegation import FittedEstimatorMixin
@@ -46,7 +52,7 @@ from ._words import outlook_line, plain, report_dict, summary_lines
 def _part(name, part, summary):
     """Return a property that is the score, or the interval, of one metric."""
 
-    def read(self):
+    def read(self) -> Any:
         check_is_fitted(self)
         if name not in self.theoretical_scores_:
             raise AttributeError(f"This report has no {name}: there is no such attribute.")
@@ -64,7 +70,7 @@ def _signed(claim, part, is_loss):
 def _observed(part, summary):
     """Return a property that is the accuracy on labels as given, or its interval."""
 
-    def read(self):
+    def read(self) -> Any:
         check_is_fitted(self)
         if self._evidence.labels is None:
             raise AttributeError("This report is on a regressor: there is no such attribute.")
@@ -243,14 +249,14 @@ class GeneralizationReport(
 
     def __init__(
         self,
-        estimator,
+        estimator: BaseEstimator,
         *,
-        scoring=None,
-        noise_rates=None,
-        cv="auto",
-        n_jobs=None,
-        random_state=None,
-    ):
+        scoring: str | Callable[..., Any] | None = None,
+        noise_rates: float | ArrayLike | None = None,
+        cv: Any = "auto",
+        n_jobs: int | None = None,
+        random_state: int | RandomState | None = None,
+    ) -> None:
         self.estimator = estimator
         self.scoring = scoring
         self.noise_rates = noise_rates
@@ -269,7 +275,15 @@ class GeneralizationReport(
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, sample_weight=None, groups=None, **fit_params):
+    def fit(
+        self,
+        X: DataLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the estimator, and predict its score on fresh rows.
 
         Parameters
@@ -340,7 +354,7 @@ class GeneralizationReport(
         _check_feature_names(self, X, reset=True)
         self._evidence = evidence
         self._found = found
-        self._claims = {}
+        self._claims: dict[str, Any] = {}
         self._curve = ()
         if task is not None:
             task.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -379,7 +393,7 @@ class GeneralizationReport(
         return params_of_rows(fit_params, len(given.kept), given.kept)
 
     @property
-    def theoretical_scores_(self):
+    def theoretical_scores_(self) -> dict[str, tuple[Any, ...]]:
         """All metrics that the estimator has, worked out when they are first read."""
         check_is_fitted(self)
         return {
@@ -393,7 +407,7 @@ class GeneralizationReport(
             self._claims = all_claims(self._evidence, self._found)
         return self._claims
 
-    def summary(self):
+    def summary(self) -> str:
         """Return the report in words.
 
         Returns
@@ -421,7 +435,7 @@ class GeneralizationReport(
         check_is_fitted(self)
         return "\n".join([*summary_lines(self), outlook_line(self)])
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """Return all metrics as a table.
 
         Returns
@@ -450,7 +464,7 @@ class GeneralizationReport(
         columns = ["score", "lower", "upper", "baseline"]
         return pandas.DataFrame.from_dict(rows, orient="index", columns=columns)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return every number of the report in plain types, None where one is not known.
 
         The forecast is measured if it has not been, which takes ten fits of estimators without a
@@ -479,7 +493,7 @@ class GeneralizationReport(
         check_is_fitted(self)
         return plain(report_dict(self, measure=True))
 
-    def to_html(self, path=None):
+    def to_html(self, path: str | PathLike[str] | None = None) -> str | None:
         """Return the report as a page, or write it to a file.
 
         The page needs no script and no network, and is readable on a telephone and in the dark.
@@ -512,7 +526,7 @@ class GeneralizationReport(
         page = report_page(report_dict(self, measure=True), whole=True)
         return returned_or_written(page, path)
 
-    def plot(self):
+    def plot(self) -> ReportDisplay:
         """Draw the report.
 
         Returns

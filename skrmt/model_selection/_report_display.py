@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -20,6 +22,11 @@ from ._page import (
     short,
     shorter,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ._report import GeneralizationReport
 
 _DARK = 0.6
 """Share above which a cell of the confusion matrix needs white digits."""
@@ -65,11 +72,13 @@ class ReportDisplay:
     ['R² 0.490', 'Other metrics', 'More rows', 'Held-out predictions']
     """
 
-    def __init__(self, report):
+    def __init__(self, report: Mapping[str, Any]) -> None:
         self.report = report
 
     @classmethod
-    def from_estimator(cls, report, *, ax=None):
+    def from_estimator(
+        cls, report: GeneralizationReport, *, ax: Sequence[Axes] | None = None
+    ) -> Self:
         """Draw a report.
 
         Parameters
@@ -105,7 +114,7 @@ class ReportDisplay:
             )
         return cls(report.to_dict()).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Sequence[Axes] | None = None) -> Self:
         """Draw the report.
 
         Parameters

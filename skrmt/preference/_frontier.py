@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -82,13 +84,15 @@ class SafetyUtilityFrontier(DocLinkMixin, BaseEstimator):
         "safety_weights": ["array-like", None],
     }
 
-    def __init__(self, beta=1.0, *, safety_weights=None):
+    def __init__(self, beta: float = 1.0, *, safety_weights: ArrayLike | None = None) -> None:
         self.beta = beta
         self.safety_weights = safety_weights
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, safety, utility, log_reference=None):
+    def fit(
+        self, safety: ArrayLike, utility: ArrayLike, log_reference: ArrayLike | None = None
+    ) -> Self:
         """Trace the frontier.
 
         Parameters
@@ -104,8 +108,8 @@ class SafetyUtilityFrontier(DocLinkMixin, BaseEstimator):
         SafetyUtilityFrontier
             The fitted frontier.
         """
-        safety = check_array_like_on_device(as_host(safety), "safety", 2)
-        utility = check_array_like_on_device(as_host(utility), "utility", 2)
+        safety = np.asarray(check_array_like_on_device(as_host(safety), "safety", 2))
+        utility = np.asarray(check_array_like_on_device(as_host(utility), "utility", 2))
         base = (
             np.zeros(safety.shape)
             if log_reference is None
@@ -129,7 +133,7 @@ class SafetyUtilityFrontier(DocLinkMixin, BaseEstimator):
         self._rewards = (safety, utility, base)
         return self
 
-    def policy(self, safety_weight=None):
+    def policy(self, safety_weight: float | None = None) -> NDArray[Any]:
         """Compute the policy at a weight of safety.
 
         Parameters
@@ -156,7 +160,7 @@ class SafetyUtilityFrontier(DocLinkMixin, BaseEstimator):
         reward = safety_weight * safety + (1 - safety_weight) * utility
         return np.exp(kl_regularized_optimum(reward, base, self.beta).log_policy)
 
-    def weight_for(self, safety):
+    def weight_for(self, safety: float) -> float:
         """Find the least weight at which the mean safety reaches a target.
 
         Parameters

@@ -154,7 +154,7 @@ class SelfPlayTrainer:
         loss_options: dict[str, Any] | None = None,
         engine: str = "auto",
         random_state: int = 0,
-    ):
+    ) -> None:
         self.model = model
         self.loss = loss
         self.beta = beta

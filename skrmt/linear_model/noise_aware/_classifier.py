@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numbers
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -26,6 +28,7 @@ from ...utils._fit import restore_on_failure
 from ...utils._regimes import regime
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import StrOptions, _fit_context
+from ...utils._types import DataLike
 from ...utils._warnings import warn, warn_first
 from .._input import (
     check_new_data,
@@ -52,6 +55,9 @@ from ._perturbation import perturbed_targets
 from ._prediction import accuracy_path, model_accuracy, theory_setting
 from ._reading import read_rows
 from ._sparse_ridge import sparse_ridge
+
+if TYPE_CHECKING:
+    from ._label_issues import LabelIssues
 
 _MANY_CLASSES = 50
 """Classes from which labels are likely to be numbers or names rather than kinds."""
@@ -239,15 +245,15 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: Literal["auto"] | float | ArrayLike = "auto",
         *,
-        noise_rates="estimate",
-        method="threshold",
-        perturbation="optimal",
-        fit_intercept="auto",
-        class_prior=None,
-        device=None,
-    ):
+        noise_rates: Literal["estimate"] | float | ArrayLike | None = "estimate",
+        method: Literal["threshold", "lpc"] = "threshold",
+        perturbation: Literal["optimal", "unbiased", "naive"] | tuple[float, float] = "optimal",
+        fit_intercept: Literal["auto"] | bool = "auto",
+        class_prior: ArrayLike | None = None,
+        device: str | None = None,
+    ) -> None:
         self.alpha = alpha
         self.noise_rates = noise_rates
         self.method = method
@@ -260,14 +266,14 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: DataLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        groups=None,
-        sample_noise=None,
-        label_distribution=None,
-    ):
+        groups: ArrayLike | None = None,
+        sample_noise: ArrayLike | None = None,
+        label_distribution: ArrayLike | None = None,
+    ) -> Self:
         """Fit the classifier to noisy labels.
 
         Parameters
@@ -412,12 +418,12 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         self._by_theory = (np.nan, np.nan) if self.regime_ == "too_few_rows" else None
 
     @property
-    def model_accuracy_(self):
+    def model_accuracy_(self) -> float:
         """Accuracy that theory gives to this method on isotropic Gaussian classes like these."""
         return self._accuracies_by_theory()[0]
 
     @property
-    def bayes_accuracy_(self):
+    def bayes_accuracy_(self) -> float:
         """Accuracy that no method can exceed on such classes; nan for K > 2."""
         return self._accuracies_by_theory()[1]
 
@@ -428,7 +434,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
             self._by_theory = model_accuracy(self._setting)
         return self._by_theory
 
-    def decision_function(self, X):
+    def decision_function(self, X: DataLike) -> Any:
         """Compute the log-odds of the true class.
 
         Parameters
@@ -445,7 +451,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         check_is_fitted(self)
         return linear_scores(self, check_new_data(self, X))
 
-    def predict(self, X):
+    def predict(self, X: DataLike) -> Any:
         """Predict the true class.
 
         Parameters
@@ -462,7 +468,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         codes = (scores > 0) * 1 if len(self.classes_) == 2 else scores.argmax(1)
         return decode_labels(self.classes_, codes)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: DataLike) -> Any:
         """Compute the probabilities of the true classes.
 
         Parameters
@@ -477,7 +483,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         """
         return class_probabilities(self.decision_function(X))
 
-    def find_label_issues(self, *, threshold=0.5):
+    def find_label_issues(self, *, threshold: float = 0.5) -> LabelIssues:
         """List the training rows whose label is probably wrong.
 
         Parameters

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from ...utils._forecast import check_asked, first_reaching, unbanded
 from ...utils._warnings import warn
 from ._diagnosis import TOO_FEW
 from ._prediction import Setting, accuracy_forecaster, forecast_accuracy, noise_matrices
+
+if TYPE_CHECKING:
+    from ...utils._forecast import Forecast
 
 
 class ForecastMixin:
@@ -23,7 +28,13 @@ class ForecastMixin:
     theoretical_accuracy_: float
     _setting: Setting
 
-    def forecast(self, *, n_samples=None, noise_rates=None, cleaned_fraction=None):
+    def forecast(
+        self,
+        *,
+        n_samples: ArrayLike | None = None,
+        noise_rates: float | ArrayLike | None = None,
+        cleaned_fraction: ArrayLike | None = None,
+    ) -> Forecast:
         """Predict the accuracy with more data, other noise, or cleaned labels.
 
         Parameters
@@ -76,8 +87,14 @@ class ForecastMixin:
         return unbanded(score, **conditions)
 
     def required(
-        self, score, *, of="n_samples", n_samples=None, noise_rates=None, cleaned_fraction=None
-    ):
+        self,
+        score: float,
+        *,
+        of: Literal["n_samples", "cleaned_fraction"] = "n_samples",
+        n_samples: float | None = None,
+        noise_rates: float | ArrayLike | None = None,
+        cleaned_fraction: float | None = None,
+    ) -> float:
         """Return how many rows, or what share of corrected labels, reach an accuracy.
 
         Parameters

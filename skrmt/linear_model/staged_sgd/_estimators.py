@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -18,6 +22,7 @@ from ...utils._intervals import Z95, not_below_guess, wilson_interval
 from ...utils._random import random_entropy
 from ...utils._regimes import regime
 from ...utils._sklearn_compat import Interval, _fit_context
+from ...utils._types import DataLike
 from .._input import check_new_data, decode_labels, encode_labels, linear_scores
 from ._documentation import documented
 from ._fit import Schedule, checked_stages, progress_reporter, spike_watch
@@ -50,18 +55,18 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
 
     def __init__(
         self,
-        stages="auto",
+        stages: Literal["auto"] | Sequence[Any] = "auto",
         *,
-        detect_spikes=True,
-        rollback=True,
-        max_rollbacks=5,
-        snapshot_every=100,
-        fit_intercept=True,
-        strict=False,
-        device=None,
-        verbose=0,
-        random_state=None,
-    ):
+        detect_spikes: bool = True,
+        rollback: bool = True,
+        max_rollbacks: int = 5,
+        snapshot_every: int = 100,
+        fit_intercept: bool = True,
+        strict: bool = False,
+        device: str | None = None,
+        verbose: int = 0,
+        random_state: int | RandomState | None = None,
+    ) -> None:
         self.stages = stages
         self.detect_spikes = detect_spikes
         self.rollback = rollback
@@ -219,7 +224,14 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, sample_source=None):
+    def fit(
+        self,
+        X: DataLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        sample_source: ArrayLike | None = None,
+    ) -> Self:
         """Run all stages, and predict how they go.
 
         Parameters
@@ -251,7 +263,9 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self, X: DataLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Take one pass over further rows, in the order given.
 
         Steps continue those before; past the last stage its last rate is kept. "auto" is half the
@@ -276,7 +290,7 @@ class StagedSGDRegressor(RegressorMixin, StagedSGD):
         self.coef_, self.intercept_ = self.coef_[0], self.intercept_[0]
         return self
 
-    def predict(self, X):
+    def predict(self, X: DataLike) -> Any:
         """Predict targets.
 
         Parameters
@@ -354,7 +368,15 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, sample_source=None, groups=None):
+    def fit(
+        self,
+        X: DataLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        sample_source: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Run all stages, and predict how they go.
 
         Parameters
@@ -402,7 +424,13 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: DataLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Take one pass over further rows, in the order given.
 
         Steps continue those before; past the last stage its last rate is kept. "auto" is half the
@@ -457,7 +485,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
             )
         return found
 
-    def decision_function(self, X):
+    def decision_function(self, X: DataLike) -> Any:
         """Compute the scores.
 
         Parameters
@@ -473,7 +501,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
         check_is_fitted(self)
         return linear_scores(self, check_new_data(self, X))
 
-    def predict(self, X):
+    def predict(self, X: DataLike) -> Any:
         """Predict classes.
 
         Parameters

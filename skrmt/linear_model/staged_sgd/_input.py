@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from ...linalg import as_device, is_torch, to_numpy
@@ -65,7 +66,9 @@ class StagedRows(NamedTuple):
         return bool((self.weights == self.weights[0]).all())
 
 
-def checked_data(estimator, X, y, *, numeric, reset=True):
+def checked_data(
+    estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool = True
+) -> tuple[Any, NDArray[Any]]:
     """Check features and targets."""
     y = to_numpy(y) if is_torch(y) else y
     if not is_torch(X):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
@@ -14,6 +18,7 @@ from ...utils._dask import to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
 from ...utils._sklearn_compat import StrOptions, _fit_context
+from ...utils._types import DataLike
 from ...utils._warnings import warn_first
 from .._input import check_new_data, class_probabilities, decode_labels, linear_scores
 from ._claims import claim_regime
@@ -262,19 +267,19 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: Literal["auto"] | float | ArrayLike = "auto",
         *,
-        synthetic_weight="auto",
-        pruning=None,
-        prune_threshold="auto",
-        criterion="scale_free",
-        generator_source="external",
-        generator=None,
-        fit_intercept=True,
-        cv=5,
-        device=None,
-        random_state=None,
-    ):
+        synthetic_weight: Literal["auto"] | float | ArrayLike = "auto",
+        pruning: Literal["mask", "score"] | None = None,
+        prune_threshold: Literal["auto"] | float = "auto",
+        criterion: Literal["scale_free", "nll", "squared", "smooth"] = "scale_free",
+        generator_source: Literal["external", "same"] = "external",
+        generator: Callable[..., Any] | None = None,
+        fit_intercept: bool = True,
+        cv: Any = 5,
+        device: str | None = None,
+        random_state: int | RandomState | None = None,
+    ) -> None:
         self.alpha = alpha
         self.synthetic_weight = synthetic_weight
         self.pruning = pruning
@@ -291,18 +296,18 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: DataLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        sample_source=None,
-        X_synthetic=None,
-        y_synthetic=None,
-        keep=None,
-        verifier_score=None,
-        groups=None,
-        y_judge=None,
-    ):
+        sample_source: ArrayLike | None = None,
+        X_synthetic: DataLike | None = None,
+        y_synthetic: ArrayLike | None = None,
+        keep: ArrayLike | None = None,
+        verifier_score: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        y_judge: ArrayLike | None = None,
+    ) -> Self:
         """Fit the classifier to real and synthetic rows.
 
         Synthetic rows come either stacked with the real ones in X, marked by `sample_source`,
@@ -391,7 +396,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         warn_first(fit_warnings(rows, claim, found))
         return self
 
-    def decision_function(self, X):
+    def decision_function(self, X: DataLike) -> Any:
         """Compute the scores of the ridge fit to targets -1/+1.
 
         Parameters
@@ -407,7 +412,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         check_is_fitted(self)
         return linear_scores(self, check_new_data(self, X))
 
-    def predict(self, X):
+    def predict(self, X: DataLike) -> Any:
         """Predict classes.
 
         Parameters
@@ -424,7 +429,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         codes = (scores > 0) * 1 if len(self.classes_) == 2 else scores.argmax(1)
         return decode_labels(self.classes_, codes)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: DataLike) -> Any:
         """Predict the probabilities of the classes.
 
         Parameters
@@ -439,7 +444,14 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         """
         return class_probabilities(self.decision_function(X) * self.score_temperature_)
 
-    def score(self, X, y, sample_weight=None, *, sample_source=None):
+    def score(
+        self,
+        X: DataLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        sample_source: ArrayLike | None = None,
+    ) -> float:
         """Compute the accuracy on real rows.
 
         Parameters

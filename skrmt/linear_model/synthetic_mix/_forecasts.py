@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from ...utils._warnings import warn
 from ._outlook import Outlook
 from ._plan import MixReport, advice, best_amount, forecast_mix, required_amount
 from ._quality import SourceQuality
+
+if TYPE_CHECKING:
+    from ...utils._forecast import Forecast
 
 NOT_IDENTIFIED = (
     "The share of wrong synthetic labels is not identified: wrong labels and overlapping classes "
@@ -56,7 +62,14 @@ class ForecastMixin:
         check_is_fitted(self)
         return self._outlook.equivalent_real_samples
 
-    def forecast(self, *, n_samples=None, n_synthetic=None, weight=None, keep_rates=None):
+    def forecast(
+        self,
+        *,
+        n_samples: ArrayLike | None = None,
+        n_synthetic: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        keep_rates: ArrayLike | None = None,
+    ) -> Forecast:
         """Predict the accuracy with other rows, weights and verifiers.
 
         Parameters
@@ -98,14 +111,14 @@ class ForecastMixin:
 
     def required(
         self,
-        score,
+        score: float,
         *,
-        of="n_samples",
-        n_samples=None,
-        n_synthetic=None,
-        weight=None,
-        keep_rates=None,
-    ):
+        of: Literal["n_samples", "n_synthetic"] = "n_samples",
+        n_samples: float | None = None,
+        n_synthetic: float | None = None,
+        weight: float | None = None,
+        keep_rates: ArrayLike | None = None,
+    ) -> float:
         """Return how many rows it takes to reach an accuracy.
 
         Parameters
@@ -147,13 +160,13 @@ class ForecastMixin:
     def best(
         self,
         *,
-        of="n_synthetic",
-        n_samples=None,
-        n_synthetic=None,
-        weight=None,
-        keep_rates=None,
-        max_n_synthetic=None,
-    ):
+        of: Literal["n_synthetic", "weight"] = "n_synthetic",
+        n_samples: float | None = None,
+        n_synthetic: float | None = None,
+        weight: float | None = None,
+        keep_rates: ArrayLike | None = None,
+        max_n_synthetic: float | None = None,
+    ) -> float:
         """Return the number or the weight of synthetic rows with the largest predicted accuracy.
 
         Parameters
@@ -199,7 +212,7 @@ class ForecastMixin:
             max_n_synthetic = max(100 * (self.n_real_ + self.n_synthetic_), 1)
         return best_amount(self._outlook.model, of, conditions, max_n_synthetic)
 
-    def value_of_sample(self):
+    def value_of_sample(self) -> float:
         """Return how many real rows a synthetic row is worth.
 
         Returns
@@ -213,7 +226,7 @@ class ForecastMixin:
             return np.nan
         return (self.equivalent_real_samples_ - self.n_effective_samples_) / self.n_synthetic_
 
-    def data_report(self):
+    def data_report(self) -> MixReport:
         """Summarise the quality of generator, verifier and labels, and what to do next.
 
         Returns

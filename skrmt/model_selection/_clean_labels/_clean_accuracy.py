@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...utils._checks import check_sample_weight
 from ...utils._intervals import held_out_interval
@@ -90,15 +91,15 @@ class CleanAccuracy(NamedTuple):
 
 
 def clean_accuracy(
-    scores,
-    y,
+    scores: ArrayLike,
+    y: ArrayLike,
     *,
-    noise_rates="estimate",
-    classes=None,
-    sample_weight=None,
-    groups=None,
-    random_state=None,
-):
+    noise_rates: Literal["estimate"] | float | ArrayLike | None = "estimate",
+    classes: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    random_state: None = None,
+) -> CleanAccuracy:
     r"""Estimate the accuracy on right labels of any classifier from its out-of-fold scores.
 
     Parameters

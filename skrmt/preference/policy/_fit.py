@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,7 +115,7 @@ def read_setting(
     *,
     beta: float,
     alpha: float | str,
-    options: dict[str, Any] | None,
+    options: Mapping[str, Any] | None,
     max_iter: int,
     unit: float,
 ) -> Setting:

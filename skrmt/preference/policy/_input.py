@@ -147,7 +147,7 @@ def read_candidates(
     log_reference: Any,
     n_features: int | None = None,
     name: str = "log_reference",
-):
+) -> tuple[np.ndarray, np.ndarray]:
     """Check candidate sets."""
     X = as_host(X)
     if mask is not None:

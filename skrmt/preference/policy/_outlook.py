@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
@@ -77,7 +78,7 @@ class PolicyOutlook:
     regime_: str
     _growth: Growth | None
 
-    def forecast(self, *, n_samples=None):
+    def forecast(self, *, n_samples: ArrayLike | None = None) -> Forecast:
         r"""Predict the accuracy with more or fewer comparisons of the same kind.
 
         Parameters
@@ -138,7 +139,7 @@ class PolicyOutlook:
             {} if n_samples is None else {"n_samples": np.asarray(n_samples)},
         )
 
-    def required(self, score, *, of="n_samples"):
+    def required(self, score: float, *, of: Literal["n_samples"] = "n_samples") -> float:
         """Return how many comparisons reach an accuracy.
 
         Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,6 +14,7 @@ from ...theory.preference._names import canonical_loss
 from ...utils._checks import check_array_like_on_device, check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._sklearn_compat import validate_data
+from ...utils._types import DataLike
 from ..losses._table import LOSSES
 from ._blocks import lazy_margins
 from ._candidate_fit import log_policy
@@ -37,7 +39,7 @@ class PolicyPredictions:
     _loss_noise: float
     n_features_in_: int
 
-    def decision_function(self, X):
+    def decision_function(self, X: DataLike) -> Any:
         r"""Compute rewards, or their differences.
 
         Parameters
@@ -66,7 +68,7 @@ class PolicyPredictions:
         coef = X.new_tensor(self.coef_) if is_torch(X) else self.coef_.astype(X.dtype)
         return X @ coef
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict which response is preferred.
 
         Parameters
@@ -86,7 +88,9 @@ class PolicyPredictions:
             return scores.map_blocks(_labels, self.classes_, dtype=self.classes_.dtype)
         return _labels(scores, self.classes_)
 
-    def predict_proba(self, X, *, log_reference=None, mask=None):
+    def predict_proba(
+        self, X: ArrayLike, *, log_reference: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> NDArray[Any]:
         r"""Compute the probabilities of preferences, or of responses.
 
         Parameters
@@ -120,7 +124,7 @@ class PolicyPredictions:
             )
         return _both_ways(z, probability, self._loss_noise)
 
-    def rank(self, candidates):
+    def rank(self, candidates: ArrayLike) -> NDArray[Any]:
         """Rank candidates by their reward.
 
         Parameters
@@ -137,7 +141,7 @@ n_candidates, n_features)
         scores = to_local(as_host(self.decision_function(candidates)))
         return np.argsort(-scores, axis=-1, kind="stable")
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Compute the share of pairs that are ranked rightly.
 
         Parameters

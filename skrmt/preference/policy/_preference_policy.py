@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
@@ -256,15 +258,15 @@ class PreferencePolicy(
 
     def __init__(
         self,
-        loss="dpo",
+        loss: str = "dpo",
         *,
-        beta=1.0,
-        noise_rate=None,
-        alpha="auto",
-        reference=None,
-        loss_options=None,
-        max_iter=100,
-    ):
+        beta: float = 1.0,
+        noise_rate: float | Literal["estimate"] | None = None,
+        alpha: Literal["auto"] | float = "auto",
+        reference: ArrayLike | None = None,
+        loss_options: Mapping[str, Any] | None = None,
+        max_iter: int = 100,
+    ) -> None:
         self.loss = loss
         self.beta = beta
         self.noise_rate = noise_rate
@@ -275,7 +277,16 @@ class PreferencePolicy(
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, log_reference=None, mask=None, groups=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        log_reference: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Fit the policy to differences of features, or to candidate sets.
 
         Parameters
@@ -312,14 +323,22 @@ class PreferencePolicy(
                 f"{n_dimensions(X)} dimensions: leave them out, as pairs cancel the reference."
             )
         X, y = validated(self, X, y)
+        weights = check_sample_weight(as_host(to_local(sample_weight)), len(y))
         self.classes_ = check_two_classes("y", y)
         read_reference(self.reference, self.n_features_in_)
         pairs = merge_pairs(X, signs_of(y, self.classes_), sample_weight, groups)
-        return self._fit(pairs, check_sample_weight(as_host(to_local(sample_weight)), len(X)))
+        return self._fit(pairs, weights)
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit_pairs(self, X_chosen, X_rejected, sample_weight=None, *, groups=None):
+    def fit_pairs(
+        self,
+        X_chosen: ArrayLike,
+        X_rejected: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Fit the policy to pairs of a chosen and a rejected response.
 
         Parameters

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.metaestimators import available_if
 
 from ...theory.preference._names import canonical_loss
@@ -19,6 +20,7 @@ from ._input import as_host, check_two_classes, read_reference, signs_of, unit_o
 from ._items import UNKNOWN
 from ._moments import Moments, moments_of, ridge_coefficients
 from ._noise import noise_pvalue_of_moments
+from ._outlook import Growth
 
 _STREAM = (
     "partial_fit keeps sums, not comparisons, so that none can be left out: theoretical_accuracy_ "
@@ -88,13 +90,20 @@ class PolicyStream:
     reference: Any
     n_features_in_: int
     classes_: np.ndarray
+    _growth: Growth | None
     _set_drift: Any
     _set_claim: Any
 
     @available_if(keeps_sums)
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the policy to further differences, exactly as if all had come at once.
 
         Only for ``loss="ipo"`` with `alpha` and `noise_rate` given as numbers: the fit is then
@@ -165,7 +174,8 @@ class PolicyStream:
         self.margin_ = moments.mean_margin(coef)
         self.n_iter_ = 1
         self._growth = None
-        self.held_out_scores_, self.scores_kind_ = np.empty(0), None
+        self.held_out_scores_ = np.empty(0)
+        self.scores_kind_: str | None = None
         self._set_drift(Drift(np.nan, np.nan, np.nan))
         self._set_claim(claim_of_moments(moments, penalty, self.noise_rate_))
         self.fresh_pairs_ = "new responses"

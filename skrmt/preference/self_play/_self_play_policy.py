@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
@@ -188,19 +191,19 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
 
     def __init__(
         self,
-        beta=1.0,
+        beta: float = 1.0,
         *,
-        mixture_weight=0.0,
-        sampler="reference",
-        history=1,
-        n_rounds=50,
-        n_draws=None,
-        reference=None,
-        alpha=1e-6,
-        tol=1e-8,
-        verbose=0,
-        random_state=None,
-    ):
+        mixture_weight: float = 0.0,
+        sampler: Literal["reference", "previous"] = "reference",
+        history: Literal[1, 2, "all"] = 1,
+        n_rounds: int = 50,
+        n_draws: int | None = None,
+        reference: ArrayLike | None = None,
+        alpha: float = 1e-6,
+        tol: float = 1e-8,
+        verbose: int = 0,
+        random_state: int | RandomState | None = None,
+    ) -> None:
         self.beta = beta
         self.mixture_weight = mixture_weight
         self.sampler = sampler
@@ -215,7 +218,15 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
 
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, log_reference=None, mask=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        log_reference: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Self:
         """Play rounds of self-play.
 
         Parameters
@@ -284,7 +295,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
             float(self.tol),
         )
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> NDArray[Any]:
         """Compute the logits of candidates, up to a constant per prompt and `log_reference`.
 
         Parameters
@@ -304,7 +315,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         features, _ = read_candidates(X, None, None, self.n_features_in_)
         return (features @ self.coef_).astype(output_dtype(X), copy=False)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the likeliest candidates.
 
         Parameters
@@ -319,7 +330,9 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         """
         return self.decision_function(X).argmax(axis=-1)
 
-    def predict_proba(self, X, *, log_reference=None, mask=None):
+    def predict_proba(
+        self, X: ArrayLike, *, log_reference: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> NDArray[Any]:
         """Compute the probabilities of candidates.
 
         Parameters
@@ -343,7 +356,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         probabilities = np.exp(log_policy(features, offsets, self.coef_))
         return probabilities.astype(output_dtype(X), copy=False)
 
-    def rank(self, candidates):
+    def rank(self, candidates: ArrayLike) -> NDArray[Any]:
         """Rank candidates by their probability.
 
         Parameters
@@ -358,7 +371,7 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
         """
         return np.argsort(-self.decision_function(candidates), axis=-1, kind="stable")
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Compute the share of prompts whose likeliest candidate is the human one.
 
         Parameters
