@@ -82,8 +82,8 @@ def test_inventories_know_what_the_reference_points_to():
         for path in inventories.FOLDER.glob("*.inv")
         for line in zlib.decompress(path.read_bytes().split(b"\n", 4)[4]).decode().splitlines()
     }
-    roles = r":(?:func|class):`~?((?:%s)\.[\w.]+)`" % "|".join(inventories.PAGES)
-    entries = r"^ *((?:%s)(?:\.[a-z_]+)*\.\w+) : " % "|".join(inventories.PAGES)
+    roles = r":(?:func|class):`~?((?:{})\.[\w.]+)`".format("|".join(inventories.PAGES))
+    entries = r"^ *((?:{})(?:\.[a-z_]+)*\.\w+) : ".format("|".join(inventories.PAGES))
     texts = [path.read_text() for path in (ROOT / "skrmt").rglob("*.py")]
     named = {name for text in texts for name in re.findall(f"(?m){roles}|{entries}", text)}
     pointed = {role or entry for role, entry in named}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,8 @@ from ..utils._types import DataLike
 from ._held_out import PredictedAccuracy, mean_and_error
 from ._inputs import count
 from ._kernels import numpy_float64
+from ._matching import Neighbors
+from ._nearest import nearest
 from ._transfer import fit_transfer, ranks
 
 
@@ -73,6 +75,52 @@ class IndexMixin:
             If Y is no finite matrix of the width seen in `fit`.
         """
         return self._transfer(1).vectors(numpy_float64(self._side(1, Y, "Y")))
+
+    def search(
+        self,
+        X_query: DataLike,
+        Y_gallery: DataLike,
+        n_neighbors: int = 10,
+        *,
+        library: Literal["auto", "sklearn", "faiss"] = "auto",
+    ) -> Neighbors:
+        """Find the rows of an index nearest to `transform`'s vectors.
+
+        Parameters
+        ----------
+        X_query : array-like or torch tensor of shape (n, p)
+            Queries.
+        Y_gallery : array-like or torch tensor of shape (n', q)
+            Rows of the index, any number.
+        n_neighbors : int, default=10
+            Number of rows to find, at most n'.
+        library : {"auto", "sklearn", "faiss"}, default="auto"
+            What searches: scikit-learn's NearestNeighbors, or an exact index of faiss, in single
+            precision. "auto" is faiss where it is installed.
+
+        Returns
+        -------
+        Neighbors
+            `indices`, rows of Y_gallery, and `scores`, their cosines, the nearest first.
+
+        Raises
+        ------
+        ValueError
+            If a side is no finite matrix of the width seen in `fit`, or an argument is out of
+            range.
+        ImportError
+            If faiss is asked for and not installed.
+        """
+        if library not in ("auto", "sklearn", "faiss"):
+            raise ValueError(f"library must be 'auto', 'sklearn' or 'faiss', got {library!r}.")
+        vectors = self.transform(X_query)
+        gallery = numpy_float64(self._side(1, Y_gallery, "Y_gallery"))
+        k = count("n_neighbors", n_neighbors)
+        if k > len(gallery):
+            raise ValueError(
+                f"n_neighbors={k} exceeds the {len(gallery)} rows of Y_gallery: ask for fewer."
+            )
+        return nearest(vectors, gallery, k, library)
 
     def score_topk(
         self,
