@@ -39,6 +39,8 @@ from ._predictions import (
 from ._reproducibility import split_halves
 from ._tensor_input import check_rank, like_input, mean_square, slice_scores, tensor_input
 
+_USE_AUTO = "use n_components='auto'"
+
 
 class TensorDeflation(
     DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
@@ -270,7 +272,7 @@ class TensorDeflation(
         TensorDeflation
             The fitted estimator.
         """
-        data = tensor_input(X, self.device)
+        given = data = tensor_input(X, self.device)
         rank = check_rank(self.n_components, data.dims)
         search = self._search_options(data)
         known = self._known_variance(data)
@@ -295,9 +297,9 @@ class TensorDeflation(
             found.data.tensor if found.data.observed is None else None,
         )
 
-        if rank is not None and pilot.detected.all():
-            given = {**search, "noise_variance": known}
-            if has_further_component(found, signal.misfit, given):
+        if pilot.components.rank and pilot.detected.all():
+            options = {**search, "noise_variance": known}
+            if has_further_component(found, signal.misfit, rank, options):
                 signal = DetectedSignal(None, TOO_FEW, {})
 
         gamma, fit = float("nan"), pilot
@@ -327,7 +329,7 @@ class TensorDeflation(
         colour = found.whitening is not None and not fit.detected.all()
         if (misfit or colour) and signal.misfit != TOO_FEW:
             asked = None if misfit else ~fit.detected
-            halves = split_halves(found, components.factors, search, asked)
+            halves = split_halves(found, given, components, search, asked)
             if halves is not None:
                 accuracy, regimes = with_reproducibility(
                     accuracy, halves, data.original(list(halves.alignments.T)), regimes, method
@@ -388,11 +390,10 @@ class TensorDeflation(
         """Warn where theory does not apply, or nothing is found."""
         messages = []
         if misfit:
-            instead = (
-                "so are alignments; use n_components='auto'"
-                if misfit == TOO_FEW
-                else "alignments are those of split halves"
-            )
+            instead = "alignments are those of split halves"
+            if misfit == TOO_FEW:
+                more = "more data may separate them" if self.n_components == "auto" else _USE_AUTO
+                instead = f"so are alignments; {more}"
             messages.append(f"Theory does not apply: {misfit}. snr_ is NaN, {instead}.")
         if not self.n_components_:
             messages.append(
