@@ -83,7 +83,8 @@ class Reproducibility(NamedTuple):
         error = float(np.sqrt(chance + spread)) / rank
         centre = float(values[kept].mean(axis=1).sum()) / rank
         low, high = normal_interval(centre, error, high=kept.mean())
-        hidden = _UNSEEN * float(self.distortion[kept].sum()) / rank
+        turned = _UNSEEN * self.distortion[kept]
+        hidden = float((turned / (1 + turned)).sum()) / rank
         return np.array([max(0.0, low - hidden), high + lost.mean()])
 
 

@@ -101,14 +101,15 @@ class TensorDeflation(TensorScorer, DocLinkMixin, BaseEstimator):
         Predicted absolute cosine of each estimated factor and the true one; 0 for components that
         are not detected. Where a component's regime is "misfit", its reproducibility: the
         alignment with the fit of very many data, by the cosines of halves of the tensor; nan where
-        the noise is as in theory and holds more components than `n_components`.
+        there are more components than `n_components_`.
     theoretical_alignments_std_ : ndarray of shape (r, d)
         Standard deviation of the realised alignments about these: errors of `snr_`, and the
         finite sizes. nan for components that are not detected.
     theoretical_accuracy_ : float
         Mean overlap, the mean of their squares: 1 for perfect factors, 0 where none is found.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
-        95 % interval of the realised mean overlap.
+        95 % interval of the realised mean overlap. Where halves are compared it extends down by what
+        a distortion that all data share may do, as far as the residual shows it.
     observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
         The same: there are no labels that could be wrong.
     regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
