@@ -108,8 +108,8 @@ class TensorDeflation(TensorScorer, DocLinkMixin, BaseEstimator):
     theoretical_accuracy_ : float
         Mean overlap, the mean of their squares: 1 for perfect factors, 0 where none is found.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
-        95 % interval of the realised mean overlap. Where halves are compared it extends down by what
-        a distortion that all data share may do, as far as the residual shows it.
+        95 % interval of the realised mean overlap. Where halves are compared it extends down by
+        what a distortion that all data share may do, as far as the residual shows it.
     observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
         The same: there are no labels that could be wrong.
     regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
