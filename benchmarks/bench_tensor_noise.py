@@ -25,6 +25,7 @@ from skrmt.datasets import make_spiked_tensor
 from skrmt.decomposition import TensorDeflation, factor_alignments
 
 DIMS = (30, 40, 50)
+PARTS = ["noise", "missing", "halves", "real", "time"]
 
 
 def white(rng):
@@ -116,6 +117,86 @@ def noise_rows(settings, draws):
         )
 
 
+def unequal_entries(signal, rng, spread):
+    """Add noise whose variances are no product of the axes."""
+    scale = np.exp(rng.normal(0, spread, (*DIMS[:2], 1)))
+    return signal + scale / np.sqrt((scale**2).mean()) * white(rng)
+
+
+def blocks(signal, rng):
+    """Add noise that is louder in two blocks."""
+    scale = np.ones(DIMS)
+    scale[:10, :15], scale[15:, :, 30:] = 3.0, 2.0
+    return signal + scale / np.sqrt((scale**2).mean()) * white(rng)
+
+
+def saturated(signal, rng):
+    """Cut off the largest 2 %."""
+    noisy = signal + 0.2 * white(rng)
+    return np.minimum(noisy, np.quantile(noisy, 0.98))
+
+
+def further_structure(signal, rng):
+    """Add a matrix in two axes, in noise of unequal variances."""
+    matrix = rng.standard_normal((*DIMS[:2], 1)) * rng.standard_normal(DIMS[2])
+    matrix *= 4 * np.sqrt(sum(DIMS)) / np.linalg.norm(matrix)
+    return unequal_entries(signal + matrix, rng, 0.6)
+
+
+SPOILED = {
+    "entries of unequal variance, s.d. of logs .6": (
+        (5, 4),
+        lambda s, rng: unequal_entries(s, rng, 0.6),
+    ),
+    "entries of unequal variance, s.d. of logs 1": (
+        (5, 4),
+        lambda s, rng: unequal_entries(s, rng, 1.0),
+    ),
+    "louder blocks": ((5, 4), blocks),
+    "noise in proportion to the signal": (
+        (20, 10),
+        lambda s, rng: s * (1 + 0.5 * white(rng)) + 0.3 * white(rng),
+    ),
+    "noise that grows with the signal": (
+        (5, 4),
+        lambda s, rng: s + white(rng) * (0.3 + 0.5 * np.abs(s) / np.abs(s).mean()),
+    ),
+    "saturated, norms 12 and 8": ((12, 8), saturated),
+    "saturated, norms 20 and 10": ((20, 10), saturated),
+    "further structure": ((5, 4), further_structure),
+    "zeros for missing entries": (
+        (5, 4),
+        lambda s, rng: (s + white(rng)) * (rng.random(DIMS) > 0.2),
+    ),
+}
+
+
+def half_rows(n_draws):
+    """Yield how often the interval of split halves covers the mean overlap with true factors."""
+    for kind, (norms, spoil) in SPOILED.items():
+        results = []
+        for seed in range(n_draws):
+            rng = np.random.default_rng(7000 + seed)
+            factors = make_spiked_tensor(DIMS, norms, grams=0.3, random_state=7000 + seed).factors
+            weights = np.sqrt(sum(DIMS)) * np.array(norms)
+            signal = np.einsum("ar,br,cr,r->abc", *factors, weights)
+            model = TensorDeflation(2, random_state=0).fit(spoil(signal, rng))
+            overlap = float((factor_alignments(factors, model.factors_) ** 2).mean())
+            if model.regime_ == "misfit" and np.isfinite(model.theoretical_accuracy_):
+                interval = model.theoretical_accuracy_interval_
+                results.append((model.theoretical_accuracy_, *interval, overlap))
+        claim, low, high, truth = np.reshape(results, (-1, 4)).T
+        covered = (low <= truth) & (truth <= high)
+        yield (
+            kind,
+            f"{len(claim)} of {n_draws}",
+            f"{claim.mean():.4f}" if len(claim) else "-",
+            f"{truth.mean():.4f}" if len(claim) else "-",
+            f"{covered.sum()} of {len(claim)}",
+            f"{np.median(high - low):.4f}" if len(claim) else "-",
+        )
+
+
 def real_tensors():
     """Yield names and tensors."""
     from tensorly import datasets
@@ -201,11 +282,11 @@ def time_rows(rounds):
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", choices=["noise", "missing", "real", "time"], nargs="+")
+    parser.add_argument("--part", choices=PARTS, nargs="+")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    parts = options.part or ["noise", "missing", "real", "time"]
+    parts = options.part or PARTS
     warnings.simplefilter("ignore")
     print(machine())
     header = (
@@ -226,6 +307,9 @@ def main():
         if "missing" in parts:
             settings = [("white", 0.1), ("white", 0.3), ("unequal rows", 0.3)]
             print_table("Tensor missing entries", header, noise_rows(settings, options.draws))
+        if "halves" in parts:
+            header = ("noise", "by halves", "accuracy", "measured", "covered", "median width")
+            print_table("Tensor split halves", header, half_rows(options.draws))
         if "time" in parts:
             header = ("tensor", "parafac, ten", "ours, ten", "ratio", "ours, auto")
             print_table("Tensor times", header, time_rows(options.rounds))

@@ -610,8 +610,9 @@ SUBJECTS = [
                 12,
             ),
         ],
-        "Real tensors have no known truth: what the package predicts of six, from the agreement of halves, is in\n"
-        ":doc:`benchmark_details`, and its coverage is not measured.\n",
+        "Where theory does not apply, intervals from the agreement of halves cover the overlap with known factors in\n"
+        "201 of 203 tensors of nine kinds. Components with cosines of .85 and more in every axis pass for one. Real\n"
+        "tensors have no known truth. All are in :doc:`benchmark_details`.\n",
     ),
     Subject(
         "EncoderMatcher",

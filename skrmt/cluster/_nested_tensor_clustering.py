@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
-from scipy.special import expit
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    ClusterMixin,
-    TransformerMixin,
-)
+from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
-from ..linalg import is_torch, to_numpy
-from ..utils._dask import is_dask, to_local
+from ..linalg import is_torch
+from ..utils._dask import is_dask
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
-from ..utils._forecast import check_asked, first_reaching, unbanded
 from ..utils._random import random_seed
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
@@ -33,14 +23,14 @@ from ..utils._warnings import warn, warn_first
 from ._accuracy import concatenated_limits, method_accuracies, nested_limits
 from ._claims import claimed_agreement
 from ._combination import IMPROPER
-from ._copies import copied_views, dropped_originals, message, spread, without_copies
-from ._forecast import accuracy_if, checked_views
-from ._new_samples import as_input, by_blocks, dtype_of, listed_views
-from ._solution import Options, decide, labels_of, scores_of, solve
+from ._copies import copied_views, message, spread, without_copies
+from ._new_samples import dtype_of
+from ._predictor import ViewsPredictor
+from ._solution import Options, solve
 from ._views_input import (
     ViewList,
-    check_names_of_views,
-    is_dask_views,
+    check_sizes,
+    checked_variance,
     is_view_list,
     n_dimensions,
     names_of_views,
@@ -49,13 +39,8 @@ from ._views_input import (
     view_stack,
 )
 
-if TYPE_CHECKING:
-    from ..utils._forecast import Forecast
 
-
-class NestedTensorClustering(
-    DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
-):
+class NestedTensorClustering(ViewsPredictor, DocLinkMixin, ClusterMixin, BaseEstimator):
     r"""Clustering of samples seen through several noisy views, with the agreement to expect.
 
     Views of the same samples carry the same clusters with different, unknown strengths and noise.
@@ -374,199 +359,6 @@ class NestedTensorClustering(
         self._warn(combined.improper)
         return self
 
-    def predict(self, X: DataLike) -> Any:
-        """Assign new samples to clusters.
-
-        Parameters
-        ----------
-        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
-            Samples with the views seen in `fit`.
-
-        Returns
-        -------
-        ndarray, torch tensor or dask array of shape (n_samples,)
-            The clusters.
-        """
-        if is_dask_views(X):
-            return by_blocks(self, "predict", X, None, np.int64)
-        decision, like = self._decide(X)
-        return as_input(labels_of(decision), like)
-
-    def decision_function(self, X: DataLike) -> Any:
-        """Compute how far samples are on the side of each cluster.
-
-        Parameters
-        ----------
-        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
-            Samples with the views seen in `fit`.
-
-        Returns
-        -------
-        ndarray, torch tensor or dask array of shape (n_samples,) or (n_samples, n_clusters)
-            Log-odds of the second of two clusters, 0 at the threshold; log-probabilities of more.
-        """
-        if is_dask_views(X):
-            columns = None if self.n_clusters == 2 else self.n_clusters
-            return by_blocks(self, "decision_function", X, columns)
-        decision, like = self._decide(X)
-        return as_input(decision.astype(dtype_of(like)), like)
-
-    def predict_proba(self, X: DataLike) -> Any:
-        """Compute the probabilities of the clusters.
-
-        Parameters
-        ----------
-        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
-            Samples with the views seen in `fit`.
-
-        Returns
-        -------
-        ndarray, torch tensor or dask array of shape (n_samples, n_clusters)
-            Probabilities under Gaussian clusters in the embedding; nearer to each other for samples
-            that lack views.
-        """
-        if is_dask_views(X):
-            return by_blocks(self, "predict_proba", X, self.n_clusters)
-        decision, like = self._decide(X)
-        if decision.ndim == 1:
-            proba = np.column_stack([expit(-decision), expit(decision)])
-        else:
-            proba = np.exp(decision)
-        return as_input(proba.astype(dtype_of(like)), like)
-
-    def transform(self, X: DataLike) -> Any:
-        """Embed samples in the leading components.
-
-        Parameters
-        ----------
-        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
-            Samples with the views seen in `fit`.
-
-        Returns
-        -------
-        ndarray, torch tensor or dask array of shape (n_samples, q)
-            Scores in units of the noise of a new sample. Those of training samples in
-            `embedding_` are smaller where features are many: they have fitted noise.
-        """
-        check_is_fitted(self)
-        if is_dask_views(X):
-            return by_blocks(self, "transform", X, self._n_features_out)
-        views, unit, like = self._new_views(X)
-        scores, _ = scores_of(self._solution, views, self._solution.loadings, unit)
-        return as_input(scores.astype(dtype_of(like)), like)
-
-    def score(self, X: DataLike, y: ArrayLike) -> float:
-        """Compute the accuracy against classes, under the best naming of the clusters.
-
-        This is another quantity than `theoretical_accuracy_`, which is agreement with a fit to many
-        more samples: clusters that every fit finds need not be the classes.
-
-        Parameters
-        ----------
-        X : array-like, tensor or dask array of shape (n_samples, n_features, n_views), or list
-            Samples with the views seen in `fit`.
-        y : array-like of shape (n_samples,)
-            True classes, of any type.
-
-        Returns
-        -------
-        float
-            Share of samples whose cluster is matched with their class.
-        """
-        labels = to_local(to_numpy(self.predict(X)))
-        classes = np.unique(np.asarray(to_local(to_numpy(y))), return_inverse=True)[1].ravel()
-        if len(classes) != len(labels):
-            raise ValueError(
-                f"y has {len(classes)} entries for {len(labels)} samples: give one per sample."
-            )
-        table = np.zeros((max(labels.max(), 0) + 1, classes.max() + 1))
-        np.add.at(table, (labels, classes), 1)
-        rows, columns = linear_sum_assignment(-table)
-        return float(table[rows, columns].sum() / len(labels))
-
-    def forecast(
-        self,
-        *,
-        n_samples: float | ArrayLike | None = None,
-        n_views: float | ArrayLike | None = None,
-        drop_view: int | Sequence[int] | None = None,
-    ) -> Forecast:
-        """Predict the accuracy of two clusters on other data of the same kind, in closed form.
-
-        Parameters
-        ----------
-        n_samples : float or array-like of float, default=None
-            Number of samples; that of the training data if None.
-        n_views : float or array-like of float, default=None
-            Number of views that are on average like those that are kept; as many as these if None.
-        drop_view : int or sequence of int, default=None
-            Views to leave out: one set of views for all predictions.
-
-        Returns
-        -------
-        skrmt.utils.Forecast
-            Accuracy under the model, to be compared with `model_accuracy_`, of the shape to which
-            `n_samples` and `n_views` broadcast. There is no band.
-
-        Raises
-        ------
-        ValueError
-            If a number is not 1 or more, a view does not exist, or none is left.
-        """
-        check_is_fitted(self)
-        dropped = checked_views(drop_view, self._shape[2])
-        dropped = dropped_originals(dropped, self.view_copies_)
-        shape = (*self._shape[:2], len(self._solution.means))
-        score = accuracy_if(self._solution.combined, shape, n_samples, n_views, dropped)
-        given = {"n_samples": n_samples, "n_views": n_views, "drop_view": drop_view}
-        return unbanded(score, **{name: v for name, v in given.items() if v is not None})
-
-    def required(
-        self,
-        score: float,
-        *,
-        of: Literal["n_samples", "n_views"] = "n_samples",
-        n_samples: Any = None,
-        n_views: Any = None,
-        drop_view: Any = None,
-    ) -> float:
-        """Compute how many samples or views the accuracy of two clusters takes.
-
-        Parameters
-        ----------
-        score : float
-            Accuracy to be reached, under the model.
-        of : {"n_samples", "n_views"}, default="n_samples"
-            What is counted; its own argument below is not used.
-        n_samples, n_views, drop_view : default=None
-            The other conditions, as in `forecast`.
-
-        Returns
-        -------
-        float
-            The smallest number, inf if none suffices; nan, with a TheoryWarning, where no component
-            stands out of the noise.
-
-        Raises
-        ------
-        ValueError
-            If `of` is unknown, or a condition is not one that `forecast` takes.
-        """
-        check_is_fitted(self)
-        check_asked(of, ("n_samples", "n_views"))
-        given = {"n_samples": n_samples, "n_views": n_views, "drop_view": drop_view}
-        self.forecast(**given)
-        if self.regime_ == "undetected":
-            warn("No component stands out of the noise: what would be required is unknown.")
-            return float("nan")
-        low = 2.0 if of == "n_samples" else 1.0
-        return first_reaching(lambda x: self.forecast(**given | {of: x}).score, score, low)
-
-    @property
-    def _n_features_out(self):
-        """Number of columns that `transform` returns."""
-        return self._solution.loadings[0].shape[1]
-
     def _check_views(self, X, mask):
         """Check the input of `fit`."""
         self.__dict__.pop("feature_names_in_", None)
@@ -582,7 +374,7 @@ class NestedTensorClustering(
             X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
         views = view_stack(X, mask, self.device)
         n, self.n_features_in_, _ = views.shape
-        self._check_sizes(n, self.n_features_in_)
+        check_sizes(n, self.n_features_in_, self.n_clusters, self.refine)
         return views
 
     def _with_noise(self, views):
@@ -615,30 +407,13 @@ class NestedTensorClustering(
             )
         views = ViewList(views)
         n, self.n_features_in_, _ = views.shape
-        self._check_sizes(n, self.n_features_in_)
+        check_sizes(n, self.n_features_in_, self.n_clusters, self.refine)
         return views
-
-    def _check_sizes(self, n, p):
-        """Refuse more clusters than samples or components."""
-        if n < 2:
-            raise ValueError(
-                f"X has {n} sample(s), while a minimum of 2 is required: pass more samples."
-            )
-        if self.n_clusters > n or self.n_clusters - 1 > min(n, p):
-            raise ValueError(
-                f"n_clusters={self.n_clusters} is too large for {n} samples of {p} features: it "
-                f"must be at most {min(n, min(n, p) + 1)}."
-            )
-        if self.refine is not None and self.n_clusters > 2:
-            raise ValueError(
-                f"refine={self.refine!r} separates two clusters, got n_clusters={self.n_clusters}. "
-                "Use refine=None."
-            )
 
     def _check_noise(self, n_views):
         """Return the form of the noise of the views, and its variances where they are known."""
         if self.noise_structure == "known":
-            variance = _checked_variance(self.noise_variance, self._shape[2])
+            variance = checked_variance(self.noise_variance, self._shape[2])
             return "known", variance[self.view_copies_ == np.arange(len(variance))]
         if self.noise_structure == "diagonal" and n_views < 3:
             raise ValueError(
@@ -691,45 +466,8 @@ class NestedTensorClustering(
                 ConvergenceWarning,
             )
 
-    def _decide(self, X):
-        """Return the decision of checked samples, and what they are like."""
-        check_is_fitted(self)
-        views, unit, like = self._new_views(X)
-        return decide(self._solution, views, unit), like
-
-    def _new_views(self, X):
-        """Check new samples; return them, their unit, and what the result should be like."""
-        if is_view_list(X) and self._view_names is not None:
-            check_names_of_views(self, X, self._view_names)
-        if self._is_list:
-            views = listed_views(self, X)
-            return without_copies(ViewList(views), self.view_copies_), 1.0, views[0]
-        if is_view_list(X):
-            X = stacked(view_list(X, self.device))
-        if n_dimensions(X) == 2 and not is_torch(X):
-            X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
-        stack = view_stack(X, None, self.device, self._shape[1:])
-        stack = without_copies(stack, self.view_copies_)
-        return stack, stack.scale / self._scale, X
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _checked_variance(noise_variance, n_views):
-    """Return the variances of the noise, or say what is wrong."""
-    if noise_variance is None:
-        raise ValueError(
-            "noise_structure='known' needs noise_variance, the variances of the noise of the "
-            f"{n_views} views, got None."
-        )
-    variance = np.asarray(to_numpy(noise_variance), dtype=np.float64)
-    if variance.shape != (n_views,) or not (np.isfinite(variance) & (variance > 0)).all():
-        raise ValueError(
-            f"noise_variance must hold {n_views} positive variances, one per view, got "
-            f"{noise_variance!r}."
-        )
-    return variance

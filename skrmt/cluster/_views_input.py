@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..linalg import as_device, get_backend, is_torch
+from ..linalg import as_device, get_backend, is_torch, to_numpy
 from ..utils._checks import check_array_like_on_device
 from ..utils._dask import check_dask, is_dask, map_blocks, row_slices, to_local
 from ..utils._feature_names import check_feature_names, feature_names
@@ -298,3 +298,37 @@ def _checked_mask(mask, shape):
             f"got dtype {present.dtype} and shape {present.shape}."
         )
     return present.astype(bool)
+
+
+def check_sizes(n, p, n_clusters, refine):
+    """Refuse more clusters than samples or components."""
+    if n < 2:
+        raise ValueError(
+            f"X has {n} sample(s), while a minimum of 2 is required: pass more samples."
+        )
+    if n_clusters > n or n_clusters - 1 > min(n, p):
+        raise ValueError(
+            f"n_clusters={n_clusters} is too large for {n} samples of {p} features: it must be at "
+            f"most {min(n, min(n, p) + 1)}."
+        )
+    if refine is not None and n_clusters > 2:
+        raise ValueError(
+            f"refine={refine!r} separates two clusters, got n_clusters={n_clusters}. Use "
+            "refine=None."
+        )
+
+
+def checked_variance(noise_variance, n_views):
+    """Return the variances of the noise, or say what is wrong."""
+    if noise_variance is None:
+        raise ValueError(
+            "noise_structure='known' needs noise_variance, the variances of the noise of the "
+            f"{n_views} views, got None."
+        )
+    variance = np.asarray(to_numpy(noise_variance), dtype=np.float64)
+    if variance.shape != (n_views,) or not (np.isfinite(variance) & (variance > 0)).all():
+        raise ValueError(
+            f"noise_variance must hold {n_views} positive variances, one per view, got "
+            f"{noise_variance!r}."
+        )
+    return variance

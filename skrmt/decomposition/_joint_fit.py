@@ -146,12 +146,17 @@ def fit_jointly(
     return fit
 
 
-def has_further_component(fit: JointFit, misfit: str, search: dict[str, Any]) -> bool:
-    """Return whether a given number of components leaves others that stand out of white noise."""
+def has_further_component(
+    fit: JointFit, misfit: str, asked: int | None, search: dict[str, Any]
+) -> bool:
+    """Return whether the components leave others that stand out of white noise.
+
+    Where their number was not `asked` for, all were searched for that are not behind one another.
+    """
     options = _options(fit, search)
     if not misfit:
-        return holds_more(fit.tensor, fit.joint, **options)
-    if misfit != MORE_OR_COLOUR:
+        return holds_more(fit.tensor, fit.joint, asked is None, **options)
+    if misfit != MORE_OR_COLOUR or asked is None:
         return False
     joint, tensor, entries = fit.joint, fit.tensor, fit.data.entries
     for _ in range(_FURTHER):

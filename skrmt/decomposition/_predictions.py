@@ -23,7 +23,7 @@ _BETTER = 1e-6
 """Mean overlap by which another method must exceed the joint fit: the error of the predictions."""
 
 
-TOO_FEW = "there are more components than n_components, which mix into those of the fit"
+TOO_FEW = "there are more components than n_components_, which mix into those of the fit"
 """Said where theory, and the agreement of halves, are those of a mixture of components."""
 
 
@@ -260,13 +260,15 @@ def with_reproducibility(accuracy, halves, alignments, regimes, method):
         for regime, congruence in zip(regimes, halves.congruence, strict=True)
     ]
     measured = np.array([regime == "misfit" for regime in regimes])
-    values = np.where(measured[:, None], np.transpose(alignments), accuracy.alignments)
-    mean = float((values**2).mean())
     if not measured.any():
         return accuracy, regimes
-    interval = normal_interval(mean, halves.spread)
+    values = np.where(measured[:, None], np.transpose(alignments), accuracy.alignments)
+    mean = float((values**2).mean())
     changed = accuracy._replace(
-        alignments=values, mean=mean, interval=interval, methods={**accuracy.methods, method: mean}
+        alignments=values,
+        mean=mean,
+        interval=halves.interval(values**2, measured),
+        methods={**accuracy.methods, method: mean},
     )
     return changed, regimes
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..linalg import Components, DenseTensor, best_rank_one, no_components
 from ..theory.spiked_tensor import thresholds
+from ._contractions import split_component
 from ._cp import cp_als, join, restarted_components, strong_components
 from ._noise import Entries, has_single_entry
 
@@ -185,11 +186,15 @@ def _without_weak(
     return _refit(tensor, fit, total, options) if left.rank else fit
 
 
-def holds_more(tensor: DenseTensor, fit: JointComponents, **search: Any) -> bool:
-    """Return whether the residual of a fit holds another component that stands out."""
+def holds_more(tensor: DenseTensor, fit: JointComponents, searched: bool, **search: Any) -> bool:
+    """Return whether the residual holds another component, one that was not `searched` for yet."""
     options, total = SearchOptions(**search), tensor.squared_norm()
     smallest = max(_EXACT, 10 * options.tol, 1e4 * tensor.resolution) ** 2 * total
     if fit.residual <= smallest or fit.components.rank >= largest_rank(tensor.shape):
+        return False
+    if _split(tensor, fit, options) is not None:
+        return True
+    if searched:
         return False
     fit = fit._replace(n_hidden=_MOST_HIDDEN - 1)
     further = _next(tensor, fit, None, smallest, total, options)
@@ -267,17 +272,30 @@ def _jointly(
     total: float,
     options: SearchOptions,
 ) -> JointComponents:
-    """Judge one more component by what a joint fit gains, from two starts."""
+    """Judge one more component by what a joint fit gains, or by what it no longer hides."""
     rank = further.components.rank
     other = restarted_components(tensor, rank, n_init=options.n_init, seed=options.seed)
-    starts = (further, further._replace(components=other))
+    split = _split(tensor, fit, options)
+    starts = [further, further._replace(components=other)]
+    if split is not None:
+        starts.append(further._replace(components=split))
     fits = [_refit(tensor, start, total, options, rough=True) for start in starts]
     best = min(fits, key=lambda joint: joint.residual)
     limit = options.limit(tensor.shape)
     limit *= options.unit(best.residual, tensor.shape, rank)
-    gain = fit.residual - best.residual
-    detected = np.append(fit.detected, gain > limit**2)
+    stands_out = fit.residual - best.residual > limit**2
+    if split is not None and not stands_out:
+        stands_out = _split(tensor, best, options) is None
+    detected = np.append(fit.detected, stands_out)
     return best._replace(detected=detected, n_hidden=fit.n_hidden + 1)
+
+
+def _split(tensor: DenseTensor, fit: JointComponents, options: SearchOptions) -> Components | None:
+    """Return components of which one is split that may be several similar ones; None if none is."""
+    entries = options.entries or Entries(tensor.shape)
+    unit = options.unit(fit.residual, tensor.shape, fit.components.rank)
+    excess = max(1.0, options.noise_norm / thresholds(tensor.shape).noise_norm)
+    return split_component(tensor, fit.components, unit, excess, entries.symmetric)
 
 
 def _refit(

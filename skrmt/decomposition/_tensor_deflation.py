@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.random import RandomState
-from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
-from ..linalg import to_numpy
 from ..theory.spiked_tensor import thresholds
-from ..utils._checks import check_array_like_on_device, check_tensor
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._random import random_seed
@@ -24,25 +19,17 @@ from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
 from ..utils._types import DataLike
 from ..utils._warnings import warn, warn_first
-from ._alignment import factor_alignments
-from ._deflation_fit import deflate, largest_first, residual_variance, signs_of
-from ._joint_fit import effective_variance, fit_jointly, has_further_component
-from ._predictions import (
-    TOO_FEW,
-    DetectedSignal,
-    best_method,
-    detected_signal,
-    in_order_of,
-    predicted_accuracy,
-    with_reproducibility,
-)
-from ._reproducibility import split_halves
-from ._tensor_input import check_rank, like_input, mean_square, slice_scores, tensor_input
+from ._decomposition import accuracy_of, decompose
+from ._deflation_fit import signs_of
+from ._joint_fit import fit_jointly
+from ._predictions import TOO_FEW
+from ._scorer import TensorScorer
+from ._tensor_input import check_rank, tensor_input
+
+_USE_AUTO = "use n_components='auto'"
 
 
-class TensorDeflation(
-    DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class TensorDeflation(TensorScorer, DocLinkMixin, BaseEstimator):
     r"""Low-rank decomposition (CP) of a noisy tensor, with the accuracy of each factor.
 
     The tensor is a sum of `n_components` rank-one tensors and of independent noise. Random matrix
@@ -114,14 +101,15 @@ class TensorDeflation(
         Predicted absolute cosine of each estimated factor and the true one; 0 for components that
         are not detected. Where a component's regime is "misfit", its reproducibility: the
         alignment with the fit of very many data, by the cosines of halves of the tensor; nan where
-        the noise is as in theory and holds more components than `n_components`.
+        there are more components than `n_components_`.
     theoretical_alignments_std_ : ndarray of shape (r, d)
         Standard deviation of the realised alignments about these: errors of `snr_`, and the
         finite sizes. nan for components that are not detected.
     theoretical_accuracy_ : float
         Mean overlap, the mean of their squares: 1 for perfect factors, 0 where none is found.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
-        95 % interval of the realised mean overlap.
+        95 % interval of the realised mean overlap. Where halves are compared it extends down by
+        what a distortion that all data share may do, as far as the residual shows it.
     observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
         The same: there are no labels that could be wrong.
     regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}
@@ -274,83 +262,18 @@ class TensorDeflation(
         rank = check_rank(self.n_components, data.dims)
         search = self._search_options(data)
         known = self._known_variance(data)
-        found = fit_jointly(data, rank, self.noise_structure, {**search, "noise_variance": known})
-        data, joint = found.white, found.joint
-        pilot = largest_first(joint)
-        if known is None:
-            variance = residual_variance(data, pilot.components)
-        else:
-            variance = effective_variance(known, data.entries)
-        unit = float(np.sqrt(variance * sum(data.dims)))
-        signal = detected_signal(
-            data,
-            joint,
-            pilot,
-            variance,
-            self.method,
-            self.gamma,
-            search["tol"],
-            search["seed"],
-            found.heavy,
-            found.data.tensor if found.data.observed is None else None,
-        )
+        options = {**search, "noise_variance": known}
+        found = fit_jointly(data, rank, self.noise_structure, options)
+        result = decompose(found, rank, known, self.method, self.gamma, search)
+        accuracy, regimes = accuracy_of(result, data, search)
 
-        if rank is not None and pilot.detected.all():
-            given = {**search, "noise_variance": known}
-            if has_further_component(found, signal.misfit, given):
-                signal = DetectedSignal(None, TOO_FEW, {})
-
-        gamma, fit = float("nan"), pilot
-        method = best_method(signal.predictions) if self.method == "auto" else self.method
-        if method == "orthogonalized" and method in signal.predictions:
-            gamma = signal.predictions[method].gamma
-        elif method == "orthogonalized":
-            gamma = 1.0 if self.gamma == "auto" else float(self.gamma)
-        if method != "joint":
-            fit = deflate(data, pilot, gamma, **search)
-            signal = in_order_of(fit, signal, method, pilot)
-        components = found.coloured(fit.components)
-        factors = data.original(components.factors)
-        signs = signs_of(factors)
-        covariances = whitened = None
-        if found.whitening is not None:
-            covariances = data.original(found.whitening.covariances)
-            whitened = [
-                f * s for f, s in zip(data.original(fit.components.factors), signs, strict=True)
-            ]
-        accuracy = predicted_accuracy(
-            fit, signal, method, data.dims, signs, unit, covariances, whitened
-        )
-
-        misfit = bool(signal.misfit)
-        regimes = [regime(undetected=not seen, misfit=misfit) for seen in fit.detected]
-        colour = found.whitening is not None and not fit.detected.all()
-        if (misfit or colour) and signal.misfit != TOO_FEW:
-            asked = None if misfit else ~fit.detected
-            halves = split_halves(found, components.factors, search, asked)
-            if halves is not None:
-                accuracy, regimes = with_reproducibility(
-                    accuracy, halves, data.original(list(halves.alignments.T)), regimes, method
-                )
-
-        self.weights_ = components.weights * data.scale
-        self.factors_ = [
-            (factor * sign).astype(data.dtype) for factor, sign in zip(factors, signs, strict=True)
-        ]
-        self.n_components_ = fit.components.rank
-        entry = variance * data.entries.share / data.entries.copies
-        self.noise_variance_ = float((np.sqrt(entry) * data.scale) ** 2)
-        self.singular_values_ = fit.values / unit
-        self.next_singular_value_ = joint.next_value / unit
-        grams = np.array([factor.T @ factor for factor in factors])
-        cross = grams * signs[:, :, None] * signs[:, None, :]
-        self.cross_alignments_ = cross.transpose(1, 2, 0)
+        self._keep_components(result, data)
+        self.noise_variance_ = float((np.sqrt(result.entry_variance) * data.scale) ** 2)
+        self.singular_values_ = result.fit.values / result.unit
+        self.next_singular_value_ = found.joint.next_value / result.unit
         self.thresholds_ = thresholds(data.dims)
-        self.noise_covariances_ = [np.eye(size) for size in data.dims]
-        if covariances is not None:
-            self.noise_covariances_ = [matrix.copy() for matrix in covariances]
         self.n_outliers_ = found.n_outliers
-        self.method_, self.gamma_, self.n_iter_ = method, gamma, fit.n_iter
+        self.method_, self.gamma_, self.n_iter_ = result.method, result.gamma, result.fit.n_iter
         self.snr_, self.snr_std_ = accuracy.snr, accuracy.snr_std
         self.grams_ = accuracy.grams
         self.theoretical_alignments_ = accuracy.alignments
@@ -360,10 +283,26 @@ class TensorDeflation(
         self.observed_accuracy_interval_ = accuracy.interval.copy()
         self.shrinkage_, self.method_scores_ = accuracy.shrinkage, accuracy.methods
         self.component_regimes_ = regimes
+        misfit = bool(result.signal.misfit) or set(regimes) == {"misfit"}
         nothing = not (misfit or set(regimes) - {"undetected"})
-        self.regime_ = regime(undetected=nothing, misfit=misfit or set(regimes) == {"misfit"})
-        self._warn(signal.misfit, fit.converged)
+        self.regime_ = regime(undetected=nothing, misfit=misfit)
+        self._warn(result.signal.misfit, result.fit.converged)
         return self
+
+    def _keep_components(self, result, data):
+        """Set weights, factors and their cosines, and the covariances of the noise."""
+        components, factors = result.components, result.factors
+        signs = signs_of(factors)
+        self.weights_ = components.weights * data.scale
+        self.factors_ = [
+            (factor * sign).astype(data.dtype) for factor, sign in zip(factors, signs, strict=True)
+        ]
+        self.n_components_ = components.rank
+        grams = np.array([factor.T @ factor for factor in factors])
+        cross = grams * signs[:, :, None] * signs[:, None, :]
+        self.cross_alignments_ = cross.transpose(1, 2, 0)
+        covariances = result.covariances or [np.eye(size) for size in data.dims]
+        self.noise_covariances_ = [matrix.copy() for matrix in covariances]
 
     def _known_variance(self, data):
         """Return the variance of the noise over the squared scale, None if it is estimated."""
@@ -388,11 +327,10 @@ class TensorDeflation(
         """Warn where theory does not apply, or nothing is found."""
         messages = []
         if misfit:
-            instead = (
-                "so are alignments; use n_components='auto'"
-                if misfit == TOO_FEW
-                else "alignments are those of split halves"
-            )
+            instead = "alignments are those of split halves"
+            if misfit == TOO_FEW:
+                more = "more data may separate them" if self.n_components == "auto" else _USE_AUTO
+                instead = f"so are alignments; {more}"
             messages.append(f"Theory does not apply: {misfit}. snr_ is NaN, {instead}.")
         if not self.n_components_:
             messages.append(
@@ -411,147 +349,6 @@ class TensorDeflation(
                 "tol, or use fewer components; those that nearly coincide converge slowly.",
                 ConvergenceWarning,
             )
-
-    def transform(self, X: DataLike) -> Any:
-        """Compute the scores of samples: their least-squares coefficients.
-
-        Parameters
-        ----------
-        X : array-like or torch tensor of shape (n, p_2, ..., p_d)
-            Samples of the shape seen in `fit`.
-
-        Returns
-        -------
-        ndarray or torch tensor of shape (n, r)
-            Coefficients of the products of the factors of all axes but the first.
-        """
-        check_is_fitted(self)
-        return self._scores(self._check_samples(X)[0])
-
-    def inverse_transform(self, X: DataLike) -> Any:
-        """Return the samples with given scores.
-
-        Parameters
-        ----------
-        X : array-like or torch tensor of shape (n, r)
-            Scores.
-
-        Returns
-        -------
-        ndarray or torch tensor of shape (n, p_2, ..., p_d)
-            Sums of the products of the factors, times the scores.
-        """
-        check_is_fitted(self)
-        if np.shape(X)[1:] == (0,) and not self.n_components_:
-            return like_input(np.zeros((len(X), *self._sample_shape)), X)
-        scores = check_array_like_on_device(X, n_features=self.n_components_)
-        return self._samples(scores)
-
-    def predict(self, X: DataLike) -> Any:
-        """Denoise samples.
-
-        Parameters
-        ----------
-        X : array-like or torch tensor of shape (n, p_2, ..., p_d)
-            Samples of the shape seen in `fit`, those or new ones.
-
-        Returns
-        -------
-        ndarray or torch tensor of the same shape
-            Their projection on the components.
-        """
-        check_is_fitted(self)
-        return self._samples(self._scores(self._check_samples(X)[0]))
-
-    def reconstruct(self, shrink: bool = False) -> NDArray[Any]:
-        """Return the fitted low-rank tensor.
-
-        Parameters
-        ----------
-        shrink : bool, default=False
-            Whether to weight each component so that the result comes closest to the signal, by
-            `shrinkage_`, instead of closest to the data.
-
-        Returns
-        -------
-        ndarray of shape (p_1, ..., p_d)
-            The tensor; nan with `shrink` where theory does not apply.
-        """
-        check_is_fitted(self)
-        weights = self.weights_ * self.shrinkage_ if shrink else self.weights_
-        scores = (self.factors_[0] * weights).astype(self.factors_[0].dtype)
-        return self._samples(scores)
-
-    def score(self, X: DataLike, y: None = None) -> float:
-        """Compute the share of the sum of squares that the components explain.
-
-        Parameters
-        ----------
-        X : array-like or torch tensor of shape (n, p_2, ..., p_d)
-            Samples of the shape seen in `fit`.
-        y : None
-            Not used.
-
-        Returns
-        -------
-        float
-            ``1 - |X - predict(X)|^2 / |X|^2``; nothing is centred. 1 where X is zero.
-        """
-        check_is_fitted(self)
-        X, largest = self._check_samples(X)
-        if largest == 0:
-            return 1.0
-        residual = X - self._samples(self._scores(X))
-        return 1.0 - mean_square(residual, largest) / mean_square(X, largest)
-
-    def alignment_score(self, true_factors: Sequence[Any]) -> float:
-        """Compute the mean alignment with true factors.
-
-        Parameters
-        ----------
-        true_factors : sequence of array-like of shape (p_m, k)
-            The truth, one array an axis.
-
-        Returns
-        -------
-        float
-            Mean over true components and axes of the absolute cosine with the estimated factor,
-            components matched at best; 0 counts for one that has no partner.
-
-        See Also
-        --------
-        factor_alignments : The cosines one by one.
-        """
-        check_is_fitted(self)
-        return float(factor_alignments(self.factors_, true_factors).mean())
-
-    @property
-    def _sample_shape(self):
-        """Shape of one sample."""
-        return tuple(len(factor) for factor in self.factors_[1:])
-
-    @property
-    def _n_features_out(self):
-        """Number of columns that `transform` returns."""
-        return self.n_components_
-
-    def _check_samples(self, X):
-        """Check samples; return them and their largest magnitude."""
-        return check_tensor(X, shape=self._sample_shape, min_samples=1, allow_nan=True)
-
-    def _scores(self, X):
-        """Return the scores of checked samples."""
-        return slice_scores(X, self.factors_[1:], self.device)
-
-    def _samples(self, scores):
-        """Return the samples with checked scores, of their kind."""
-        rows = to_numpy(scores)
-        products = np.ones((1, self.n_components_))
-        for factor in self.factors_[1:]:
-            size = len(products) * len(factor)
-            products = (products[:, None] * factor[None]).reshape(size, self.n_components_)
-        samples = rows @ products.astype(rows.dtype).T
-        return like_input(samples.reshape(len(rows), *self._sample_shape), scores)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

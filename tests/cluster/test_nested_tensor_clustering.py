@@ -729,3 +729,11 @@ def test_draws_of_the_bootstrap_have_the_law_of_the_model(n, p):
     gap = np.mean(dense, axis=0) - np.mean(short, axis=0)
     error = np.sqrt((np.var(dense, axis=0, ddof=1) + np.var(short, axis=0, ddof=1)) / draws)
     assert (np.abs(gap) <= 5 * error).all(), (gap, error)
+
+
+def test_embedding_as_a_frame():
+    """`transform` is inherited, and scikit-learn wraps it where it is defined."""
+    data = make_nested_views(60, 20, noise_stds=[1, 2, 3], separation=2.0, random_state=0)
+    model = NestedTensorClustering(random_state=0).set_output(transform="pandas").fit(data.X)
+    frame = model.transform(data.X)
+    assert list(frame.columns) == list(model.get_feature_names_out())

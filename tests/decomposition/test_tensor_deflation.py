@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import pickle
 import warnings
 
@@ -419,6 +420,52 @@ def test_symmetric_tensors_have_the_theory_of_independent_noise():
         errors.append((model.snr_ - [5.0, 3.5]) / model.snr_std_)
     assert (np.abs(np.mean(errors, axis=0)) < 4 / np.sqrt(6)).all()
     assert 0.3 < np.std(errors) < 1.8
+
+
+def symmetric_draw(seed, cosine=0.0):
+    """Return the factor of two components, and their symmetric tensor in symmetric noise."""
+    rng = np.random.default_rng(seed)
+    x = np.linalg.qr(rng.standard_normal((40, 2)))[0]
+    x[:, 1] = cosine * x[:, 0] + np.sqrt(1 - cosine**2) * x[:, 1]
+    signal = np.einsum("r,ar,br,cr->abc", np.sqrt(120) * np.array([6.0, 4.0]), x, x, x)
+    noise = np.sqrt(3) * rng.standard_normal((40, 40, 40))
+    orders = list(itertools.permutations(range(3)))
+    return x, signal + np.mean([noise.transpose(order) for order in orders], axis=0)
+
+
+@pytest.mark.parametrize("method, atol", [("joint", 0.02), ("hotelling", 0.04)])
+def test_deflation_of_symmetric_tensors(method, atol):
+    """Hotelling's steps of correlated symmetric components reach what theory predicts of them."""
+    gaps, worse = [], []
+    for seed in range(4):
+        x, X = symmetric_draw(seed, 0.4)
+        model = TensorDeflation(2, method=method, random_state=0).fit(X)
+        assert model.regime_ == "detected"
+        realised = factor_alignments([x] * 3, model.factors_)
+        gaps.append(model.theoretical_alignments_ - realised)
+        worse.append(realised.mean())
+    assert np.abs(np.mean(gaps, axis=0)).max() < atol
+    assert (np.mean(worse) < 0.985) == (method == "hotelling")
+
+
+@pytest.mark.parametrize("method", ["joint", "hotelling"])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_gaps_in_symmetric_and_other_tensors(method, symmetric):
+    """A fifth of the entries is missing; of symmetric tensors, entries and their transposes."""
+    if symmetric:
+        x, X = symmetric_draw(1)
+        factors, rank = [x] * 3, np.arange(40)
+        chances = np.random.default_rng(0).random((40, 40, 40))
+        index = np.sort(np.stack(np.meshgrid(rank, rank, rank, indexing="ij")), axis=0)
+        gaps = chances[tuple(index)] < 0.2
+    else:
+        data = easy()
+        X, factors = data.X, data.factors
+        gaps = np.random.default_rng(0).random(X.shape) < 0.2
+    model = TensorDeflation(method=method, random_state=0).fit(np.where(gaps, np.nan, X))
+    assert model.n_components_ == 2 and model.regime_ == "detected"
+    realised = factor_alignments(factors, model.factors_)
+    np.testing.assert_allclose(realised, model.theoretical_alignments_, atol=0.04)
 
 
 def test_uniform_noise_has_the_same_theory(rng):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -153,9 +153,8 @@ def performance_gap(
     >>> round(result.unfolding, 3), round(result.nested_ml, 3), round(result.bayes, 3)
     (0.5, 0.905, 0.926)
     """
-    sizes: dict[str, Any] = {"n_samples": n_samples, "n_features": n_features, "n_views": n_views}
-    model = as_model(**sizes, beta_t=beta_t, beta_m=beta_m, theta=theta, tau=tau)
-    given: dict[str, Any] = {**sizes, "theta": np.sqrt(model.signal), "tau": model.within}
+    model = as_model(n_samples, n_features, n_views, beta_t, beta_m, theta, tau)
+    given = model.arguments
     concatenated, rank_one = unfolding(**given).accuracy, tensor(**given).accuracy
     bound = oracle(**given).accuracy
     snr = model.signal / (model.n_samples * model.core_noise)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._checks import FloatArray, FloatOrArray, finite_floats, in_range, unwrap
+from .._checks import FloatArray, FloatOrArray, finite_floats, unwrap
 from ._methods import tensor
-from ._model import as_model
+from ._model import as_model, cosine
 
 _HEIGHTS = np.append(np.logspace(0.5, -12, 51), 0.0)
 """Distances from the axis at which the transforms are followed down to it: from one to the next
@@ -101,19 +99,15 @@ def contraction_density(
     >>> contraction_density([0.5, 2.0, 3.5], **sizes, beta_t=2, beta_m=1.5).round(4)
     array([0.2121, 0.1418, 0.    ])
     """
-    given: dict[str, Any] = {"n_samples": n_samples, "n_features": n_features, "n_views": n_views}
-    model = as_model(**given, beta_t=beta_t, beta_m=beta_m, theta=theta, tau=tau)
+    model = as_model(n_samples, n_features, n_views, beta_t, beta_m, theta, tau)
     points = finite_floats("x", x, "Pass real numbers.")
     if view_overlap is None:
-        overlap = tensor(**given, theta=np.sqrt(model.signal), tau=model.within).view_overlap
+        overlap = tensor(**model.arguments).view_overlap
     else:
-        cosine = in_range("view_overlap", view_overlap, 0, 1, "both", "Pass one squared cosine.")
-        if cosine.ndim:
-            raise ValueError(f"view_overlap must be one number, got shape {cosine.shape}.")
-        overlap = float(cosine)
+        overlap = cosine("view_overlap", view_overlap)
     share = np.array([model.n_features, model.n_samples, model.n_views]) / model.total
     coupling = np.ones((3, 3)) - np.eye(3)
-    coupling[0, 1] = coupling[1, 0] = 1 + model.within * overlap
+    coupling[0, 1] = coupling[1, 0] = model.contracted_noise(overlap) * model.total
     half = np.maximum(np.abs(points).ravel(), _NEAREST)
     height = _transforms(half, share, coupling).sum(axis=-1).imag
     density = np.where(height > _SMALLEST * (1 + half), height, 0.0) / np.pi

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from .._checks import FloatArray, in_range
-from ._model import Model, NestedLimit, as_model, spike_complements
+from .._checks import FloatArray
+from ._model import Model, NestedLimit, as_model, cosine, spike_complements
 from ._root import largest_overlap
 
 
@@ -43,7 +43,7 @@ class TensorLimit(NamedTuple):
 def contracted(model: Model, view_overlap: float) -> tuple[float, float, float]:
     """Return what the largest singular triplet of a combination of the views is."""
     signal = model.signal * view_overlap
-    noise = (1 + model.within * view_overlap) / model.total
+    noise = model.contracted_noise(view_overlap)
     n, p = model.n_samples, model.n_features
     sample, feature = spike_complements(signal, noise, n, p)
     eigenvalue = noise * (np.sqrt(n) + np.sqrt(p)) ** 2
@@ -175,10 +175,7 @@ def fixed_weights(
     0.8737
     """
     model = as_model(n_samples, n_features, n_views, beta_t, beta_m, theta, tau)
-    cosine = in_range("view_cosine", view_cosine, -1, 1, "both", "Pass one cosine.")
-    if cosine.ndim:
-        raise ValueError(f"view_cosine must be one number, got shape {cosine.shape}.")
-    overlap = float(cosine) ** 2
+    overlap = cosine("view_cosine", view_cosine, -1.0) ** 2
     sample, feature, eigenvalue = contracted(model, overlap)
     return nested_limit(sample, feature, overlap, eigenvalue)
 
@@ -307,8 +304,8 @@ def tensor(
     theta_ = np.sqrt(model.signal)
 
     def left(u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        growth = 1 + model.within * (1 - u)
-        return growth, *spike_complements(model.signal * (1 - u), growth / total, n, p)
+        noise = model.contracted_noise(1 - u)
+        return noise * total, *spike_complements(model.signal * (1 - u), noise, n, p)
 
     def residual(u: FloatArray) -> FloatArray:
         growth, sample, feature = left(u)
@@ -384,10 +381,10 @@ def nested_ml(
 
     def residual(u: FloatArray) -> FloatArray:
         q = 1 - u
-        growth = 1 + model.within * q
-        sample, feature = spike_complements(model.signal * q, growth / total, n, p)
+        noise = model.contracted_noise(q)
+        sample, feature = spike_complements(model.signal * q, noise, n, p)
         classes = model.signal * (1 - feature) * (1 - sample) / q
-        drive = total * (model.within * model.energy + classes) / growth
+        drive = (model.within * model.energy + classes) / noise
         return np.asarray(model.other_views - u * drive)
 
     view = largest_overlap(residual)

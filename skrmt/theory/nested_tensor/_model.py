@@ -98,7 +98,17 @@ class Model(NamedTuple):
     @property
     def core_noise(self) -> float:
         """Variance of an entry of the matrix that the best combination of views leaves."""
-        return (1 + self.within) / self.total
+        return self.contracted_noise(1.0)
+
+    def contracted_noise(self, view_overlap: Any) -> Any:
+        """Return the variance of an entry of a combination of views, by its overlap."""
+        return (1 + self.within * view_overlap) / self.total
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The sizes and strengths, as arguments of the methods."""
+        sizes = {name: getattr(self, name) for name in ("n_samples", "n_features", "n_views")}
+        return {**sizes, "theta": np.sqrt(self.signal), "tau": self.within}
 
 
 def as_model(
@@ -143,6 +153,16 @@ def check_size(name: str, value: Any) -> int:
 def strength(name: str, value: Any) -> float:
     """Check a number of 0 or more."""
     number = in_range(name, value, 0, np.inf, "left", "Pass a finite number of 0 or more.")
+    return _one_number(name, number)
+
+
+def cosine(name: str, value: Any, low: float = 0.0) -> float:
+    """Check one cosine, or one squared cosine."""
+    return _one_number(name, in_range(name, value, low, 1, "both", "Pass one cosine."))
+
+
+def _one_number(name: str, number: FloatArray) -> float:
+    """Return a number, or say that it is several."""
     if number.ndim:
         raise ValueError(f"{name} must be one number, got shape {number.shape}. Pass a scalar.")
     return float(number)

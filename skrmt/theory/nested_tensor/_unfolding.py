@@ -96,7 +96,7 @@ def check_regime(regime: str) -> None:
 def _exact(model: Model) -> tuple[float, float]:
     """Return one less the overlap of samples, and the eigenvalue."""
     n, p, s1, s2 = model.n_samples, model.n_features, model.core_noise, model.view_variance
-    signal, others = model.signal, p * (model.n_views - 1) * s2
+    signal, others = model.signal, p * model.other_views * s2
     if signal > 0:
         kappa = signal + n * s1
         outside = signal + n * model.within / model.total
@@ -106,7 +106,7 @@ def _exact(model: Model) -> tuple[float, float]:
             complement = n * s1 / kappa + signal / kappa * lost
             eigenvalue = kappa * (1 + p * s1 / signal + others / outside)
             return (complement if overlap > 0 else 1.0), eigenvalue
-    return 1.0, _edge(_slope(n, [(p, s1), (p * (model.n_views - 1), s2)]), n * s1)
+    return 1.0, _edge(_slope(n, [(p, s1), (p * model.other_views, s2)]), n * s1)
 
 
 def _asymptotic(model: Model) -> tuple[float, float]:
@@ -199,7 +199,7 @@ def unfolding_density(
     model = as_model(n_samples, n_features, n_views, beta_t, beta_m, theta, tau)
     points = finite_floats("x", x, "Pass real numbers.")
     n, p, s1, s2 = model.n_samples, model.n_features, model.core_noise, model.view_variance
-    widths = p * s1, p * (model.n_views - 1) * s2
+    widths = p * s1, p * model.other_views * s2
     a, b = n * s1, n * s2
     z = points.ravel()
     coefficients = np.stack(
