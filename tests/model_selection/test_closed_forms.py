@@ -170,6 +170,21 @@ def test_areas_are_of_fits_without_both_rows(model, weighted):
     assert found["roc_auc"][0] == pytest.approx(right_pairs / pairs, abs=error)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_rows_of_both_classes_are_even(seed):
+    """They differ by rounding alone, by which .02 of all pairs were ranked before."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.integers(-1, 2, (60, 2)).astype(float), rng.integers(0, 2, 60)
+    found = GeneralizationReport(RidgeClassifier()).fit(X, y).theoretical_scores_["roc_auc"][0]
+    right_pairs = []
+    for i in np.flatnonzero(y == 1):
+        for j in np.flatnonzero(y == 0):
+            keep = ~np.isin(np.arange(60), [i, j])
+            up, down = RidgeClassifier().fit(X[keep], y[keep]).decision_function(X[[i, j]])
+            right_pairs.append(0.5 if abs(up - down) < 1e-10 else float(up > down))
+    assert found == pytest.approx(np.mean(right_pairs), abs=1e-12)
+
+
 def test_the_area_of_noise_is_one_half():
     """Scores of rows left out one by one rank noise wrongly: .45 of 24 rows of 5 columns."""
     areas = []
