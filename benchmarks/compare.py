@@ -18,7 +18,17 @@ from _contests import contests
 from _table import machine
 from threadpoolctl import threadpool_limits
 
-HEADER = ("job", "rival", "measured", "predicted", "skrmt", "theirs", "time of skrmt", "time ratio")
+HEADER = (
+    "job",
+    "rival",
+    "measured",
+    "predicted",
+    "skrmt",
+    "theirs",
+    "time of skrmt",
+    "ratio, same job",
+    "ratio, fit alone",
+)
 LOWER_IS_BETTER = {"excess squared error", "distance from test accuracy"}
 NEUTRAL = {"diversity at the last"}
 TEXT = """# Benchmarks
@@ -30,9 +40,10 @@ it.
 
 *predicted* is the quantity as skrmt predicts it, *skrmt* as it is measured, *theirs* the same
 of the rival: means over {rounds} rounds, **bold** where the rival is better by more than
-two standard errors of the paired differences. *time ratio* is the rival's time over that of skrmt
-in the same round, median and range; **bold** below 1, where skrmt is slower. The time of skrmt
-includes everything that it predicts.
+two standard errors of the paired differences. Ratios are the rival's time over that of skrmt in
+the same round, median and range. *same job*: the rival also says how good its result is, by folds,
+halves or bootstraps of its own; **bold** below 1, where skrmt is slower. *fit alone*: the rival
+only fits, while the time of skrmt includes everything that it predicts.
 
 Times are processor time on one thread; rivals have the settings named, otherwise their defaults.
 mvlearn and graspologic are measured where they are installed.
@@ -71,7 +82,7 @@ def timed(call, data):
 
 def play(contest, rounds):
     """Return one `Result` for every rival of a contest."""
-    sides = {"": contest.ours, **contest.rivals}
+    sides = {"": contest.ours, **contest.rivals, **contest.fits}
     taken, qualities, predicted = [], [], []
     for call in sides.values():
         timed(call, contest.prepare(9999))
@@ -109,6 +120,10 @@ def better(contest, result):
 def cells(contest, rival, result):
     """Return the row of a rival."""
     ratio = f"{number(np.median(result.ratios))} ({span(result.ratios)})"
+    if rival in contest.fits:
+        ratios = ("", ratio)
+    else:
+        ratios = (f"**{ratio}**" if np.median(result.ratios) < 1 else ratio, "")
     quality = f"{result.theirs.mean():.3f}"
     return (
         f"{contest.subject}: {contest.job}",
@@ -118,7 +133,7 @@ def cells(contest, rival, result):
         f"{result.ours.mean():.3f}",
         f"**{quality}**" if better(contest, result) else quality,
         f"{1e3 * np.median(result.seconds):.3g} ms",
-        f"**{ratio}**" if np.median(result.ratios) < 1 else ratio,
+        *ratios,
     )
 
 

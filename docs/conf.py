@@ -25,6 +25,7 @@ version = release = PROJECT["version"]
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "mathml",
     "sphinx_gallery.gen_gallery",
     "numpydoc",
@@ -34,6 +35,13 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "gallery", "Thumbs.db"]
 default_role = "code"
 nitpicky = False
+
+# The inventories lie beside: building needs no network (make_inventories.py writes them).
+intersphinx_mapping = {
+    "sklearn": ("https://scikit-learn.org/stable/", "_inventories/sklearn.inv"),
+    "numpy": ("https://numpy.org/doc/stable/", "_inventories/numpy.inv"),
+    "scipy": ("https://docs.scipy.org/doc/scipy/", "_inventories/scipy.inv"),
+}
 
 autosummary_generate = True
 autosummary_imported_members = True

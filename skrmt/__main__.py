@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import _install
 
-DESCRIPTION = "Estimators that know how accurate they are before they see a test set."
+DESCRIPTION = "Estimators that predict their own accuracy before they see a test set."
 MORE = """
 examples:
   python -m skrmt demo                                   predicted and actual accuracy

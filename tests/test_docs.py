@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,22 @@ def test_page_of_predicted_and_measured_numbers_is_that_of_the_tables():
 def test_every_gallery_page_has_its_place():
     pages = {path.stem for path in (DOCS / "gallery").glob("plot_*.py")}
     assert pages == set(load(DOCS / "gallery_order.py").ORDER)
+
+
+def test_inventories_know_what_the_reference_points_to():
+    inventories = load(DOCS / "make_inventories.py")
+    known = {
+        line.split()[0]
+        for path in inventories.FOLDER.glob("*.inv")
+        for line in zlib.decompress(path.read_bytes().split(b"\n", 4)[4]).decode().splitlines()
+    }
+    roles = r":(?:func|class):`~?((?:%s)\.[\w.]+)`" % "|".join(inventories.PAGES)
+    entries = r"^ *((?:%s)(?:\.[a-z_]+)*\.\w+) : " % "|".join(inventories.PAGES)
+    texts = [path.read_text() for path in (ROOT / "skrmt").rglob("*.py")]
+    named = {name for text in texts for name in re.findall(f"(?m){roles}|{entries}", text)}
+    pointed = {role or entry for role, entry in named}
+    assert "sklearn.linear_model.RidgeClassifierCV" in pointed
+    assert pointed - known == set()
 
 
 def test_code_on_pages_fits_into_79_columns():

@@ -352,7 +352,11 @@ class GaussianGenerator(VersionedMixin, BaseEstimator):
 
 
 def _root(covariance):
-    """Return a root R with ``R^T R`` the covariance, singular ones included."""
+    """Return the symmetric root of a covariance, singular ones included.
+
+    Unlike the eigenvectors, whose signs the linear algebra library chooses, it is unique: a seed
+    draws the same rows on every machine.
+    """
     values, vectors = np.linalg.eigh(covariance)
     floor = _JITTER * max(values[-1], 0.0)
-    return np.sqrt(np.where(values > floor, values, 0.0))[:, None] * vectors.T
+    return (vectors * np.sqrt(np.where(values > floor, values, 0.0))) @ vectors.T

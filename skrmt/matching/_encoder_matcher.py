@@ -46,12 +46,12 @@ _LEVEL = 0.05
 
 _REASONS = {
     "too_few_rows": (
-        "fewer than ten known pairs, or too few to hold any out: theoretical_accuracy_ is nan. "
-        "Give more pairs (n_pairs_), or more folds (cv)."
+        "There are fewer than ten known pairs, or too few to hold any out: theoretical_accuracy_ "
+        "is nan. Give more pairs (n_pairs_), or more folds (cv)."
     ),
     "undetected": (
-        "the two spaces are not similar beyond chance (see cka_, z_score_ and p_value_): matches "
-        "will be guesses. Check the order of the pairs."
+        "The two spaces are not more similar than chance (see cka_, z_score_ and p_value_): "
+        "matches are guesses. Check the order of the pairs."
     ),
 }
 

@@ -23,9 +23,9 @@ _FEWEST_RECURRENCES = 10
 """Weight of a row that carries several labels from which it is a value and not one row's copies."""
 
 COPIES = (
-    "Rows of X repeat. Copies count as one row with the sum of their weights and are left out "
-    "together: what is predicted rests on `n_effective_samples_` rows, fewer than were given. Drop "
-    "copies that are no observations of their own."
+    "Rows of X repeat. Copies are held out together and count as one row with the sum of their "
+    "weights: the prediction rests on `n_effective_samples_` rows, fewer than were given. Drop "
+    "copies that are not separate observations."
 )
 
 

@@ -316,7 +316,7 @@ def test_model_knows_white_encoders():
 
 def test_unrelated_spaces_are_undetected():
     rng = np.random.default_rng(1)
-    with pytest.warns(TheoryWarning, match="not similar") as caught:
+    with pytest.warns(TheoryWarning, match="not more similar") as caught:
         model = EncoderMatcher(random_state=0).fit(
             rng.standard_normal((100, 8)), rng.standard_normal((100, 9))
         )

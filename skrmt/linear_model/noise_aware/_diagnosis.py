@@ -19,9 +19,8 @@ TOO_FEW = (
     "predicted. Give more rows."
 )
 _CONTRADICTION = (
-    "The observed frequencies of the classes are such that the given noise_rates cannot produce "
-    "them for any class_prior: the nearest possible `class_prior_` is used. Correct noise_rates, "
-    "or let them be estimated."
+    "The given noise_rates cannot produce the observed class frequencies for any class_prior: the "
+    "nearest possible `class_prior_` is used. Correct noise_rates, or let them be estimated."
 )
 _UNDETECTED = (
     "The held-out scores do not follow the labels: the theoretical accuracy is that of a guess. "

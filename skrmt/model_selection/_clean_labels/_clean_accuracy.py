@@ -30,9 +30,8 @@ _AMBIGUOUS = (
     "interval of the accuracy contains both. Give noise_rates if they are known."
 )
 _CONTRADICTION = (
-    "The observed frequencies of the classes are such that the given noise_rates cannot produce "
-    "them: the nearest possible `class_prior` is used. Correct noise_rates, or let them be "
-    "estimated."
+    "The given noise_rates cannot produce the observed class frequencies: the nearest possible "
+    "`class_prior` is used. Correct noise_rates, or let them be estimated."
 )
 
 

@@ -89,6 +89,7 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False
     accuracy = _mean_over(np.full(len(joint), True), joint, accuracies)
     posterior = _row_posterior(axis, labels, rates, links, joint)
     mean = rates @ probabilities
+    std = np.zeros(2) if known else np.sqrt((rates - mean[:, None]) ** 2 @ probabilities)
     noise = np.array([[1.0 - mean[0], mean[0]], [mean[1], 1.0 - mean[1]]])
     model = _MODEL_ERROR * mean.mean() if found is None else 0.5 * _count_error(found, labels.size)
     interval = _interval(accuracy, accuracies, joint, labels.size, model)
@@ -99,7 +100,7 @@ def two_class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False
         directions=np.array([[slope]]),
         offsets=np.array([offset]),
         noise_matrix=labels.average_noise(posterior) if labels.known_by_row else noise,
-        noise_rates_std=np.sqrt((rates - mean[:, None]) ** 2 @ probabilities),
+        noise_rates_std=std,
         noise_probability=noisy,
         prior=labels.shares_of_rows @ posterior if labels.prior is None else labels.prior,
         label_posterior=posterior,

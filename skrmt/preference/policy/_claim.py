@@ -47,17 +47,16 @@ NO_HELD_OUT = (
     "that of ipo. Use a convex loss for a prediction."
 )
 TOO_MUCH_AGREEMENT = (
-    "More comparisons are ranked as observed by fits without them, `observed_accuracy_`, than "
-    "`noise_rate_` leaves right: the share of wrong ones must be smaller, and "
-    "theoretical_accuracy_ is too large."
+    "The held-out fits agree with more comparisons (`observed_accuracy_`) than `noise_rate_` "
+    "leaves right: the share of wrong ones must be smaller, and theoretical_accuracy_ is too large."
 )
 AMBIGUOUS = (
     "Wrong comparisons and close preferences explain the margins equally (`noise_probability_`): "
     "the interval of theoretical_accuracy_ contains both. Give noise_rate if it is known."
 )
 EMPTY_PAIRS = (
-    "Some pairs have responses of identical features: they only add a constant to the loss, and "
-    "count as ranked half rightly. Leave out those whose `held_out_scores_` are 0."
+    "Some pairs have two responses with identical features: they add a constant to the loss and "
+    "count as half right. Leave out those whose `held_out_scores_` are 0."
 )
 
 

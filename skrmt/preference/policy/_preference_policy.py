@@ -56,7 +56,7 @@ from ._outlook import PolicyOutlook, growth_of
 from ._predictions import PolicyPredictions
 from ._stream import PolicyStream
 
-_UNSETTLED = "The fit has not settled after `n_iter_` steps: raise max_iter or alpha."
+_UNSETTLED = "The fit has not converged after `n_iter_` steps: raise max_iter or alpha."
 
 
 class PreferencePolicy(
