@@ -191,7 +191,8 @@ def left_out_scores(
             distances[:, k] *= classes.ratio(k) ** 2
             found[which, classes.where[k]] = logs[k] - 0.5 * scale * distances
         shift[classes.where[k]] = scale * (2 * k - 1) * _middle(products, gain, classes, k)
-    return Found(*map(decision, found), shift if n_classes == 2 else None)
+    exact, mean_leverage = map(decision, found)
+    return Found(exact, mean_leverage, shift if n_classes == 2 else None)
 
 
 def _middle(part: Products, gain: np.ndarray, classes: Classes, k: int) -> np.ndarray:
