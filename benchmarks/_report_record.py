@@ -87,11 +87,13 @@ def truths(estimator, X, y, metrics):
 
 
 def truth_errors(estimator, X, y, metrics):
-    """Return the sampling errors of the metrics that are shares of test rows."""
+    """Return the sampling errors of metrics on test rows; those of ranks are not known."""
+    predicted = estimator.predict(X)
+    if "r2" in metrics:
+        return _value_errors(predicted, y)
     wanted = {"accuracy", "balanced_accuracy"} & set(metrics)
     if not wanted:
         return {}
-    predicted = estimator.predict(X)
     a, counts = np.mean(predicted == y), np.unique(y, return_counts=True)[1]
     recalls = recall_score(y, predicted, labels=np.unique(y), average=None, zero_division=0)
     found = {
@@ -99,6 +101,19 @@ def truth_errors(estimator, X, y, metrics):
         "balanced_accuracy": np.sqrt(np.sum(recalls * (1 - recalls) / counts)) / len(counts),
     }
     return {name: found[name] for name in wanted}
+
+
+def _value_errors(predicted, y):
+    """Return the sampling errors of R^2 and of mean errors on test rows, by the delta method."""
+    squares, spread = (y - predicted) ** 2, (y - y.mean()) ** 2
+    mse, share = squares.mean(), squares.mean() / spread.mean()
+    each = {
+        "r2": (squares - share * spread) / spread.mean(),
+        "neg_mean_squared_error": squares,
+        "neg_root_mean_squared_error": squares / (2.0 * np.sqrt(mse)),
+        "neg_mean_absolute_error": abs(y - predicted),
+    }
+    return {name: losses.std(ddof=1) / np.sqrt(len(y)) for name, losses in each.items()}
 
 
 def compared(estimator, drawn, is_classes, known=None):

@@ -5,10 +5,10 @@ Four parts, chosen by ``--part``:
 - ``metrics``: estimators that people use on sets with few and many columns, two and more classes,
   rare classes, and values. n rows train, drawn at random and stratified by class. The truth is the
   metric of the report's own fitted estimator on up to 2500 other rows; beside the claim stands
-  that of five folds of cross-validation, shuffled, with a t interval over folds. A share of m test
-  rows (accuracy, balanced accuracy) counts as covered by the interval with its own sampling error
-  added in squares; other metrics are taken as they are. Squared and absolute errors are printed as
-  shares of their truth.
+  that of five folds of cross-validation, shuffled, with a t interval over folds. A truth on m test
+  rows has a sampling error of its own, which is added to the interval in squares: of the smallest
+  set 59 rows are left. Metrics of ranks and probabilities are taken as they are. Squared and
+  absolute errors are printed as shares of their truth.
 - ``leaks``: thirty pipelines in which a step before the last one uses the targets, on noise of 500
   columns, where the truth is chance, and on a hundred columns of which eight matter; n = 100, and
   every pipeline has draws of its own.
@@ -342,7 +342,7 @@ def unitless(row):
     """Divide scores that have the unit of the targets, or its square, by their truth."""
     if row["metric"] not in IN_UNITS:
         return row
-    names = ("claim", "low", "high", "cv5", "cv5_low", "cv5_high", "truth")
+    names = ("claim", "low", "high", "cv5", "cv5_low", "cv5_high", "truth", "truth_se")
     return row | {name: row[name] / abs(row["truth"]) for name in names}
 
 

@@ -18,6 +18,8 @@ _NORMALITY_ROWS = 20
 """Rows of a class from which the Jarque-Bera test keeps its level well enough."""
 _SMALLEST_CONTRAST = 0.05
 """What noise must leave of a difference between classes: below, errors are 20 times larger."""
+_LEAST_PRIOR = 1e-3
+"""Least share of a true class."""
 _ARTEFACT_DEVIATIONS = 3.0
 """Standard errors below the rarest class's share: chance does so in one report in a thousand."""
 
@@ -49,9 +51,14 @@ class Labels(NamedTuple):
     matrix: np.ndarray
 
     @property
+    def are_clean(self) -> bool:
+        """Whether every label is that of its true class."""
+        return not self.rates.any()
+
+    @property
     def unmixing(self) -> np.ndarray | None:
         """What turns shares of observed labels into those of true ones, None without noise."""
-        return np.linalg.inv(self.matrix.T) if self.rates.any() else None
+        return None if self.are_clean else np.linalg.inv(self.matrix.T)
 
     @property
     def posterior(self) -> np.ndarray:
@@ -63,11 +70,14 @@ def read_labels(codes: np.ndarray, weights: np.ndarray, noise_rates: np.ndarray)
     """Return what labels and known noise rates, one or one per class, say of true classes."""
     n_classes = int(codes.max()) + 1
     rates, contrast = class_rates(noise_rates, n_classes)
+    observed = np.bincount(codes, weights, n_classes) / weights.sum()
+    if not rates.any():
+        prior, same = np.maximum(observed, _LEAST_PRIOR), np.eye(n_classes)
+        return Labels(codes, same, prior / prior.sum(), contrast, rates, same)
     matrix = np.tile((rates / (n_classes - 1))[:, None], (1, n_classes))
     np.fill_diagonal(matrix, 1.0 - rates)
-    observed = np.bincount(codes, weights, n_classes) / weights.sum()
     # Sampling may leave a class rarer than its noise alone explains: it keeps a small share.
-    prior = np.clip(np.linalg.solve(matrix.T, observed), 1e-3, None)
+    prior = np.maximum(np.linalg.solve(matrix.T, observed), _LEAST_PRIOR)
     prior = prior / prior.sum()
     joint = prior[:, None] * matrix
     by_label = (joint / np.maximum(joint.sum(0), 1e-300)).T
@@ -127,17 +137,25 @@ def with_theory(counted: Prediction, left: HeldOut, labels: Labels, rows: Rows) 
     if left.even is None:
         return counted
     shares = rows.weights / rows.weights.sum()
-    unmixed = unmixed_accuracy(
-        predicted_codes(left.deciding), labels.posterior, labels.prior, rows.weights
-    )
+    accuracy, error = _counted_accuracy(predicted_codes(left.deciding), labels, rows.weights)
     # The error is for as many observations as there are rows: those that repeat are more.
-    error = unmixed.standard_error * np.sqrt(1.0 / (shares**2).sum() / rows.size)
-    score, model, p_value = _with_theory(
-        left.deciding, left.even, labels, rows, unmixed.accuracy, error
-    )
-    if labels.rates.any() or p_value < MISFIT_LEVEL or left.scores.ndim > 1:
+    error *= np.sqrt(1.0 / (shares @ shares) / rows.size)
+    score, model, p_value = _with_theory(left.deciding, left.even, labels, rows, accuracy, error)
+    if not labels.are_clean or p_value < MISFIT_LEVEL or left.scores.ndim > 1:
         return counted._replace(model=model, p_value=p_value)
     return Prediction(score, held_out_interval(score, rows.size), model, p_value)
+
+
+def _counted_accuracy(
+    predicted: np.ndarray, labels: Labels, weights: np.ndarray
+) -> tuple[float, float]:
+    """Return the accuracy of predictions on true classes, and its error for independent rows."""
+    if not labels.are_clean:
+        found = unmixed_accuracy(predicted, labels.posterior, labels.prior, weights)
+        return found.accuracy, found.standard_error
+    shares, right = weights / weights.sum(), predicted == labels.codes
+    accuracy = float(shares @ right)
+    return accuracy, float(np.linalg.norm(shares * (right - accuracy)))
 
 
 def is_artefact(observed: float, codes: np.ndarray, weights: np.ndarray, size: float) -> bool:
@@ -163,8 +181,7 @@ def _with_theory(
         score = gaussian_accuracy(scores, labels, rows.weights)
         normality = _normality_p_value(scores, labels, rows)
     else:
-        predicted = predicted_codes(even)
-        model = unmixed_accuracy(predicted, labels.posterior, labels.prior, rows.weights).accuracy
+        model = _counted_accuracy(predicted_codes(even), labels, rows.weights)[0]
         score, normality = counted, 1.0
     gap = 2.0 * ndtr(-abs(model - counted) / np.hypot(error, 0.5 / rows.size))
     p_value = float(min(1.0, 2.0 * min(gap, normality)))
@@ -175,6 +192,12 @@ def class_moments(
     scores: np.ndarray, labels: Labels, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance of the scores of each true class."""
+    if labels.are_clean:
+        codes, n_classes = labels.codes, len(labels.prior)
+        total = np.bincount(codes, weights, n_classes)
+        means = np.bincount(codes, weights * scores, n_classes) / total
+        squares = np.bincount(codes, weights * (scores - means[codes]) ** 2, n_classes)
+        return means, squares / total
     A, w = labels.posterior, weights / weights.sum()
     gram = A.T @ (w[:, None] * A)
     moments = np.linalg.solve(gram, A.T @ (w[:, None] * np.stack([scores, scores**2], axis=1)))

@@ -39,7 +39,8 @@ def leave_out(
     estimator, features, model = report.estimator, None, None
     classes = None
     if is_classifier(estimator):
-        classes = np.asarray(getattr(report.estimator_, "classes_", np.unique(given.y)))
+        known = getattr(report.estimator_, "classes_", None)
+        classes = np.unique(given.y) if known is None else np.asarray(known)
         check_classes(given, classes)
     if has_closed_form(report.estimator_):
         features, model = last_step_rows(report.estimator_, given.X)
@@ -61,12 +62,13 @@ def leave_out(
     interpolates = closed and left.kind == "folds" and isinstance(model, RIDGES)
     model = model if is_linear(report.estimator_) else None
     weights = np.ones(len(given.y)) if given.fit_weights is None else given.fit_weights
+    codes_or_targets = given.y if labels is None else given.merged.spread(labels.codes)
     return Evidence(
         model,
         rows,
         left,
         rounds,
-        read_sample(given.y, weights, rows.size, labels),
+        read_sample(codes_or_targets, weights, rows.size, labels),
         labels,
         given,
         params,

@@ -125,12 +125,11 @@ class Sample(NamedTuple):
 
 
 def read_sample(y: np.ndarray, weights: np.ndarray, size: float, labels: Any = None) -> Sample:
-    """Return the rows that metrics are counted on; without labels they have targets."""
+    """Return the rows that metrics are counted on: codes of labels, or targets without labels."""
     if labels is None:
         return Sample(y.astype(float), weights, size, 0)
-    codes = np.unique(y, return_inverse=True)[1].ravel()
     n_classes, contrast = len(labels.prior), labels.contrast
-    return Sample(codes, weights, size, n_classes, labels.unmixing, contrast)
+    return Sample(y, weights, size, n_classes, labels.unmixing, contrast)
 
 
 def metric_names(sample: Sample, rounds: tuple[Round, ...]) -> tuple[str, ...]:

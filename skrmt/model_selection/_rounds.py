@@ -77,7 +77,8 @@ def closed_round(left: HeldOut, model: Any, rows: Rows, given: Given) -> Round:
 
 def _known_ranks(left: HeldOut, model: Any, rows: Rows) -> np.ndarray:
     """Return scores of two classes, all the same where rounding would decide their ranks."""
-    scores, codes = left.deciding, np.searchsorted(model.classes_, rows.y)
+    scores = left.deciding if left.ranks is None else left.ranks
+    codes = np.searchsorted(model.classes_, rows.y)
     spread = max(float(np.ptp(scores[codes == k])) for k in range(2))
     # What makes up for a row is known to one part in n: scores that differ by less say nothing.
     change = 0.0 if left.fair is None else np.abs(left.fair - left.scores).max()

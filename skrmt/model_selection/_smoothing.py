@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 
 _LEAST_SHARE = 0.02
 """Probabilities below are as good as this: few trees or neighbours give exact zeros."""
@@ -21,8 +21,9 @@ _KNEE = 0.5
 straight ones would take .04 from the accuracy, ones that bend at 1 still .02."""
 _MOST_STEPS, _MOST_HALVINGS = 50, 30
 """Steps of Newton's method, and halvings of one: ten are many for a slope and an offset."""
-_SETTLED = 1e-13
-"""Gain a row, of a step, at which a fit has ended."""
+_SETTLED = 1e-9
+"""Gain a row, of a step, after which a fit has ended: the next gain is of the order of its square,
+and probabilities are right to 1e-8."""
 
 
 def smoothed_confusion(
@@ -68,44 +69,48 @@ def _calibrated(scores: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> n
 def _fitted(scores: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the probabilities of largest likelihood, and its logarithm."""
     if scores.shape[1] == 2:
-        share = _two_classes(scores[:, 1] - scores[:, 0], codes, weights)
-        shares = np.stack([1.0 - share, share], axis=1)
+        own = _of_own_class(scores[:, 1] - scores[:, 0], 2.0 * codes - 1.0, weights)
+        second = np.where(codes == 1, own, 1.0 - own)
+        shares = np.stack([1.0 - second, second], axis=1)
     else:
         shares = _several_classes(scores, codes, weights)
-    own = shares[np.arange(len(codes)), codes]
+        own = shares[np.arange(len(codes)), codes]
     return shares, float(weights @ np.log(np.maximum(own, 1e-300)))
 
 
-def _two_classes(margin: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the probabilities of the second of two classes, by Newton's method."""
-    signed = 2.0 * codes - 1.0
-    share = np.clip(weights @ codes / weights.sum(), 1e-3, 1.0 - 1e-3)
+def _of_own_class(margin: np.ndarray, sign: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the probability of its own class of each row of two classes, by Newton's method."""
+    total, own_margin = float(weights.sum()), sign * margin
+    first = weights * np.stack([own_margin, sign])
+    second = weights * np.stack([margin * margin, margin, np.ones_like(margin)])
+    share = min(max(0.5 + 0.5 * float(weights @ sign) / total, 1e-3), 1.0 - 1e-3)
 
-    def loss(slope: float, offset: float) -> float:
-        return _PENALTY * slope**2 - float(weights @ log_expit(signed * (slope * margin + offset)))
+    def fit(slope: float, offset: float) -> tuple[np.ndarray, float]:
+        own = expit(slope * own_margin + offset * sign)
+        return own, _PENALTY * slope**2 - float(weights.dot(np.log(np.maximum(own, 1e-300))))
 
     slope, offset = 0.0, float(np.log(share / (1.0 - share)))
-    value = loss(slope, offset)
+    own, value = fit(slope, offset)
     for _ in range(_MOST_STEPS):
-        found = expit(slope * margin + offset)
-        rest, bend = weights * (found - codes), weights * found * (1.0 - found)
-        turned = bend * margin
-        g, h = 2.0 * _PENALTY * slope + rest @ margin, rest.sum()
-        a, b, c = 2.0 * _PENALTY + turned @ margin, turned.sum(), bend.sum() + 1e-12
+        rest = 1.0 - own
+        g, h = first.dot(rest).tolist()
+        a, b, c = second.dot(own * rest).tolist()
+        g, a, c = g - 2.0 * _PENALTY * slope, a + 2.0 * _PENALTY, c + 1e-12
         det = max(a * c - b * b, 1e-300)
-        move, shift = (b * h - c * g) / det, (b * g - a * h) / det
-        if -(g * move + h * shift) <= _SETTLED * weights.sum():
-            break
+        move, shift = (c * g - b * h) / det, (a * h - b * g) / det
+        is_last = g * move + h * shift <= _SETTLED * total
         for _ in range(_MOST_HALVINGS):
             moved = min(max(slope + move, -_LARGEST_SLOPE), _LARGEST_SLOPE)
-            after = loss(moved, offset + shift)
-            if after < value:
+            found, after = fit(moved, offset + shift)
+            if is_last or after < value:
                 break
             move, shift = 0.5 * move, 0.5 * shift
         else:
             break
-        slope, offset, value = moved, offset + shift, after
-    return expit(slope * margin + offset)
+        slope, offset, own, value = moved, offset + shift, found, after
+        if is_last:
+            break
+    return own
 
 
 def _several_classes(scores: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -312,9 +312,14 @@ def fewest_units(given: Given, classes: np.ndarray | None) -> int:
 
 def _unit_counts(given: Given, classes: np.ndarray | None) -> np.ndarray:
     """Return how many rows or groups, left out apart from each other, each class has."""
-    unit, n_classes = _units(given), 1 if classes is None else len(classes)
-    codes = 0 if classes is None else np.searchsorted(classes, given.y)
-    pairs = np.unique(unit * n_classes + codes)
+    if classes is None:
+        classes, codes = np.zeros(1), np.zeros(len(given.y), dtype=int)
+    else:
+        codes = np.searchsorted(classes, given.y)
+    n_classes, merged = len(classes), given.merged
+    if merged.origin is None and merged.group is None:
+        return np.bincount(codes, minlength=n_classes)
+    pairs = np.unique(_units(given) * n_classes + codes)
     return np.bincount(pairs % n_classes, minlength=n_classes)
 
 

@@ -210,7 +210,11 @@ def row_key(X: Any) -> np.ndarray:
     n_features = X.shape[1]
     if hasattr(X, "tocsr"):
         return X @ np.sqrt(np.arange(1.0, n_features + 1))
-    columns = np.unique(np.linspace(0, n_features - 1, _KEY_COLUMNS).astype(int))
+    steps = _KEY_COLUMNS - 1
+    columns = sorted({i * (n_features - 1) // steps for i in range(_KEY_COLUMNS)})
+    if X.shape[0] <= _BLOCK:
+        part = X[:, columns]
+        return _block_key(part, float(abs(part).max()) or 1.0)
     blocks = [slice(start, start + _BLOCK) for start in range(0, X.shape[0], _BLOCK)]
     largest = max(float(abs(X[rows][:, columns]).max()) for rows in blocks) or 1.0
     return np.concatenate([_block_key(X[rows][:, columns], largest) for rows in blocks])
@@ -218,10 +222,8 @@ def row_key(X: Any) -> np.ndarray:
 
 def _block_key(part: Any, largest: float) -> np.ndarray:
     """Return the keys of a block of rows, of which some columns are given."""
-    key = np.zeros(len(part))
-    for number, column in enumerate(_host(part).T):
-        key += np.sqrt(number + 2.0) * (column / largest)
-    return key
+    part = np.ascontiguousarray(_host(part))
+    return (part / largest * np.sqrt(np.arange(2.0, part.shape[1] + 2.0))).sum(axis=1)
 
 
 def _row_bytes(X: Any, row: int) -> bytes:

@@ -12,6 +12,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -168,6 +169,43 @@ def test_areas_are_of_fits_without_both_rows(model, weighted):
             pairs += weights[i] * weights[j]
     error = 2.5 / pairs if isinstance(model, LogisticRegression) else 1e-12
     assert found["roc_auc"][0] == pytest.approx(right_pairs / pairs, abs=error)
+
+
+SHRUNK = [
+    LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3),
+    LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.2, priors=[0.7, 0.3]),
+    LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+]
+
+
+@pytest.mark.parametrize("model", SHRUNK, ids=str)
+def test_shrunk_discriminants_rank_from_a_middle_that_stays(model):
+    """Along the coefficients of each fit without a row; not from the middle of its means."""
+    X, y = clouds(41, 4)
+    found = GeneralizationReport(model).fit(X, y).theoretical_scores_["roc_auc"][0]
+    middle = (X[y == 0].mean(axis=0) + X[y == 1].mean(axis=0)) / 2.0
+    others = [np.arange(41) != i for i in range(41)]
+    fits = [clone(model).fit(X[keep], y[keep]) for keep in others]
+    ranks = [fit.coef_[0] @ (row - middle) for fit, row in zip(fits, X, strict=True)]
+    scores = [fit.decision_function(row[None])[0] for fit, row in zip(fits, X, strict=True)]
+    error = 2.5 / 400 if model.shrinkage == "auto" else 1e-12
+    assert found == pytest.approx(roc_auc_score(y, ranks), abs=error)
+    assert found >= roc_auc_score(y, scores)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_rows_of_both_classes_are_even(seed):
+    """They differ by rounding alone, by which .02 of all pairs were ranked before."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.integers(-1, 2, (60, 2)).astype(float), rng.integers(0, 2, 60)
+    found = GeneralizationReport(RidgeClassifier()).fit(X, y).theoretical_scores_["roc_auc"][0]
+    right_pairs = []
+    for i in np.flatnonzero(y == 1):
+        for j in np.flatnonzero(y == 0):
+            keep = ~np.isin(np.arange(60), [i, j])
+            up, down = RidgeClassifier().fit(X[keep], y[keep]).decision_function(X[[i, j]])
+            right_pairs.append(0.5 if abs(up - down) < 1e-10 else float(up > down))
+    assert found == pytest.approx(np.mean(right_pairs), abs=1e-12)
 
 
 def test_the_area_of_noise_is_one_half():

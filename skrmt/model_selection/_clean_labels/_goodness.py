@@ -23,10 +23,12 @@ def normality_test(deviates, sample_weight, *, size=None):
     """Return the p-value of the weighted Jarque-Bera test, with the effective number of rows."""
     weights = sample_weight / sample_weight.sum()
     centred = deviates - weights @ deviates
-    second = weights @ centred**2
+    squares = centred * centred
+    second = weights @ squares
     if not np.sqrt(second) > _ROUNDING * np.abs(deviates).max():
         return 1.0
-    skewness = weights @ centred**3 / second**1.5
-    excess = weights @ centred**4 / second**2 - 3.0
+    # Powers of arrays other than squares take twenty times as long as products.
+    skewness = weights @ (squares * centred) / second**1.5
+    excess = weights @ (squares * squares) / second**2 - 3.0
     size = 1.0 / (weights**2).sum() if size is None else size
     return float(chdtrc(2, size / 6.0 * (skewness**2 + excess**2 / 4.0)))

@@ -126,10 +126,20 @@ class OwnClass(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Scores without each row, and those if every row had the mean leverage."""
+    """Scores of rows without each.
+
+    Attributes
+    ----------
+    exact, even : ndarray of shape (n,) or (n, K)
+        Scores without each row, and those if every row had the mean leverage.
+    shift : ndarray of shape (n,), or None
+        By how much scores of two classes are larger for the row, and would be for any other,
+        because the middle between the means moves without it, to first order.
+    """
 
     exact: np.ndarray
     even: np.ndarray
+    shift: np.ndarray | None = None
 
 
 def lower_factor(matrix: np.ndarray) -> np.ndarray | None:
@@ -173,14 +183,26 @@ def left_out_scores(
         return None
     mean = float(np.mean(np.concatenate([part.products.energy for part in parts])))
     logs, n_classes = classes.log_priors(), len(classes.counts)
-    found = np.empty((2, classes.n_rows, n_classes))
+    found, shift = np.empty((2, classes.n_rows, n_classes)), np.empty(classes.n_rows)
     for k, (products, gain, moved) in enumerate(parts):
         even = products._replace(energy=np.full(len(gain), mean))
         for which, some in enumerate((products, even)):
             distances = _distances(some, gain, moved[which] if moved else None)
             distances[:, k] *= classes.ratio(k) ** 2
             found[which, classes.where[k]] = logs[k] - 0.5 * scale * distances
-    return Found(*map(decision, found))
+        shift[classes.where[k]] = scale * (2 * k - 1) * _middle(products, gain, classes, k)
+    exact, mean_leverage = map(decision, found)
+    return Found(exact, mean_leverage, shift if n_classes == 2 else None)
+
+
+def _middle(part: Products, gain: np.ndarray, classes: Classes, k: int) -> np.ndarray:
+    """Return how far the middle moves without each row of one of two classes, along what decides.
+
+    Without a row the mean of its class moves by its deviation over the number of the others.
+    """
+    others = classes.counts[k] - 1.0
+    along = part.pulled[:, 1 - k] - part.energy / others
+    return 0.5 * along / others / np.maximum(1.0 - gain * part.energy, LEAST_ROOM)
 
 
 def decision(scores: np.ndarray) -> np.ndarray:

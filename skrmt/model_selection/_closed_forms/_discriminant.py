@@ -71,7 +71,8 @@ def discriminant_scores(model: Any, rows: Rows) -> HeldOut | None:
     if len(classes.counts) == 2 and not (model.shrinkage or classes.weighed):
         # Two classes are ranked along the coefficients of least squares, whatever their scale.
         area = least_squares_area(rows, model.classes_)
-    return HeldOut(found.exact[first], found.even[first] + kept, kind, fair, area)
+    ranks = None if found.shift is None else fair - found.shift[first]
+    return HeldOut(found.exact[first], found.even[first] + kept, kind, fair, area, ranks)
 
 
 def _repeats(rows: Rows) -> np.ndarray:

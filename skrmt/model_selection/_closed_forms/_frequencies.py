@@ -26,6 +26,9 @@ class HeldOut(NamedTuple):
         without the row; None where they are `scores`.
     area : float or None
         Share of pairs of two classes ranked right by fits without both; None where not known.
+    ranks : ndarray of shape (m,) or None
+        Scores of two classes less what a row that is left out adds to those of all rows alike,
+        which would lower its rank among theirs; None where they are `deciding`.
     """
 
     scores: np.ndarray
@@ -33,6 +36,7 @@ class HeldOut(NamedTuple):
     kind: str
     fair: np.ndarray | None = None
     area: float | None = None
+    ranks: np.ndarray | None = None
 
     @property
     def deciding(self) -> np.ndarray:

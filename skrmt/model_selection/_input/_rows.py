@@ -98,8 +98,7 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
             f"y has shape {y.shape}: give one label or target per row; several are not reported."
         )
     check_consistent_length(X, y)
-    weighs = takes_weights(estimator)
-    if sample_weight is not None and not weighs:
+    if sample_weight is not None and not takes_weights(estimator):
         raise ValueError(
             "sample_weight is given, but the estimator takes none: leave it at None, or give an "
             "estimator that does."
@@ -116,13 +115,11 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
             f"y is {str(y[0])!r} in every row, one class or target alone: there is nothing to "
             "predict. Give rows of other labels or targets."
         )
-    merged = merge_rows(
-        comparable(X), np.unique(y, return_inverse=True)[1].ravel(), weights, groups
-    )
+    merged = merge_rows(comparable(X), _comparable_labels(y), weights, groups)
     # Penalties of scikit-learn are not per unit of weight: without this one, the unit of the
     # weights, or copies of the rows, would change the fit.
     unit = float((1.0 / merged.part).sum() / merged.weights.sum())
-    unit = unit if weighs and abs(unit - 1.0) > 1e-9 else 1.0
+    unit = unit if abs(unit - 1.0) > 1e-9 and takes_weights(estimator) else 1.0
     merged = merged._replace(weights=merged.weights * unit)
     fit_weights = weights * unit
     return Given(X, y, None if (fit_weights == 1.0).all() else fit_weights, merged, kept)
@@ -173,6 +170,11 @@ def comparable(X: Any) -> Any:
         return array.astype(float, copy=False)
     codes = [np.unique(column.astype(str), return_inverse=True)[1].ravel() for column in array.T]
     return np.stack(codes, axis=1).astype(float)
+
+
+def _comparable_labels(y: np.ndarray) -> np.ndarray:
+    """Return numbers of the same bytes where labels are equal; 0 and -0 are."""
+    return y + 0 if y.dtype.kind in "iuf" else np.unique(y, return_inverse=True)[1].ravel()
 
 
 def params_of_rows(params: dict, n: int, rows: np.ndarray) -> dict:
