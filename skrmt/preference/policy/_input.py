@@ -9,11 +9,11 @@ from scipy import sparse
 
 from ...linalg import is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device
-from ...utils._dask import is_dask, to_local
+from ...utils._dask import is_dask, map_blocks, to_local
 from ...utils._labels import refuse_masked, refuse_missing_labels
 from ...utils._scaling import moderate_unit
 from ...utils._sklearn_compat import _check_feature_names, validate_data
-from ._blocks import outline, read_block_pairs, read_blocks
+from ._blocks import largest_entry, read_block_pairs, read_blocks
 
 
 class Candidates(NamedTuple):
@@ -239,7 +239,7 @@ def feature_unit(X: np.ndarray) -> float:
 
 def unit_of_rows(X: Any) -> float:
     """Return the unit of an array, or of a Dask array."""
-    return moderate_unit(float(outline(X).largest.max())) if is_dask(X) else feature_unit(X)
+    return moderate_unit(max(map_blocks(largest_entry, X))) if is_dask(X) else feature_unit(X)
 
 
 def n_dimensions(X: Any) -> int:
