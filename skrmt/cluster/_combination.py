@@ -147,7 +147,8 @@ def combine_stack(views: ViewStack, method: str, search: dict[str, Any]) -> Comb
     m = views.shape[2]
     if is_dask(views.X):
         _refuse_whole(method, views.noise_structure)
-    mean = view_means(views.X, views.mask)
+    known = views.moments
+    mean = view_means(views.X, views.mask) if known is None else known.mean
     covariance = _covariance(views, mean)
     refuse_constant_views(np.diag(covariance))
     if views.noise_structure == "full":
@@ -206,7 +207,8 @@ def _refuse_whole(method, noise_structure):
 def _covariance(views, mean):
     """Return the covariance matrix of the views over samples and features."""
     n, p, _ = views.shape
-    gram = view_gram(views.X, mean, views.mask)
+    known = views.moments
+    gram = view_gram(views.X, mean, views.mask) if known is None else known.gram
     if views.mask is None:
         return gram / ((n - 1) * p)
     present = views.mask.astype(np.float64)

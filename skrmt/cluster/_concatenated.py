@@ -9,6 +9,7 @@ from ..theory.nested_tensor import unequal_views
 from ..utils._dask import is_dask, map_blocks
 from ..utils._rows import row_sums
 from ..utils._scaling import power_of_two
+from ._block_reading import largest_entry
 from ._clusters import weighted_rows
 from ._combination import (
     MOST_COMPONENTS,
@@ -19,7 +20,7 @@ from ._combination import (
 )
 from ._factor import spiked_spectrum
 from ._view_products import leading_components
-from ._views_input import largest_entry, side_by_side
+from ._views_input import side_by_side
 
 _PER_VIEW = 10
 """Components of each view, of which only the spikes and the trace are used: views of the model have

@@ -71,7 +71,7 @@ def view_gram(X: Array, mean: FloatArray, mask: Array | None = None) -> FloatArr
         return np.asarray(reduce_blocks(_block_gram, X, *_given(mask), shared=(mean,)))
     m = mean.shape[1]
     gram = np.zeros((m, m))
-    for _, block in _centred(X, mean, mask):
+    for _, block in centred_blocks(X, mean, mask):
         flat = block.reshape(-1, m)
         gram += to_numpy(flat.T @ flat)
     return gram
@@ -99,7 +99,7 @@ def combine_views(
     backend = get_backend(X)
     combined = backend.empty((n, p), like=X, dtype="float64")
     vector = backend.asarray(weights, like=X, dtype="float64")
-    for rows, block in _centred(X, mean, mask):
+    for rows, block in centred_blocks(X, mean, mask):
         combined[rows] = block @ vector
     return combined
 
@@ -132,7 +132,7 @@ def project_views(
         )
     rows_of = np.ascontiguousarray(directions.T)
     matrix = get_backend(X).asarray(rows_of, like=X, dtype="float64")
-    parts = [to_numpy(matrix @ block) for _, block in _centred(X, mean, mask)]
+    parts = [to_numpy(matrix @ block) for _, block in centred_blocks(X, mean, mask)]
     return np.concatenate(parts) if parts else np.zeros((0, directions.shape[1], mean.shape[1]))
 
 
@@ -173,7 +173,7 @@ def _inner(block: Array) -> FloatArray:
     return np.asarray(block.T @ block)
 
 
-def _centred(X: Array, mean: FloatArray, mask: Array | None) -> Iterator[tuple[slice, Array]]:
+def centred_blocks(X: Array, mean: FloatArray, mask: Array | None) -> Iterator[tuple[slice, Array]]:
     """Yield blocks of rows, centred, in float64, with 0 where a view is missing."""
     backend = get_backend(X)
     centre = backend.asarray(mean, like=X, dtype="float64")

@@ -121,9 +121,9 @@ def reduce_blocks(
     return dask.compute(summed(block_tasks(function, X, row_arrays, shared, join=add_parts)))[0]
 
 
-def summed(parts: list[Any]) -> Any:
-    """Return the task that adds up the results of others in pairs."""
-    add = import_optional("dask", "dask").delayed(add_parts, pure=False)
+def summed(parts: list[Any], add: Callable[[Any], Any] | None = None) -> Any:
+    """Return the task that adds up the results of others in pairs, by a function of a pair."""
+    add = import_optional("dask", "dask").delayed(add or add_parts, pure=False)
     while len(parts) > 1:
         paired = [add(pair) for pair in zip(parts[::2], parts[1::2], strict=False)]
         parts = paired + parts[len(parts) - len(parts) % 2 :]
