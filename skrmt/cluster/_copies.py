@@ -49,7 +49,15 @@ def _matrices(views, rows):
     if isinstance(views, ViewStack) and views.head is not None:
         return list(np.moveaxis(views.head, 2, 0))
     parts = views.X if isinstance(views, ViewList) else [views.X]
-    parts = [part[rows] for part in parts]
+    widths = [int(part.shape[1]) for part in parts]
+    if isinstance(views, ViewList):
+        # A view of another width is no copy: its rows need not be read.
+        parts = [
+            part[rows] if widths.count(width) > 1 else np.empty((min(len(part), _ROWS), 0))
+            for part, width in zip(parts, widths, strict=True)
+        ]
+    else:
+        parts = [views.X[rows]]
     parts = [to_numpy(part.compute() if is_dask(part) else part) for part in parts]
     if isinstance(views, ViewList):
         return [np.asarray(part, dtype=np.float64) for part in parts]
@@ -58,7 +66,7 @@ def _matrices(views, rows):
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
     """Return whether two views are one, up to the units and the sign of columns together."""
-    if one.shape != other.shape:
+    if one.shape != other.shape or one.shape[1] == 0:
         return False
     one, other = one - one.mean(axis=0), other - other.mean(axis=0)
     norms = np.linalg.norm(one, axis=0), np.linalg.norm(other, axis=0)

@@ -143,13 +143,21 @@ def _projected_block(block: Array, *mask_mean_directions: Array) -> FloatArray:
 
 
 @explains_memory("fewer features")
-def leading_components(Y: Array, n_components: int) -> LeadingComponents:
-    r"""Return the leading singular triplets of a matrix, from its smaller Gram matrix."""
+def leading_components(
+    Y: Array | None, n_components: int, gram: FloatArray | None = None
+) -> LeadingComponents:
+    r"""Return the leading singular triplets of a matrix, from its smaller Gram matrix.
+
+    Given ``Y^T Y``, that of its columns is not computed; without Y, left vectors have no entry.
+    """
+    if Y is None:
+        Y = np.zeros((0, len(gram) if gram is not None else 0))
     n, p = (int(size) for size in Y.shape)
-    transposed = n < p
+    transposed = n < p and gram is None
     Y = to_local(Y) if transposed else Y
     A = Y if transposed else Y.T
-    gram = reduce_blocks(_inner, Y) if is_dask(Y) else to_numpy(A @ A.T)
+    if gram is None:
+        gram = reduce_blocks(_inner, Y) if is_dask(Y) else to_numpy(A @ A.T)
     size = len(gram)
     q = min(n_components, size)
     values, vectors = eigh(gram, subset_by_index=(size - q, size - 1), check_finite=False)
