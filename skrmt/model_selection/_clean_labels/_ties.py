@@ -19,10 +19,10 @@ def without_rounding(scores, scale=0.0):
     """
     columns = scores.reshape(len(scores), -1)
     room = _ROUNDING * max(np.abs(columns).mean(), scale)
-    order = np.argsort(columns, axis=0, kind="stable")
-    ordered = np.take_along_axis(columns, order, axis=0)
-    first = np.arange(len(columns))[:, None] * (np.diff(ordered, axis=0, prepend=-np.inf) > room)
     result = np.empty_like(columns)
-    lowest = np.take_along_axis(ordered, np.maximum.accumulate(first, axis=0), axis=0)
-    np.put_along_axis(result, order, lowest, axis=0)
+    for column, found in zip(columns.T, result.T, strict=True):
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        first = np.flatnonzero(np.diff(ordered, prepend=-np.inf) > room)
+        found[order] = np.repeat(ordered[first], np.diff(first, append=len(ordered)))
     return result.reshape(scores.shape)
