@@ -2,9 +2,9 @@
 
 Run it as ``python benchmarks/bench_dask.py``; ``--help`` lists the options. The rows lie in files
 of blocks. Two worker processes of one thread and 500 MB each read them: `X.sum()` and the fit in
-turn, in the same run, in elapsed seconds and in processor seconds of the workers. A fit of a size that
-fits into memory is compared with the one in memory, and with one in the middle of which a worker
-is killed.
+turn, in the same run, in elapsed seconds and in processor seconds of the workers. A fit of a tenth
+of the rows is compared with the one in memory, and one of all with one in the middle of which a
+worker is killed.
 """
 
 import argparse
