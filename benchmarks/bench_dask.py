@@ -67,14 +67,17 @@ def used():
 
 
 def timed(client, action):
-    """Return result, elapsed seconds, processor seconds of the workers, and their peak memory."""
+    """Return result, elapsed seconds, processor seconds of workers and client, and peak memory.
+
+    Memory is that of the largest worker.
+    """
     before = {name: value[0] for name, value in client.run(used).items()}
-    start = time.perf_counter()
+    start, own = time.perf_counter(), time.process_time()
     result = action()
-    elapsed = time.perf_counter() - start
+    elapsed, own = time.perf_counter() - start, time.process_time() - own
     after = client.run(used)
     seconds = sum(value[0] - before.get(name, 0.0) for name, value in after.items())
-    return result, elapsed, seconds, max(value[1] for value in after.values())
+    return result, elapsed, seconds, own, max(value[1] for value in after.values())
 
 
 def largest_difference(found, expected):
@@ -144,7 +147,8 @@ def main():
                     f"{fit[1]:.1f}, {fit[2]:.1f}",
                     f"{fit[1] / elapsed:.1f}, {fit[2] / seconds:.1f}",
                     f"{fit[2] / size:.1f}",
-                    f"{fit[3]:.0f}",
+                    f"{fit[3] / (few * rows) * 1e6:.1f}",
+                    f"{fit[4]:.0f}",
                     f"{largest_difference(blocks, inside):.1e}",
                     f"{largest_difference(hit, model):.1e}" if middle else "fit ended before",
                 )
@@ -156,7 +160,8 @@ def main():
         "sum: elapsed and processor seconds",
         "fit: elapsed and processor seconds",
         "ratios",
-        "processor seconds a GB",
+        "processor seconds of workers a GB",
+        "client, a million rows",
         "largest worker (MB)",
         "difference from memory",
         "difference with a worker killed",

@@ -217,6 +217,33 @@ def test_a_task_takes_less_than_three_blocks(rows, dtype, n):
     assert max(taken) <= 2 * BLOCK * P * np.dtype(dtype).itemsize
 
 
+def test_bytes_a_row_beside_the_workers(tmp_path):
+    """Where blocks are not, a fit holds at most two hundred bytes a row; 20 000 rows hold more."""
+    n = 60_000
+    X, y, _, _ = make_noisy_mixture(n, 5, mean_norm=2.5, noise_rates=0.2, random_state=0)
+    np.save(tmp_path / "X.npy", X)
+    lazy = counted_blocks(str(tmp_path / "X.npy"), 1500)
+    NoiseAwareLinearClassifier().fit(lazy[:3000], y[:3000])
+    peaks = []
+
+    def spy(graph, keys, **options):
+        """What tasks hold while a graph is computed is not held here."""
+        graph = graph.__dask_graph__() if hasattr(graph, "__dask_graph__") else graph
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        result = dask.get(dict(graph), keys, **options)
+        tracemalloc.reset_peak()
+        return result
+
+    tracemalloc.start()
+    try:
+        with dask.config.set(scheduler=spy):
+            NoiseAwareLinearClassifier().fit(lazy, y)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    assert max(peaks) <= 200 * n
+
+
 def test_groups_are_refused_with_a_remedy(rows):
     path, y, _ = rows
     with pytest.raises(ValueError, match=r"pass X\.compute\(\)"):

@@ -105,7 +105,7 @@ def content_folds(key, observed, group=None):
         rows = np.lexsort((observed, key))
         first = rows[np.unique(group[rows], return_index=True)[1]]
         order, member = np.lexsort((key[first], observed[first])), group
-    fold = np.empty(len(order), dtype=int)
+    fold = np.empty(len(order), dtype=np.uint8)
     fold[order] = np.arange(len(order)) % _N_FOLDS
     return fold[member]
 

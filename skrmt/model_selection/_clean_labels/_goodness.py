@@ -22,11 +22,13 @@ def mixture_fit_test(scores, label_odds, means, variance, sample_weight, *, size
 def normality_test(deviates, sample_weight, *, size=None):
     """Return the p-value of the weighted Jarque-Bera test, with the effective number of rows."""
     weights = sample_weight / sample_weight.sum()
-    centred = deviates - weights @ deviates
-    second = weights @ centred**2
-    if not np.sqrt(second) > _ROUNDING * np.abs(deviates).max():
+    largest = np.abs(deviates).max()
+    # Rows may be many: one name frees what it stood for.
+    deviates = deviates - weights @ deviates
+    second = weights @ deviates**2
+    if not np.sqrt(second) > _ROUNDING * largest:
         return 1.0
-    skewness = weights @ centred**3 / second**1.5
-    excess = weights @ centred**4 / second**2 - 3.0
+    skewness = weights @ deviates**3 / second**1.5
+    excess = weights @ deviates**4 / second**2 - 3.0
     size = 1.0 / (weights**2).sum() if size is None else size
     return float(chdtrc(2, size / 6.0 * (skewness**2 + excess**2 / 4.0)))
