@@ -152,6 +152,15 @@ def test_synthetic_rows_are_read_three_times(in_blocks, pruning):
     assert size <= 50 * len(z)
 
 
+@pytest.mark.parametrize("n_sources", [1, 3])
+def test_stacked_rows_are_read_three_times(in_blocks, n_sources):
+    X, y, _, _ = make_noisy_mixture(12_000, 20, noise_rates=0.2, random_state=0)
+    source = np.where(np.arange(12_000) % 40 == 0, 0, 1 + np.arange(12_000) % n_sources)
+    blocks = in_blocks("X", X)
+    model = SyntheticMixClassifier()
+    assert readings_of(lambda: model.fit(blocks, y, sample_source=source))[0] <= 3
+
+
 @pytest.mark.parametrize("kind", ["complete", "missing", "list", "unequal widths"])
 @pytest.mark.parametrize("method", ["two_step", "nested_ml"])
 def test_views_are_read_three_times(in_blocks, kind, method):
