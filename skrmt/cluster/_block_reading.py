@@ -126,14 +126,16 @@ def _moments(block: np.ndarray, present: np.ndarray | None) -> ViewMoments:
 def _merged(parts: Iterable[ViewMoments]) -> ViewMoments:
     """Merge the sums of two sets of samples, each about means of its own, without cancellation."""
     parts = list(parts)
-    counts = [part.together.diagonal() for part in parts]
-    total = np.maximum(sum(counts), 1.0)
-    mean = sum(part.mean * (count / total) for part, count in zip(parts, counts, strict=True))
+    counts = np.array([part.together.diagonal() for part in parts])
+    shares = counts / np.maximum(counts.sum(axis=0), 1.0)
+    mean = np.sum([part.mean * share for part, share in zip(parts, shares, strict=True)], axis=0)
     complete = all(part.beside is None for part in parts)
     moved = [_about(part, mean, complete) for part in parts]
-    gram, together = sum(part.gram for part in moved), sum(part.together for part in moved)
-    beside = None if complete else sum(part.beside for part in moved)
-    return ViewMoments(mean, gram, together, beside)
+    gram, together = (
+        np.sum([getattr(part, name) for part in moved], axis=0) for name in ("gram", "together")
+    )
+    beside = [part.beside for part in moved if part.beside is not None]
+    return ViewMoments(mean, gram, together, np.sum(beside, axis=0) if beside else None)
 
 
 def _about(part: ViewMoments, mean: np.ndarray, complete: bool) -> ViewMoments:

@@ -215,9 +215,9 @@ def _blocks_of_views(X, mask):
     n, _, m = X.shape
     masks = () if mask is None else (_checked_mask(to_local(mask), (n, m)),)
     read = read_view_blocks(X, masks, HEAD)
-    present = np.concatenate([part.present for part in read.outlines])
-    _refuse_samples_alone(present)
-    X, present = _zeroed(X, present), None if present.all() else present
+    there = np.concatenate([part.present for part in read.outlines])
+    _refuse_samples_alone(there)
+    X, present = _zeroed(X, there), None if there.all() else there
     scale = moderate_unit(max(part.largest for part in read.outlines), _SAFE)
     if scale == 1.0:
         return ViewStack(X, present, scale, moments=read.moments, head=read.head)

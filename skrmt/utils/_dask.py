@@ -135,7 +135,7 @@ def block_tasks(
     X: Any,
     row_arrays: tuple[np.ndarray, ...],
     shared: tuple,
-    join: Callable[[Iterator[Any]], Any] | None = None,
+    join: Callable[[Any], Any] | None = None,
     width: int = 0,
 ) -> list[Any]:
     """Return one task a block, which are read together with others of the same array.
@@ -207,7 +207,7 @@ def _same(box: _Box) -> Any:
 
 def _on_block(
     function: Callable[..., Any],
-    join: Callable[[Iterator[Any]], Any] | None,
+    join: Callable[[Any], Any] | None,
     width: int,
     n_arrays: int,
     block: np.ndarray,

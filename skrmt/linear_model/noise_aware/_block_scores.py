@@ -52,12 +52,12 @@ def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
         [[summed([task[0] for task in tasks])], [task[1] for task in tasks], *beside]
     )
     errors, first, second = sums
-    scores, beside = np.concatenate(found), [np.concatenate(part) for part in distances]
+    scores, near_rows = np.concatenate(found), [np.concatenate(part) for part in distances]
     chosen = choose(errors)
     wanted = np.unique(chosen)
     if np.isin(wanted, seen).all():
         column = np.searchsorted(seen, chosen)[member][:, None, None]
-        return np.take_along_axis(scores, column, axis=2)[:, :, 0], errors, first, second, beside
+        return np.take_along_axis(scores, column, axis=2)[:, :, 0], errors, first, second, near_rows
     _, gain, projected, finite = shared
     tasks = left_tasks(
         basis,
@@ -69,7 +69,7 @@ def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
         width=len(means) * len(alphas),
     )
     scores = np.concatenate(compute_together([tasks])[0])
-    return scores, errors, first, second, beside
+    return scores, errors, first, second, near_rows
 
 
 def confusions_of_blocks(basis, targets, alphas, labels, decision, count):

@@ -45,7 +45,7 @@ class Reading(NamedTuple):
         Numbers that follow from the content of rows of which every column counts.
     twin : ndarray of shape (n,)
         Numbers that are equal where rows are equal up to their sign.
-    sides : tuple of ndarray of shape (2, m), or None
+    sides : tuple of two ndarrays of shape (2, m), or None
         The last two numbers of chosen and rejected responses: their contents, and twins.
     """
 
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
     outline: Outline
     key: np.ndarray
     twin: np.ndarray
-    sides: tuple[np.ndarray, np.ndarray] | None = None
+    sides: tuple[np.ndarray, ...] | None = None
 
 
 def lazy_margins(estimator: Any, X: Any, coef: np.ndarray) -> Any:

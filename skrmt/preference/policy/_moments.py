@@ -115,11 +115,13 @@ def moments_of_blocks(pairs: Comparisons) -> Moments:
 def _sums_of_block(rows: np.ndarray, balance: np.ndarray, weights: np.ndarray, *more: Any) -> tuple:
     """Return the sums of some rows: all, a sample where one is asked for, coins likewise."""
     *shares, sampled, coins = more
-    found = sums_of_rows(rows, balance, weights)
+    found = [*sums_of_rows(rows, balance, weights)]
     if sampled:
         taken = shares[0] > 0
-        found = (*found, weighted_gram(rows[taken], shares[0][taken]))
-    return (*found, weighted_gram(rows, shares[-1])) if coins else found
+        found.append(weighted_gram(rows[taken], shares[0][taken]))
+    if coins:
+        found.append(weighted_gram(rows, shares[-1]))
+    return tuple(found)
 
 
 def coin_sizes(pairs: Comparisons) -> np.ndarray:
