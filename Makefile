@@ -10,6 +10,7 @@ BENCHMARK_VENV ?= .venv-benchmarks
 # Pinned, so that a new release cannot break a run that passed yesterday.
 TORCH ?= torch==2.13.0
 HF ?= transformers==5.23.0 accelerate==1.15.0 pillow==13.0.0
+RAY ?= ray==2.60.0
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
@@ -24,7 +25,7 @@ RUN = $(VENV)/bin/python
 help:
 	@echo 'make demo        the main job on real data with label noise'
 	@echo 'make test        the test suite, without torch'
-	@echo 'make test-torch  the tests that need torch, on CPU and where there is one on CUDA'
+	@echo 'make test-torch  the tests that need torch, on CPU and where there is one on CUDA, or Ray'
 	@echo 'make test-slow   the long Monte Carlo tests'
 	@echo 'make docs        the documentation, in docs/_build/html, and notebooks beside it'
 	@echo 'make benchmarks  every subject against its rivals, in one table: docs/benchmarks.md'
@@ -42,7 +43,7 @@ test-slow: $(VENV)/.test
 	@$(ONE_THREAD) $(RUN) -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
 
 test-torch: $(TORCH_VENV)/.torch
-	@$(ONE_THREAD) $(TORCH_VENV)/bin/python -m pytest -n $(WORKERS) -m 'torch and not slow' $(PYTEST_ARGS)
+	@$(ONE_THREAD) $(TORCH_VENV)/bin/python -m pytest -n $(WORKERS) -m '(torch or ray) and not slow' $(PYTEST_ARGS)
 
 docs: $(VENV)/.docs
 	@$(RUN) -m sphinx -W --keep-going -q -b html docs docs/_build/html
@@ -81,8 +82,8 @@ $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(TORCH_VENV)/.torch: pyproject.toml | $(TORCH_VENV)/bin/python
-	@echo 'Installing skrmt[test], $(TORCH) and $(HF) into $(TORCH_VENV) (once) ...'
-	@$(TORCH_VENV)/bin/python $(PIP_INSTALL) --editable '.[test]' '$(TORCH)' $(HF)
+	@echo 'Installing skrmt[test], $(TORCH), $(HF) and $(RAY) into $(TORCH_VENV) (once) ...'
+	@$(TORCH_VENV)/bin/python $(PIP_INSTALL) --editable '.[test]' '$(TORCH)' $(HF) '$(RAY)'
 	@touch $@
 
 # Rivals that need old packages stand apart, and are left out where they cannot be installed.

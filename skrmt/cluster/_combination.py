@@ -13,7 +13,7 @@ from ..theory.nested_tensor import UnequalViews
 from ..theory.nested_tensor._views import weighted_spike
 from ..theory.spiked_tensor import thresholds
 from ..utils._dask import is_dask
-from ..utils._rows import row_values
+from ..utils._rows import row_sums, row_values
 from ._factor import SpikedSpectrum, ViewFactor, fit_view_factor, spiked_spectrum
 from ._rank_one_start import as_factor, fit_rank_one, is_clear, nested_loss
 from ._view_products import (
@@ -142,12 +142,18 @@ class CombinedViews(NamedTuple):
         )
 
 
+_MOST_LEVELS = 16
+"""Sets of views that samples have, or precisions of these, for which products of blocks are kept
+apart: all sets of four views. With more, blocks are read for every weighting of the samples."""
+
+
 def combine_stack(views: ViewStack, method: str, search: dict[str, Any]) -> CombinedViews:
     """Combine views of equal width."""
     m = views.shape[2]
     if is_dask(views.X):
         _refuse_whole(method, views.noise_structure)
-    mean = view_means(views.X, views.mask)
+    known = views.moments
+    mean = view_means(views.X, views.mask) if known is None else known.mean
     covariance = _covariance(views, mean)
     refuse_constant_views(np.diag(covariance))
     if views.noise_structure == "full":
@@ -206,7 +212,8 @@ def _refuse_whole(method, noise_structure):
 def _covariance(views, mean):
     """Return the covariance matrix of the views over samples and features."""
     n, p, _ = views.shape
-    gram = view_gram(views.X, mean, views.mask)
+    known = views.moments
+    gram = view_gram(views.X, mean, views.mask) if known is None else known.gram
     if views.mask is None:
         return gram / ((n - 1) * p)
     present = views.mask.astype(np.float64)
@@ -426,16 +433,15 @@ def _incomplete(views, mean, factor):
     weights = factor.strengths / factor.noise
     Y = combine_views(views.X, mean, weights, views.mask)
     Y = (Y if is_dask(Y) else to_numpy(Y)) / precisions[:, None]
+    weighted = _weighted_components(Y, precisions, min(MOST_COMPONENTS, n - 1, p))
     rho, within = 0.0, 1.0
     for _ in range(8):
         v = within + 1 / precisions
         omega = 1 / v if not rho else rho / (v * (v + rho))
-        components = leading_components(Y * np.sqrt(omega)[:, None], min(MOST_COMPONENTS, n - 1, p))
+        components = weighted(omega)
         rho = _incomplete_signal(components.eigenvalues[0], omega, v, p)
         within = max(1 - rho / p, 0.0)
-    white = spiked_spectrum(
-        leading_components(Y / np.sqrt(v)[:, None], min(MOST_COMPONENTS, n - 1, p)), n - 1, p
-    )
+    white = spiked_spectrum(weighted(1 / v), n - 1, p)
     spectrum = white._replace(
         noise_variance=within + float(1 / precisions.mean()),
         signals=np.array([n * rho]) if rho else np.zeros(0),
@@ -456,6 +462,28 @@ def _incomplete(views, mean, factor):
         factor.n_iter,
         factor.converged,
     )
+
+
+def _weighted_components(Y, precisions, size):
+    """Return the function that yields leading components for weights of the squares of samples.
+
+    Weights follow from precisions. Blocks are read once for the products of the samples of each.
+    """
+    levels, member = np.unique(precisions, return_inverse=True)
+    if not is_dask(Y) or len(levels) > _MOST_LEVELS:
+        return lambda weights: leading_components(Y * np.sqrt(weights)[:, None], size)
+    codes = member.ravel().astype(np.uint8)
+    grams = row_sums(_products_of_levels, Y, codes, shared=(len(levels),))
+    first = np.unique(codes, return_index=True)[1]
+    return lambda weights: leading_components(
+        None, size, np.tensordot(weights[first], grams, axes=1)
+    )
+
+
+def _products_of_levels(rows, codes, n_levels):
+    """Return the products of the columns of some rows for the rows of each code."""
+    parts = (rows[codes == level] for level in range(n_levels))
+    return np.stack([part.T @ part for part in parts])
 
 
 def _incomplete_signal(eigenvalue, omega, v, n_features):

@@ -8,13 +8,13 @@ import numpy as np
 
 from ..linalg import to_numpy
 from ..utils._dask import is_dask
-from ._views_input import ViewList, ViewStack
+from ._views_input import HEAD, ViewList, ViewStack
 
 _SAME = 0.99
 """Mean correlation of the columns of two views from which one is a copy: noise is then less than a
 hundredth of the variance of either, so that two views that do differ lose next to nothing."""
 
-_ROWS = 256
+_ROWS = HEAD
 """Rows that are compared: the standard error of a correlation of .99 is then .001."""
 
 _FEWEST_ROWS = 8
@@ -46,8 +46,18 @@ def _lazy(views):
 
 def _matrices(views, rows):
     """Return some rows of each view, in memory."""
+    if isinstance(views, ViewStack) and views.head is not None:
+        return list(np.moveaxis(views.head, 2, 0))
     parts = views.X if isinstance(views, ViewList) else [views.X]
-    parts = [part[rows] for part in parts]
+    widths = [int(part.shape[1]) for part in parts]
+    if isinstance(views, ViewList):
+        # A view of another width is no copy: its rows need not be read.
+        parts = [
+            part[rows] if widths.count(width) > 1 else np.empty((min(len(part), _ROWS), 0))
+            for part, width in zip(parts, widths, strict=True)
+        ]
+    else:
+        parts = [views.X[rows]]
     parts = [to_numpy(part.compute() if is_dask(part) else part) for part in parts]
     if isinstance(views, ViewList):
         return [np.asarray(part, dtype=np.float64) for part in parts]
@@ -56,7 +66,7 @@ def _matrices(views, rows):
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
     """Return whether two views are one, up to the units and the sign of columns together."""
-    if one.shape != other.shape:
+    if one.shape != other.shape or one.shape[1] == 0:
         return False
     one, other = one - one.mean(axis=0), other - other.mean(axis=0)
     norms = np.linalg.norm(one, axis=0), np.linalg.norm(other, axis=0)
@@ -83,7 +93,8 @@ def without_copies(views: ViewStack | ViewList, origin: np.ndarray) -> Any:
             f"sample {first} of X has copies of other views only: views that are copies, such as "
             f"view {copy} of view {int(origin[copy])}, are not used. Drop it, or fill the original."
         )
-    return views._replace(X=views.X[:, :, kept], mask=mask)
+    moments = None if views.moments is None else views.moments.of_views(kept)
+    return views._replace(X=views.X[:, :, kept], mask=mask, moments=moments, head=None)
 
 
 def message(origin: np.ndarray) -> str:

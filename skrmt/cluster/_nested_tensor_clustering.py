@@ -183,9 +183,9 @@ class NestedTensorClustering(ViewsPredictor, DocLinkMixin, ClusterMixin, BaseEst
     block, not copied. Only "tensor", "unfolding", correlated noise and views of unequal widths
     copy them.
 
-    Dask arrays are read where their blocks are by the methods "two_step" and "nested_ml", one pass
-    each for checks, means, covariance, Gram matrix and embedding, and three for every sweep of
-    "nested_ml": persist them if they fit into the memory of the workers. What travels is as small
+    Dask arrays are read where their blocks are by the methods "two_step" and "nested_ml": once for
+    checks, means and covariance, once for the Gram matrix of the combined view, once for the
+    embedding, and once more for every step of ``refine="amp"``. What travels is as small
     as p x p, m x m or the embedding; with more features than samples it is the combined view. The
     fit is the one in memory. "tensor", "unfolding" and correlated noise, hence two views of unknown
     noise, need all views in memory; "auto" chooses between the two others.

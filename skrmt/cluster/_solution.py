@@ -179,7 +179,7 @@ def taken(views: Views, rows: np.ndarray) -> Views:
     if isinstance(views, ViewList):
         return views._replace(X=[_local(view, rows) for view in views.X])
     mask = None if views.mask is None else views.mask[rows]
-    return views._replace(X=_local(views.X, rows), mask=mask)
+    return views._replace(X=_local(views.X, rows), mask=mask, moments=None, head=None)
 
 
 def _local(X: Any, rows: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ def view_gram(X: Array, mean: FloatArray, mask: Array | None = None) -> FloatArr
         return np.asarray(reduce_blocks(_block_gram, X, *_given(mask), shared=(mean,)))
     m = mean.shape[1]
     gram = np.zeros((m, m))
-    for _, block in _centred(X, mean, mask):
+    for _, block in centred_blocks(X, mean, mask):
         flat = block.reshape(-1, m)
         gram += to_numpy(flat.T @ flat)
     return gram
@@ -99,7 +99,7 @@ def combine_views(
     backend = get_backend(X)
     combined = backend.empty((n, p), like=X, dtype="float64")
     vector = backend.asarray(weights, like=X, dtype="float64")
-    for rows, block in _centred(X, mean, mask):
+    for rows, block in centred_blocks(X, mean, mask):
         combined[rows] = block @ vector
     return combined
 
@@ -132,7 +132,7 @@ def project_views(
         )
     rows_of = np.ascontiguousarray(directions.T)
     matrix = get_backend(X).asarray(rows_of, like=X, dtype="float64")
-    parts = [to_numpy(matrix @ block) for _, block in _centred(X, mean, mask)]
+    parts = [to_numpy(matrix @ block) for _, block in centred_blocks(X, mean, mask)]
     return np.concatenate(parts) if parts else np.zeros((0, directions.shape[1], mean.shape[1]))
 
 
@@ -143,13 +143,21 @@ def _projected_block(block: Array, *mask_mean_directions: Array) -> FloatArray:
 
 
 @explains_memory("fewer features")
-def leading_components(Y: Array, n_components: int) -> LeadingComponents:
-    r"""Return the leading singular triplets of a matrix, from its smaller Gram matrix."""
+def leading_components(
+    Y: Array | None, n_components: int, gram: FloatArray | None = None
+) -> LeadingComponents:
+    r"""Return the leading singular triplets of a matrix, from its smaller Gram matrix.
+
+    Given ``Y^T Y``, that of its columns is not computed; without Y, left vectors have no entry.
+    """
+    if Y is None:
+        Y = np.zeros((0, len(gram) if gram is not None else 0))
     n, p = (int(size) for size in Y.shape)
-    transposed = n < p
+    transposed = n < p and gram is None
     Y = to_local(Y) if transposed else Y
     A = Y if transposed else Y.T
-    gram = reduce_blocks(_inner, Y) if is_dask(Y) else to_numpy(A @ A.T)
+    if gram is None:
+        gram = reduce_blocks(_inner, Y) if is_dask(Y) else to_numpy(A @ A.T)
     size = len(gram)
     q = min(n_components, size)
     values, vectors = eigh(gram, subset_by_index=(size - q, size - 1), check_finite=False)
@@ -173,7 +181,7 @@ def _inner(block: Array) -> FloatArray:
     return np.asarray(block.T @ block)
 
 
-def _centred(X: Array, mean: FloatArray, mask: Array | None) -> Iterator[tuple[slice, Array]]:
+def centred_blocks(X: Array, mean: FloatArray, mask: Array | None) -> Iterator[tuple[slice, Array]]:
     """Yield blocks of rows, centred, in float64, with 0 where a view is missing."""
     backend = get_backend(X)
     centre = backend.asarray(mean, like=X, dtype="float64")

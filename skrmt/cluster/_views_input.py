@@ -8,10 +8,14 @@ import numpy as np
 
 from ..linalg import as_device, get_backend, is_torch, to_numpy
 from ..utils._checks import check_array_like_on_device
-from ..utils._dask import check_dask, is_dask, map_blocks, row_slices, to_local
+from ..utils._dask import check_dask, is_dask, to_local
 from ..utils._feature_names import check_feature_names, feature_names
 from ..utils._optional import import_optional
 from ..utils._scaling import moderate_unit
+from ._block_reading import ViewMoments, largest_entry, read_view_blocks
+
+HEAD = 256
+"""Samples of a Dask array that are kept of the first reading, to see which views are copies."""
 
 _SAFE = 1e50
 """Magnitude of X up to which its cubic products and their sums of squares stay finite."""
@@ -32,6 +36,10 @@ class ViewStack(NamedTuple):
         Form of the noise of the views; "none" for a single view.
     noise_variance : ndarray of shape (m,) or None
         Variances of the noise over `scale` squared, where they are known.
+    moments : ViewMoments or None
+        Means and products of the views of a Dask array, of the reading that checked it.
+    head : ndarray of shape (h, p, m) or None
+        Its first samples, of the same reading.
     """
 
     X: Any
@@ -39,6 +47,8 @@ class ViewStack(NamedTuple):
     scale: float
     noise_structure: str = "diagonal"
     noise_variance: np.ndarray | None = None
+    moments: ViewMoments | None = None
+    head: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -185,11 +195,9 @@ def view_stack(X, mask, device=None, shape=None):
     if shape is not None:
         check_views_of_fit(X, shape)
     if is_dask(X):
-        X, present, largest = _missing_blocks(X, mask)
-    else:
-        X, present = _missing(as_device(X, device), mask)
-        largest = largest_entry(X)
-    scale = moderate_unit(largest, _SAFE)
+        return _blocks_of_views(X, mask)
+    X, present = _missing(as_device(X, device), mask)
+    scale = moderate_unit(largest_entry(X), _SAFE)
     return ViewStack(X if scale == 1.0 else X / scale, present, scale)
 
 
@@ -202,51 +210,19 @@ def check_views_of_fit(X, shape):
         )
 
 
-def largest_entry(X):
-    """Return the largest modulus."""
-    return max(float(X.max()), -float(X.min())) if X.shape[0] else 0.0
-
-
-def _missing_blocks(X, mask):
-    """Return what `_missing` does and the largest modulus, by one pass over the blocks."""
+def _blocks_of_views(X, mask):
+    """Return the stack of the views of a Dask array, by one reading of its blocks."""
     n, _, m = X.shape
     masks = () if mask is None else (_checked_mask(to_local(mask), (n, m)),)
-    parts = map_blocks(_outline, X, *masks)
-    for rows, part in zip(row_slices(X), parts, strict=True):
-        if part.first_bad is not None:
-            (row, *rest), value = part.first_bad
-            index = (rows.start + row, *rest)
-            raise ValueError(
-                f"X contains NaN or infinity: {value} at index {index}. Impute or drop such values."
-            )
-    present = np.concatenate([part.present for part in parts])
-    _refuse_samples_alone(present)
-    largest = max(part.largest for part in parts)
-    return _zeroed(X, present), None if present.all() else present, largest
-
-
-class _Outline(NamedTuple):
-    """Largest modulus of a block of samples, its views that are there, and a bad entry."""
-
-    largest: float
-    present: np.ndarray
-    first_bad: tuple | None
-
-
-def _outline(block, *masks):
-    """Return the outline of a block of samples."""
-    n, _, m = block.shape
-    present = masks[0] if masks else np.ones((n, m), dtype=bool)
-    largest = largest_entry(block)
-    if np.isfinite(largest) and present.all():
-        return _Outline(largest, present, None)
-    present = present & ~np.isnan(block).all(axis=1)
-    block = np.where(present[:, None, :], block, 0.0)
-    bad = ~np.isfinite(block)
-    if not bad.any():
-        return _Outline(largest_entry(block), present, None)
-    index = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
-    return _Outline(np.inf, present, (index, float(block[index])))
+    read = read_view_blocks(X, masks, HEAD)
+    there = np.concatenate([part.present for part in read.outlines])
+    _refuse_samples_alone(there)
+    X, present = _zeroed(X, there), None if there.all() else there
+    scale = moderate_unit(max(part.largest for part in read.outlines), _SAFE)
+    if scale == 1.0:
+        return ViewStack(X, present, scale, moments=read.moments, head=read.head)
+    # Squares of extreme numbers are none: the sums are taken once more, in another unit.
+    return ViewStack(X / scale, present, scale, head=read.head / scale)
 
 
 def _missing(X, mask):

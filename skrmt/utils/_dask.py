@@ -121,9 +121,9 @@ def reduce_blocks(
     return dask.compute(summed(block_tasks(function, X, row_arrays, shared, join=add_parts)))[0]
 
 
-def summed(parts: list[Any]) -> Any:
-    """Return the task that adds up the results of others in pairs."""
-    add = import_optional("dask", "dask").delayed(add_parts, pure=False)
+def summed(parts: list[Any], add: Callable[[Any], Any] | None = None) -> Any:
+    """Return the task that adds up the results of others in pairs, by a function of a pair."""
+    add = import_optional("dask", "dask").delayed(add or add_parts, pure=False)
     while len(parts) > 1:
         paired = [add(pair) for pair in zip(parts[::2], parts[1::2], strict=False)]
         parts = paired + parts[len(parts) - len(parts) % 2 :]
@@ -135,7 +135,7 @@ def block_tasks(
     X: Any,
     row_arrays: tuple[np.ndarray, ...],
     shared: tuple,
-    join: Callable[[Iterator[Any]], Any] | None = None,
+    join: Callable[[Any], Any] | None = None,
     width: int = 0,
 ) -> list[Any]:
     """Return one task a block, which are read together with others of the same array.
@@ -207,7 +207,7 @@ def _same(box: _Box) -> Any:
 
 def _on_block(
     function: Callable[..., Any],
-    join: Callable[[Iterator[Any]], Any] | None,
+    join: Callable[[Any], Any] | None,
     width: int,
     n_arrays: int,
     block: np.ndarray,
@@ -216,17 +216,17 @@ def _on_block(
     """Call a function of a block of rows, or of its pieces in turn."""
     if n_arrays and isinstance(arguments[0], list):
         arguments = (*arguments[0], *arguments[1:])
-    row_arrays = [unpack(part) for part in arguments[:n_arrays]]
-    shared = arguments[n_arrays:]
+    row_arrays, shared = arguments[:n_arrays], arguments[n_arrays:]
     if join is None or len(block) <= _FEWEST:
-        return function(block, *row_arrays, *shared)
+        return function(block, *map(unpack, row_arrays), *shared)
     size = max(_FEWEST, min(-(-len(block) // _PIECES), _LARGEST * len(block) // block.size))
     if width:
         size = min(size, max(1, block.nbytes // (_BYTES_OF_RESULT * width)))
     pieces = [slice(start, start + size) for start in range(0, len(block), size)]
-    return join(
+    found = (
         function(block[rows], *(array[rows] for array in row_arrays), *shared) for rows in pieces
     )
+    return join(Pieces(found, len(block)))
 
 
 def add_parts(parts: Any) -> Any:
@@ -238,9 +238,40 @@ def add_parts(parts: Any) -> Any:
     return total
 
 
-def join_rows(parts: Any) -> Any:
-    """Join the results of rows."""
-    return np.concatenate(list(parts))
+class Pieces:
+    """Results for the pieces of a block in turn, with the most rows that they have together."""
+
+    def __init__(self, found: Iterator[Any], n_rows: int):
+        self.found, self.n_rows = found, n_rows
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.found
+
+
+class JoinedRows:
+    """Results of rows, put one below another in one array: a list would hold them twice."""
+
+    def __init__(self, n_rows: int):
+        self.n_rows, self.filled, self.rows = n_rows, 0, np.empty(0)
+
+    def add(self, part: np.ndarray) -> None:
+        """Put the results of a piece below the others."""
+        if self.filled == 0:
+            self.rows = np.empty((self.n_rows, *part.shape[1:]), part.dtype)
+        self.rows[self.filled : self.filled + len(part)] = part
+        self.filled += len(part)
+
+    def result(self) -> np.ndarray:
+        """Return all rows."""
+        return self.rows if self.filled == self.n_rows else self.rows[: self.filled].copy()
+
+
+def join_rows(parts: Pieces) -> np.ndarray:
+    """Join the results of the rows of pieces."""
+    joined = JoinedRows(parts.n_rows)
+    for part in parts:
+        joined.add(part)
+    return joined.result()
 
 
 def _add(first: Any, second: Any) -> Any:

@@ -23,12 +23,30 @@ _SIZES = {
 }
 _LONGEST = 200
 
+_MOST_DENSE = 1 << 28
+"""Numbers of a dense array that is made of sparse data of many columns, 2 GB."""
+
+_MANY_COLUMNS = 5000
+"""Columns beyond which sparse data are of texts or tables of codes, for which fewer serve."""
+
 
 def out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory does not suffice."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+def refuse_dense(name: str, X: Any, n_rows: int, why: str) -> None:
+    """Raise where sparse data of many columns would become a dense array of so many rows."""
+    n_columns = int(X.shape[1])
+    if n_columns <= _MANY_COLUMNS or n_rows * n_columns <= _MOST_DENSE:
+        return
+    raise ValueError(
+        f"{name} is sparse, of shape {tuple(map(int, X.shape))}: {why}, a dense array of "
+        f"{n_rows} x {n_columns} numbers, {8e-9 * n_rows * n_columns:.0f} GB. Give fewer columns, "
+        "such as those of sklearn.decomposition.TruncatedSVD(300), or fewer rows."
+    )
 
 
 @contextmanager

@@ -30,16 +30,21 @@ class PackedRows:
         parts = (self.values, self.codes, self.where)
         return sum(part.nbytes for part in parts if part is not None)
 
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return some of the rows; the others are not unpacked."""
+        start, stop, _ = rows.indices(self.n)
+        if self.codes is not None:
+            return self.values[self.codes[start:stop]]
+        found = np.broadcast_to(self.values[0], (stop - start, *self.values.shape[1:]))
+        if self.where is not None:
+            found = found.copy()
+            first, last = np.searchsorted(self.where, (start, stop))
+            found[self.where[first:last] - start] = self.values[1 + first : 1 + last]
+        return found
+
     def unpack(self) -> np.ndarray:
         """Return the rows."""
-        if self.codes is not None:
-            return self.values[self.codes]
-        shape = (self.n, *self.values.shape[1:])
-        rows = np.broadcast_to(self.values[0], shape)
-        if self.where is not None:
-            rows = rows.copy()
-            rows[self.where] = self.values[1:]
-        return rows
+        return self[0 : self.n]
 
 
 def pack(rows: np.ndarray) -> Any:

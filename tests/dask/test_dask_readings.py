@@ -7,8 +7,10 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from skrmt.datasets import make_noisy_mixture
-from skrmt.linear_model import NoiseAwareLinearClassifier
+from skrmt.cluster import NestedTensorClustering
+from skrmt.datasets import make_nested_views, make_noisy_mixture
+from skrmt.linear_model import NoiseAwareLinearClassifier, SyntheticMixClassifier
+from skrmt.preference import PreferencePolicy
 from skrmt.utils._compare import assert_same
 from skrmt.utils._dask import check_dask
 
@@ -17,7 +19,7 @@ dask = pytest.importorskip("dask")
 
 pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 
-N, P, BLOCK = 21_000, 40, 3500
+N, P, BLOCK = 21_000, 20, 3500
 
 
 @pytest.fixture(scope="module", params=[2, 10])
@@ -51,20 +53,47 @@ def blocks(path, reads=None, dtype=float):
 READS = Counter()
 
 
-def counted(path, start, dtype):
+def counted(path, start, rows):
     """Read a block of rows, and count that in the process."""
-    READS[start] += 1
-    return read(path, start, None, dtype)
+    READS[path, start] += 1
+    return np.load(path, mmap_mode="r")[start : start + rows].astype(float)
 
 
-def counted_blocks(path):
-    """Return the rows as a Dask array, of which `READS` counts how often each block is read."""
+def counted_blocks(path, rows=BLOCK):
+    """Return an array in a file as a Dask array, of which `READS` counts the readings."""
     load = dask.delayed(counted, pure=False, traverse=False)
+    n, *shape = np.load(path, mmap_mode="r").shape
     parts = [
-        da.from_delayed(load(path, start, float), (BLOCK, P), dtype=float)
-        for start in range(0, N, BLOCK)
+        da.from_delayed(load(path, start, rows), (min(rows, n - start), *shape), dtype=float)
+        for start in range(0, n, rows)
     ]
     return da.concatenate(parts)
+
+
+@pytest.fixture
+def in_blocks(tmp_path):
+    """Return the function that makes an array a Dask array of counted blocks of a file."""
+
+    def of(name, X):
+        np.save(tmp_path / f"{name}.npy", X)
+        return counted_blocks(str(tmp_path / f"{name}.npy"), len(X) // 5)
+
+    return of
+
+
+def readings_of(action):
+    """Return how often a block is read at most, and the bytes of all graphs."""
+    sizes = []
+
+    def spy(graph, keys, **options):
+        graph = graph.__dask_graph__() if hasattr(graph, "__dask_graph__") else graph
+        sizes.append(len(cloudpickle.dumps(dict(graph))))
+        return dask.get(dict(graph), keys, **options)
+
+    READS.clear()
+    with dask.config.set(scheduler=spy):
+        action()
+    return max(READS.values()), sum(sizes)
 
 
 @pytest.mark.parametrize(
@@ -78,19 +107,75 @@ def counted_blocks(path):
 def test_readings_and_bytes_of_graphs(rows, parameters, weighted, most):
     """Every block is read a few times; the graphs hold less than 50 bytes a row in all."""
     path, y, _ = rows
-    sizes = []
-
-    def spy(graph, keys, **options):
-        graph = graph.__dask_graph__() if hasattr(graph, "__dask_graph__") else graph
-        sizes.append(len(cloudpickle.dumps(dict(graph))))
-        return dask.get(dict(graph), keys, **options)
-
     weights = np.random.default_rng(0).integers(0, 3, N).astype(float) if weighted else None
-    READS.clear()
-    with dask.config.set(scheduler=spy):
-        NoiseAwareLinearClassifier(**parameters).fit(counted_blocks(path), y, weights)
-    assert max(READS.values()) <= most
-    assert sum(sizes) <= 50 * N
+    model = NoiseAwareLinearClassifier(**parameters)
+    reads, size = readings_of(lambda: model.fit(counted_blocks(path), y, weights))
+    assert reads <= most
+    assert size <= 50 * N
+
+
+@pytest.mark.parametrize("parameters", [{}, {"alpha": 0.1}, {"noise_rate": "estimate"}], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_comparisons_are_read_three_times(in_blocks, parameters, weighted):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((12_000, 20)) + 0.1
+    y, weights = rng.random(12_000) < 0.5, rng.integers(0, 3, 12_000) if weighted else None
+    X[~y] *= -1
+    policy = PreferencePolicy("ipo", **parameters)
+    reads, size = readings_of(lambda: policy.fit(in_blocks("X", X), y, weights))
+    assert reads <= 3
+    assert size <= 50 * len(X)
+
+
+@pytest.mark.parametrize(("n_items", "most"), [(0, 3), (200, 5)])
+def test_pairs_are_read_three_times_and_five_if_responses_repeat(in_blocks, n_items, most):
+    rng = np.random.default_rng(0)
+    chosen, rejected = rng.standard_normal((2, 12_000, 20))
+    if n_items:
+        first = rng.integers(0, n_items, 12_000)
+        second = (first + rng.integers(1, n_items, 12_000)) % n_items
+        chosen, rejected = chosen[first], chosen[second]
+    chosen, rejected = in_blocks("chosen", chosen), in_blocks("rejected", rejected)
+    assert readings_of(lambda: PreferencePolicy("ipo").fit_pairs(chosen, rejected))[0] <= most
+
+
+@pytest.mark.parametrize("pruning", [None, "mask"])
+def test_synthetic_rows_are_read_three_times(in_blocks, pruning):
+    X, y, _, _ = make_noisy_mixture(12_300, 20, noise_rates=0.2, random_state=0)
+    Z, z = in_blocks("Z", X[300:]), y[300:]
+    more = {} if pruning is None else {"keep": np.arange(len(z)) % 3 > 0}
+    model = SyntheticMixClassifier(pruning=pruning)
+    reads, size = readings_of(
+        lambda: model.fit(X[:300], y[:300], X_synthetic=Z, y_synthetic=z, **more)
+    )
+    assert reads <= 3
+    assert size <= 50 * len(z)
+
+
+@pytest.mark.parametrize("n_sources", [1, 3])
+def test_stacked_rows_are_read_three_times(in_blocks, n_sources):
+    X, y, _, _ = make_noisy_mixture(12_000, 20, noise_rates=0.2, random_state=0)
+    source = np.where(np.arange(12_000) % 40 == 0, 0, 1 + np.arange(12_000) % n_sources)
+    blocks = in_blocks("X", X)
+    model = SyntheticMixClassifier()
+    assert readings_of(lambda: model.fit(blocks, y, sample_source=source))[0] <= 3
+
+
+@pytest.mark.parametrize("kind", ["complete", "missing", "list", "unequal widths"])
+@pytest.mark.parametrize("method", ["two_step", "nested_ml"])
+def test_views_are_read_three_times(in_blocks, kind, method):
+    X = make_nested_views(4000, 20, noise_stds=[1.0, 1.5, 2.0, 3.0], random_state=0).X
+    if kind == "missing":
+        X[::3, :, 1] = np.nan
+    if kind in ("complete", "missing"):
+        views = in_blocks("X", X)
+    else:
+        widths = [20, 18, 16, 14] if kind == "unequal widths" else 4 * [20]
+        views = [in_blocks(str(k), X[:, :p, k]) for k, p in enumerate(widths)]
+    model = NestedTensorClustering(method=method, random_state=0)
+    reads, size = readings_of(lambda: model.fit(views))
+    assert reads <= 3
+    assert size <= 50 * len(X)
 
 
 def test_a_row_far_out_counts_as_in_memory():
@@ -103,10 +188,14 @@ def test_a_row_far_out_counts_as_in_memory():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_task_takes_less_than_four_blocks(rows, dtype):
-    """Beyond its block a task of a fit holds less than three more of its size."""
+@pytest.mark.parametrize("n", [N, 4 * BLOCK])
+def test_a_task_takes_less_than_three_blocks(rows, dtype, n):
+    """Beyond its block a task of a fit holds less than two more of its size.
+
+    Up to 20 000 rows it also measures distances from a hundred of them.
+    """
     path, y, _ = rows
-    taken = []
+    y, taken = y[:n], []
 
     def spy(graph, keys, **options):
         """Trace what single tasks allocate."""
@@ -129,12 +218,39 @@ def test_a_task_takes_less_than_four_blocks(rows, dtype):
         finally:
             tracemalloc.stop()
 
-    lazy = blocks(path, dtype=dtype)
+    lazy = blocks(path, dtype=dtype)[:n]
     # What a first fit imports is no memory of its tasks.
-    NoiseAwareLinearClassifier().fit(lazy, y)
+    NoiseAwareLinearClassifier().fit(lazy[:900], y[:900])
     with dask.config.set(scheduler=spy):
         NoiseAwareLinearClassifier().fit(lazy, y)
-    assert max(taken) <= 3 * BLOCK * P * np.dtype(dtype).itemsize
+    assert max(taken) <= 2 * BLOCK * P * np.dtype(dtype).itemsize
+
+
+def test_bytes_a_row_beside_the_workers(tmp_path):
+    """Where blocks are not, a fit holds at most two hundred bytes a row; 20 000 rows hold more."""
+    n = 60_000
+    X, y, _, _ = make_noisy_mixture(n, 5, mean_norm=2.5, noise_rates=0.2, random_state=0)
+    np.save(tmp_path / "X.npy", X)
+    lazy = counted_blocks(str(tmp_path / "X.npy"), 1500)
+    NoiseAwareLinearClassifier().fit(lazy[:3000], y[:3000])
+    peaks = []
+
+    def spy(graph, keys, **options):
+        """What tasks hold while a graph is computed is not held here."""
+        graph = graph.__dask_graph__() if hasattr(graph, "__dask_graph__") else graph
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        result = dask.get(dict(graph), keys, **options)
+        tracemalloc.reset_peak()
+        return result
+
+    tracemalloc.start()
+    try:
+        with dask.config.set(scheduler=spy):
+            NoiseAwareLinearClassifier().fit(lazy, y)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    assert max(peaks) <= 200 * n
 
 
 def test_groups_are_refused_with_a_remedy(rows):

@@ -1,10 +1,18 @@
 """Which errors say that memory does not suffice, and what the message says then."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy import sparse
 
 from skrmt.linalg import _gram, ridge_basis
-from skrmt.linear_model import NoiseAwareLinearClassifier
+from skrmt.linear_model import (
+    NoiseAwareLinearClassifier,
+    StagedSGDClassifier,
+    StagedSGDRegressor,
+)
+from skrmt.preference import PreferencePolicy
 from skrmt.utils._memory import explains_memory, memory_advice, out_of_memory
 
 ASKED = "Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)"
@@ -135,3 +143,24 @@ def test_a_failed_fit_keeps_its_state(monkeypatch):
     with pytest.raises(MemoryError, match="float32 arrays, half the size"):
         model.fit(X, y)
     assert vars(model) == before
+
+
+@pytest.mark.parametrize(
+    "model",
+    [PreferencePolicy(), PreferencePolicy("ipo"), StagedSGDClassifier(), StagedSGDRegressor()],
+    ids=str,
+)
+def test_large_sparse_data_are_refused_before_they_are_made_dense(model):
+    n, p = 40_000, 30_000
+    X = sparse.random_array((n, p), density=1e-4, format="csr", rng=np.random.default_rng(0))
+    y = np.arange(n) % 2
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"X is sparse, .* GB\. Give fewer columns, such as"):
+            model.fit(X, y)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.02 * 8 * n * p
+    with pytest.raises(ValueError, match="X_chosen is sparse"):
+        PreferencePolicy().fit_pairs(X, X[::-1])

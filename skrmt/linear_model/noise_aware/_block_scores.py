@@ -8,7 +8,7 @@ import numpy as np
 
 from ...linalg._ridge_basis import gains, left_tasks
 from ...linalg._ridge_path import _loo_block, _project, _targets
-from ...utils._dask import add_parts, join_rows, summed
+from ...utils._dask import JoinedRows, add_parts, join_rows, summed
 from ...utils._rows import compute_together
 
 _MOST_TARGETS = 3
@@ -25,36 +25,39 @@ _SMALLEST_ROOM = 1e-10
 def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
     """Score each row by a fit without it, at the penalty that `choose` finds by errors of folds.
 
-    `near` is a function of blocks of U, square roots of weights and arguments, with these
-    arguments, or None: its results, one a row, are returned beside the scores, errors (folds, k)
-    and weighted sums of scores and of their squares (q, k).
+    `near` is a function of blocks of U, square roots of weights and arguments, with several of
+    these arguments: its results for each, one a row, are returned beside the scores, errors
+    (folds, k) and weighted sums of scores and of their squares (q, k).
     """
     columns, means = _targets(basis, targets)
     shared = _shared(basis, columns, means, alphas)
     seen = _foreseen(basis, columns, means, shared, alphas)
     weight = float(basis.sqrt_weights @ basis.sqrt_weights)
     each = 1.0 / weight if basis.fit_intercept else 0.0
-    function, extra = (None, ()) if near is None else near
+    function, pieces = near
+    beside = [
+        left_tasks(basis, function, (), extra, join=join_rows, with_roots=True) for extra in pieces
+    ]
     member = folds.astype(np.min_scalar_type(int(folds.max())))
     tasks = left_tasks(
         basis,
-        partial(_errors_and_scores, function, len(extra)),
+        _errors_and_scores,
         (columns, basis.part, member),
-        (*extra, each, seen, *bounds, *shared),
+        (each, seen, *bounds, *shared),
         join=_joined,
         with_roots=True,
         width=len(means) * len(alphas),
     )
-    results, found = compute_together(
-        [[summed([task[0] for task in tasks])], [t[1] for t in tasks]]
+    (sums,), found, *distances = compute_together(
+        [[summed([task[0] for task in tasks])], [task[1] for task in tasks], *beside]
     )
-    errors, first, second = results[0]
-    scores, beside = (np.concatenate(part) for part in zip(*found, strict=True))
+    errors, first, second = sums
+    scores, near_rows = np.concatenate(found), [np.concatenate(part) for part in distances]
     chosen = choose(errors)
     wanted = np.unique(chosen)
     if np.isin(wanted, seen).all():
         column = np.searchsorted(seen, chosen)[member][:, None, None]
-        return np.take_along_axis(scores, column, axis=2)[:, :, 0], errors, first, second, beside
+        return np.take_along_axis(scores, column, axis=2)[:, :, 0], errors, first, second, near_rows
     _, gain, projected, finite = shared
     tasks = left_tasks(
         basis,
@@ -66,7 +69,7 @@ def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
         width=len(means) * len(alphas),
     )
     scores = np.concatenate(compute_together([tasks])[0])
-    return scores, errors, first, second, beside
+    return scores, errors, first, second, near_rows
 
 
 def confusions_of_blocks(basis, targets, alphas, labels, decision, count):
@@ -131,13 +134,8 @@ def _paths(block, targets, roots, part, each, means, gain, projected, finite):
     return scores, own * (targets - means) / np.maximum(1.0 - own, _SMALLEST_ROOM)
 
 
-def _errors_and_scores(near, n_extra, block, roots, targets, part, member, *arguments):
+def _errors_and_scores(block, roots, targets, part, member, each, seen, low, high, *shared):
     """Add up errors and scores of a block of rows; also return some of the scores themselves."""
-    extra, (each, seen, low, high), shared = (
-        arguments[:n_extra],
-        arguments[n_extra : n_extra + 4],
-        arguments[n_extra + 4 :],
-    )
     scores, pull = _paths(block, targets, roots, part, each, *shared)
     weights = (roots * roots)[:, None]
     error = ((targets[:, :, None] - np.clip(scores, low, high)) ** 2).sum(1) * weights
@@ -145,18 +143,17 @@ def _errors_and_scores(near, n_extra, block, roots, targets, part, member, *argu
     heavy = scores * weights[:, None]
     folds = np.equal.outer(np.arange(10), member) @ error
     sums = folds, heavy.sum(0), np.einsum("bqk,bqk->qk", heavy, scores)
-    beside = np.zeros((len(block), 0)) if near is None else near(block, roots, *extra)
-    return sums, (scores[:, :, seen], beside)
+    return sums, scores[:, :, seen]
 
 
 def _joined(parts):
     """Join the results of pieces: add up the first, put rows of the others one below another."""
-    total, kept = None, []
+    total, joined = None, JoinedRows(parts.n_rows)
     for sums, rows in parts:
         # One at a time: sums of ten classes at thirty penalties outweigh the rows of a piece.
         total = sums if total is None else add_parts([total, sums])
-        kept.append(rows)
-    return total, tuple(np.concatenate(part) for part in zip(*kept, strict=True))
+        joined.add(rows)
+    return total, joined.result()
 
 
 def _chosen_scores(block, roots, targets, part, chosen, each, *shared):

@@ -60,11 +60,11 @@ def score_moments(scores, stories, labels):
 
 def link_p_value(scores, stories, labels):
     """Return the p-value of the agreement with the labels that the decision function expects."""
-    clean = class_probabilities(scores)
+    seen = class_probabilities(scores)
+    seen = seen * labels.likelihood if labels.known_by_row else seen @ stories.noise_matrix
+    expected = np.take_along_axis(seen, stories.predicted[:, None], axis=1)[:, 0]
+    del seen
     hit = stories.predicted == labels.observed
-    seen = clean * labels.likelihood if labels.known_by_row else clean @ stories.noise_matrix
-    expected = seen[np.arange(len(seen)), stories.predicted]
-    del clean, seen
     order = np.argsort(expected, kind="stable")
     share = labels.shares_of_rows
     level = np.minimum((np.cumsum(share[order]) * _N_BINS).astype(int), _N_BINS - 1)

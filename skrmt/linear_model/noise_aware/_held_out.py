@@ -105,7 +105,7 @@ def content_folds(key, observed, group=None):
         rows = np.lexsort((observed, key))
         first = rows[np.unique(group[rows], return_index=True)[1]]
         order, member = np.lexsort((key[first], observed[first])), group
-    fold = np.empty(len(order), dtype=int)
+    fold = np.empty(len(order), dtype=np.uint8)
     fold[order] = np.arange(len(order)) % _N_FOLDS
     return fold[member]
 
@@ -201,11 +201,20 @@ def _of_rows(basis, targets, alphas, folds, near):
 def _of_blocks(basis, targets, alphas, folds, near):
     """Score each row by a fit without it where rows lie in the blocks of a Dask array."""
     bounds = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
-    beside = (_landmark_sums, near) if near[0].shape[1] else None
-    scores, *sums, distances = scores_of_blocks(
+    beside = _landmark_sums, _pieces_of_landmarks(basis.data, *near)
+    scores, *sums, found = scores_of_blocks(
         basis, targets, alphas, folds, bounds, _choice_without, beside
     )
-    return _gathered(basis, targets, scores, *sums), distances
+    if found:
+        found = np.concatenate([found[0], *(part[:, 1:] for part in found[1:])], axis=1)
+    return _gathered(basis, targets, scores, *sums), found
+
+
+def _pieces_of_landmarks(data, landmarks, scale):
+    """Return arguments for some landmarks at a time: products take half a block of rows at most."""
+    size = max(1, data.shape[1] * data.dtype.itemsize // 16)
+    starts = range(0, landmarks.shape[1], size)
+    return [(landmarks[:, start : start + size], scale) for start in starts]
 
 
 def _joined(basis, parts):

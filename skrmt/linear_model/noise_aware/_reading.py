@@ -104,14 +104,15 @@ def _read_blocks(data, unit, merged, centre, key, varying, labels: NoisyLabels) 
     *found, (moments,) = compute_together([*tasks, [summed(moments)]])
     norms, *keys, some = found
     trust = _row_trust(np.concatenate(norms), merged.weights)
+    near = bool((trust == 1.0).all())
     return ReadRows(
         data,
         unit,
         merged,
-        merged.weights * trust,
+        merged.weights if near else merged.weights * trust,
         centre,
         np.concatenate(keys[0]) if key is None else key,
-        moments if (trust == 1.0).all() else None,
+        moments if near else None,
         (places, np.concatenate(some)) if len(places) else None,
     )
 

@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.linalg import eigh
 
 from ...linalg import to_numpy
+from ...utils._memory import refuse_dense
 
 _RANK = 1e-10
 """Eigenvalue over the largest below which a direction is rounding error."""
@@ -123,6 +124,9 @@ class Sample(NamedTuple):
 
 def row_moments(X, targets, shares, together, centred) -> RowMoments:
     """Return the moments of the rows that have a share; X is an array or a sparse matrix."""
+    if sparse.issparse(X):
+        why = "the predicted course takes the axes of the features"
+        refuse_dense("X", X, int(min(X.shape)), why)
     used = np.flatnonzero(shares > 0)
     X = X.astype(float, copy=False) if sparse.issparse(X) else np.asarray(to_numpy(X), dtype=float)
     if len(used) < len(shares):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,9 @@ from ...linalg._ridge_basis import (
     check_weights,
     ridge_basis,
 )
-from ...utils._dask import is_dask, to_local
+from ...utils._dask import block_tasks, is_dask, summed, to_local
 from ...utils._memory import explains_memory
-from ...utils._rows import RowJob, block_sums, take_rows
+from ...utils._rows import compute_together, take_rows
 
 _WEIGHTS, _SYSTEMS, _EIGH = 8, 37, 15.0
 """Weights and n x n systems of the default grid, and operations of `eigh` in units of p^3."""
@@ -142,8 +142,8 @@ def mix_basis(
     real = _rows(MixSource(X, targets, sample_weight), fit_intercept)
     (n, p), q = real.X.shape, real.targets.shape[1]
     given = _in_memory_if_few([MixSource(*source) for source in sources], p, form)
-    totals = _block_totals(given, fit_intercept)
-    synthetic = [_rows(s, fit_intercept, t) for s, t in zip(given, totals, strict=True)]
+    sums = _block_sums(given, fit_intercept)
+    synthetic = [_rows(s, fit_intercept, found) for s, found in zip(given, sums, strict=True)]
     for source in synthetic:
         if source.X.shape[1] != p or source.targets.shape[1] != q:
             raise ValueError(
@@ -155,7 +155,7 @@ def mix_basis(
     mixed = "primal" if p <= n + m else "kernel"
     chosen = form or (_cheapest(n, m, p) if joined is None else mixed)
     if chosen != "kernel":
-        synthetic = _with_grams(synthetic)
+        synthetic = [with_gram(rows) for rows in synthetic]
     if chosen == "primal":
         real = with_gram(real)
     parts = [real, *synthetic]
@@ -210,22 +210,66 @@ def _in_memory_if_few(
     return [source._replace(X=to_local(source.X)) for source in sources]
 
 
-def _block_totals(sources: Sequence[MixSource], centre: bool) -> list[Array | None]:
-    """Return the weighted sums of the rows of Dask arrays, read together; None for others."""
-    totals: list[Array | None] = [None] * len(sources)
-    lazy = [k for k, source in enumerate(sources) if centre and is_dask(source.X)]
-    jobs = []
+class _Sums(NamedTuple):
+    """Weight, weighted means and, about these, products of rows with rows and with targets."""
+
+    weight: float
+    mean: np.ndarray
+    target_mean: np.ndarray
+    gram: np.ndarray
+    cross: np.ndarray
+
+
+def _block_sums(sources: Sequence[MixSource], centre: bool) -> list[_Sums | None]:
+    """Return the sums over the rows of Dask arrays, read together once; None for others."""
+    sums: list[_Sums | None] = [None] * len(sources)
+    lazy = [k for k, source in enumerate(sources) if is_dask(source.X)]
+    tasks = []
     for k in lazy:
-        given, n = sources[k].sample_weight, sources[k].X.shape[0]
-        weights = np.ones(n) if given is None else np.asarray(given, dtype=float)
-        jobs.append(RowJob(_weighted_block, sources[k].X, (check_weights(weights, n),)))
-    for k, total in zip(lazy, block_sums(jobs) if jobs else [], strict=True):
-        totals[k] = total
-    return totals
+        X, targets, given = sources[k]
+        weights = np.ones(X.shape[0]) if given is None else np.asarray(given, dtype=float)
+        columns = np.asarray(targets, dtype=float).reshape(len(targets), -1)
+        rows = (columns, check_weights(weights, X.shape[0]))
+        tasks.append([summed(block_tasks(_sums_of, X, rows, (centre,), join=_merged), _merged)])
+    for k, (found,) in zip(lazy, compute_together(tasks) if tasks else [], strict=True):
+        sums[k] = found
+    return sums
 
 
-def _rows(source: MixSource, centre: bool, total: Array | None = None) -> Rows:
-    """Check rows and compute their means, from their weighted sum where it is known."""
+def _sums_of(rows: np.ndarray, targets: np.ndarray, weights: np.ndarray, centre: bool) -> _Sums:
+    """Return the sums over some rows, about their own means."""
+    weight, roots = float(weights.sum()), np.sqrt(weights)[:, None]
+    rows = rows.astype(np.float64, copy=False)
+    mean, target_mean = np.zeros(rows.shape[1]), np.zeros(targets.shape[1])
+    if centre and weight > 0:
+        mean, target_mean = weights @ rows / weight, weights @ targets / weight
+    part = (rows - mean) * roots
+    return _Sums(
+        weight, mean, target_mean, part.T @ part, part.T @ ((targets - target_mean) * roots)
+    )
+
+
+def _merged(parts: Iterable[_Sums]) -> _Sums:
+    """Merge sums about different means, without cancellation."""
+    parts = iter(parts)
+    total = next(parts)
+    for part in parts:
+        weight = total.weight + part.weight
+        share = part.weight / weight if weight > 0 else 0.0
+        shift, target_shift = part.mean - total.mean, part.target_mean - total.target_mean
+        moved = share * total.weight * shift[:, None]
+        total = _Sums(
+            weight,
+            total.mean + share * shift,
+            total.target_mean + share * target_shift,
+            total.gram + part.gram + moved * shift,
+            total.cross + part.cross + moved * target_shift,
+        )
+    return total
+
+
+def _rows(source: MixSource, centre: bool, sums: _Sums | None = None) -> Rows:
+    """Check rows and compute their means, from sums over them where they are known."""
     blocks = is_dask(source.X)
     data = source.X if blocks else check_data(source.X)
     xp = get_backend(data)
@@ -238,8 +282,10 @@ def _rows(source: MixSource, centre: bool, total: Array | None = None) -> Rows:
     given = np.ones(n) if source.sample_weight is None else source.sample_weight
     weights = check_weights(xp.asarray(given, like=like, dtype="float64"), n)
     weight = float(weights.sum())
+    if sums is not None:
+        return Rows(data, targets, xp.sqrt(weights), weight, *sums[1:])
     if centre:
-        mean = (_weighted_sum(data, weights) if total is None else total) / weight
+        mean = _weighted_sum(data, weights) / weight
         target_mean = weights @ targets / weight
     else:
         mean = xp.zeros(data.shape[1], **xp.context(weights))
@@ -258,11 +304,6 @@ def _weighted_sum(X: Array, weights: Array) -> Array:
     return total
 
 
-def _weighted_block(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return ``weights @ rows`` in double precision."""
-    return np.asarray(weights @ rows.astype(np.float64, copy=False))
-
-
 def with_gram(rows: Rows) -> Rows:
     """Return rows with their Gram matrix and cross products."""
     if rows.gram is not None:
@@ -275,8 +316,6 @@ def with_gram(rows: Rows) -> Rows:
         dense -= rows.weight * np.outer(rows.mean, rows.mean)
         product = scaled.T @ centred - np.outer(rows.mean, share.sum(0))
         return rows._replace(gram=dense, cross=product)
-    if is_dask(rows.X):
-        return _with_grams([rows])[0]
     raw = _raw_gram(rows)
     if raw is not None:
         product = rows.X.T @ centred - rows.mean[:, None] * centred.sum(0)
@@ -293,23 +332,6 @@ def with_gram(rows: Rows) -> Rows:
 def _centred_targets(rows: Rows) -> Array:
     """Return ``sqrt(u) (t - mean)``."""
     return (rows.targets - rows.target_mean) * rows.roots[:, None]
-
-
-def _with_grams(parts: Sequence[Rows]) -> list[Rows]:
-    """Return rows with their Gram matrices; Dask arrays are read together."""
-    lazy = [rows for rows in parts if is_dask(rows.X)]
-    jobs = [RowJob(_products, r.X, (r.roots, _centred_targets(r)), (r.mean,)) for r in lazy]
-    sums = iter(block_sums(jobs) if jobs else [])
-    done = [(rows, next(sums)) if is_dask(rows.X) else (with_gram(rows), None) for rows in parts]
-    return [r if s is None else r._replace(gram=s[0], cross=s[1]) for r, s in done]
-
-
-def _products(
-    rows: np.ndarray, roots: np.ndarray, targets: np.ndarray, mean: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return Gram matrix and cross products of the rows of a block."""
-    part = (rows - mean) * roots[:, None]
-    return part.T @ part, part.T @ targets
 
 
 def _raw_gram(rows: Rows) -> Array | None:

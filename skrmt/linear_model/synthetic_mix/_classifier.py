@@ -225,9 +225,9 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
 
     Synthetic rows may be Dask arrays with blocks of rows, apart or stacked with the real ones,
     which are then read into memory: means, Gram matrices and scores of synthetic rows are computed
-    where the blocks are, and equal those in memory to rounding. A block is read five times, or
-    5 + S times where S sources are stacked with real rows: persist the array where memory allows.
-    Synthetic rows are read into memory where they are fewer than features.
+    where the blocks are, and equal those in memory to rounding. A block is read three times, and
+    once more for each source of which rows repeat. Synthetic rows are read into memory where they
+    are fewer than features.
     `generator_source="same"` and `device` are refused. Predictions on Dask arrays are Dask arrays.
 
     References

@@ -11,10 +11,10 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from ...linalg import as_device, is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device, check_sample_weight, refuse_masked
-from ...utils._dask import check_dask, is_dask, to_local
+from ...utils._dask import block_tasks, check_dask, is_dask, join_rows, to_local
 from ...utils._labels import refuse_missing_labels
 from ...utils._merging import group_codes, merge_rows
-from ...utils._rows import take_rows
+from ...utils._rows import block_keys, compute_together, take_rows
 from ...utils._sklearn_compat import _check_n_features, validate_data
 from .._input import check_training_data, encode_labels
 from ._judge import JudgedRows, read_judge
@@ -124,13 +124,17 @@ class MixRows(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Rows of one source as given, and their positions in the mask or the scores of pruning."""
+    """Rows of one source as given, and their positions in the mask or the scores of pruning.
+
+    `keys` are equal where rows are, of a Dask array that has been read.
+    """
 
     X: Any
     y: np.ndarray
     weights: np.ndarray
     rows: np.ndarray
     group: np.ndarray | None
+    keys: np.ndarray | None = None
 
 
 def effective_size(weights: np.ndarray, part: np.ndarray) -> float:
@@ -159,6 +163,7 @@ def mix_rows(
     check_classification_targets(y)
     weights = check_sample_weight(to_local(sample_weight), len(y))
     total = float(weights.sum())
+    keys = local = None
     if separate:
         Xs, ys = _synthetic_input(estimator, X, X_synthetic, y_synthetic)
         X = _in_container(X, Xs)
@@ -171,8 +176,17 @@ def mix_rows(
         origin = _check_source(sample_source, len(y)) if stacked else np.zeros(len(y), int)
         real, n_rows = origin == 0, len(y)
         names = _group_codes(groups, len(y))
+        if is_dask(X):
+            keys, local = _keys_and_real(X, real & (weights > 0))
         given = [
-            _Part(take_rows(X, k), y[k], weights[k], np.flatnonzero(k), _some(names, k))
+            _Part(
+                take_rows(X, k),
+                y[k],
+                weights[k],
+                np.flatnonzero(k),
+                _some(names, k),
+                _some(keys, k),
+            )
             for k in (origin == source for source in np.unique(origin[~real]))
         ]
     kept, score = _pruning(estimator, keep, verifier_score, n_rows, bool(given))
@@ -185,7 +199,9 @@ def mix_rows(
     place = np.full(int(real.sum()), -1)
     rows, copies = None, False
     if used.any():
-        data = to_local(X if used.all() else take_rows(X, used))
+        data = local
+        if data is None:
+            data = to_local(X if used.all() else take_rows(X, used))
         merged = merge_rows(data, codes, weights[used], own)
         together = estimator.generator_source == "same"
         # Folds leave a merged row out whole, even where it stands for several observations.
@@ -199,6 +215,20 @@ def mix_rows(
     labels = read_judge(y_judge, classes, len(y), real, len(sources))
     judged = None if labels is None else JudgedRows(labels, weights[real])
     return MixRows(classes, rows, place, copies, sources, total, n_synthetic, judged)
+
+
+def _keys_and_real(X, real):
+    """Return numbers that are equal where rows are, and the real rows, by one reading of blocks."""
+    tasks = [
+        block_tasks(block_keys, X, (), (), join=join_rows),
+        block_tasks(_chosen_rows, X, (real,), ()),
+    ]
+    return tuple(np.concatenate(parts) for parts in compute_together(tasks))
+
+
+def _chosen_rows(rows, chosen):
+    """Return some rows of a block."""
+    return rows[chosen]
 
 
 def _group_codes(groups, n, n_synthetic=0):
@@ -447,7 +477,8 @@ def _source(given, classes, kept, score, threshold):
     if len(rows) == 0:
         return SourceRows(X, codes, weights, np.ones(0), keep, score, group)
     marks = [codes, keep, *(mark for mark in (score, group) if mark is not None)]
-    merged = merge_rows(X, np.column_stack(marks).astype(float), weights)
+    keys = _some(given.keys, used)
+    merged = merge_rows(X, np.column_stack(marks).astype(float), weights, keys=keys)
     first = merged.first
     return SourceRows(
         X if merged.origin is None else X[first],

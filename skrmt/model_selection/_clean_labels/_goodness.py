@@ -22,13 +22,15 @@ def mixture_fit_test(scores, label_odds, means, variance, sample_weight, *, size
 def normality_test(deviates, sample_weight, *, size=None):
     """Return the p-value of the weighted Jarque-Bera test, with the effective number of rows."""
     weights = sample_weight / sample_weight.sum()
-    centred = deviates - weights @ deviates
-    squares = centred * centred
+    largest = np.abs(deviates).max()
+    # Rows may be many: one name frees what it stood for.
+    deviates = deviates - weights @ deviates
+    squares = deviates * deviates
     second = weights @ squares
-    if not np.sqrt(second) > _ROUNDING * np.abs(deviates).max():
+    if not np.sqrt(second) > _ROUNDING * largest:
         return 1.0
     # Powers of arrays other than squares take twenty times as long as products.
-    skewness = weights @ (squares * centred) / second**1.5
+    skewness = weights @ (squares * deviates) / second**1.5
     excess = weights @ (squares * squares) / second**2 - 3.0
     size = 1.0 / (weights**2).sum() if size is None else size
     return float(chdtrc(2, size / 6.0 * (skewness**2 + excess**2 / 4.0)))

@@ -139,24 +139,27 @@ def noise_is_white(
     noise: float,
     total: np.ndarray | None = None,
     gram: np.ndarray | None = None,
+    sample: np.ndarray | None = None,
 ) -> bool:
     r"""Test, at 1 %, whether differences vary equally in all directions but that of their mean.
 
     `total` and `gram` are the sum of the differences as they went and their weighted Gram matrix,
-    where they are known.
+    where they are known, `sample` that of the rows of `tested_share`.
     """
     step = -(-len(differences) // _TESTED)
-    rows, weights = differences[::step], (won + lost)[::step]
-    size = float(weights.sum() ** 2 / (weights**2).sum())
-    n_features = rows.shape[1]
+    share = tested_share(won + lost)[::step]
+    size = float(1.0 / (share**2).sum())
+    n_features = differences.shape[1]
     if not np.isfinite(signal.value) or size < 10 or n_features < 3:
         return False
-    share = weights / weights.sum()
+    rows = differences[::step]
     total = (won - lost) @ differences if total is None else total
     axis = total / max(float(np.linalg.norm(total)), _TINY)
     if is_dask(rows) or n_features <= len(rows):
         if gram is not None and step == 1:
-            across = gram / weights.sum()
+            across = gram / (won + lost).sum()
+        elif sample is not None:
+            across = sample
         else:
             across = row_sums(weighted_gram, rows, share)
         # What is orthogonal to the axis, taken from the matrix: the rows need no copy.
@@ -173,6 +176,14 @@ def noise_is_white(
     eta, s2 = n_features / (won + lost > 0).sum(), (1.0 - 2.0 * noise) ** 2
     spike = signal.value * eta / max(s2 * signal.value + eta, _TINY)
     return bool(abs(spread - 1.0 - size / free * spike**2) < 2.58 * 2.0)
+
+
+def tested_share(weights: np.ndarray) -> np.ndarray:
+    """Return the shares of rows in the test of white noise, 0 for those that are not tested."""
+    step = -(-len(weights) // _TESTED)
+    share = np.zeros(len(weights))
+    share[::step] = weights[::step] / weights[::step].sum()
+    return share
 
 
 def _across(rows: np.ndarray, share: np.ndarray, axis: np.ndarray) -> np.ndarray:

@@ -222,9 +222,9 @@ def _model(
     n_features = pairs.differences.shape[1]
     model, std = model_accuracy(signal, size, n_features, choice.ridge_alpha, rate)
     agrees = abs(model - counted.accuracy) < _AGREE * counted.std
-    total, gram = (None, None) if moments is None else (moments.cross, moments.gram)
+    known = () if moments is None else (moments.cross, moments.gram, moments.sample)
     white = agrees and noise_is_white(
-        pairs.differences, pairs.won, pairs.lost, signal, rate, total, gram
+        pairs.differences, pairs.won, pairs.lost, signal, rate, *known
     )
     return model, std, bool(white)
 

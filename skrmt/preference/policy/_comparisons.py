@@ -9,9 +9,9 @@ import numpy as np
 from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._merging import MergedRows, group_codes, merge_rows
-from ...utils._rows import content_keys, row_sums
+from ...utils._rows import content_keys
 from ...utils._scaling import moderate_unit
-from ._blocks import Outline, outline
+from ._blocks import Outline, Reading, outline, read_once
 from ._input import as_host
 
 _FIRST = 256
@@ -50,6 +50,8 @@ class Comparisons(NamedTuple):
         Sign of the first entry of each row that is not 0.
     group : ndarray of int of shape (m,) or None
         Which rows are left out together, if groups of several are given.
+    contents : ndarray of shape (m,) or None
+        What `key` returns, where the reading of blocks gave it.
     """
 
     differences: Any
@@ -66,6 +68,7 @@ class Comparisons(NamedTuple):
     n_features: int
     facing: np.ndarray
     group: np.ndarray | None = None
+    contents: np.ndarray | None = None
 
     @property
     def weights(self) -> np.ndarray:
@@ -86,6 +89,8 @@ class Comparisons(NamedTuple):
     @property
     def key(self) -> np.ndarray:
         """A number that follows from the content of each row, whichever response comes first."""
+        if self.contents is not None:
+            return self.contents
         varying = np.ones(len(self.columns), bool)
         return content_keys(self.differences, varying) * self.facing
 
@@ -119,27 +124,38 @@ def merge_pairs(
     sample_weight: Any,
     groups: Any = None,
     columns: np.ndarray | None = None,
+    reading: Reading | None = None,
 ) -> Comparisons:
-    """Gather the comparisons of each pair, in each group, in one row, whichever way they went."""
+    """Gather the comparisons of each pair, in each group, in one row, whichever way they went.
+
+    `reading` is that of the blocks of a Dask array where they have been read.
+    """
     n_features = differences.shape[1]
     weights = check_sample_weight(as_host(to_local(sample_weight)), len(differences))
     groups = None if groups is None else _memory_groups(differences, groups)
     given = np.flatnonzero(weights > 0)
     row, sign = np.full(len(weights), -1), np.zeros(len(weights))
+    if is_dask(differences) and reading is None:
+        reading = read_once(differences, weights > 0)
     if len(given) < len(weights):
         differences, weights = differences[given], weights[given]
         groups = None if groups is None else groups[given]
-    columns = varying_columns(differences) if columns is None else columns
+    if columns is None:
+        columns = varying_columns(differences) if reading is None else _not_zero(reading.sizes)
     if len(columns) < n_features:
         differences = differences[:, columns]
-    seen = outline(differences)
-    merged = _merged(differences, seen, weights, groups)
+    seen = outline(differences) if reading is None else reading.outline
+    twins = None if reading is None else reading.twin
+    merged = _merged(differences, seen, weights, groups, twins)
     first = merged.first
     origin = np.arange(len(first)) if merged.origin is None else merged.origin
     row[given] = origin
     sign[given] = signs[given] * seen.sign * seen.sign[first][origin]
     won = np.bincount(origin, weights * (sign[given] > 0))
     unit = moderate_unit(float(seen.largest.max()))
+    contents = None
+    if reading is not None and len(columns) == n_features:
+        contents = reading.key[first] / unit * seen.sign[first]
     if len(first) < len(differences):
         differences = differences[first]
     differences = differences if unit == 1 else differences / unit
@@ -162,12 +178,17 @@ def merge_pairs(
         seen.sign[first],
         # Groups of one row each are what is left out anyway.
         None if merged.group is None or merged.group.max() + 1 == len(first) else merged.group,
+        contents,
     )
 
 
 def varying_columns(differences: Any) -> np.ndarray:
     """Return the columns that are not 0 in all rows; all of them where every one is."""
-    sizes = row_sums(_column_sizes, differences)
+    return _not_zero(_column_sizes(differences))
+
+
+def _not_zero(sizes: np.ndarray) -> np.ndarray:
+    """Return the numbers of columns of a size, all of them where none has any."""
     return np.flatnonzero(sizes) if sizes.any() else np.arange(len(sizes))
 
 
@@ -201,7 +222,9 @@ def prompt_groups(groups: Any, weights: np.ndarray) -> np.ndarray | None:
     return None if codes.max() + 1 == n else codes
 
 
-def _merged(differences: Any, seen: Outline, weights: np.ndarray, groups: Any) -> MergedRows:
+def _merged(
+    differences: Any, seen: Outline, weights: np.ndarray, groups: Any, twins: np.ndarray | None
+) -> MergedRows:
     """Merge differences of a group that are equal up to their sign."""
     n = len(weights)
     if groups is None and len(np.unique(seen.first)) == n:
@@ -209,7 +232,7 @@ def _merged(differences: Any, seen: Outline, weights: np.ndarray, groups: Any) -
         size = float(weights.sum() ** 2 / (weights**2).sum())
         return MergedRows(np.arange(n), None, weights, np.ones(n), size, "distinct")
     # How a pair went does not make it another one: annotators who disagree compared the same pair.
-    return merge_rows(differences * seen.sign[:, None], np.zeros(n), weights, groups)
+    return merge_rows(differences * seen.sign[:, None], np.zeros(n), weights, groups, twins)
 
 
 def by_outcome(pairs: Comparisons) -> Comparisons:
@@ -229,4 +252,5 @@ def by_outcome(pairs: Comparisons) -> Comparisons:
         row=np.where(pairs.row < 0, -1, row),
         empty=np.flatnonzero(np.isin(source, pairs.empty)),
         facing=pairs.facing[source],
+        contents=None if pairs.contents is None else pairs.contents[source],
     )

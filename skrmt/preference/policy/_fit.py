@@ -17,7 +17,7 @@ from ._comparisons import Comparisons
 from ._derivatives import Derivatives
 from ._groups import best_columns, content_folds, scores_at, scores_of_refits
 from ._input import Candidates
-from ._moments import Moments, moments_of, ridge_path
+from ._moments import Moments, moments_of_blocks, ridge_path
 from ._separation import check_finite_optimum
 from ._solver import (
     Fit,
@@ -234,7 +234,7 @@ def _ridge_left_out(
 def _fit_ridge_blocks(pairs: Comparisons, setting: Setting) -> Choice:
     """Fit the squared loss to a Dask array, of which no row leaves its worker."""
     differences, balance, weights = pairs.differences, pairs.balance, pairs.weights
-    moments = moments_of(differences, balance, weights, pairs.unit)
+    moments = moments_of_blocks(pairs)
     given = setting.alpha
     alphas = moments.level * _RIDGE_GRID if given is None else np.array([float(given)])
     path = ridge_path(moments, differences, balance, weights, pairs.part, alphas, setting.beta)

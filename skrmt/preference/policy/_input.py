@@ -9,11 +9,12 @@ from scipy import sparse
 
 from ...linalg import is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device
-from ...utils._dask import is_dask, to_local
+from ...utils._dask import is_dask, map_blocks, to_local
 from ...utils._labels import refuse_masked, refuse_missing_labels
+from ...utils._memory import refuse_dense
 from ...utils._scaling import moderate_unit
 from ...utils._sklearn_compat import _check_feature_names, validate_data
-from ._blocks import outline, read_block_pairs, read_blocks
+from ._blocks import largest_entry, read_block_pairs, read_blocks
 
 
 class Candidates(NamedTuple):
@@ -66,9 +67,12 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[An
     return X, y
 
 
-def _as_dense(X: Any) -> np.ndarray:
+def _as_dense(X: Any, name: str = "X") -> np.ndarray:
     """Return a sparse array as a dense one: leaving pairs out fills in what is 0."""
-    return X.toarray() if sparse.issparse(X) else X
+    if not sparse.issparse(X):
+        return X
+    refuse_dense(name, X, int(X.shape[0]), "comparisons are left out of a fit to all features")
+    return X.toarray()
 
 
 def _check_column(y: np.ndarray) -> None:
@@ -106,7 +110,8 @@ def read_pairs(estimator: Any, X_chosen: Any, X_rejected: Any) -> tuple[Any, Any
         return read_block_pairs(estimator, X_chosen, X_rejected)
     X_chosen, X_rejected = as_host(X_chosen), as_host(X_rejected)
     if sparse.issparse(X_chosen) or sparse.issparse(X_rejected):
-        X_chosen, X_rejected = _as_dense(X_chosen), _as_dense(X_rejected)
+        X_chosen = _as_dense(X_chosen, "X_chosen")
+        X_rejected = _as_dense(X_rejected, "X_rejected")
     chosen = validate_data(estimator, X_chosen, dtype=[np.float64, np.float32])
     rejected = check_array_like_on_device(X_rejected, "X_rejected", 2)
     if chosen.shape != rejected.shape:
@@ -239,7 +244,7 @@ def feature_unit(X: np.ndarray) -> float:
 
 def unit_of_rows(X: Any) -> float:
     """Return the unit of an array, or of a Dask array."""
-    return moderate_unit(float(outline(X).largest.max())) if is_dask(X) else feature_unit(X)
+    return moderate_unit(max(map_blocks(largest_entry, X))) if is_dask(X) else feature_unit(X)
 
 
 def n_dimensions(X: Any) -> int:

@@ -10,10 +10,10 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student
 
-from ...utils._dask import is_dask
 from ...utils._intervals import SHARED_FITS
 from ...utils._merging import merge_rows
 from ...utils._rows import content_keys, identical_block_rows
+from ._blocks import Reading
 from ._comparisons import Comparisons
 from ._derivatives import Derivatives
 from ._held_out import HeldOut
@@ -49,17 +49,15 @@ UNKNOWN = NewItems(float("nan"), np.full(2, np.nan))
 """Where nothing is known of new responses."""
 
 
-def recognise(chosen: Any, rejected: Any) -> np.ndarray | None:
+def recognise(chosen: Any, rejected: Any, reading: Reading | None = None) -> np.ndarray | None:
     """Return the numbers (n, 2) of responses of equal features; None if each is compared once.
 
     Numbers follow the content of responses; -1 is one that most others are compared with.
     """
     n = len(chosen)
-    if is_dask(chosen):
-        codes = identical_block_rows(chosen, rejected)
-        keys = np.concatenate(
-            [content_keys(X, np.ones(X.shape[1], bool)) for X in (chosen, rejected)]
-        )
+    if reading is not None and reading.sides is not None:
+        keys, twins = np.concatenate(reading.sides, axis=1)
+        codes = identical_block_rows(chosen, rejected, keys=twins)
         first = np.unique(codes, return_index=True)[1]
     else:
         both = np.concatenate([chosen, rejected])

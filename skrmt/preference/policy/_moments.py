@@ -9,7 +9,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
 from ...utils._dask import is_dask
 from ...utils._rows import row_sums, row_values
-from ._accuracy import weighted_gram
+from ._accuracy import tested_share, weighted_gram
 from ._comparisons import Comparisons
 
 _RANK_CUT = 1e-11
@@ -37,6 +37,9 @@ class Moments(NamedTuple):
         ``sum w^2``.
     unit : float
         Power of two by which the differences are divided.
+    sample, coins : ndarray of shape (F, F) or None
+        Gram matrices of the same reading of blocks: of some rows by which white noise is tested,
+        and of the coins of the test of noise; None where `gram` serves.
     """
 
     gram: np.ndarray
@@ -44,6 +47,8 @@ class Moments(NamedTuple):
     weight: float
     squares: float
     unit: float
+    sample: np.ndarray | None = None
+    coins: np.ndarray | None = None
 
     @property
     def n_effective(self) -> float:
@@ -83,6 +88,46 @@ def moments_of(differences: Any, balance: np.ndarray, weights: np.ndarray, unit:
     """Sum over comparisons."""
     gram, cross = row_sums(sums_of_rows, differences, balance, weights)
     return Moments(gram, cross, float(weights.sum()), float(weights @ weights), unit)
+
+
+def moments_of_blocks(pairs: Comparisons) -> Moments:
+    """Sum over comparisons in a Dask array, in one reading of it."""
+    weights, balance = pairs.weights, pairs.balance
+    share, size = tested_share(weights), None if pairs.count_once else coin_sizes(pairs)
+    everything = np.count_nonzero(share) == len(share)
+    rows = [balance, weights]
+    rows += [] if everything else [share]
+    rows += [] if size is None else [size]
+    gram, cross, *more = row_sums(
+        _sums_of_block, pairs.differences, *rows, shared=(not everything, size is not None)
+    )
+    return Moments(
+        gram,
+        cross,
+        float(weights.sum()),
+        float(weights @ weights),
+        pairs.unit,
+        None if everything else more[0],
+        None if size is None else more[-1],
+    )
+
+
+def _sums_of_block(rows: np.ndarray, balance: np.ndarray, weights: np.ndarray, *more: Any) -> tuple:
+    """Return the sums of some rows: all, a sample where one is asked for, coins likewise."""
+    *shares, sampled, coins = more
+    found = [*sums_of_rows(rows, balance, weights)]
+    if sampled:
+        taken = shares[0] > 0
+        found.append(weighted_gram(rows[taken], shares[0][taken]))
+    if coins:
+        found.append(weighted_gram(rows, shares[-1]))
+    return tuple(found)
+
+
+def coin_sizes(pairs: Comparisons) -> np.ndarray:
+    """Return the sums of squares of the coins in each row, one for what is left out at a time."""
+    size = np.where(pairs.part == 1, np.abs(pairs.balance), pairs.part * pairs.weights)
+    return size**2 / pairs.part
 
 
 def moments_of_pairs(pairs: Comparisons) -> Moments | None:

@@ -37,6 +37,9 @@ def noise_pvalue(pairs: Comparisons, moments: Moments | None = None) -> float:
         if found < _CLEAR:
             return found
         values, vectors = _spectrum(moments.gram)
+    elif moments is not None and moments.coins is not None:
+        total = moments.cross
+        values, vectors = _spectrum(moments.coins)
     elif rows.shape[1] <= len(rows):
         gram, total = row_sums(sums_of_rows, rows, signed, count * size**2)
         values, vectors = _spectrum(gram)

@@ -24,6 +24,7 @@ from ...utils._sklearn_compat import (
 )
 from ...utils._warnings import warn, warn_first
 from ..losses._table import LOSSES
+from ._blocks import read_once
 from ._candidate_fit import Drift, drift, log_policy
 from ._claim import claim_of
 from ._comparisons import by_outcome, merge_pairs, prompt_groups, varying_columns
@@ -218,7 +219,7 @@ class PreferencePolicy(
     With ipo, differences may be a Dask array with blocks of rows, and pairs two of them: sums and
     left-out scores are computed where the blocks are, and equal those in memory to rounding.
     `decision_function`, `predict` and `predict_proba` then return Dask arrays. A block is read
-    eight times, ten if rows are repeated: persist the array where memory allows.
+    three times, and once or twice more where pairs or responses are repeated.
 
     References
     ----------
@@ -361,9 +362,14 @@ class PreferencePolicy(
         chosen, rejected = read_pairs(self, X_chosen, X_rejected)
         read_reference(self.reference, self.n_features_in_)
         self.classes_ = np.array([0, 1])
-        groups, items = self._together(chosen, rejected, groups)
-        pairs = merge_pairs(chosen - rejected, np.ones(len(chosen)), sample_weight, groups)
         weights = check_sample_weight(as_host(to_local(sample_weight)), len(chosen))
+        differences, reading = chosen - rejected, None
+        if is_dask(chosen) and groups is None:
+            reading = read_once(differences, weights > 0, (chosen, rejected))
+        groups, items = self._together(chosen, rejected, groups, reading)
+        pairs = merge_pairs(
+            differences, np.ones(len(chosen)), sample_weight, groups, reading=reading
+        )
         return self._fit(pairs, weights, items=items)
 
     def _check_loss(self, *data):
@@ -401,9 +407,9 @@ class PreferencePolicy(
         sets = Candidates(features, log_reference, choices, weights, group)
         return self._fit(pairs, weights, sets, items)
 
-    def _together(self, chosen, rejected, groups):
+    def _together(self, chosen, rejected, groups, reading=None):
         """Return what is left out together, given or recognised, and responses that repeat."""
-        items = None if groups is not None else recognise(chosen, rejected)
+        items = None if groups is not None else recognise(chosen, rejected, reading)
         sets = None if items is None or is_dask(chosen) else linked_sets(items)
         return (groups, items) if sets is None else (sets, None)
 
