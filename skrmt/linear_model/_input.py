@@ -10,15 +10,12 @@ from sklearn.utils.extmath import safe_sparse_dot
 from ..linalg import as_device, is_torch, to_numpy
 from ..utils._checks import check_array_like_on_device
 from ..utils._dask import check_dask, is_dask, map_blocks, to_local
-from ..utils._labels import refuse_missing_labels
-from ..utils._scaling import moderate_unit, power_of_two
+from ..utils._labels import label_codes, refuse_missing_labels
+from ..utils._scaling import unit_of
 from ..utils._sklearn_compat import _check_n_features, validate_data
 
 _GRID = np.logspace(-4, 3, 29)
 """Penalties of "auto" in units of the mean variance of a feature: four per decade."""
-
-_LARGEST = 1e152
-"""Largest value of data: 1e3 times its square is a number, as is 1e-4 times that of 1 / 1e152."""
 
 _SMALLEST_ALPHA = 1e-8
 """Least penalty over the largest eigenvalue: below it rounding decides the fit."""
@@ -65,11 +62,8 @@ def _dask_input(estimator, X, ensure_finite):
 
 def encode_labels(y, weights):
     """Return the classes of the rows of positive weight, and the codes of all labels."""
-    try:
-        labels, codes = np.unique(y, return_inverse=True)
-    except TypeError as error:
-        raise TypeError(f"y mixes labels that cannot be sorted together: {error}.") from error
-    present = np.bincount(codes.ravel(), weights, len(labels)) > 0
+    labels, codes = label_codes(y)
+    present = np.bincount(codes, weights, len(labels)) > 0
     classes = labels[present]
     if len(classes) < 2:
         raise ValueError(
@@ -77,7 +71,7 @@ def encode_labels(y, weights):
             "this classifier needs at least two classes. Give rows of another class."
         )
     renumbered = np.where(present, np.cumsum(present) - 1, -1)
-    return classes, renumbered[codes.ravel()]
+    return classes, renumbered[codes]
 
 
 def data_unit(X):
@@ -85,16 +79,6 @@ def data_unit(X):
     if is_dask(X):
         return unit_of(max(map_blocks(_largest, X)))
     return unit_of(_largest(X.data if sparse.issparse(X) else X))
-
-
-def unit_of(largest, name="X", limit=1e60):
-    """Return the unit of data of a largest modulus, whose squares must be numbers."""
-    if largest == 0 or 1.0 / _LARGEST <= largest <= _LARGEST:
-        return moderate_unit(largest, limit)
-    raise ValueError(
-        f"{name} has values up to {largest:.3g}: penalties, rates and losses, in squares of them, "
-        f"are no normal numbers. Divide {name} by {power_of_two(largest):.3g}."
-    )
 
 
 def _largest(values):

@@ -118,8 +118,9 @@ def minibatch_cka(
         found = kernel_alignment(
             *parts, kernel=kernel, debiased=debiased, bandwidths=bandwidths, block_size=batch_size
         )
+        # Products, unlike powers, of huge numbers are infinite without an error.
         first, second = (
-            scale / unit**power
+            scale / (unit * unit if power == 2 else unit)
             for scale, unit, power in zip(found.scales, units, powers, strict=True)
         )
         count = found.n * (found.n - 3) if debiased else (found.n - 1) ** 2
@@ -153,7 +154,8 @@ def _feature_alignment(X: Array, Y: Array, debiased: bool) -> Alignment:
             for value, (own, both) in zip(values, terms, strict=True)
         ]
         traces, diagonals = (0.0, 0.0), (0.0, 0.0)
-    scales = sides[0][2] ** 2, sides[1][2] ** 2
+    # Products, unlike powers, of huge numbers are infinite without an error.
+    scales = sides[0][2] * sides[0][2], sides[1][2] * sides[1][2]
     return _alignment(values, traces, diagonals, scales, n, debiased)
 
 

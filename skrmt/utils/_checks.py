@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ._scaling import moderate_unit
+
 
 def is_torch(x: Any) -> bool:
     """Return whether x is a torch tensor, without importing torch.
@@ -108,8 +110,14 @@ def check_tensor(
     return X.contiguous() if is_torch(X) else np.ascontiguousarray(X), max(highest, -lowest)
 
 
-def check_sample_weight(sample_weight: Any, n_samples: int, *, like: Any = None) -> Any:
-    """Check the weights of the samples."""
+def check_sample_weight(
+    sample_weight: Any, n_samples: int, *, like: Any = None, additive: bool = False
+) -> Any:
+    """Check the weights of the samples, and divide extreme ones by a power of two.
+
+    Only their ratios count, except where they are added to those of other rows: there extreme
+    ones are refused.
+    """
     if sample_weight is None:
         sample_weight = 1.0
     weights = _as_float64(sample_weight, "sample_weight", like)
@@ -122,17 +130,23 @@ def check_sample_weight(sample_weight: Any, n_samples: int, *, like: Any = None)
             f"sample: pass an array of shape ({n_samples},)."
         )
     _check_finite(weights, "sample_weight")
-    lowest, total = float(weights.min()), float(weights.sum())
+    lowest, largest = float(weights.min()), float(weights.max())
     if lowest < 0:
         raise ValueError(
             f"sample_weight has a negative value ({lowest:g}): weights must be 0 or more. "
             "Drop rows by giving them the weight 0."
         )
-    if total == 0:
+    if largest == 0:
         raise ValueError(
             "sample_weight is zero for every sample: give a positive weight to some of them."
         )
-    return weights
+    unit = moderate_unit(largest)
+    if unit != 1.0 and additive:
+        raise ValueError(
+            f"sample_weight has values up to {largest:.3g}, too far from the weights of other rows "
+            f"to be added to them: give weights between 1e-60 and 1e60."
+        )
+    return weights if unit == 1.0 else weights / unit
 
 
 def _as_float64(x: Any, name: str, like: Any) -> Any:

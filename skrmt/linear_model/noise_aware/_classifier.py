@@ -6,7 +6,6 @@ import numbers
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ...linalg import needs_krylov, ridge_basis, to_numpy
@@ -23,6 +22,7 @@ from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
+from ...utils._labels import check_class_labels
 from ...utils._regimes import regime
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import StrOptions, _fit_context
@@ -298,7 +298,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         X, y = check_training_data(self, X, y, ensure_finite=False)
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, observed = encode_labels(y, weights)
-        check_classification_targets(y)
+        check_class_labels(y)
         known = self.noise_rates, self.class_prior, sample_noise, label_distribution
         labels = read_labels(observed, weights, len(self.classes_), *known)
         kept = weights > 0

@@ -6,7 +6,6 @@ import numbers
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ...linalg import to_numpy
@@ -15,6 +14,7 @@ from ...utils._checks import check_sample_weight, is_torch
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
 from ...utils._intervals import Z95, not_below_guess, wilson_interval
+from ...utils._labels import check_class_labels
 from ...utils._random import random_entropy
 from ...utils._regimes import regime
 from ...utils._sklearn_compat import Interval, _fit_context
@@ -138,7 +138,7 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
 
     def _more_rows(self, X, targets, sample_weight):
         """Take one pass over further rows, in the order given."""
-        weights = check_sample_weight(sample_weight, len(targets))
+        weights = check_sample_weight(sample_weight, len(targets), additive=True)
         n_features, n_targets = X.shape[1], targets.shape[1]
         coef = np.zeros((n_targets, n_features))
         losses = np.zeros(0)
@@ -377,7 +377,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
             The fitted model.
         """
         X, y = checked_data(self, X, y, numeric=False)
-        check_classification_targets(y)
+        check_class_labels(y)
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, codes = encode_labels(y, weights)
         targets = _class_targets(codes, len(self.classes_))

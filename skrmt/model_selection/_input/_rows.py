@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import is_classifier
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from ...utils._checks import check_sample_weight, refuse_masked
-from ...utils._labels import refuse_missing_labels
+from ...utils._labels import check_targets, label_codes, refuse_missing_labels
 from ...utils._merging import MergedRows, merge_rows
 from ...utils._warnings import warn
 from ._estimators import class_factors, is_plain, takes_weights
@@ -98,6 +99,7 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
             f"y has shape {y.shape}: give one label or target per row; several are not reported."
         )
     check_consistent_length(X, y)
+    y = y if is_classifier(estimator) else check_targets(y)
     weighs = takes_weights(estimator)
     if sample_weight is not None and not weighs:
         raise ValueError(
@@ -116,9 +118,7 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
             f"y is {str(y[0])!r} in every row, one class or target alone: there is nothing to "
             "predict. Give rows of other labels or targets."
         )
-    merged = merge_rows(
-        comparable(X), np.unique(y, return_inverse=True)[1].ravel(), weights, groups
-    )
+    merged = merge_rows(comparable(X), label_codes(y)[1], weights, groups)
     # Penalties of scikit-learn are not per unit of weight: without this one, the unit of the
     # weights, or copies of the rows, would change the fit.
     unit = float((1.0 / merged.part).sum() / merged.weights.sum())
@@ -150,7 +150,9 @@ def some_rows(X: Any, rows: np.ndarray) -> Any:
     rows = np.flatnonzero(rows) if rows.dtype == bool else rows
     if hasattr(X, "iloc"):
         return X.iloc[rows]
-    return X[rows] if hasattr(X, "shape") else np.asarray(X)[rows]
+    if hasattr(X, "column_names") and hasattr(X, "take"):  # a table of Arrow
+        return X.take(rows)
+    return X[rows] if hasattr(X, "shape") and hasattr(X, "__getitem__") else np.asarray(X)[rows]
 
 
 def _are_documents(X: Any) -> bool:

@@ -89,8 +89,8 @@ def check_two_classes(name: str, labels: np.ndarray) -> np.ndarray:
         )
     if len(classes) < 2:
         raise ValueError(
-            f"{name} has one class only, {classes[0]!r}: turn some pairs around, or give the "
-            "features of chosen and rejected responses to fit_pairs."
+            f"{name} has one class only, {classes.tolist()[0]!r}: turn some pairs around, or give "
+            "the features of chosen and rejected responses to fit_pairs."
         )
     return classes
 

@@ -51,7 +51,7 @@ def add_comparisons(
     weights = as_host(to_local(sample_weight))
     if moments is not None and weights is not None and not np.any(weights):
         return moments
-    weights = check_sample_weight(weights, len(X))
+    weights = check_sample_weight(weights, len(X), additive=True)
     unit = unit_of_rows(X)
     more = moments_of(X if unit == 1 else X / unit, weights * signs, weights, unit)
     return more if moments is None else moments.plus(more)
@@ -66,7 +66,8 @@ def both_classes(known: np.ndarray | None, classes: Any, y: np.ndarray) -> np.nd
                 f"classes={classes!r} is not the same as in the call before, {found.tolist()}."
             )
     elif classes is None and len(y) and (y == y[0]).all():
-        raise ValueError(f"y has one class only, {y[0]!r}: pass both as classes in the first call.")
+        only = np.asarray(y).tolist()[0]
+        raise ValueError(f"y has one class only, {only!r}: pass both as classes in the first call.")
     elif classes is None:
         found = check_two_classes("y", y)
     else:
