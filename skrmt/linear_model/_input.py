@@ -6,8 +6,10 @@ import numpy as np
 from scipy import sparse
 from scipy.special import expit, softmax
 from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.multiclass import check_classification_targets
 
 from ..linalg import as_device, is_torch, to_numpy
+from ..utils._array_api import beside
 from ..utils._checks import check_array_like_on_device
 from ..utils._dask import check_dask, is_dask, map_blocks, to_local
 from ..utils._labels import label_codes, refuse_missing_labels
@@ -58,6 +60,15 @@ def _dask_input(estimator, X, ensure_finite):
         )
     X = check_dask(X, ensure_finite=ensure_finite)
     return X if X.shape[0] > X.shape[1] else X.compute()
+
+
+def check_class_labels(y):
+    """Raise unless y holds labels of classes, which can be sorted."""
+    try:
+        check_classification_targets(y)
+    except TypeError:
+        label_codes(y)
+        raise
 
 
 def encode_labels(y, weights):
@@ -122,12 +133,12 @@ def check_new_data(estimator, X):
 
 def linear_scores(estimator, X):
     """Return the decision function of a fitted linear classifier."""
-    coef, intercept = estimator.coef_, estimator.intercept_
+    coef, intercept = beside(estimator.coef_, X), beside(estimator.intercept_, X)
     if is_dask(X):
         shape = {"drop_axis": 1} if len(intercept) == 1 else {"chunks": (X.chunks[0], len(coef))}
         return X.map_blocks(_block_scores, coef, intercept, dtype=coef.dtype, **shape)
     if is_torch(X):
-        scores = X @ X.new_tensor(coef).T + X.new_tensor(intercept)
+        scores = X @ coef.T + intercept
     else:
         scores = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
     return scores[:, 0] if len(intercept) == 1 else scores

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.multiclass import check_classification_targets
 
 from ._checks import is_torch
 from ._checks import refuse_masked as refuse_masked
@@ -35,16 +34,11 @@ def label_codes(y: Any, name: str = "y") -> tuple[np.ndarray, np.ndarray]:
     try:
         labels, codes = np.unique(y, return_inverse=True)
     except TypeError as error:
-        raise _unsortable(name, error) from error
+        raise TypeError(
+            f"{name} mixes labels that cannot be sorted together: {error}. Make them all numbers, "
+            "or all strings."
+        ) from error
     return labels, codes.ravel()
-
-
-def check_class_labels(y: Any, name: str = "y") -> None:
-    """Raise unless y holds labels of classes, which can be sorted."""
-    try:
-        check_classification_targets(y)
-    except TypeError as error:
-        raise _unsortable(name, error) if "ufunc" in str(error) else error from error
 
 
 def check_targets(y: np.ndarray, name: str = "y") -> np.ndarray:
@@ -57,14 +51,6 @@ def check_targets(y: np.ndarray, name: str = "y") -> np.ndarray:
         raise TypeError(f"{name} holds objects that are not numbers: {error}.") from error
     unit_of(float(np.abs(targets).max(initial=0.0)), name)
     return targets
-
-
-def _unsortable(name: str, error: TypeError) -> TypeError:
-    """Return the error about labels of several types."""
-    return TypeError(
-        f"{name} mixes labels that cannot be sorted together: {error}. Make them all numbers, or "
-        "all strings."
-    )
 
 
 def _missing(values: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ The other modules of `utils` import all of scikit-learn from here.
 
 from __future__ import annotations
 
+from sklearn import get_config
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, check_random_state, get_tags
@@ -35,6 +36,7 @@ __all__ = [
     "check_is_fitted",
     "check_random_state",
     "clone",
+    "get_config",
     "get_tags",
     "validate_data",
 ]

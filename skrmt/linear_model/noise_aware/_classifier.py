@@ -18,16 +18,17 @@ from ...model_selection._clean_labels import (
     read_labels,
     tell_stories,
 )
+from ...utils._array_api import dispatched, dispatched_fit, from_host
 from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
-from ...utils._labels import check_class_labels
 from ...utils._regimes import regime
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import StrOptions, _fit_context
 from ...utils._warnings import warn, warn_first
 from .._input import (
+    check_class_labels,
     check_new_data,
     check_training_data,
     class_probabilities,
@@ -256,6 +257,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         self.class_prior = class_prior
         self.device = device
 
+    @dispatched_fit
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -428,6 +430,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
             self._by_theory = model_accuracy(self._setting)
         return self._by_theory
 
+    @dispatched
     def decision_function(self, X):
         """Compute the log-odds of the true class.
 
@@ -445,6 +448,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         check_is_fitted(self)
         return linear_scores(self, check_new_data(self, X))
 
+    @dispatched
     def predict(self, X):
         """Predict the true class.
 
@@ -462,6 +466,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         codes = (scores > 0) * 1 if len(self.classes_) == 2 else scores.argmax(1)
         return decode_labels(self.classes_, codes)
 
+    @dispatched
     def predict_proba(self, X):
         """Compute the probabilities of the true classes.
 
@@ -477,6 +482,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         """
         return class_probabilities(self.decision_function(X))
 
+    @from_host
     def find_label_issues(self, *, threshold=0.5):
         """List the training rows whose label is probably wrong.
 
@@ -510,4 +516,5 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.array_api_support = True
         return tags

@@ -7,6 +7,7 @@ from bisect import bisect_left
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ...utils._array_api import from_host
 from ...utils._forecast import check_asked, first_reaching, unbanded
 from ...utils._warnings import warn
 from ._diagnosis import TOO_FEW
@@ -23,6 +24,7 @@ class ForecastMixin:
     theoretical_accuracy_: float
     _setting: Setting
 
+    @from_host
     def forecast(self, *, n_samples=None, noise_rates=None, cleaned_fraction=None):
         """Predict the accuracy with more data, other noise, or cleaned labels.
 
@@ -75,6 +77,7 @@ class ForecastMixin:
         conditions = {k: np.asarray(v) for k, v in given.items() if v is not None}
         return unbanded(score, **conditions)
 
+    @from_host
     def required(
         self, score, *, of="n_samples", n_samples=None, noise_rates=None, cleaned_fraction=None
     ):

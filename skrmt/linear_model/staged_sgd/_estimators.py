@@ -14,11 +14,16 @@ from ...utils._checks import check_sample_weight, is_torch
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
 from ...utils._intervals import Z95, not_below_guess, wilson_interval
-from ...utils._labels import check_class_labels
 from ...utils._random import random_entropy
 from ...utils._regimes import regime
 from ...utils._sklearn_compat import Interval, _fit_context
-from .._input import check_new_data, decode_labels, encode_labels, linear_scores
+from .._input import (
+    check_class_labels,
+    check_new_data,
+    decode_labels,
+    encode_labels,
+    linear_scores,
+)
 from ._documentation import documented
 from ._fit import Schedule, checked_stages, progress_reporter, spike_watch
 from ._input import checked_data, staged_rows

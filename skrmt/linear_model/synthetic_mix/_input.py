@@ -11,11 +11,11 @@ from sklearn.utils import check_X_y
 from ...linalg import as_device, is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device, check_sample_weight, refuse_masked
 from ...utils._dask import check_dask, is_dask, to_local
-from ...utils._labels import check_class_labels, refuse_missing_labels
+from ...utils._labels import refuse_missing_labels
 from ...utils._merging import group_codes, merge_rows
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import _check_n_features, validate_data
-from .._input import check_training_data, encode_labels
+from .._input import check_class_labels, check_training_data, encode_labels
 from ._judge import JudgedRows, read_judge
 
 

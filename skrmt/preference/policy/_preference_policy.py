@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from ...theory.preference._names import canonical_loss
+from ...utils._array_api import dispatched_fit
 from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
@@ -273,6 +274,7 @@ class PreferencePolicy(
         self.loss_options = loss_options
         self.max_iter = max_iter
 
+    @dispatched_fit
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, log_reference=None, mask=None, groups=None):
@@ -317,6 +319,7 @@ class PreferencePolicy(
         pairs = merge_pairs(X, signs_of(y, self.classes_), sample_weight, groups)
         return self._fit(pairs, check_sample_weight(as_host(to_local(sample_weight)), len(X)))
 
+    @dispatched_fit
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_pairs(self, X_chosen, X_rejected, sample_weight=None, *, groups=None):
@@ -471,4 +474,5 @@ class PreferencePolicy(
         tags.classifier_tags.multi_class = False
         tags.input_tags.three_d_array = True
         tags.input_tags.sparse = True
+        tags.array_api_support = True
         return tags

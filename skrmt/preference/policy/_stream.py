@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from ...theory.preference._names import canonical_loss
+from ...utils._array_api import dispatched_fit
 from ...utils._checks import check_sample_weight
 from ...utils._dask import to_local
 from ...utils._fit import restore_on_failure
@@ -92,6 +93,7 @@ class PolicyStream:
     _set_drift: Any
     _set_claim: Any
 
+    @dispatched_fit
     @available_if(keeps_sums)
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
