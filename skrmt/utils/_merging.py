@@ -202,6 +202,11 @@ def _twins(X: Any, keys: Any = None) -> tuple[np.ndarray, list]:
     if len(same) == 0:
         return same, []
     suspects = np.unique(order[np.concatenate([same, same + 1])])
+    if is_torch(X):
+        # A row at a time would wait for the device as often.
+        blocks = [suspects[i : i + _BLOCK] for i in range(0, len(suspects), _BLOCK)]
+        parts = [_host(X[rows]) for rows in blocks]
+        return suspects, [_row_bytes(part, row) for part in parts for row in range(len(part))]
     return suspects, [_row_bytes(X, int(row)) for row in suspects]
 
 
@@ -218,8 +223,14 @@ def row_key(X: Any) -> np.ndarray:
 
 def _block_key(part: Any, largest: float) -> np.ndarray:
     """Return the keys of a block of rows, of which some columns are given."""
+    if is_torch(part):
+        # On the device, column by column, so that only the keys are copied from it.
+        key = part.new_zeros(len(part), dtype=None).double()
+        for number, column in enumerate(part.detach().double().T):
+            key += float(np.sqrt(number + 2.0)) * (column / largest)
+        return _host(key)
     key = np.zeros(len(part))
-    for number, column in enumerate(_host(part).T):
+    for number, column in enumerate(np.asarray(part).T):
         key += np.sqrt(number + 2.0) * (column / largest)
     return key
 
