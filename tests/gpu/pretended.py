@@ -58,7 +58,14 @@ def _moved_numbers(func, args, found):
         return [args[0].numel()]
     # How many entries a mask selects decides the shape of what is selected.
     masks = args[1:2] if name in ("__getitem__", "__setitem__") else args
-    selects = name in ("__getitem__", "__setitem__", "nonzero", "argwhere", "masked_select", "unique")
+    selects = name in (
+        "__getitem__",
+        "__setitem__",
+        "nonzero",
+        "argwhere",
+        "masked_select",
+        "unique",
+    )
     chosen = selects and (
         name not in ("__getitem__", "__setitem__")
         or any(mask.dtype == torch.bool for mask in _tensors(masks) if mask.dim())

@@ -93,8 +93,8 @@ class PolicyStream:
     _set_drift: Any
     _set_claim: Any
 
-    @dispatched_fit
     @available_if(keeps_sums)
+    @dispatched_fit
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
