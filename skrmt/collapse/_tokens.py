@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ..utils._checks import refuse_masked
+from ..utils._checks import is_torch, refuse_masked, tensor_on_host
 from ..utils._dask import to_local
 
 
@@ -140,7 +140,9 @@ def _first_seen(contexts, n_tokens):
 
 
 def counts_of_frame(X):
-    """Return the counts of a dataframe, whose columns would be read as texts."""
+    """Return the counts of a dataframe or tensor, which would be read as texts."""
+    if is_torch(X):
+        return tensor_on_host(X)
     if not hasattr(X, "columns"):
         return X
     try:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._checks import is_torch
+from ._checks import is_torch, tensor_on_host
 from ._dask import is_dask
 from ._sklearn_compat import get_config
 
@@ -118,7 +118,7 @@ def in_numpy(array: Any) -> Any:
     if not _is_foreign(array):
         return array
     if is_torch(array):
-        return array.detach().cpu().numpy()
+        return tensor_on_host(array)
     if hasattr(array, "get"):
         return array.get()
     try:

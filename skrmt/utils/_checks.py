@@ -38,6 +38,12 @@ def is_torch(x: Any) -> bool:
     return hasattr(torch, "Tensor") and isinstance(x, torch.Tensor)
 
 
+def tensor_on_host(x: Any) -> np.ndarray:
+    """Return a tensor as a NumPy array, which has no bfloat16."""
+    x = x.detach().cpu()
+    return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
+
+
 def refuse_masked(x: Any, name: str) -> None:
     """Raise TypeError for a masked array, whose masked entries would be read as numbers."""
     if isinstance(x, np.ma.MaskedArray):
@@ -156,7 +162,7 @@ def _as_float64(x: Any, name: str, like: Any) -> Any:
         x = x if is_torch(x) else _float_array(x, name).copy()
         return torch.as_tensor(x, device=like.device).to(torch.float64)
     if is_torch(x):
-        x = x.detach().cpu().numpy()
+        x = tensor_on_host(x)
     return np.asarray(_float_array(x, name), dtype=np.float64)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._checks import is_torch
+from ._checks import is_torch, tensor_on_host
 from ._dask import is_dask, to_local
 from ._labels import refuse_missing_labels
 from ._rows import identical_block_rows, take_rows
@@ -245,4 +245,4 @@ def _row_bytes(X: Any, row: int) -> bytes:
 
 def _host(x: Any) -> np.ndarray:
     """Return an array or tensor as a NumPy array."""
-    return x.detach().cpu().numpy() if is_torch(x) else np.asarray(x)
+    return tensor_on_host(x) if is_torch(x) else np.asarray(x)

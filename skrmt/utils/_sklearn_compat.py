@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 )
 from sklearn.utils.validation import validate_data as _validate_data
 
+from ._checks import is_torch, tensor_on_host
 from ._labels import refuse_masked, refuse_missing_labels
 
 __all__ = [
@@ -43,7 +44,12 @@ __all__ = [
 
 
 def validate_data(estimator, X="no_validation", y="no_validation", **options):
-    """Validate as scikit-learn does, and refuse masked arrays and missing labels by name."""
+    """Validate as scikit-learn does, and refuse masked arrays and missing labels by name.
+
+    Torch tensors are read as NumPy arrays: scikit-learn takes none that requires a gradient or is
+    on a device.
+    """
+    X, y = (tensor_on_host(data) if is_torch(data) else data for data in (X, y))
     if not isinstance(X, str):
         refuse_masked(X, "X")
     if y is not None and not isinstance(y, str):

@@ -226,10 +226,8 @@ def _stretch(progress, batches, steps, watch, limits, every):
         step = progress.step
         if is_torch(progress.weights) and step >= careful and not high:
             end = min(step + _BURST, stop)
-            bound = np.full(end - step, min(highest, _LARGEST))
-            if lowest is not None:
-                bound = np.fmin(bound, lowest[step:end])
-            if _burst(progress, batches, steps, rates[step - begin : end - begin], bound):
+            limit = min(highest, _LARGEST)
+            if _burst(progress, batches, steps, rates[step - begin : end - begin], limits, limit):
                 continue
             careful = end
         residual, features = _residual(progress.weights, batches, number, step - first)
@@ -254,10 +252,10 @@ def _stretch(progress, batches, steps, watch, limits, every):
         _descend(progress, batches, number, rate, residual, features)
 
 
-def _burst(progress, batches, steps, rates, bound):
+def _burst(progress, batches, steps, rates, limits, largest):
     """Take steps on a device and read their losses at once; take none where one is too large.
 
-    To read each loss would wait for the device at each step. Losses within their bounds change
+    To read each loss would wait for the device at each step. Losses that are no spike change
     nothing but the weights, so that the result is that of single steps.
     """
     number, first, *_ = steps
@@ -272,14 +270,19 @@ def _burst(progress, batches, steps, rates, bound):
             rate = rate * float(progress.factors[step])
             _descend(progress, batches, number, rate, residual, features)
     losses = to_numpy(get_backend(found[0]).stack(found)).astype(float) / (2 * stage.batch_size)
-    taken = np.array([step not in progress.skipped for step in range(begin, begin + len(rates))])
-    if not (losses <= bound)[taken].all():
-        progress.weights, progress.velocity = before
-        return False
     progress.losses[begin : begin + len(rates)] = losses
+    streak, excursion = progress.streak, progress.excursion
+    for step, loss in enumerate(losses.tolist(), begin):
+        if step in progress.skipped:
+            continue
+        streak = streak + 1 if limits is not None and not loss <= limits[-1][step] else 0
+        excursion = excursion and streak > 0
+        recent = progress.losses[max(0, step - streak + 1) : step + 1]
+        if not loss <= largest or (streak and _exceeding(recent, step, limits)):
+            progress.weights, progress.velocity = before
+            return False
     progress.step += len(rates)
-    if taken.any():
-        progress.streak, progress.excursion = 0, False
+    progress.streak, progress.excursion = streak, excursion
     return True
 
 

@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_array, check_consistent_length
 
+from ...utils._array_api import in_numpy
 from ...utils._checks import check_sample_weight, refuse_masked
 from ...utils._labels import check_targets, label_codes, refuse_missing_labels
 from ...utils._merging import MergedRows, merge_rows
@@ -79,6 +80,7 @@ class Rows(NamedTuple):
 
 def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = None) -> Given:
     """Check training rows, and merge those that are identical."""
+    X, y, groups = map(in_numpy, (X, y, groups))
     refuse_masked(X, "X")
     # Types and missing values are for the estimator to judge, and whether it takes documents.
     if not (is_plain(X) or _are_documents(X)):
