@@ -67,6 +67,8 @@ class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
 
     Notes
     -----
+    NumPy computes everything, from counts; torch tensors of counts are copied.
+
     A context that was not seen gets the unigram frequencies. Counting takes one pass and a sort.
 
     References

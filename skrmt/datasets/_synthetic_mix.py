@@ -224,6 +224,10 @@ class GaussianGenerator(VersionedMixin, BaseEstimator):
     --------
     skrmt.linear_model.SyntheticMixClassifier : Takes an instance as `generator`.
 
+    Notes
+    -----
+    NumPy computes everything: torch tensors are copied.
+
     Examples
     --------
     >>> import numpy as np

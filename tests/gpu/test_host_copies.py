@@ -42,9 +42,7 @@ def test_a_step_of_sgd_copies_one_number_and_waits_for_few(detect_spikes):
 
 
 def test_single_steps_would_be_seen(monkeypatch):
-    from skrmt.linear_model.staged_sgd import _run
-
-    monkeypatch.setattr(_run, "_BURST", 1)
+    monkeypatch.setattr("skrmt.linear_model.staged_sgd._run._BURST", 1)
     short, long = (steps(n, detect_spikes=False) for n in (256, 512))
     assert len(long) - len(short) >= 256
 

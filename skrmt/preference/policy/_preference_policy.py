@@ -200,6 +200,9 @@ class PreferencePolicy(
 
     Notes
     -----
+    Fits are computed by NumPy, in milliseconds on embeddings: torch tensors, of half precision or
+    with a gradient too, are copied. The decision function of tensors is computed where they are.
+
     Convex losses of the margin are minimised by Newton's method with at most one Gram matrix a
     step; the squared loss of ipo for every penalty from one eigendecomposition. dpo is logistic
     regression without intercept on the differences and their negatives, with ``coef_ = w / beta``
