@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -173,6 +174,8 @@ def comparable(X: Any) -> Any:
         return X
     array = np.asarray(X)
     array = array[:, None] if array.ndim == 1 else array
+    if array.dtype.kind == "O" and all(isinstance(entry, Real) for entry in array.flat):
+        array = array.astype(float)
     if array.dtype.kind in "fiub" and np.isfinite(array).all():
         return array.astype(float, copy=False)
     codes = [np.unique(column.astype(str), return_inverse=True)[1].ravel() for column in array.T]
