@@ -43,7 +43,14 @@ def test_chooser_names_every_estimator():
 def test_landing_page_leads_to_every_subject():
     text = (DOCS / "index.rst").read_text()
     pages = guide_pages()
-    tools = {"phase_diagrams", "scale_out", "saving", "command_line", "noisy_labels_mathematics"}
+    tools = {
+        "phase_diagrams",
+        "scale_out",
+        "backends",
+        "saving",
+        "command_line",
+        "noisy_labels_mathematics",
+    }
     assert {page for page in pages - tools if f"user_guide/{page}>`" not in text} == set()
     listed = (DOCS / "user_guide" / "index.rst").read_text()
     assert {page for page in pages if f"   {page}\n" not in listed} == set()
@@ -112,6 +119,7 @@ def test_every_subject_has_a_model_and_a_formula():
     tools = {
         "phase_diagrams",
         "scale_out",
+        "backends",
         "saving",
         "command_line",
         "encoders",

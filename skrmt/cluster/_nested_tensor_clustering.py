@@ -343,7 +343,7 @@ class NestedTensorClustering(ViewsPredictor, DocLinkMixin, ClusterMixin, BaseEst
         origin = self.view_copies_
         self.view_accuracies_ = spread(limits.view_accuracies, origin)
         self.view_weights_ = spread(solution.view_weights, origin, 0.0)
-        self.noise_variance_ = spread(combined.noise * views.scale**2, origin, np.nan)
+        self.noise_variance_ = spread(combined.noise * (views.scale * views.scale), origin, np.nan)
         structure = "none" if isinstance(views, ViewList) else views.noise_structure
         self.noise_structure_ = "full" if combined.correlated else structure
         self.overlaps_ = limits.overlaps

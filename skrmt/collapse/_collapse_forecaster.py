@@ -135,6 +135,8 @@ class CollapseForecaster(TokenizerMixin, DocLinkMixin, BaseEstimator):
 
     Notes
     -----
+    NumPy computes everything, from counts; torch tensors of counts are copied.
+
     Given the corpus, generations are exact martingales: with q the frequencies of context j and
     :math:`v_m` of `skrmt.theory.collapse.variance_factor`, the diversity is
     :math:`\sum_j \pi_j(1-\sum_k q_{jk}^2)(1-v_{m,j})`. Contexts count as drawn equally often

@@ -18,7 +18,15 @@ from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._random import fresh_random_state
 from ..utils._sklearn_compat import Interval, _fit_context
-from ._tokens import TokenCounts, TokenizerMixin, checked_counts, count_tokens, merged, tokenized
+from ._tokens import (
+    TokenCounts,
+    TokenizerMixin,
+    checked_counts,
+    count_tokens,
+    counts_of_frame,
+    merged,
+    tokenized,
+)
 
 _BLOCK = 1024
 """Contexts whose probabilities are in memory at once."""
@@ -63,6 +71,8 @@ class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
 
     Notes
     -----
+    NumPy computes everything, from counts; torch tensors of counts are copied.
+
     A context that was not seen gets the unigram frequencies. Counting takes one pass and a sort.
 
     References
@@ -300,8 +310,8 @@ class NextTokenModel(TokenizerMixin, DocLinkMixin, BaseEstimator):
         if isinstance(X, NextTokenModel):
             check_is_fitted(X)
             return TokenCounts(X.counts_, X.contexts_, X.tokens_)
-        X = to_local(X)
-        if sparse.issparse(X) or (isinstance(X, np.ndarray) and X.dtype.kind in "biuf"):
+        X = counts_of_frame(to_local(X))
+        if sparse.issparse(X) or (isinstance(X, np.ndarray) and X.dtype.kind in "biufc"):
             counts = checked_counts(X, allow_none=allow_none)
             rows, columns = counts.shape
             return TokenCounts(counts, [(i,) for i in range(rows)], list(range(columns)))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ..utils._checks import refuse_masked
+from ..utils._checks import is_torch, refuse_masked, tensor_on_host
 from ..utils._dask import to_local
 
 
@@ -139,11 +139,35 @@ def _first_seen(contexts, n_tokens):
     return first[order], rank[code]
 
 
+def counts_of_frame(X):
+    """Return the counts of a dataframe or tensor, which would be read as texts."""
+    if is_torch(X):
+        return tensor_on_host(X)
+    if not hasattr(X, "columns"):
+        return X
+    try:
+        return np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"X is a {type(X).__name__} that holds no counts ({error}): pass its column of texts."
+        ) from error
+
+
 def checked_counts(X, *, allow_none=False):
     """Check a matrix of counts."""
     refuse_masked(X, "X")
     X = to_local(X)
-    matrix = sparse.csr_array(X) if sparse.issparse(X) else sparse.csr_array(np.atleast_2d(X))
+    table = X if sparse.issparse(X) else np.atleast_2d(np.asarray(X))
+    if table.ndim != 2:
+        raise ValueError(
+            f"X has shape {table.shape}: give counts of shape (n_contexts, n_tokens), or texts."
+        )
+    if table.dtype.kind == "f":
+        # Sparse arrays know neither half precision nor foreign byte orders.
+        table = table.astype(np.float64)
+    elif table.dtype.kind in "iu":
+        table = table.astype(table.dtype.newbyteorder("="))
+    matrix = sparse.csr_array(table)
     values = matrix.data
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
         raise ValueError(
@@ -152,6 +176,8 @@ def checked_counts(X, *, allow_none=False):
     if (values < 0).any() or (values != np.floor(values)).any():
         bad = values[(values < 0) | (values != np.floor(values))][0]
         raise ValueError(f"X has a count of {bad}: counts must be whole numbers of 0 or more.")
+    if values.max(initial=0) >= 2**53:
+        raise ValueError(f"X has a count of {values.max():.3g}: counts must be below 2**53.")
     matrix = matrix.astype(np.int64)
     matrix.sum_duplicates()
     matrix.eliminate_zeros()

@@ -14,8 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..utils._checks import check_sample_weight
 from ..utils._fit import restore_on_failure
+from ..utils._labels import label_codes
 from ..utils._pickles import VersionedMixin
 from ..utils._random import fresh_random_state
+from ..utils._scaling import unit_of
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
 
 _JITTER = 1e-10
@@ -224,6 +226,10 @@ class GaussianGenerator(VersionedMixin, BaseEstimator):
     --------
     skrmt.linear_model.SyntheticMixClassifier : Takes an instance as `generator`.
 
+    Notes
+    -----
+    NumPy computes everything: torch tensors are copied.
+
     Examples
     --------
     >>> import numpy as np
@@ -276,7 +282,7 @@ class GaussianGenerator(VersionedMixin, BaseEstimator):
         rows, labels = validate_data(self, X, y, dtype=np.float64)
         weights = check_sample_weight(sample_weight, len(labels))
         rows, labels, weights = rows[weights > 0], labels[weights > 0], weights[weights > 0]
-        self.classes_, codes = np.unique(labels, return_inverse=True)
+        self.classes_, codes = label_codes(labels)
         member = np.eye(len(self.classes_))[codes] * weights[:, None]
         self.priors_ = member.sum(0) / weights.sum()
         self.means_ = (member / member.sum(0)).T @ rows
@@ -295,6 +301,11 @@ class GaussianGenerator(VersionedMixin, BaseEstimator):
     def _shrunk(self, residual, weights):
         """Return the covariance of centred rows, already multiplied by the roots of the weights."""
         scaled = residual / np.sqrt(weights.mean())
+        unit = unit_of(float(np.abs(scaled).max()))
+        return unit**2 * self._shrunk_moderate(scaled / unit)
+
+    def _shrunk_moderate(self, scaled):
+        """Return the covariance of rows whose fourth powers are numbers."""
         if self.covariance in ("ledoit_wolf", "oas"):
             estimate = ledoit_wolf if self.covariance == "ledoit_wolf" else oas
             return np.atleast_2d(estimate(scaled, assume_centered=True)[0])

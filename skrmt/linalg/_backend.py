@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..utils._checks import is_torch as is_torch
+from ..utils._checks import tensor_on_host
 
 Array = Any
 """A NumPy array, a SciPy sparse matrix or a torch tensor."""
@@ -164,7 +165,7 @@ def to_numpy(x: Any) -> np.ndarray:
     >>> to_numpy([1, 2]).sum()
     np.int64(3)
     """
-    return x.detach().cpu().numpy() if is_torch(x) else np.asarray(x)
+    return tensor_on_host(x) if is_torch(x) else np.asarray(x)
 
 
 def as_device(x: Any, device: str | None) -> Any:

@@ -201,17 +201,15 @@ class DenseTensor:
         if self._dtype == "float64" and (before == 1 or after == 1):
             matrix = blocks[0] if before == 1 else blocks[:, :, 0].T
             return _float64(matrix @ matrix.T)
-        gram = np.zeros((size, size))
+        gram: Array = 0.0
         rows = max(1, _CHUNK // (size * min(after, max(1, _CHUNK // size))))
         columns = max(1, _CHUNK // (size * rows))
         for i in range(0, before, rows):
             for j in range(0, after, columns):
                 block = self._backend.moveaxis(blocks[i : i + rows, :, j : j + columns], 1, 0)
-                matrix = self._backend.asarray(
-                    block.reshape(size, -1), like=self.tensor, dtype="float64"
-                )
-                gram += _float64(matrix @ matrix.T)
-        return gram
+                matrix = self._wide(block.reshape(size, -1))
+                gram = gram + matrix @ matrix.T
+        return _float64(gram)
 
     def squared_norm(self, minus: Components | None = None) -> float:
         """Return the sum of squares, in float64: one pass.
@@ -232,9 +230,9 @@ class DenseTensor:
         n_rows = max(1, _CHUNK // int(np.prod(self.shape[1:])))
         total = 0.0
         for start in range(0, self.shape[0], n_rows):
-            block = self.rows(range(start, min(start + n_rows, self.shape[0])), minus).ravel()
-            total += float(block @ block)
-        return total
+            block = self._residual(slice(start, start + n_rows), minus).reshape(-1)
+            total = total + block @ block
+        return float(total)
 
     def rows(self, index: Sequence[int] | NDArray[np.intp], minus: Components) -> FloatArray:
         """Return some slices of the first mode, less those of a low-rank tensor.
@@ -251,12 +249,20 @@ class DenseTensor:
         ndarray of shape (s, p_2 ... p_d)
             The flattened slices.
         """
-        chosen = _float64(self.flat[list(index)])
+        return _float64(self._residual(list(index), minus))
+
+    def _residual(self, index: slice | list[int], minus: Components) -> Array:
+        """Return slices of the first mode less those of a low-rank tensor, in float64, in place."""
+        chosen = self._wide(self.flat[index])
         if minus.rank:
             first, *rest = minus.factors
-            products = khatri_rao([np.ascontiguousarray(factor.T) for factor in rest])
-            chosen = chosen - (first[list(index)] * minus.weights) @ products
+            products = khatri_rao([self._wide(np.ascontiguousarray(f.T)) for f in rest])
+            chosen = chosen - self._wide(first[index] * minus.weights) @ products
         return chosen
+
+    def _wide(self, array: Array) -> Array:
+        """Return an array in float64 on the device of the tensor."""
+        return self._backend.asarray(array, like=self.tensor, dtype="float64")
 
     def columns(
         self, mode: int, n_columns: int, minus: Components, rng: np.random.Generator

@@ -9,19 +9,18 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit, softmax
 from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.multiclass import check_classification_targets
 
 from ..linalg import as_device, is_torch, to_numpy
+from ..utils._array_api import beside
 from ..utils._checks import check_array_like_on_device
 from ..utils._dask import check_dask, is_dask, map_blocks, to_local
-from ..utils._labels import refuse_missing_labels
-from ..utils._scaling import moderate_unit, power_of_two
+from ..utils._labels import label_codes, refuse_missing_labels
+from ..utils._scaling import unit_of
 from ..utils._sklearn_compat import _check_n_features, validate_data
 
 _GRID = np.logspace(-4, 3, 29)
 """Penalties of "auto" in units of the mean variance of a feature: four per decade."""
-
-_LARGEST = 1e152
-"""Largest value of data: 1e3 times its square is a number, as is 1e-4 times that of 1 / 1e152."""
 
 _SMALLEST_ALPHA = 1e-8
 """Least penalty over the largest eigenvalue: below it rounding decides the fit."""
@@ -68,13 +67,19 @@ def _dask_input(estimator, X, ensure_finite):
     return X if X.shape[0] > X.shape[1] else X.compute()
 
 
+def check_class_labels(y):
+    """Raise unless y holds labels of classes, which can be sorted."""
+    try:
+        check_classification_targets(y)
+    except TypeError:
+        label_codes(y)
+        raise
+
+
 def encode_labels(y, weights):
     """Return the classes of the rows of positive weight, and the codes of all labels."""
-    try:
-        labels, codes = np.unique(y, return_inverse=True)
-    except TypeError as error:
-        raise TypeError(f"y mixes labels that cannot be sorted together: {error}.") from error
-    present = np.bincount(codes.ravel(), weights, len(labels)) > 0
+    labels, codes = label_codes(y)
+    present = np.bincount(codes, weights, len(labels)) > 0
     classes = labels[present]
     if len(classes) < 2:
         raise ValueError(
@@ -82,7 +87,7 @@ def encode_labels(y, weights):
             "this classifier needs at least two classes. Give rows of another class."
         )
     renumbered = np.where(present, np.cumsum(present) - 1, -1)
-    return classes, renumbered[codes.ravel()]
+    return classes, renumbered[codes]
 
 
 def data_unit(X):
@@ -90,16 +95,6 @@ def data_unit(X):
     if is_dask(X):
         return unit_of(max(map_blocks(_largest, X)))
     return unit_of(_largest(X.data if sparse.issparse(X) else X))
-
-
-def unit_of(largest, name="X", limit=1e60):
-    """Return the unit of data of a largest modulus, whose squares must be numbers."""
-    if largest == 0 or 1.0 / _LARGEST <= largest <= _LARGEST:
-        return moderate_unit(largest, limit)
-    raise ValueError(
-        f"{name} has values up to {largest:.3g}: penalties, rates and losses, in squares of them, "
-        f"are no normal numbers. Divide {name} by {power_of_two(largest):.3g}."
-    )
 
 
 def _largest(values):
@@ -143,12 +138,12 @@ def check_new_data(estimator, X):
 
 def linear_scores(estimator, X):
     """Return the decision function of a fitted linear classifier."""
-    coef, intercept = estimator.coef_, estimator.intercept_
+    coef, intercept = beside(estimator.coef_, X), beside(estimator.intercept_, X)
     if is_dask(X):
         shape = {"drop_axis": 1} if len(intercept) == 1 else {"chunks": (X.chunks[0], len(coef))}
         return X.map_blocks(_block_scores, coef, intercept, dtype=coef.dtype, **shape)
     if is_torch(X):
-        scores = X @ X.new_tensor(coef).T + X.new_tensor(intercept)
+        scores = X @ coef.T + intercept
     else:
         scores = safe_sparse_dot(X, coef.T, dense_output=True) + intercept
     return scores[:, 0] if len(intercept) == 1 else scores

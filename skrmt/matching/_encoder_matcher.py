@@ -99,7 +99,8 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
     n_jobs : int, default=None
         Number of folds, or of starts of "qap", that are worked on at a time.
     device : str, default=None
-        Torch device to compute on; results come back as NumPy.
+        Torch device on which kernels, CKA and "qap" are computed; results come back as NumPy. The
+        other methods are computed by NumPy, linear assignment by SciPy.
     random_state : int, RandomState instance or None, default=None
         Seed of folds, starts and ties.
 

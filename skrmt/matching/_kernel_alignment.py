@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..linalg._backend import Array, get_backend, to_numpy
 from ..utils._memory import explains_memory
+from ..utils._scaling import moderate_unit
 from ._kernels import (
     Kernel,
     as_float64,
@@ -110,6 +111,10 @@ def minibatch_cka(
     """Return the CKA of mean HSICs of batches of consecutive rows."""
     n = int(X.shape[0])
     units = [1.0 if kernel == "rbf" else largest_entry(Z) or 1.0 for Z in (X, Y)]
+    # Squares of squares of huge numbers are none.
+    sides = [(Z, moderate_unit(unit)) for Z, unit in zip((X, Y), units, strict=True)]
+    X, Y = (Z if far == 1.0 else Z / far for Z, far in sides)
+    units = [unit / far for unit, (_, far) in zip(units, sides, strict=True)]
     powers = [2 if kernel == "linear" else 1] * 2
     sums = np.zeros(3)
     for start in range(0, n - 3, batch_size):
@@ -118,8 +123,9 @@ def minibatch_cka(
         found = kernel_alignment(
             *parts, kernel=kernel, debiased=debiased, bandwidths=bandwidths, block_size=batch_size
         )
+        # Products, unlike powers, of huge numbers are infinite without an error.
         first, second = (
-            scale / unit**power
+            scale / (unit * unit if power == 2 else unit)
             for scale, unit, power in zip(found.scales, units, powers, strict=True)
         )
         count = found.n * (found.n - 3) if debiased else (found.n - 1) ** 2
@@ -153,7 +159,8 @@ def _feature_alignment(X: Array, Y: Array, debiased: bool) -> Alignment:
             for value, (own, both) in zip(values, terms, strict=True)
         ]
         traces, diagonals = (0.0, 0.0), (0.0, 0.0)
-    scales = sides[0][2] ** 2, sides[1][2] ** 2
+    # Products, unlike powers, of huge numbers are infinite without an error.
+    scales = sides[0][2] * sides[0][2], sides[1][2] * sides[1][2]
     return _alignment(values, traces, diagonals, scales, n, debiased)
 
 

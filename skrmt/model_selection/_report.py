@@ -179,6 +179,9 @@ class GeneralizationReport(
 
     Notes
     -----
+    NumPy computes everything: the estimators are scikit-learn's. Torch tensors are copied, of half
+    precision or with a gradient too.
+
     Leave-one-out scores of the last step of a pipeline are those of the whole only if no step
     before it learns from the targets, or much from single rows, as scalers, encoders and imputers
     do not. After any other step, for searches, and for all other classifiers and regressors the

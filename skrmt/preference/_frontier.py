@@ -59,6 +59,8 @@ class SafetyUtilityFrontier(DocLinkMixin, BaseEstimator):
 
     Notes
     -----
+    NumPy computes everything, since responses to a prompt are few: torch tensors are copied.
+
     The policy of weight :math:`\lambda` is proportional to
     :math:`\pi_{ref}\exp((\lambda R_s + (1-\lambda)R_u)/\beta)`.
 

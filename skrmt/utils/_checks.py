@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ._scaling import moderate_unit
+
 
 def is_torch(x: Any) -> bool:
     """Return whether x is a torch tensor, without importing torch.
@@ -34,6 +36,12 @@ def is_torch(x: Any) -> bool:
     """
     torch: Any = sys.modules.get("torch")
     return hasattr(torch, "Tensor") and isinstance(x, torch.Tensor)
+
+
+def tensor_on_host(x: Any) -> np.ndarray:
+    """Return a tensor as a NumPy array, which has no bfloat16."""
+    x = x.detach().cpu()
+    return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
 
 
 def refuse_masked(x: Any, name: str) -> None:
@@ -108,8 +116,14 @@ def check_tensor(
     return X.contiguous() if is_torch(X) else np.ascontiguousarray(X), max(highest, -lowest)
 
 
-def check_sample_weight(sample_weight: Any, n_samples: int, *, like: Any = None) -> Any:
-    """Check the weights of the samples."""
+def check_sample_weight(
+    sample_weight: Any, n_samples: int, *, like: Any = None, additive: bool = False
+) -> Any:
+    """Check the weights of the samples, and divide extreme ones by a power of two.
+
+    Only their ratios count, except where they are added to those of other rows: there extreme
+    ones are refused.
+    """
     if sample_weight is None:
         sample_weight = 1.0
     weights = _as_float64(sample_weight, "sample_weight", like)
@@ -122,17 +136,23 @@ def check_sample_weight(sample_weight: Any, n_samples: int, *, like: Any = None)
             f"sample: pass an array of shape ({n_samples},)."
         )
     _check_finite(weights, "sample_weight")
-    lowest, total = float(weights.min()), float(weights.sum())
+    lowest, largest = float(weights.min()), float(weights.max())
     if lowest < 0:
         raise ValueError(
             f"sample_weight has a negative value ({lowest:g}): weights must be 0 or more. "
             "Drop rows by giving them the weight 0."
         )
-    if total == 0:
+    if largest == 0:
         raise ValueError(
             "sample_weight is zero for every sample: give a positive weight to some of them."
         )
-    return weights
+    unit = moderate_unit(largest)
+    if unit != 1.0 and additive:
+        raise ValueError(
+            f"sample_weight has values up to {largest:.3g}, too far from the weights of other rows "
+            f"to be added to them: give weights between 1e-60 and 1e60."
+        )
+    return weights if unit == 1.0 else weights / unit
 
 
 def _as_float64(x: Any, name: str, like: Any) -> Any:
@@ -142,7 +162,7 @@ def _as_float64(x: Any, name: str, like: Any) -> Any:
         x = x if is_torch(x) else _float_array(x, name).copy()
         return torch.as_tensor(x, device=like.device).to(torch.float64)
     if is_torch(x):
-        x = x.detach().cpu().numpy()
+        x = tensor_on_host(x)
     return np.asarray(_float_array(x, name), dtype=np.float64)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import is_torch
+from ._checks import is_torch, tensor_on_host
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def assert_same(actual: Any, expected: Any, rtol: float = 0.0, what: str = "valu
 
 def _numpy(x: Any) -> np.ndarray:
     """Return x as a NumPy array."""
-    return x.detach().cpu().numpy() if is_torch(x) else np.asarray(x)
+    return tensor_on_host(x) if is_torch(x) else np.asarray(x)
 
 
 def _assert_same_arrays(actual: np.ndarray, expected: np.ndarray, rtol: float, what: str) -> None:

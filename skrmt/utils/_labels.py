@@ -9,6 +9,7 @@ import numpy as np
 from ._checks import is_torch
 from ._checks import refuse_masked as refuse_masked
 from ._dask import is_dask
+from ._scaling import unit_of
 
 
 def refuse_missing_labels(y: Any, name: str = "y") -> None:
@@ -26,6 +27,30 @@ def refuse_missing_labels(y: Any, name: str = "y") -> None:
             f"{name} has a missing label at row {row}: Input {name} contains NaN or another mark "
             "of a missing value. Drop the rows without a label."
         )
+
+
+def label_codes(y: Any, name: str = "y") -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct labels, sorted, and the number of each row's label among them."""
+    try:
+        labels, codes = np.unique(y, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} mixes labels that cannot be sorted together: {error}. Make them all numbers, "
+            "or all strings."
+        ) from error
+    return labels, codes.ravel()
+
+
+def check_targets(y: np.ndarray, name: str = "y") -> np.ndarray:
+    """Return the targets of a regression as floats, or say why they are none."""
+    if y.dtype.kind in "mMcSU":
+        raise TypeError(f"{name} has dtype {y.dtype}: a regression needs numbers. Convert it.")
+    try:
+        targets = y.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} holds objects that are not numbers: {error}.") from error
+    unit_of(float(np.abs(targets).max(initial=0.0)), name)
+    return targets
 
 
 def _missing(values: np.ndarray) -> np.ndarray:

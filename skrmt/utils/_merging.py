@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._checks import is_torch
+from ._checks import is_torch, tensor_on_host
 from ._dask import is_dask, to_local
 from ._labels import refuse_missing_labels
 from ._rows import identical_block_rows, take_rows
@@ -202,6 +202,11 @@ def _twins(X: Any, keys: Any = None) -> tuple[np.ndarray, list]:
     if len(same) == 0:
         return same, []
     suspects = np.unique(order[np.concatenate([same, same + 1])])
+    if is_torch(X):
+        # A row at a time would wait for the device as often.
+        blocks = [suspects[i : i + _BLOCK] for i in range(0, len(suspects), _BLOCK)]
+        parts = [_host(X[rows]) for rows in blocks]
+        return suspects, [_row_bytes(part, row) for part in parts for row in range(len(part))]
     return suspects, [_row_bytes(X, int(row)) for row in suspects]
 
 
@@ -222,6 +227,12 @@ def row_key(X: Any) -> np.ndarray:
 
 def _block_key(part: Any, largest: float) -> np.ndarray:
     """Return the keys of a block of rows, of which some columns are given."""
+    if is_torch(part):
+        # On the device, column by column, so that only the keys are copied from it.
+        key = part.new_zeros(len(part), dtype=None).double()
+        for number, column in enumerate(part.detach().double().T):
+            key += float(np.sqrt(number + 2.0)) * (column / largest)
+        return _host(key)
     part = np.ascontiguousarray(_host(part))
     return (part / largest * np.sqrt(np.arange(2.0, part.shape[1] + 2.0))).sum(axis=1)
 
@@ -236,4 +247,4 @@ def _row_bytes(X: Any, row: int) -> bytes:
 
 def _host(x: Any) -> np.ndarray:
     """Return an array or tensor as a NumPy array."""
-    return x.detach().cpu().numpy() if is_torch(x) else np.asarray(x)
+    return tensor_on_host(x) if is_torch(x) else np.asarray(x)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+_LARGEST = 1e152
+"""Largest value of data: 1e3 times its square is a number, as is 1e-4 times that of 1 / 1e152."""
+
 
 def power_of_two(largest: float) -> float:
     """Return the largest power of two that is not above a positive magnitude; 1 for 0."""
@@ -15,3 +18,13 @@ def moderate_unit(largest: float, limit: float = 1e60) -> float:
     if largest == 0 or 1.0 / limit < largest < limit:
         return 1.0
     return power_of_two(largest)
+
+
+def unit_of(largest: float, name: str = "X", limit: float = 1e60) -> float:
+    """Return the unit of data of a largest modulus, whose squares must be numbers."""
+    if largest == 0 or 1.0 / _LARGEST <= largest <= _LARGEST:
+        return moderate_unit(largest, limit)
+    raise ValueError(
+        f"{name} has values up to {largest:.3g}: penalties, rates and losses, in squares of them, "
+        f"are no normal numbers. Divide {name} by {power_of_two(largest):.3g}."
+    )

@@ -5,6 +5,7 @@ The other modules of `utils` import all of scikit-learn from here.
 
 from __future__ import annotations
 
+from sklearn import get_config
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, check_random_state, get_tags
@@ -17,6 +18,7 @@ from sklearn.utils.validation import (
 )
 from sklearn.utils.validation import validate_data as _validate_data
 
+from ._checks import is_torch, tensor_on_host
 from ._labels import refuse_masked, refuse_missing_labels
 
 __all__ = [
@@ -35,13 +37,19 @@ __all__ = [
     "check_is_fitted",
     "check_random_state",
     "clone",
+    "get_config",
     "get_tags",
     "validate_data",
 ]
 
 
 def validate_data(estimator, X="no_validation", y="no_validation", **options):
-    """Validate as scikit-learn does, and refuse masked arrays and missing labels by name."""
+    """Validate as scikit-learn does, and refuse masked arrays and missing labels by name.
+
+    Torch tensors are read as NumPy arrays: scikit-learn takes none that requires a gradient or is
+    on a device.
+    """
+    X, y = (tensor_on_host(data) if is_torch(data) else data for data in (X, y))
     if not isinstance(X, str):
         refuse_masked(X, "X")
     if y is not None and not isinstance(y, str):

@@ -1,7 +1,8 @@
 """A device that refuses what CUDA refuses, on machines without one.
 
 Tensors on the pretended device are computed by the processor, but may not meet tensors of the
-processor that have a dimension, nor be read by NumPy before they are moved.
+processor that have a dimension, nor be read by NumPy before they are moved. What is moved to the
+processor is counted: a device waits for each such copy.
 """
 
 import numpy as np
@@ -9,6 +10,10 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 DEVICE = torch.device("cuda", 0)
+_READS = {
+    "item", "tolist", "__float__", "__int__", "__bool__", "__index__", "__contains__", "allclose",
+    "equal",
+}  # fmt: skip
 _INPLACE = {"__iadd__", "__isub__", "__imul__", "__itruediv__", "__setitem__"}
 
 
@@ -22,12 +27,50 @@ def pretended(array):
 
 
 class PretendedDevice(TorchFunctionMode):
-    """The context in which the device exists."""
+    """The context in which the device exists.
+
+    Attributes
+    ----------
+    copies : list of int
+        How many numbers each copy to the processor has moved.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.copies = []
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         """Compute on the processor, and keep account of where the tensors are."""
         with torch._C.DisableTorchFunctionSubclass():
-            return _call(func, args, dict(kwargs or {}))
+            found = _call(func, args, dict(kwargs or {}))
+            self.copies += _moved_numbers(func, args, found)
+            return found
+
+
+def _moved_numbers(func, args, found):
+    """Return, in a list, how many numbers of the device a call has moved to the processor."""
+    name = func.__name__
+    if not any(isinstance(tensor, Pretended) for tensor in _tensors(args)):
+        return []
+    if name in ("cpu", "to") and type(found) is torch.Tensor:
+        return [found.numel()]
+    if name in _READS and not isinstance(found, torch.Tensor):
+        return [args[0].numel()]
+    # How many entries a mask selects decides the shape of what is selected.
+    masks = args[1:2] if name in ("__getitem__", "__setitem__") else args
+    selects = name in (
+        "__getitem__",
+        "__setitem__",
+        "nonzero",
+        "argwhere",
+        "masked_select",
+        "unique",
+    )
+    chosen = selects and (
+        name not in ("__getitem__", "__setitem__")
+        or any(mask.dtype == torch.bool for mask in _tensors(masks) if mask.dim())
+    )
+    return [1] if chosen else []
 
 
 def _call(func, args, kwargs):

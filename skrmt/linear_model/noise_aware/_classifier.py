@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ...linalg import needs_krylov, ridge_basis, to_numpy
@@ -21,6 +20,7 @@ from ...model_selection._clean_labels import (
     read_labels,
     tell_stories,
 )
+from ...utils._array_api import dispatched, dispatched_fit, from_host
 from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
@@ -31,6 +31,7 @@ from ...utils._sklearn_compat import StrOptions, _fit_context
 from ...utils._types import DataLike
 from ...utils._warnings import warn, warn_first
 from .._input import (
+    check_class_labels,
     check_new_data,
     check_training_data,
     class_probabilities,
@@ -262,6 +263,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         self.class_prior = class_prior
         self.device = device
 
+    @dispatched_fit
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -304,7 +306,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         X, y = check_training_data(self, X, y, ensure_finite=False)
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, observed = encode_labels(y, weights)
-        check_classification_targets(y)
+        check_class_labels(y)
         known = self.noise_rates, self.class_prior, sample_noise, label_distribution
         labels = read_labels(observed, weights, len(self.classes_), *known)
         kept = weights > 0
@@ -436,6 +438,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
             self._by_theory = model_accuracy(self._setting)
         return self._by_theory
 
+    @dispatched
     def decision_function(self, X: DataLike) -> Any:
         """Compute the log-odds of the true class.
 
@@ -453,6 +456,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         check_is_fitted(self)
         return linear_scores(self, check_new_data(self, X))
 
+    @dispatched
     def predict(self, X: DataLike) -> Any:
         """Predict the true class.
 
@@ -470,6 +474,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         codes = (scores > 0) * 1 if len(self.classes_) == 2 else scores.argmax(1)
         return decode_labels(self.classes_, codes)
 
+    @dispatched
     def predict_proba(self, X: DataLike) -> Any:
         """Compute the probabilities of the true classes.
 
@@ -485,6 +490,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         """
         return class_probabilities(self.decision_function(X))
 
+    @from_host
     def find_label_issues(self, *, threshold: float = 0.5) -> LabelIssues:
         """List the training rows whose label is probably wrong.
 
@@ -518,4 +524,5 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.array_api_support = True
         return tags

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from ...utils._array_api import from_host
 from ...utils._forecast import check_asked, first_reaching, unbanded
 from ...utils._warnings import warn
 from ._diagnosis import TOO_FEW
@@ -28,6 +29,7 @@ class ForecastMixin:
     theoretical_accuracy_: float
     _setting: Setting
 
+    @from_host
     def forecast(
         self,
         *,
@@ -86,6 +88,7 @@ class ForecastMixin:
         conditions = {k: np.asarray(v) for k, v in given.items() if v is not None}
         return unbanded(score, **conditions)
 
+    @from_host
     def required(
         self,
         score: float,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from ...linalg import to_numpy
+from ...linalg import get_backend, to_numpy
 from ...linalg._ridge_basis import sum_left
 from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets
 from ...model_selection._clean_labels import noise_matrix
@@ -258,18 +258,18 @@ def _block_confusions(block, targets, roots, share, part, pull, label, *argument
 
 
 def _confusions(scores, label, stretch, shift, directions, offsets, pull=0.0):
-    """Count decisions by class and observed label at every penalty, (k, K, K)."""
-    counts = []
+    """Count decisions by class and observed label at every penalty, (k, K, K), where scores are."""
+    counts, backend = [], get_backend(scores)
+    label = backend.asarray(label, like=scores, dtype="float64")
+    classes = backend.asarray(np.arange(label.shape[1]), like=scores)
     for column in range(scores.shape[2]):
         own = (scores[:, :, column] + pull) * stretch[column] + shift[:, column]
         decision = own @ directions.T + offsets
-        if decision.shape[1] == 1:
-            positive = (decision > 0) * 1.0
-            hits = np.concatenate([1.0 - to_numpy(positive), to_numpy(positive)], axis=1)
-        else:
-            hits = np.eye(decision.shape[1])[to_numpy(decision.argmax(1))]
-        counts.append(hits.T @ to_numpy(label))
-    return np.stack(counts)
+        two = decision.shape[1] == 1
+        codes = (decision[:, 0] > 0) * 1 if two else decision.argmax(1)
+        hits = backend.asarray(codes[:, None] == classes, like=scores, dtype="float64")
+        counts.append(hits.T @ label)
+    return backend.stack(counts)
 
 
 def noise_matrices(noise_rates, n_classes):

@@ -19,7 +19,7 @@ from ...utils._rows import (
     row_sums,
     take_rows,
 )
-from .._input import unit_of
+from ...utils._scaling import unit_of
 from ._held_out import choose_landmarks, known_targets
 
 _FENCE = 3.0

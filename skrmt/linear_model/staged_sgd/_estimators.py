@@ -10,7 +10,6 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ...linalg import to_numpy
@@ -23,7 +22,13 @@ from ...utils._random import random_entropy
 from ...utils._regimes import regime
 from ...utils._sklearn_compat import Interval, _fit_context
 from ...utils._types import DataLike
-from .._input import check_new_data, decode_labels, encode_labels, linear_scores
+from .._input import (
+    check_class_labels,
+    check_new_data,
+    decode_labels,
+    encode_labels,
+    linear_scores,
+)
 from ._documentation import documented
 from ._fit import Schedule, checked_stages, progress_reporter, spike_watch
 from ._input import checked_data, staged_rows
@@ -143,7 +148,7 @@ class StagedSGD(DocLinkMixin, BaseEstimator):
 
     def _more_rows(self, X, targets, sample_weight):
         """Take one pass over further rows, in the order given."""
-        weights = check_sample_weight(sample_weight, len(targets))
+        weights = check_sample_weight(sample_weight, len(targets), additive=True)
         n_features, n_targets = X.shape[1], targets.shape[1]
         coef = np.zeros((n_targets, n_features))
         losses = np.zeros(0)
@@ -399,7 +404,7 @@ class StagedSGDClassifier(ClassifierMixin, StagedSGD):
             The fitted model.
         """
         X, y = checked_data(self, X, y, numeric=False)
-        check_classification_targets(y)
+        check_class_labels(y)
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_, codes = encode_labels(y, weights)
         targets = _class_targets(codes, len(self.classes_))

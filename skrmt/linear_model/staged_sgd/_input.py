@@ -12,8 +12,8 @@ from ...linalg import as_device, is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device, check_sample_weight
 from ...utils._labels import refuse_missing_labels
 from ...utils._merging import group_codes, merge_rows
+from ...utils._scaling import unit_of
 from ...utils._sklearn_compat import _check_n_features, validate_data
-from .._input import unit_of
 
 _MOST_REPEATS = 1.1
 """Rows given per distinct row up to which copies are written out, so that one pass uses each once.

@@ -23,6 +23,8 @@ _LOST = 10.0
 are no measure of what a loss should be."""
 _LARGEST = float(np.finfo(float).max)
 """Loss above which a run has diverged at any rate."""
+_BURST = 64
+"""Steps on a device between two reads of their losses."""
 _BLOCK = 2**17
 """Numbers that are gathered at once: what stays in the cache."""
 
@@ -212,23 +214,23 @@ def _stretch(progress, batches, steps, watch, limits, every):
     """Take steps of one stage up to the next snapshot, or until something happens."""
     number, first, stop, highest = steps
     stage = batches.stages[number]
-    size, decay, losses = stage.batch_size, stage.weight_decay, progress.losses
-    mu = stage.momentum
-    if not mu:
+    size, losses = stage.batch_size, progress.losses
+    if not stage.momentum:
         progress.velocity = None
     elif progress.velocity is None:
         progress.velocity = 0 * progress.weights
     lowest = None if limits is None else limits[-1]
-    weights, offset = progress.weights, batches.offsets[number]
-    ones, begin = batches.ones, progress.step
-    rates, high = stage.rates[begin - first : stop - first].tolist(), 0
+    begin, high, careful = progress.step, 0, progress.step
+    rates = stage.rates[begin - first : stop - first].tolist()
     while progress.step < stop:
         step = progress.step
-        features, values = batches.get(number, step - first)
-        residual = features @ weights
-        residual -= values
-        if offset is not None:
-            residual -= offset @ weights
+        if is_torch(progress.weights) and step >= careful and not high:
+            end = min(step + _BURST, stop)
+            limit = min(highest, _LARGEST)
+            if _burst(progress, batches, steps, rates[step - begin : end - begin], limits, limit):
+                continue
+            careful = end
+        residual, features = _residual(progress.weights, batches, number, step - first)
         flat = residual.reshape(-1)
         loss = float(flat @ flat) / (2 * size)
         losses[step] = loss
@@ -247,20 +249,71 @@ def _stretch(progress, batches, steps, watch, limits, every):
             progress.stop(step)
             return
         rate = rates[step - begin] * float(progress.factors[step])
-        if decay:
-            weights *= 1 - rate * decay
-        gradient = features.T @ residual
-        if offset is not None:
-            total = ones[: len(residual)] @ residual
-            gradient -= offset * total if residual.ndim == 1 else offset[:, None] * total
-        if mu:
-            gradient *= 1 / size
-            progress.velocity *= mu
-            progress.velocity += gradient
-            weights -= rate * progress.velocity
-        else:
-            gradient *= rate / size
-            weights -= gradient
+        _descend(progress, batches, number, rate, residual, features)
+
+
+def _burst(progress, batches, steps, rates, limits, largest):
+    """Take steps on a device and read their losses at once; take none where one is too large.
+
+    To read each loss would wait for the device at each step. Losses that are no spike change
+    nothing but the weights, so that the result is that of single steps.
+    """
+    number, first, *_ = steps
+    begin, stage = progress.step, batches.stages[number]
+    before = _copy(progress.weights), _copy(progress.velocity)
+    found = []
+    for step, rate in enumerate(rates, begin):
+        residual, features = _residual(progress.weights, batches, number, step - first)
+        flat = residual.reshape(-1)
+        found.append(flat @ flat)
+        if step not in progress.skipped:
+            rate = rate * float(progress.factors[step])
+            _descend(progress, batches, number, rate, residual, features)
+    losses = to_numpy(get_backend(found[0]).stack(found)).astype(float) / (2 * stage.batch_size)
+    progress.losses[begin : begin + len(rates)] = losses
+    streak, excursion = progress.streak, progress.excursion
+    for step, loss in enumerate(losses.tolist(), begin):
+        if step in progress.skipped:
+            continue
+        streak = streak + 1 if limits is not None and not loss <= limits[-1][step] else 0
+        excursion = excursion and streak > 0
+        recent = progress.losses[max(0, step - streak + 1) : step + 1]
+        if not loss <= largest or (streak and _exceeding(recent, step, limits)):
+            progress.weights, progress.velocity = before
+            return False
+    progress.step += len(rates)
+    progress.streak, progress.excursion = streak, excursion
+    return True
+
+
+def _residual(weights, batches, number, step):
+    """Return the residuals of a step of a stage, and its features."""
+    features, values = batches.get(number, step)
+    residual = features @ weights
+    residual -= values
+    if batches.offsets[number] is not None:
+        residual -= batches.offsets[number] @ weights
+    return residual, features
+
+
+def _descend(progress, batches, number, rate, residual, features):
+    """Move the weights down the gradient of a batch, in place."""
+    stage, offset, weights = batches.stages[number], batches.offsets[number], progress.weights
+    size, mu = stage.batch_size, stage.momentum
+    if stage.weight_decay:
+        weights *= 1 - rate * stage.weight_decay
+    gradient = features.T @ residual
+    if offset is not None:
+        total = batches.ones[: len(residual)] @ residual
+        gradient -= offset * total if residual.ndim == 1 else offset[:, None] * total
+    if mu:
+        gradient *= 1 / size
+        progress.velocity *= mu
+        progress.velocity += gradient
+        weights -= rate * progress.velocity
+    else:
+        gradient *= rate / size
+        weights -= gradient
 
 
 def _handle(progress, number, step, watch, limits, every):

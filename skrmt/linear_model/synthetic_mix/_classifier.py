@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from ...linalg import is_torch, to_numpy
+from ...utils._array_api import dispatched, dispatched_fit
 from ...utils._dask import to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
@@ -292,6 +293,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         self.device = device
         self.random_state = random_state
 
+    @dispatched_fit
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -396,6 +398,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         warn_first(fit_warnings(rows, claim, found))
         return self
 
+    @dispatched
     def decision_function(self, X: DataLike) -> Any:
         """Compute the scores of the ridge fit to targets -1/+1.
 
@@ -412,6 +415,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         check_is_fitted(self)
         return linear_scores(self, check_new_data(self, X))
 
+    @dispatched
     def predict(self, X: DataLike) -> Any:
         """Predict classes.
 
@@ -429,6 +433,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         codes = (scores > 0) * 1 if len(self.classes_) == 2 else scores.argmax(1)
         return decode_labels(self.classes_, codes)
 
+    @dispatched
     def predict_proba(self, X: DataLike) -> Any:
         """Predict the probabilities of the classes.
 
@@ -444,6 +449,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         """
         return class_probabilities(self.decision_function(X) * self.score_temperature_)
 
+    @dispatched
     def score(
         self,
         X: DataLike,
@@ -487,4 +493,5 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.array_api_support = True
         return tags

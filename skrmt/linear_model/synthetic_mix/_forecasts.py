@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from ...utils._array_api import from_host
 from ...utils._warnings import warn
 from ._outlook import Outlook
 from ._plan import MixReport, advice, best_amount, forecast_mix, required_amount
@@ -62,6 +63,7 @@ class ForecastMixin:
         check_is_fitted(self)
         return self._outlook.equivalent_real_samples
 
+    @from_host
     def forecast(
         self,
         *,
@@ -109,6 +111,7 @@ class ForecastMixin:
         conditions = n_samples, n_synthetic, weight, keep_rates
         return forecast_mix(self._outlook.model, conditions)
 
+    @from_host
     def required(
         self,
         score: float,
@@ -157,6 +160,7 @@ class ForecastMixin:
         conditions = n_samples, n_synthetic, weight, keep_rates
         return required_amount(self._outlook.model, score, of, conditions)
 
+    @from_host
     def best(
         self,
         *,
@@ -212,6 +216,7 @@ class ForecastMixin:
             max_n_synthetic = max(100 * (self.n_real_ + self.n_synthetic_), 1)
         return best_amount(self._outlook.model, of, conditions, max_n_synthetic)
 
+    @from_host
     def value_of_sample(self) -> float:
         """Return how many real rows a synthetic row is worth.
 
@@ -226,6 +231,7 @@ class ForecastMixin:
             return np.nan
         return (self.equivalent_real_samples_ - self.n_effective_samples_) / self.n_synthetic_
 
+    @from_host
     def data_report(self) -> MixReport:
         """Summarise the quality of generator, verifier and labels, and what to do next.
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_X_y
-from sklearn.utils.multiclass import check_classification_targets
 
 from ...linalg import as_device, is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device, check_sample_weight, refuse_masked
@@ -16,7 +15,7 @@ from ...utils._labels import refuse_missing_labels
 from ...utils._merging import group_codes, merge_rows
 from ...utils._rows import block_keys, compute_together, take_rows
 from ...utils._sklearn_compat import _check_n_features, validate_data
-from .._input import check_training_data, encode_labels
+from .._input import check_class_labels, check_training_data, encode_labels
 from ._judge import JudgedRows, read_judge
 
 
@@ -160,8 +159,9 @@ def mix_rows(
     _check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score)
     _check_container(estimator, X, X_synthetic)
     X, y = _real_input(estimator, X, y, stacked)
-    check_classification_targets(y)
-    weights = check_sample_weight(to_local(sample_weight), len(y))
+    check_class_labels(y)
+    # Synthetic rows that are given separately have weight 1.
+    weights = check_sample_weight(to_local(sample_weight), len(y), additive=separate)
     total = float(weights.sum())
     keys = local = None
     if separate:

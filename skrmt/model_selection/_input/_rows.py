@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import is_classifier
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_array, check_consistent_length
 
+from ...utils._array_api import in_numpy
 from ...utils._checks import check_sample_weight, refuse_masked
-from ...utils._labels import refuse_missing_labels
+from ...utils._labels import check_targets, label_codes, refuse_missing_labels
 from ...utils._merging import MergedRows, merge_rows
 from ...utils._warnings import warn
 from ._estimators import class_factors, is_plain, takes_weights
@@ -78,6 +81,7 @@ class Rows(NamedTuple):
 
 def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = None) -> Given:
     """Check training rows, and merge those that are identical."""
+    X, y, groups = map(in_numpy, (X, y, groups))
     refuse_masked(X, "X")
     # Types and missing values are for the estimator to judge, and whether it takes documents.
     if not (is_plain(X) or _are_documents(X)):
@@ -98,6 +102,7 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
             f"y has shape {y.shape}: give one label or target per row; several are not reported."
         )
     check_consistent_length(X, y)
+    y = y if is_classifier(estimator) else check_targets(y)
     if sample_weight is not None and not takes_weights(estimator):
         raise ValueError(
             "sample_weight is given, but the estimator takes none: leave it at None, or give an "
@@ -147,7 +152,9 @@ def some_rows(X: Any, rows: np.ndarray) -> Any:
     rows = np.flatnonzero(rows) if rows.dtype == bool else rows
     if hasattr(X, "iloc"):
         return X.iloc[rows]
-    return X[rows] if hasattr(X, "shape") else np.asarray(X)[rows]
+    if hasattr(X, "column_names") and hasattr(X, "take"):  # a table of Arrow
+        return X.take(rows)
+    return X[rows] if hasattr(X, "shape") and hasattr(X, "__getitem__") else np.asarray(X)[rows]
 
 
 def _are_documents(X: Any) -> bool:
@@ -166,6 +173,8 @@ def comparable(X: Any) -> Any:
         return X
     array = np.asarray(X)
     array = array[:, None] if array.ndim == 1 else array
+    if array.dtype.kind == "O" and all(isinstance(entry, Real) for entry in array.flat):
+        array = array.astype(float)
     if array.dtype.kind in "fiub" and np.isfinite(array).all():
         return array.astype(float, copy=False)
     codes = [np.unique(column.astype(str), return_inverse=True)[1].ravel() for column in array.T]
@@ -174,7 +183,7 @@ def comparable(X: Any) -> Any:
 
 def _comparable_labels(y: np.ndarray) -> np.ndarray:
     """Return numbers of the same bytes where labels are equal; 0 and -0 are."""
-    return y + 0 if y.dtype.kind in "iuf" else np.unique(y, return_inverse=True)[1].ravel()
+    return y + 0 if y.dtype.kind in "iuf" else label_codes(y)[1]
 
 
 def params_of_rows(params: dict, n: int, rows: np.ndarray) -> dict:

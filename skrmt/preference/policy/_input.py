@@ -10,7 +10,7 @@ from scipy import sparse
 from ...linalg import is_torch, to_numpy
 from ...utils._checks import check_array_like_on_device
 from ...utils._dask import is_dask, map_blocks, to_local
-from ...utils._labels import refuse_masked, refuse_missing_labels
+from ...utils._labels import label_codes, refuse_masked, refuse_missing_labels
 from ...utils._memory import refuse_dense
 from ...utils._scaling import moderate_unit
 from ...utils._sklearn_compat import _check_feature_names, validate_data
@@ -85,7 +85,7 @@ def _check_column(y: np.ndarray) -> None:
 
 def check_two_classes(name: str, labels: np.ndarray) -> np.ndarray:
     """Return the two classes of labels, sorted."""
-    classes = np.unique(labels)
+    classes, _ = label_codes(labels, name)
     if len(classes) > 2:
         raise ValueError(
             f"Only binary classification is supported. {name} has {len(classes)} classes: give one "
@@ -93,8 +93,8 @@ def check_two_classes(name: str, labels: np.ndarray) -> np.ndarray:
         )
     if len(classes) < 2:
         raise ValueError(
-            f"{name} has one class only, {classes[0]!r}: turn some pairs around, or give the "
-            "features of chosen and rejected responses to fit_pairs."
+            f"{name} has one class only, {classes.tolist()[0]!r}: turn some pairs around, or give "
+            "the features of chosen and rejected responses to fit_pairs."
         )
     return classes
 

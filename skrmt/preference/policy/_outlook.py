@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
+from ...utils._array_api import from_host
 from ...utils._forecast import Forecast, check_asked
 from ...utils._warnings import warn
 from ._held_out import HeldOut
@@ -78,6 +79,7 @@ class PolicyOutlook:
     regime_: str
     _growth: Growth | None
 
+    @from_host
     def forecast(self, *, n_samples: ArrayLike | None = None) -> Forecast:
         r"""Predict the accuracy with more or fewer comparisons of the same kind.
 
@@ -139,6 +141,7 @@ class PolicyOutlook:
             {} if n_samples is None else {"n_samples": np.asarray(n_samples)},
         )
 
+    @from_host
     def required(self, score: float, *, of: Literal["n_samples"] = "n_samples") -> float:
         """Return how many comparisons reach an accuracy.
 

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...linalg import is_torch
 from ...theory.preference._names import canonical_loss
+from ...utils._array_api import beside, dispatched, on_host
 from ...utils._checks import check_array_like_on_device, check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._sklearn_compat import validate_data
@@ -39,6 +40,7 @@ class PolicyPredictions:
     _loss_noise: float
     n_features_in_: int
 
+    @dispatched
     def decision_function(self, X: DataLike) -> Any:
         r"""Compute rewards, or their differences.
 
@@ -59,15 +61,16 @@ class PolicyPredictions:
     def _margins(self, X):
         """Return log-ratios to the reference up to a constant per prompt, or their differences."""
         if is_dask(X):
-            return lazy_margins(self, X, self.coef_.astype(output_dtype(X)))
+            return lazy_margins(self, X, beside(self.coef_, X).astype(output_dtype(X)))
         if is_torch(X) or n_dimensions(X) == 3:
             X = check_array_like_on_device(X, "X", n_dimensions(X), n_features=self.n_features_in_)
         else:
             dtype = [np.float64, np.float32]
             X = validate_data(self, X, dtype=dtype, reset=False, accept_sparse="csr")
-        coef = X.new_tensor(self.coef_) if is_torch(X) else self.coef_.astype(X.dtype)
-        return X @ coef
+        coef = beside(self.coef_, X)
+        return X @ (coef if is_torch(X) else coef.astype(X.dtype))
 
+    @dispatched
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict which response is preferred.
 
@@ -88,6 +91,7 @@ class PolicyPredictions:
             return scores.map_blocks(_labels, self.classes_, dtype=self.classes_.dtype)
         return _labels(scores, self.classes_)
 
+    @dispatched
     def predict_proba(
         self, X: ArrayLike, *, log_reference: ArrayLike | None = None, mask: ArrayLike | None = None
     ) -> NDArray[Any]:
@@ -113,7 +117,7 @@ class PolicyPredictions:
         if n_dimensions(X) == 3:
             features, base = read_candidates(X, mask, log_reference, self.n_features_in_)
             reference = read_reference(self.reference, self.n_features_in_)
-            policy = np.exp(log_policy(features, base, reference + self.coef_))
+            policy = np.exp(log_policy(features, base, reference + on_host(self).coef_))
             return policy.astype(output_dtype(X), copy=False)
         z = as_host(self.decision_function(X))
         probability = LOSSES[canonical_loss(self.loss)].probability
@@ -124,6 +128,7 @@ class PolicyPredictions:
             )
         return _both_ways(z, probability, self._loss_noise)
 
+    @dispatched
     def rank(self, candidates: ArrayLike) -> NDArray[Any]:
         """Rank candidates by their reward.
 
@@ -141,6 +146,7 @@ n_candidates, n_features)
         scores = to_local(as_host(self.decision_function(candidates)))
         return np.argsort(-scores, axis=-1, kind="stable")
 
+    @dispatched
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Compute the share of pairs that are ranked rightly.
 

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from ...theory.preference._names import canonical_loss
+from ...utils._array_api import dispatched_fit
 from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
@@ -202,6 +203,9 @@ class PreferencePolicy(
 
     Notes
     -----
+    Fits are computed by NumPy, in milliseconds on embeddings: torch tensors, of half precision or
+    with a gradient too, are copied. The decision function of tensors is computed where they are.
+
     Convex losses of the margin are minimised by Newton's method with at most one Gram matrix a
     step; the squared loss of ipo for every penalty from one eigendecomposition. dpo is logistic
     regression without intercept on the differences and their negatives, with ``coef_ = w / beta``
@@ -276,6 +280,7 @@ class PreferencePolicy(
         self.loss_options = loss_options
         self.max_iter = max_iter
 
+    @dispatched_fit
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -330,6 +335,7 @@ class PreferencePolicy(
         pairs = merge_pairs(X, signs_of(y, self.classes_), sample_weight, groups)
         return self._fit(pairs, weights)
 
+    @dispatched_fit
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_pairs(
@@ -496,4 +502,5 @@ class PreferencePolicy(
         tags.classifier_tags.multi_class = False
         tags.input_tags.three_d_array = True
         tags.input_tags.sparse = True
+        tags.array_api_support = True
         return tags

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.metaestimators import available_if
 
 from ...theory.preference._names import canonical_loss
+from ...utils._array_api import dispatched_fit
 from ...utils._checks import check_sample_weight
 from ...utils._dask import to_local
 from ...utils._fit import restore_on_failure
@@ -53,7 +54,7 @@ def add_comparisons(
     weights = as_host(to_local(sample_weight))
     if moments is not None and weights is not None and not np.any(weights):
         return moments
-    weights = check_sample_weight(weights, len(X))
+    weights = check_sample_weight(weights, len(X), additive=True)
     unit = unit_of_rows(X)
     more = moments_of(X if unit == 1 else X / unit, weights * signs, weights, unit)
     return more if moments is None else moments.plus(more)
@@ -68,7 +69,8 @@ def both_classes(known: np.ndarray | None, classes: Any, y: np.ndarray) -> np.nd
                 f"classes={classes!r} is not the same as in the call before, {found.tolist()}."
             )
     elif classes is None and len(y) and (y == y[0]).all():
-        raise ValueError(f"y has one class only, {y[0]!r}: pass both as classes in the first call.")
+        only = np.asarray(y).tolist()[0]
+        raise ValueError(f"y has one class only, {only!r}: pass both as classes in the first call.")
     elif classes is None:
         found = check_two_classes("y", y)
     else:
@@ -95,6 +97,7 @@ class PolicyStream:
     _set_claim: Any
 
     @available_if(keeps_sums)
+    @dispatched_fit
     @restore_on_failure
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(

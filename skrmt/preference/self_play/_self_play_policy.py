@@ -138,6 +138,9 @@ class SelfPlayPolicy(DocLinkMixin, BaseEstimator):
 
     Notes
     -----
+    NumPy computes everything, since responses to a prompt are few: torch tensors are copied, of
+    half precision or with a gradient too.
+
     With previous policy :math:`p_t`, reference b, mixture :math:`r\propto p_t^{1-a}b^a` and
     opponent q a round minimises
 
