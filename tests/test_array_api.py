@@ -95,6 +95,10 @@ issues = ESTIMATORS[0].fit(tensor, y).find_label_issues(threshold=0).indices
 np.testing.assert_array_equal(issues, clone(ESTIMATORS[0]).fit(X, y).find_label_issues(
     threshold=0).indices)
 print("checked")
+given = {"alpha": np.array([0.1, 1.0]), "noise_rates": np.full(2, 0.1)}
+model = NoiseAwareLinearClassifier(**given).fit(tensor, y)
+assert all(model.get_params()[name] is value for name, value in given.items())
+print("checked")
 """
 
 PIPELINE = """
@@ -166,7 +170,7 @@ def test_scikit_learn_checks_of_torch():
 @recent
 def test_what_is_fitted_to_torch_tensors_under_dispatch_goes_on():
     pytest.importorskip("torch")
-    assert run(FITTED) == 6
+    assert run(FITTED) == 7
 
 
 @recent

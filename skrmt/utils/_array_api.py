@@ -66,9 +66,10 @@ def dispatched_fit(fit: Callable[..., Any]) -> Callable[..., Any]:
             vars(self).update(before)
             raise
         if place is not None:
-            # Labels may be strings: they stay what they are, as in scikit-learn.
-            moved = {name: place.take(value) for name, value in vars(self).items()}
-            vars(self).update({k: v for k, v in moved.items() if k != "classes_"})
+            # Labels may be strings: they stay what they are, as in scikit-learn, like parameters.
+            kept = {"classes_", *self.get_params(deep=False)}
+            found = vars(self).items()
+            vars(self).update({k: place.take(v) for k, v in found if k not in kept})
         return self
 
     return wrapper
