@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -242,8 +243,8 @@ class EncoderMatcher(DocLinkMixin, QueryMixin, IndexMixin, SimilarityMixin, Base
         unit_rows: Literal["auto"] | bool = "auto",
         debiased: bool = True,
         standardize: Literal["auto"] | bool = "auto",
-        bandwidth: Literal["median"] | float | tuple[Any, ...] = "median",
-        assignment: DataLike = "hungarian",
+        bandwidth: Literal["median"] | float | Sequence[float] = "median",
+        assignment: Literal["hungarian", "sparse", "argmax"] = "hungarian",
         n_init: int = 1,
         cv: int = 10,
         self_training: bool = False,

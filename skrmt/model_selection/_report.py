@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.random import RandomState
@@ -255,7 +255,7 @@ class GeneralizationReport(
         estimator: BaseEstimator,
         *,
         scoring: str | Callable[..., Any] | None = None,
-        noise_rates: float | ArrayLike | None = None,
+        noise_rates: Literal["estimate"] | float | ArrayLike | None = None,
         cv: Any = "auto",
         n_jobs: int | None = None,
         random_state: int | RandomState | None = None,
