@@ -128,7 +128,7 @@ def split_halves(
 
 
 def _summary(cosines: np.ndarray, distortion: np.ndarray, sizes: tuple[int, ...]) -> Any:
-    """Return what the cosines of halves (splits, r, d) say; nan in the axis that was halved."""
+    """Summarise cosines of halves (splits, r, d), which are nan in the axis that was halved."""
     products = [np.nanprod(cosine, axis=1) for cosine in cosines]
     overlaps = np.nanmean(2 * cosines / (1 + cosines), axis=2)
     counts = np.sum(np.isfinite(cosines), axis=0)
