@@ -219,9 +219,9 @@ def _check_policies(log_policy: Any, scheme: Scheme) -> FloatArray:
         policies = policies[None]
     if policies.ndim < 2 or len(policies) == 0:
         raise ValueError(
-            f"log_policy must have shape {'' if scheme.history == 1 else '(n_policies, ...)'}"
-            f"(..., n_candidates), got {np.shape(log_policy)}. Give one row of log-probabilities "
-            "a policy, the most recent one last."
+            f"log_policy must have shape ({'' if scheme.history == 1 else 'n_policies, '}..., "
+            f"n_candidates), got {np.shape(log_policy)}. Give one row of log-probabilities per "
+            "policy, the most recent one last."
         )
     policies = policies[-scheme.history :] if scheme.history else policies
     return _full_support("log_policy", policies)
