@@ -241,6 +241,7 @@ def test_labels_of_two_types_are_refused_by_name(name):
         (TARGETS.astype(str), "a regression needs numbers"),
         (np.array(["a", *TARGETS[1:]], dtype=object), "y holds objects that are not numbers"),
         (TARGETS * 1e300, "Divide y by"),
+        (np.append(TARGETS[1:], -np.inf), r"-inf at index \(59,\)"),
     ],
 )
 def test_targets_that_are_no_numbers_are_refused_by_name(y, message):

@@ -221,7 +221,7 @@ def _blocks_of_views(X, mask):
     scale = moderate_unit(max(part.largest for part in read.outlines), _SAFE)
     if scale == 1.0:
         return ViewStack(X, present, scale, moments=read.moments, head=read.head)
-    # Squares of extreme numbers are none: the sums are taken once more, in another unit.
+    # Squares of extreme numbers overflow: the sums are taken once more, in another unit.
     return ViewStack(X / scale, present, scale, head=read.head / scale)
 
 

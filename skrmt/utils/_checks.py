@@ -150,7 +150,7 @@ def check_sample_weight(
     if unit != 1.0 and additive:
         raise ValueError(
             f"sample_weight has values up to {largest:.3g}, too far from the weights of other rows "
-            f"to be added to them: give weights between 1e-60 and 1e60."
+            "to be added to them: give weights between 1e-60 and 1e60."
         )
     return weights if unit == 1.0 else weights / unit
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import is_torch
+from ._checks import check_array_like_on_device, is_torch
 from ._checks import refuse_masked as refuse_masked
 from ._dask import is_dask
 from ._scaling import unit_of
@@ -45,10 +45,7 @@ def check_targets(y: np.ndarray, name: str = "y") -> np.ndarray:
     """Return the targets of a regression as floats, or say why they are none."""
     if y.dtype.kind in "mMcSU":
         raise TypeError(f"{name} has dtype {y.dtype}: a regression needs numbers. Convert it.")
-    try:
-        targets = y.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} holds objects that are not numbers: {error}.") from error
+    targets = check_array_like_on_device(y, name, 1).astype(np.float64)
     unit_of(float(np.abs(targets).max(initial=0.0)), name)
     return targets
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike
 
 from ...utils._checks import check_sample_weight
@@ -97,7 +98,7 @@ def clean_accuracy(
     classes: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-    random_state: None = None,
+    random_state: int | RandomState | None = None,
 ) -> CleanAccuracy:
     r"""Estimate the accuracy on right labels of any classifier from its out-of-fold scores.
 
@@ -122,7 +123,7 @@ def clean_accuracy(
     groups : array-like of shape (n,), optional
         Rows of one group are one observation in the intervals, which is right if out-of-fold
         scores left out whole groups.
-    random_state : None
+    random_state : int, RandomState instance or None, default=None
         Nothing is drawn at random: accepted for the sake of a common signature.
 
     Returns
