@@ -170,6 +170,22 @@ SPARSE = {
     "pandas": lambda x: pd.DataFrame(x).astype(pd.SparseDtype("float", 0.0)),
 }
 
+
+def scrambled(x):
+    """Return a matrix that stores every third row with zeros, in two parts and backwards."""
+    odd = np.arange(len(x)) % 3 == 0
+    rows = [
+        np.arange(x.shape[1]) if twice else np.flatnonzero(row)
+        for twice, row in zip(odd, x, strict=True)
+    ]
+    columns = [
+        np.repeat(row, 2)[::-1] if twice else row for twice, row in zip(odd, rows, strict=True)
+    ]
+    data = [x[i, row] / (1 + odd[i]) for i, row in enumerate(columns)]
+    ends = np.cumsum([0, *map(len, columns)])
+    return sparse.csr_matrix((np.concatenate(data), np.concatenate(columns), ends), shape=x.shape)
+
+
 LABELS = {
     "booleans": lambda y: y.astype(bool),
     "strings": lambda y: NAMES,
@@ -200,6 +216,31 @@ def test_dense_kinds_give_the_same_fit(name, kind, expected, tmp_path):
 @pytest.mark.parametrize("kind", SPARSE)
 def test_sparse_kinds_give_the_same_fit(name, kind, expected):
     np.testing.assert_allclose(said(name, SPARSE[kind](X)), expected[name], rtol=1e-6, atol=1e-8)
+
+
+ONE_HOT = np.hstack([np.eye(n)[RNG.integers(0, n, 60)] for n in (5, 3)])
+COPIES = np.vstack([X[:40], X[:20]])
+FAR = np.vstack([np.full((1, 4), 60.0), X[1:]]) + np.array([100.0, 0.0, 0.0, 0.0])
+ROWS = {"one-hot": ONE_HOT, "copies": COPIES, "one far out": FAR}
+FORMS = {"csr": sparse.csr_array, "scrambled": scrambled}
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("rows", ROWS)
+def test_rows_that_repeat_or_are_far_out_are_seen_in_every_form(name, form, rows):
+    data, y = ROWS[rows], target(name) + 0
+    if rows == "copies":
+        y[40:] = y[:20]
+    matrix = FORMS[form](data)
+    for part in (matrix.data, matrix.indices, matrix.indptr):
+        part.flags.writeable = False
+    found, expected = (clone(ALL[name]).fit(kind, y) for kind in (matrix, data))
+    for attribute in ("coef_", "intercept_", "n_effective_samples_", "theoretical_score_",
+                      "observed_accuracy_", "observed_accuracy_interval_"):  # fmt: skip
+        if hasattr(expected, attribute):
+            values = getattr(found, attribute), getattr(expected, attribute)
+            np.testing.assert_allclose(*values, rtol=1e-6, atol=1e-8, err_msg=attribute)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

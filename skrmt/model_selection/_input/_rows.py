@@ -15,6 +15,7 @@ from ...utils._array_api import in_numpy
 from ...utils._checks import check_sample_weight, refuse_masked
 from ...utils._labels import check_targets, label_codes, refuse_missing_labels
 from ...utils._merging import MergedRows, merge_rows
+from ...utils._sparse import canonical
 from ...utils._warnings import warn
 from ._estimators import class_factors, is_plain, takes_weights
 
@@ -168,9 +169,7 @@ def _are_documents(X: Any) -> bool:
 def comparable(X: Any) -> Any:
     """Return numbers that are equal where the entries of X are, whatever their type."""
     if sparse.issparse(X):
-        X = sparse.csr_array(X, dtype=float)
-        X.sum_duplicates()
-        return X
+        return canonical(sparse.csr_array(X, dtype=float))
     array = np.asarray(X)
     array = array[:, None] if array.ndim == 1 else array
     if array.dtype.kind == "O" and all(isinstance(entry, Real) for entry in array.flat):
