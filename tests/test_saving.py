@@ -31,6 +31,7 @@ from skrmt import (
 from skrmt.exceptions import InconsistentVersionWarning, TheoryWarning
 from skrmt.model_selection import GeneralizationReport
 from skrmt.utils import all_estimators
+from tests.test_pickles import FITS as OTHER_FITS
 
 pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 
@@ -126,6 +127,17 @@ def test_skops_loads_every_estimator_from_the_listed_types(kind):
     for one, other in zip(says(back), says(model), strict=True):
         np.testing.assert_array_equal(one, other)
     assert str(back.get_params()) == str(model.get_params())
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", OTHER_FITS)
+def test_no_other_fit_holds_types_that_are_not_listed(kind):
+    io = pytest.importorskip("skops.io")
+    data = io.dumps(OTHER_FITS[kind]())
+    unknown = io.get_untrusted_types(data=data)
+    foreign = ("sklearn.", "tests.")
+    assert {name for name in unknown if not name.startswith(foreign)} <= set(listed_types())
+    io.loads(data, trusted=unknown)
 
 
 def test_the_listed_types_exist_and_are_sorted():
