@@ -275,6 +275,15 @@ def test_labels_of_two_types_are_refused_by_name(name):
         model.fit(X, np.array(["a", *Y[1:]], dtype=object))
 
 
+@pytest.mark.parametrize("name", [*CLASSIFIERS, "Gaussian"])
+def test_labels_that_are_sequences_are_refused_by_name(name):
+    y = np.empty(60, dtype=object)
+    y[:] = [("a", int(label)) for label in Y]
+    model = GaussianGenerator() if name == "Gaussian" else clone(ALL[name])
+    with pytest.raises(TypeError, match="y holds tuples such as"):
+        model.fit(X, y)
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [

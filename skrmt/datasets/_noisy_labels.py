@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 from sklearn.utils.multiclass import check_classification_targets
 
+from ..utils._labels import refuse_masked
 from ..utils._random import fresh_random_state
 
 _SUM_TOLERANCE = 1e-8
@@ -387,6 +388,7 @@ def _check_prior(class_prior, n_classes):
 
 def _check_labels(y):
     """Return labels as a vector without missing values."""
+    refuse_masked(y, "y")
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

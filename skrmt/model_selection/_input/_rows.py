@@ -84,6 +84,7 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
     """Check training rows, and merge those that are identical."""
     X, y, groups = map(in_numpy, (X, y, groups))
     refuse_masked(X, "X")
+    refuse_masked(groups, "groups")
     # Types and missing values are for the estimator to judge, and whether it takes documents.
     if not (is_plain(X) or _are_documents(X)):
         check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False, input_name="X")
