@@ -214,6 +214,36 @@ def test_the_pickle_of_a_report_holds_no_training_rows(estimator):
     assert rows[3, :2].tobytes() in pickle.dumps(rows)
 
 
+ROWS = np.random.default_rng(1).standard_normal((60, 5))
+KEEP_NO_ROWS: dict[str, Any] = {
+    "GaussianGenerator": lambda: datasets.GaussianGenerator().fit(ROWS, Y),
+    "NestedTensorClustering": lambda: cluster.NestedTensorClustering(random_state=0).fit(ROWS),
+    "NoiseAwareLinearClassifier": lambda: linear_model.NoiseAwareLinearClassifier().fit(ROWS, Y),
+    "PreferencePolicy": lambda: preference.PreferencePolicy().fit(ROWS, Y),
+    "StagedSGDClassifier": lambda: linear_model.StagedSGDClassifier(random_state=0).fit(ROWS, Y),
+    "SyntheticMixClassifier": lambda: linear_model.SyntheticMixClassifier(random_state=0).fit(
+        ROWS, Y, X_synthetic=ROWS[::-1], y_synthetic=Y),
+}  # fmt: skip
+
+
+def holds_rows(data: bytes) -> bool:
+    """Return whether a file holds a part of some row or column."""
+    parts = (ROWS[3, :2], ROWS[40, 2:4], ROWS[:2, 1], ROWS[50:52, 4])
+    return any(part.tobytes() in data for part in parts)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", KEEP_NO_ROWS)
+def test_estimators_of_matrices_keep_no_rows(name):
+    assert not holds_rows(pickle.dumps(KEEP_NO_ROWS[name]()))
+
+
+def test_the_guide_says_that_a_matcher_keeps_rows():
+    matcher = matching.EncoderMatcher(random_state=0).fit(ROWS, ROWS + 1.0)
+    assert holds_rows(pickle.dumps(matcher))
+    assert "`EncoderMatcher` compares" in GUIDE.read_text()
+
+
 def test_rows_of_texts_are_not_saved_either():
     from sklearn.feature_extraction.text import TfidfVectorizer
 
