@@ -70,11 +70,11 @@ def _missing(values: np.ndarray) -> np.ndarray:
         return np.isnat(values)
     if values.dtype.kind != "O":
         return np.zeros(values.shape, dtype=bool)
-    flat = [_is_missing(value) for value in values.ravel()]
+    flat = [is_missing(value) for value in values.ravel()]
     return np.array(flat, dtype=bool).reshape(values.shape)
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Return whether an object marks a missing value: None, or not equal to itself."""
     if value is None:
         return True
