@@ -318,6 +318,7 @@ def test_counts_of_any_kind_are_counts():
     kinds = [
         counts.astype(">f8"), counts.astype(">i8"), counts.astype(np.float16),
         pd.DataFrame(counts), pd.DataFrame(counts).convert_dtypes(), polars.DataFrame(counts),
+        counts.astype(object),
         sparse.coo_matrix(counts),
     ]  # fmt: skip
     expected = CollapseForecaster(n_generations=3).fit(counts).theoretical_diversity_
