@@ -112,8 +112,8 @@ def count_tokens(sequences, context_length, *, allow_none=False):
     for token in index:
         if token is not None and is_missing(token):
             raise ValueError(
-                f"X holds the token {token!r}, a missing value, which equals no other: leave it out, "
-                "or name it."
+                f"X holds the token {token!r}, a missing value, which equals no other: leave it "
+                "out, or name it."
             )
     kept = [code for code in codes if len(code) > context_length]
     if not kept and allow_none:
