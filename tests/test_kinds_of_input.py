@@ -16,7 +16,11 @@ import polars
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skrmt.cluster import NestedTensorClustering
@@ -333,6 +337,22 @@ def test_counts_of_any_kind_are_counts():
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             CollapseForecaster().fit(bad)
+
+
+@pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
+def test_reports_take_the_frames_that_the_estimator_takes(backend):
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame.loc[3, "a"] = np.nan
+    frame["word"] = pd.Categorical(np.array(["u", "v", "w"])[np.arange(60) % 3])
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = make_column_transformer((numbers, list("abcd")), (OneHotEncoder(), ["word"]))
+    expected, found = (
+        GeneralizationReport(make_pipeline(columns, RidgeClassifier())).fit(kind, NAMES)
+        for kind in (frame, frame.convert_dtypes(dtype_backend=backend))
+    )
+    # Folds follow from the values, and NA is another word than NaN.
+    assert found.theoretical_score_ == pytest.approx(expected.theoretical_score_, abs=0.02)
+    assert found.score(frame, NAMES) == expected.score(frame, NAMES)
 
 
 def job(name):

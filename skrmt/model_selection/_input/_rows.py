@@ -85,8 +85,10 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
     X, y, groups = map(in_numpy, (X, y, groups))
     refuse_masked(X, "X")
     refuse_masked(groups, "groups")
-    # Types and missing values are for the estimator to judge, and whether it takes documents.
-    if not (is_plain(X) or _are_documents(X)):
+    # Types and missing values are for the estimator to judge, and whether it takes documents. Of
+    # frames, whose columns may be of any type, scikit-learn converts all columns or none.
+    is_frame = hasattr(X, "columns") and getattr(X, "ndim", 2) == 2 and 0 not in X.shape
+    if not (is_plain(X) or is_frame or _are_documents(X)):
         check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False, input_name="X")
     X = X.tocsr() if sparse.issparse(X) else X
     if y is None:
