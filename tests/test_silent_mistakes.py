@@ -219,6 +219,29 @@ def test_masked_arrays_beside_the_data_are_refused(case):
         BESIDE[case](masked)
 
 
+WORDS = [f"g{i // 4}" for i in range(40)]
+
+
+@quiet
+@pytest.mark.parametrize("hole", [None, float("nan"), pd.NA], ids=repr)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda words: NoiseAwareLinearClassifier().fit(X, Y, groups=words),
+        lambda words: seeded(SyntheticMixClassifier).fit(X, Y, groups=words),
+        lambda words: PreferencePolicy().fit(X, Y, groups=words),
+        lambda words: seeded(StagedSGDClassifier).fit(X, Y, groups=words),
+        lambda words: report().fit(X, Y, groups=words),
+        lambda words: seeded(StagedSGDRegressor).fit(X, Y, sample_source=words),
+        lambda words: flip_labels(words, 0.1),
+    ],
+    ids=["noise aware", "mix", "policy", "SGD", "report", "source", "flip"],
+)
+def test_words_that_are_missing_are_no_word(call, hole):
+    with pytest.raises(ValueError, match="missing"):
+        call([*WORDS[:3], hole, *WORDS[4:]])
+
+
 def with_a_hole(y: np.ndarray) -> dict[str, Any]:
     """Return the labels in several types, the one of row 3 missing."""
     hole = np.arange(len(y)) == 3

@@ -394,8 +394,9 @@ def _check_labels(y):
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.size == 0:
         raise ValueError(f"y has shape {labels.shape}: give a vector of at least two labels.")
-    missing = [is_missing(label) for label in labels] if labels.dtype.kind in "fOmM" else [False]
-    if any(missing):
+    # An array of strings would turn a NaN among them into the word "nan".
+    given = labels if isinstance(y, np.ndarray) else np.asarray(y, dtype=object).ravel()
+    if given.dtype.kind in "fOmM" and any(map(is_missing, given)):
         raise ValueError("y has missing values: remove these rows before adding noise.")
     if labels.dtype.kind == "f":
         check_classification_targets(labels)

@@ -11,6 +11,7 @@ from ...linalg import get_backend, is_torch, to_numpy
 from ...linalg._gram import Moments, block_moments, fitted_targets, row_blocks
 from ...model_selection._clean_labels import NoisyLabels, rows_of
 from ...utils._dask import add_parts, block_tasks, is_dask, join_rows, summed
+from ...utils._labels import refuse_missing_labels
 from ...utils._merging import MergedRows, merge_rows
 from ...utils._rows import (
     RowJob,
@@ -68,6 +69,8 @@ def read_rows(X, kept, labels: NoisyLabels, groups=None) -> ReadRows:
 
     `labels` are those of the rows that are kept, `groups` those of all.
     """
+    if groups is not None:
+        refuse_missing_labels(groups, "groups")
     groups = rows_of("groups", groups, kept)
     X = X if kept.all() else take_rows(X, kept)
     low, high, sums, keys, contents = _read_columns(X)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ...linalg import as_device, is_torch, to_numpy
-from ...utils._checks import check_array_like_on_device, check_sample_weight, refuse_masked
+from ...utils._checks import check_array_like_on_device, check_sample_weight
 from ...utils._labels import refuse_missing_labels
 from ...utils._merging import group_codes, merge_rows
 from ...utils._scaling import unit_of
@@ -170,7 +170,7 @@ def _checked_source(sample_source, n_samples):
     """Return the source of every row."""
     if sample_source is None:
         return None
-    refuse_masked(sample_source, "sample_source")
+    refuse_missing_labels(sample_source, "sample_source")
     source = to_numpy(sample_source) if is_torch(sample_source) else np.asarray(sample_source)
     if source.shape != (n_samples,):
         raise ValueError(

@@ -84,7 +84,8 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
     """Check training rows, and merge those that are identical."""
     X, y, groups = map(in_numpy, (X, y, groups))
     refuse_masked(X, "X")
-    refuse_masked(groups, "groups")
+    if groups is not None:
+        refuse_missing_labels(groups, "groups")
     # Types and missing values are for the estimator to judge, and whether it takes documents. Of
     # frames, whose columns may be of any type, scikit-learn converts all columns or none.
     is_frame = hasattr(X, "columns") and getattr(X, "ndim", 2) == 2 and 0 not in X.shape
