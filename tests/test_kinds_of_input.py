@@ -355,6 +355,13 @@ def test_reports_take_the_frames_that_the_estimator_takes(backend):
     assert found.score(frame, NAMES) == expected.score(frame, NAMES)
 
 
+def test_reports_read_frames_of_dask():
+    frames = pytest.importorskip("dask.dataframe")
+    lazy = frames.from_pandas(pd.DataFrame(X, columns=list("abcd")), npartitions=2)
+    found, expected = (GeneralizationReport(RidgeClassifier()).fit(kind, Y) for kind in (lazy, X))
+    assert found.theoretical_score_ == pytest.approx(expected.theoretical_score_, rel=1e-9)
+
+
 def job(name):
     """Return what an estimator says in another process, where warnings are not errors."""
     with warnings.catch_warnings():

@@ -86,10 +86,8 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
     refuse_masked(X, "X")
     if groups is not None:
         refuse_missing_labels(groups, "groups")
-    # Types and missing values are for the estimator to judge, and whether it takes documents. Of
-    # frames, whose columns may be of any type, scikit-learn converts all columns or none.
-    is_frame = hasattr(X, "columns") and getattr(X, "ndim", 2) == 2 and 0 not in X.shape
-    if not (is_plain(X) or is_frame or _are_documents(X)):
+    # Types and missing values are for the estimator to judge, and whether it takes documents.
+    if not (is_plain(X) or _is_frame(X) or _are_documents(X)):
         check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False, input_name="X")
     X = X.tocsr() if sparse.issparse(X) else X
     if y is None:
@@ -160,6 +158,12 @@ def some_rows(X: Any, rows: np.ndarray) -> Any:
     if hasattr(X, "column_names") and hasattr(X, "take"):  # a table of Arrow
         return X.take(rows)
     return X[rows] if hasattr(X, "shape") and hasattr(X, "__getitem__") else np.asarray(X)[rows]
+
+
+def _is_frame(X: Any) -> bool:
+    """Return whether X is a frame in memory: scikit-learn converts all of its columns or none."""
+    shape = getattr(X, "shape", ())
+    return hasattr(X, "columns") and len(shape) == 2 and all(type(n) is int and n for n in shape)
 
 
 def _are_documents(X: Any) -> bool:
