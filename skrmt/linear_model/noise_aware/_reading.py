@@ -7,12 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...linalg import get_backend, is_torch, to_numpy
-from ...linalg._gram import Moments, block_moments, fitted_targets, row_blocks
+from ...linalg._gram import (
+    Moments,
+    centred_rows,
+    fitted_targets,
+    moments_of_centred,
+    row_blocks,
+)
 from ...model_selection._clean_labels import NoisyLabels, rows_of
-from ...utils._dask import add_parts, block_tasks, is_dask, join_rows, summed
+from ...utils._dask import block_tasks, is_dask, join_rows, summed, sums_and_rows
 from ...utils._merging import MergedRows, merge_rows
 from ...utils._rows import (
-    RowJob,
     block_keys,
     compute_together,
     content_keys,
@@ -90,19 +95,25 @@ def _read_blocks(data, unit, merged, centre, key, varying, labels: NoisyLabels) 
     """Read rows in blocks once more: norms, sums for the case that none is far out, landmarks."""
     weights = merged.weights if np.ptp(merged.weights) > 0 else np.ones(len(merged.weights))
     targets, n_targets = fitted_targets(known_targets(labels.merged(merged)), len(weights))
-    jobs = [RowJob(_norms, data, (), (centre,))]
-    if key is None:
-        jobs.append(RowJob(content_keys, data, (), (varying,)))
     places = choose_landmarks([] if key is None else key)
     chosen = np.zeros(len(weights), dtype=bool)
     chosen[places] = True
-    tasks = [block_tasks(*job, join=join_rows) for job in jobs]
-    tasks.append(block_tasks(_chosen_rows, data, (chosen,), ()) if len(places) else [])
-    moments = block_tasks(
-        block_moments, data, (weights, targets), (centre, 1.0, n_targets), join=add_parts
+    tasks = block_tasks(
+        _moments_and_norms,
+        data,
+        (weights, targets),
+        (centre, n_targets),
+        join=sums_and_rows,
+        scratch=True,
     )
-    *found, (moments,) = compute_together([*tasks, [summed(moments)]])
-    norms, *keys, some = found
+    (moments,), norms, keys, some = compute_together(
+        [
+            [summed([task[0] for task in tasks])],
+            [task[1] for task in tasks],
+            block_tasks(content_keys, data, (), (varying,), join_rows) if key is None else [],
+            block_tasks(_chosen_rows, data, (chosen,), ()) if len(places) else [],
+        ]
+    )
     trust = _row_trust(np.concatenate(norms), merged.weights)
     near = bool((trust == 1.0).all())
     return ReadRows(
@@ -111,10 +122,17 @@ def _read_blocks(data, unit, merged, centre, key, varying, labels: NoisyLabels) 
         merged,
         merged.weights if near else merged.weights * trust,
         centre,
-        np.concatenate(keys[0]) if key is None else key,
+        np.concatenate(keys) if key is None else key,
         moments if near else None,
         (places, np.concatenate(some)) if len(places) else None,
     )
+
+
+def _moments_and_norms(block, weights, targets, centre, n_targets, scratch):
+    """Return weighted sums of the centred rows of a block, and the distances from the centre."""
+    centred = centred_rows(block, centre, 1.0, scratch)
+    norms = np.sqrt(np.einsum("ij,ij->i", centred, centred))
+    return moments_of_centred(centred, weights, targets, n_targets), norms
 
 
 def _chosen_rows(block, chosen):
@@ -134,7 +152,7 @@ def _read_columns(X):
         facts, *parts = compute_together(
             [
                 block_tasks(_block_facts, X, (), ()),
-                block_tasks(block_keys, X, (), (), join=join_rows),
+                block_tasks(block_keys, X, (), (), join=join_rows, scratch=True),
                 block_tasks(content_keys, X, (), (every,), join=join_rows),
             ]
         )
@@ -151,9 +169,12 @@ def _read_columns(X):
 def _row_trust(norms, weights):
     """Return the factors of the weights of rows: below 1 for those far out, else 1."""
     size = np.log(np.maximum(norms, 1e-300))
-    order = np.argsort(size, kind="stable")
-    level = np.cumsum(weights[order]) / weights.sum()
-    low, high = size[order[np.minimum(np.searchsorted(level, [0.25, 0.75]), len(size) - 1)]]
+    if np.ptp(weights) == 0:
+        ordered, level = np.sort(size), np.arange(1.0, len(size) + 1.0) / len(size)
+    else:
+        order = np.argsort(size)
+        ordered, level = size[order], np.cumsum(weights[order]) / weights.sum()
+    low, high = ordered[np.minimum(np.searchsorted(level, [0.25, 0.75]), len(size) - 1)]
     return np.exp(2.0 * np.minimum(high + _FENCE * (high - low) - size, 0.0))
 
 
