@@ -292,7 +292,7 @@ def doubles(data: np.ndarray, unit: float, scratch: Scratch) -> np.ndarray:
     """Return rows in double precision in a unit: those given, or some to be written over."""
     if data.dtype == np.float64 and unit == 1.0:
         return data
-    return np.divide(data, unit, out=scratch("doubles", *data.shape), dtype=np.float64)
+    return np.divide(data, unit, out=scratch("rows", *data.shape), dtype=np.float64)
 
 
 def left_tasks(

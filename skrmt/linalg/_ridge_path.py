@@ -155,7 +155,7 @@ def scores_across(
         return scores, (1.0 - found.leverage).T
     scratch = Scratch() if scratch is None else scratch
     (b, r), k = block.shape, gain.shape[1]
-    squares = np.multiply(block, block, out=scratch("squares", b, r))
+    squares = np.multiply(block, block, out=scratch("rows", b, r))
     room = np.matmul(gain.T, squares.T, out=scratch("room", k, b))
     room *= -part
     room += 1.0 - share * part

@@ -14,10 +14,7 @@ N_FOLDS = 10
 """Folds of the choice of the penalty: each row is scored at the penalty that the others choose."""
 
 _MOST_TARGETS = 3
-"""Targets up to which scores are always kept at several penalties: 72 bytes a row."""
-
-_MOST_KEPT = 0.5
-"""Numbers of kept scores over those of the data up to which more are."""
+"""Targets up to which scores are kept at several penalties: workers hold 72 bytes a row."""
 
 _POWER = 16
 """Power whose sum over a million leverages has a root of 2.4 times the largest at most."""
@@ -83,7 +80,7 @@ def _foreseen(basis, columns, means, shared, alphas):
     """Return the penalties that leave-one-out is likely to choose, none if scores are too many."""
     if len(alphas) <= _FORESEEN:
         return np.arange(len(alphas))
-    if len(means) > max(_MOST_TARGETS, _MOST_KEPT * basis.data.shape[1] / _FORESEEN):
+    if len(means) > _MOST_TARGETS:
         return np.zeros(0, dtype=int)
     _, gain, projected, finite = shared
     weights = basis.sqrt_weights**2

@@ -102,14 +102,25 @@ class HeldOut(NamedTuple):
 def content_folds(key, observed, group=None):
     """Return a fold for each distinct row, or group, that follows from the rows' content."""
     if group is None:
-        order, member = np.lexsort((key, observed)), np.arange(len(key))
+        order, member = _sorted_by(observed, key), slice(None)
     else:
         rows = np.lexsort((observed, key))
         first = rows[np.unique(group[rows], return_index=True)[1]]
-        order, member = np.lexsort((key[first], observed[first])), group
+        order, member = _sorted_by(observed[first], key[first]), group
     fold = np.empty(len(order), dtype=np.uint8)
     fold[order] = np.arange(len(order)) % N_FOLDS
     return fold[member]
+
+
+def _sorted_by(codes, key):
+    """Return the order of rows by codes, by a key among equal ones, and then as they are."""
+    order = np.argsort(key)
+    ordered = key[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        return np.lexsort((key, codes))
+    # Codes of few values are sorted in a fraction of the time of the key.
+    few = codes[order].astype(np.min_scalar_type(int(codes.max(initial=0))))
+    return order[np.argsort(few, kind="stable")]
 
 
 def share_of_fold(part):
