@@ -70,7 +70,7 @@ def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
         (each, (means, gain[:, wanted], projected, finite[wanted])),
         join=join_rows,
         with_roots=True,
-        width=len(means) * len(wanted),
+        width=len(means) * len(alphas),
         scratch=True,
     )
     return np.concatenate(compute_together([tasks])[0]), sums, near_rows

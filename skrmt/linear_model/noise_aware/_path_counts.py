@@ -145,12 +145,13 @@ def _linear_fits(columns, shared, decision):
         return _Fits(maps, constants, never, np.zeros((2, len(stretch))))
     kept = (gain / np.maximum(gain[:, :1], 1e-300)).max(axis=0, initial=0.0)
     # Left out, a score s of target t moves by h / (1 - h) (s - t); what is added to it is less.
-    far = np.array([abs(c - mean).max() for c, mean in zip(columns.T, means, strict=True)])
-    size = np.sqrt(np.einsum("rk,rq->qk", gain, projected**2))
+    strength = abs(directions)
+    blocks = row_blocks(len(columns), 2 * columns.shape[1], pieces=16)
+    far = max((abs(columns[rows] - means) @ strength.T).max() for rows in blocks)
+    size = (strength @ np.sqrt(np.einsum("rk,rq->qk", gain, projected**2))).max(axis=0)
+    change = np.stack([np.full(len(stretch), far), size])
     sides = 1.0 if len(directions) == 1 else 2.0
-    change = np.stack(np.broadcast_arrays(2.0 * far[:, None], size))
-    change = _MARGIN * sides * abs(stretch) * (abs(directions) @ change).max(axis=1)
-    return _Fits(maps, constants, kept, change)
+    return _Fits(maps, constants, kept, _MARGIN * sides * abs(stretch) * change)
 
 
 def _counts(
@@ -198,13 +199,13 @@ def _counts(
 
 def _bound(fits, roots, part, each, leverage):
     """Return what being left out may change in the decision on some rows at every penalty, (k,)."""
-    reach = fits.kept * leverage + each * (roots * roots).max()
-    change, more = fits.change
-    size = change + more * np.sqrt(leverage / part.min()) / roots.min()
+    own = each * (roots * roots).max()
+    reach = fits.kept * leverage + own
+    size = fits.change[0] + fits.change[1] * np.sqrt(leverage / part.min()) / roots.min()
     small = reach <= _LARGEST_LEVERAGE
     bound = np.full(size.shape, np.inf)
     bound[small] = size[small] * reach[small] / (1.0 - reach[small])
-    return bound
+    return bound + fits.change[0] * own / max(1.0 - own, 1.0 - _LARGEST_LEVERAGE)
 
 
 def _sure(values, bound, scratch):
