@@ -36,6 +36,9 @@ of a graph, which passes through the scheduler in one piece."""
 _CHUNKS_OF_A_TASK = 6
 """Chunks for which a worker has room: four of a task, one that is read and one that is sent."""
 
+_SUMMED = 4
+"""Results that a task adds up: each task costs a worker a millisecond, each result memory."""
+
 _LARGEST_CHUNK = 1 << 29
 """Bytes of a chunk where the memory of workers is not known: 0.5 GB."""
 
@@ -132,11 +135,11 @@ def reduce_blocks(
 
 
 def summed(parts: list[Any], add: Callable[[Any], Any] | None = None) -> Any:
-    """Return the task that adds up the results of others in pairs, by a function of a pair."""
+    """Return the task that adds up the results of others, by a function of a few of them."""
     add = import_optional("dask", "dask").delayed(add or add_parts, pure=False)
     while len(parts) > 1:
-        paired = [add(pair) for pair in zip(parts[::2], parts[1::2], strict=False)]
-        parts = paired + parts[len(parts) - len(parts) % 2 :]
+        few = [parts[i : i + _SUMMED] for i in range(0, len(parts), _SUMMED)]
+        parts = [add(some) if len(some) > 1 else some[0] for some in few]
     return parts[0]
 
 
