@@ -138,7 +138,7 @@ def killed(client, action):
 def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gigabytes", type=float, default=1.5)
+    parser.add_argument("--gigabytes", type=float, nargs="*", default=[1.5, 0.6])
     parser.add_argument("--columns", type=int, default=100)
     parser.add_argument("--classes", type=int, nargs="*", default=[2, 10])
     parser.add_argument("--block-megabytes", type=float, default=25.0)
@@ -158,8 +158,8 @@ def main():
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        for n_classes in options.classes:
-            row, rest = measure(client, folder, n_classes, options)
+        for n_classes, gigabytes in zip(options.classes, options.gigabytes, strict=True):
+            row, rest = measure(client, folder, n_classes, gigabytes, options)
             table.append(row)
             apart += rest
             print(row, rest, flush=True)
@@ -179,10 +179,10 @@ def main():
     print_table("Parts of a fit", ("classes", "part", "processor seconds a GB"), apart)
 
 
-def measure(client, folder, n_classes, options):
+def measure(client, folder, n_classes, gigabytes, options):
     """Return a row of the table, and rows for the parts of a fit in one process."""
     rows = int(options.block_megabytes * 1e6 / 8 / options.columns)
-    few = int(options.gigabytes * 1e3 / options.block_megabytes)
+    few = int(gigabytes * 1e3 / options.block_megabytes)
     y = write(folder, few, rows, options.columns, n_classes)
     X = lazy(folder, few, rows, options.columns)
     model, sums, fits = NoiseAwareLinearClassifier(), [], []

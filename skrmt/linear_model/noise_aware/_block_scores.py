@@ -7,7 +7,7 @@ import numpy as np
 from ...linalg import get_backend
 from ...linalg._ridge_basis import gains, left_tasks
 from ...linalg._ridge_path import _project, _targets, scores_across
-from ...utils._dask import join_rows, summed, sums_and_rows
+from ...utils._dask import add_parts, join_rows, sums_and_rows
 from ...utils._rows import compute_together
 
 N_FOLDS = 10
@@ -53,10 +53,11 @@ def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
         width=len(means) * len(alphas),
         scratch=True,
     )
-    (sums,), found, *distances = compute_together(
-        [[summed([task[0] for task in tasks])], [task[1] for task in tasks], *beside]
-    )
-    scores, near_rows = np.concatenate(found), [np.concatenate(part) for part in distances]
+    # Sums of a few penalties are no more than some bytes a row: no worker need add them up.
+    found, *distances = compute_together([tasks, *beside])
+    sums = add_parts(part for part, _ in found)
+    scores = np.concatenate([rows for _, rows in found])
+    near_rows = [np.concatenate(part) for part in distances]
     chosen = choose(sums[0])
     wanted = np.unique(chosen)
     if np.isin(wanted, seen).all():
