@@ -33,8 +33,8 @@ _FENCE = 3.0
 _LOW_FENCE = 2.0
 """The same in a piece of a block, lower as its quartiles are not those of all."""
 
-_SENT = 4
-"""Numbers a row that pieces may send of their farthest rows."""
+_SENT = 0.01
+"""Part of the rows of a piece that may be sent, and two of them."""
 
 _ROUNDING = 8.0 * np.finfo(float).eps
 """Range of a column over its largest value below which it is constant."""
@@ -145,7 +145,7 @@ def _moments_and_norms(block, weights, targets, centre, n_targets, scratch):
     """
     centred = centred_rows(block, centre, 1.0, scratch)
     norms = np.sqrt(np.einsum("ij,ij->i", centred, centred))
-    apart = _perhaps_far(norms, max(1, _SENT * len(block) // block.shape[1]))
+    apart = _perhaps_far(norms, max(2, int(_SENT * len(block))))
     rows = centred[apart]
     moments = moments_of_centred(centred, np.where(apart, 0.0, weights), targets, n_targets)
     return moments, (norms, apart, rows)
