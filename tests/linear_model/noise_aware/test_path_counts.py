@@ -6,11 +6,7 @@ import pytest
 from skrmt.linalg import loo_path, ridge_basis
 from skrmt.linear_model.noise_aware import _path_counts
 from skrmt.linear_model.noise_aware._held_out import content_folds, held_out, pull_of_own
-from skrmt.linear_model.noise_aware._path_counts import (
-    Decision,
-    count_decisions,
-    counts_of_scores,
-)
+from skrmt.linear_model.noise_aware._path_counts import count_decisions, counts_of_scores
 from skrmt.model_selection._clean_labels import read_labels
 
 ALPHAS = np.logspace(-4, 2, 7)
@@ -21,7 +17,7 @@ def problem(rng, n_classes, n=1500, p=8):
     y = rng.integers(0, n_classes, n)
     X = 0.7 * rng.standard_normal((n, p)) + rng.standard_normal((n_classes, p))[y] + 1.0
     n_columns = 1 if n_classes == 2 else n_classes
-    decision = Decision(
+    decision = _path_counts.Decision(
         stretch=np.linspace(1.0, 40.0, len(ALPHAS)),
         shift=0.1 * rng.standard_normal((n_columns, len(ALPHAS))),
         directions=2.0 * np.eye(n_columns) + 0.1,
