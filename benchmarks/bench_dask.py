@@ -3,14 +3,13 @@
 Run it as ``python benchmarks/bench_dask.py``; ``--help`` lists the options. The rows lie in files
 of blocks. Two worker processes of one thread and 500 MB each read them: `X.sum()` and the fit in
 turn, in the same run, in elapsed seconds and in processor seconds of the workers. A fit of a tenth
-of the rows is compared with the one in memory, and one of all with one in the middle of which a
-worker is killed.
+of the rows is compared with the one in memory, and taken apart in one process; one of all is
+compared with one in the middle of which a worker is killed.
 """
 
 import argparse
 import multiprocessing
 import os
-import resource
 import signal
 import tempfile
 import threading
@@ -45,9 +44,15 @@ def write(folder, n_blocks, rows, columns, n_classes):
     return np.concatenate(labels)
 
 
+READING = []
+
+
 def read(path):
-    """Read the block of a file."""
-    return np.load(path)
+    """Read the block of a file, and note the processor seconds of that."""
+    start = time.process_time()
+    block = np.load(path)
+    READING.append(time.process_time() - start)
+    return block
 
 
 def lazy(folder, n_blocks, rows, columns):
@@ -62,7 +67,10 @@ def lazy(folder, n_blocks, rows, columns):
 
 def used():
     """Return the processor seconds of a process and the peak of its memory in megabytes."""
-    return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    # What the system tells as the usage of a process includes what started it.
+    with open("/proc/self/status") as status:
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    return time.process_time(), peak / 1024.0
 
 
 def timed(client, action):
@@ -91,6 +99,33 @@ def largest_difference(found, expected):
     return worst
 
 
+def parts(action):
+    """Return processor seconds in one process: of all readings, of each pass, and of the rest."""
+    passes = []
+
+    def timed_graph(graph, keys, **options):
+        start, before, known = time.process_time(), len(READING), sum(READING)
+        graph = graph.__dask_graph__() if hasattr(graph, "__dask_graph__") else graph
+        result = dask.get(dict(graph), keys, **options)
+        seconds = time.process_time() - start - (sum(READING) - known)
+        if len(READING) > before:
+            passes.append(seconds)
+        return result
+
+    READING.clear()
+    start = time.process_time()
+    with dask.config.set(scheduler=timed_graph):
+        action()
+    seconds = time.process_time() - start
+    return [sum(READING), *passes, seconds - sum(READING) - sum(passes)]
+
+
+def mean_text(values, digits=1):
+    """Return a mean and its standard error as text."""
+    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return f"{np.mean(values):.{digits}f} ({error:.{digits}f})"
+
+
 def killed(client, action):
     """Do something while a worker is killed after two seconds; return what it gives."""
     victim = next(iter(client.run(os.getpid).values()))
@@ -105,16 +140,16 @@ def killed(client, action):
 def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gigabytes", type=float, default=1.5)
+    parser.add_argument("--gigabytes", type=float, nargs="*", default=[1.5, 0.6])
     parser.add_argument("--columns", type=int, default=100)
     parser.add_argument("--classes", type=int, nargs="*", default=[2, 10])
     parser.add_argument("--block-megabytes", type=float, default=25.0)
     parser.add_argument("--memory", default="500MB", help="of each of the two workers")
+    parser.add_argument("--repeats", type=int, default=3, help="sums and fits in turn")
     options = parser.parse_args()
     print(machine(), "dask", dask.__version__)
     warnings.simplefilter("ignore")
-    rows = int(options.block_megabytes * 1e6 / 8 / options.columns)
-    table = []
+    table, apart = [], []
     with (
         tempfile.TemporaryDirectory() as folder,
         distributed.LocalCluster(
@@ -125,35 +160,11 @@ def main():
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        for n_classes in options.classes:
-            few = int(options.gigabytes * 1e3 / options.block_megabytes)
-            y = write(folder, few, rows, options.columns, n_classes)
-            X = lazy(folder, few, rows, options.columns)
-            model = NoiseAwareLinearClassifier()
-            sums = [timed(client, lambda X=X: X.sum().compute()) for _ in range(2)]
-            fit = timed(client, lambda X=X, y=y, model=model: model.fit(X, y))
-            small = max(2, few // 10)
-            Xs, ys = X[: small * rows], y[: small * rows]
-            inside = NoiseAwareLinearClassifier().fit(Xs.compute(scheduler="synchronous"), ys)
-            blocks = NoiseAwareLinearClassifier().fit(Xs, ys)
-            hit, middle = killed(client, lambda X=X, y=y: NoiseAwareLinearClassifier().fit(X, y))
-            elapsed, seconds = (min(one[k] for one in sums) for k in (1, 2))
-            size = few * rows * options.columns * 8 / 1e9
-            table.append(
-                (
-                    n_classes,
-                    f"{few * rows} x {options.columns}, {size:.2f} GB",
-                    f"{elapsed:.1f}, {seconds:.1f}",
-                    f"{fit[1]:.1f}, {fit[2]:.1f}",
-                    f"{fit[1] / elapsed:.1f}, {fit[2] / seconds:.1f}",
-                    f"{fit[2] / size:.1f}",
-                    f"{fit[3] / (few * rows) * 1e6:.1f}",
-                    f"{fit[4]:.0f}",
-                    f"{largest_difference(blocks, inside):.1e}",
-                    f"{largest_difference(hit, model):.1e}" if middle else "fit ended before",
-                )
-            )
-            print(table[-1], flush=True)
+        for n_classes, gigabytes in zip(options.classes, options.gigabytes, strict=True):
+            row, rest = measure(client, folder, n_classes, gigabytes, options)
+            table.append(row)
+            apart += rest
+            print(row, rest, flush=True)
     header = (
         "classes",
         "rows",
@@ -167,6 +178,44 @@ def main():
         "difference with a worker killed",
     )
     print_table("Larger than the workers", header, table)
+    print_table("Parts of a fit", ("classes", "part", "processor seconds a GB"), apart)
+
+
+def measure(client, folder, n_classes, gigabytes, options):
+    """Return a row of the table, and rows for the parts of a fit in one process."""
+    rows = int(options.block_megabytes * 1e6 / 8 / options.columns)
+    few = int(gigabytes * 1e3 / options.block_megabytes)
+    y = write(folder, few, rows, options.columns, n_classes)
+    X = lazy(folder, few, rows, options.columns)
+    model, sums, fits = NoiseAwareLinearClassifier(), [], []
+    for _ in range(options.repeats):
+        sums.append(timed(client, lambda: X.sum().compute())[1:])
+        fits.append(timed(client, lambda: model.fit(X, y))[1:])
+    small = max(2, few // 10)
+    Xs, ys = X[: small * rows], y[: small * rows]
+    inside = NoiseAwareLinearClassifier().fit(Xs.compute(scheduler="synchronous"), ys)
+    blocks = NoiseAwareLinearClassifier().fit(Xs, ys)
+    hit, middle = killed(client, lambda: NoiseAwareLinearClassifier().fit(X, y))
+    sums, fits = np.array(sums).T, np.array(fits).T
+    size, millions = few * rows * options.columns * 8 / 1e9, few * rows / 1e6
+    row = (
+        n_classes,
+        f"{few * rows} x {options.columns}, {size:.2f} GB",
+        f"{mean_text(sums[0])}, {mean_text(sums[1], 2)}",
+        f"{mean_text(fits[0])}, {mean_text(fits[1])}",
+        f"{mean_text(fits[0] / sums[0])}, {mean_text(fits[1] / sums[1])}",
+        mean_text(fits[1] / size),
+        mean_text(fits[2] / millions),
+        f"{fits[3].max():.0f}",
+        f"{largest_difference(blocks, inside):.1e}",
+        f"{largest_difference(hit, model):.1e}" if middle else "fit ended before",
+    )
+    again = [parts(lambda: NoiseAwareLinearClassifier().fit(Xs, ys)) for _ in range(3)]
+    names = ["reading", "columns and keys", "norms and Gram matrix", "scores at every penalty"]
+    names += ["scores at the chosen penalty"] * (len(again[0]) - len(names) - 2)
+    names += ["decisions at every penalty", "local process"]
+    values = np.array(again).T / (small * rows * options.columns * 8 / 1e9)
+    return row, [(n_classes, n, mean_text(v, 2)) for n, v in zip(names, values, strict=True)]
 
 
 if __name__ == "__main__":

@@ -196,12 +196,14 @@ def _block_sums(block, widths):
 
 
 def _merged(parts):
-    """Merge the sums of two sets of samples, each about means of its own, without cancellation."""
-    (n, largest, mean, gram), (m, other, theirs, more) = parts
-    share, shift = m / max(n + m, 1), theirs - mean
-    with np.errstate(over="ignore", invalid="ignore"):
-        gram = gram + more + (n * share * shift)[:, None] * shift
-    return n + m, np.maximum(largest, other), mean + share * shift, gram
+    """Merge the sums of sets of samples, each about means of its own, without cancellation."""
+    n, largest, mean, gram = parts[0]
+    for m, other, theirs, more in parts[1:]:
+        share, shift = m / max(n + m, 1), theirs - mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            gram = gram + more + (n * share * shift)[:, None] * shift
+        n, largest, mean = n + m, np.maximum(largest, other), mean + share * shift
+    return n, largest, mean, gram
 
 
 def _widths(views):

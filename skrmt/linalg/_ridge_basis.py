@@ -12,6 +12,7 @@ from scipy import sparse
 from ..utils._dask import add_parts, block_tasks, is_dask, join_rows, summed
 from ..utils._memory import explains_memory
 from ..utils._optional import import_optional
+from ..utils._scratch import Scratch
 from ._backend import Array, get_backend, is_torch
 from ._gram import Moments, factorise, row_blocks
 
@@ -241,38 +242,57 @@ def check_part(part: Array, n: int) -> Array:
 
 
 def left_blocks(basis: RidgeBasis) -> Iterator[tuple[slice, Array]]:
-    """Yield blocks of rows of the left singular vectors, in double precision."""
+    """Yield blocks of rows of the left singular vectors, in double precision.
+
+    The next one may be written over the last.
+    """
     if basis.left is not None:
         xp = get_backend(basis.left)
-        for rows in row_blocks(basis.n_samples, 2 * basis.rank):
+        # A device wants large blocks, the cache of a core small ones.
+        pieces = 16 if isinstance(basis.left, np.ndarray) else 1
+        for rows in row_blocks(basis.n_samples, 2 * basis.rank, pieces):
             yield rows, xp.asarray(basis.left[rows], dtype="float64")
         return
     if isinstance(basis.data, np.ndarray):
-        n, p = basis.data.shape
+        (n, p), scratch = basis.data.shape, Scratch()
         for rows in row_blocks(n, p, pieces=16):
-            yield rows, _left_block(basis.data[rows], basis.sqrt_weights[rows], *_projector(basis))
+            data, roots = basis.data[rows], basis.sqrt_weights[rows]
+            yield rows, left_block(data, roots, *projector(basis), scratch)
         return
     data = basis.data.tocsr()
-    right, offset, unit = _projector(basis)
+    right, offset, unit = projector(basis)
     for rows in row_blocks(basis.n_samples, 2 * basis.rank):
         scaled = data[rows].astype(np.float64) / unit
         yield rows, (scaled @ right - offset) * basis.sqrt_weights[rows, None]
 
 
-def _projector(basis: RidgeBasis) -> tuple[Array, Array, float]:
+def projector(basis: RidgeBasis) -> tuple[Array, Array, float]:
     """Return what turns rows of the data into rows of U: V / s, the projected mean and the unit."""
     return basis.right, basis.mean / basis.unit @ basis.right, basis.unit
 
 
 def rows_of_left(basis: RidgeBasis, numbers: np.ndarray, rows: Array) -> Array:
     """Return the rows of the left singular vectors of some rows of the data."""
-    return _left_block(rows, basis.sqrt_weights[numbers], *_projector(basis))
+    return left_block(rows, basis.sqrt_weights[numbers], *projector(basis), Scratch())
 
 
-def _left_block(data: Array, roots: Array, right: Array, offset: Array, unit: float) -> Array:
-    """Return the rows of U of a block of rows of dense data."""
-    scaled = np.asarray(data, dtype=np.float64) / unit
-    return (scaled @ right - offset) * roots[:, None]
+def left_block(
+    data: Array, roots: Array, right: Array, offset: Array, unit: float, scratch: Scratch
+) -> Array:
+    """Return the rows of U of a block of rows of dense data, to be written over."""
+    scaled = doubles(data, unit, scratch)
+    left = np.matmul(scaled, right, out=scratch("left", len(scaled), right.shape[1]))
+    left -= offset
+    if (roots != 1.0).any():
+        left *= roots[:, None]
+    return left
+
+
+def doubles(data: np.ndarray, unit: float, scratch: Scratch) -> np.ndarray:
+    """Return rows in double precision in a unit: those given, or some to be written over."""
+    if data.dtype == np.float64 and unit == 1.0:
+        return data
+    return np.divide(data, unit, out=scratch("rows", *data.shape), dtype=np.float64)
 
 
 def left_tasks(
@@ -284,19 +304,22 @@ def left_tasks(
     *,
     with_roots: bool = False,
     width: int = 0,
+    scratch: bool = False,
 ) -> list[Any]:
     """Return one task for each block of rows of the left singular vectors of a Dask array.
 
     `with_roots` gives the function the square roots of the weights before the arrays of rows;
-    `width` is how many numbers it computes a row, if they are many.
+    `width` is how many numbers it computes a row, if they are many; `scratch` is as in
+    `block_tasks`.
     """
     return block_tasks(
-        partial(_on_worker, function, len(row_arrays), with_roots),
+        partial(_on_worker, function, len(row_arrays), with_roots, scratch),
         basis.data,
         (basis.sqrt_weights, *row_arrays),
-        (*shared, *_projector(basis)),
+        (*shared, *projector(basis)),
         join,
         width,
+        scratch=True,
     )
 
 
@@ -334,15 +357,18 @@ def _on_worker(
     function: Callable[..., Any],
     n_arrays: int,
     with_roots: bool,
+    with_scratch: bool,
     data: Array,
     roots: Array,
     *arguments: Any,
+    scratch: Scratch,
 ) -> Any:
     """Call a function of the left singular vectors where the rows of data are."""
     *shared, right, offset, unit = arguments[n_arrays:]
-    block = _left_block(data, roots, right, offset, unit)
+    block = left_block(data, roots, right, offset, unit, scratch)
     given = (roots,) if with_roots else ()
-    return function(block, *given, *arguments[:n_arrays], *shared)
+    keywords = {"scratch": scratch} if with_scratch else {}
+    return function(block, *given, *arguments[:n_arrays], *shared, **keywords)
 
 
 def check_alphas(alphas: Any) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from ..utils._memory import explains_memory
-from ._backend import Array, get_backend
+from ..utils._scratch import Scratch
+from ._backend import Array, get_backend, is_torch
 from ._gram import row_blocks
 from ._ridge_basis import (
     RidgeBasis,
@@ -126,6 +127,47 @@ def _loo_block(
     limit = means[:, None] + (lift - own - share[:, None, None] * residual) / room
     regular = targets[:, :, None] - (residual - lift) / room
     return _Block(xp.where(finite, regular, limit), lift + means[:, None], leverage)
+
+
+def scores_across(
+    block: Array,
+    targets: Array,
+    roots: Array,
+    share: Array,
+    part: Array,
+    means: Array,
+    gain: Array,
+    filters: Array,
+    finite: Array,
+    *,
+    scratch: Scratch | None = None,
+) -> tuple[Array, Array]:
+    """Return leave-one-out scores (q, k, b) of a block of rows and 1 - h (k, b), rows last.
+
+    What belongs to a row is then added to many numbers that lie side by side. Both may be written
+    over, and are by the next call with the same scratch.
+    """
+    if not isinstance(block, np.ndarray) or not finite.all():
+        others = targets, roots, share, part, means, gain, filters, finite
+        found = _loo_block(block, *others)
+        scores = found.scores
+        scores = scores.permute(1, 2, 0) if is_torch(scores) else scores.transpose(1, 2, 0)
+        return scores, (1.0 - found.leverage).T
+    scratch = Scratch() if scratch is None else scratch
+    (b, r), k = block.shape, gain.shape[1]
+    squares = np.multiply(block, block, out=scratch("rows", b, r))
+    room = np.matmul(gain.T, squares.T, out=scratch("room", k, b))
+    room *= -part
+    room += 1.0 - share * part
+    np.maximum(room, LEVERAGE_ROOM, out=room)
+    scores = np.matmul(filters.T, block.T, out=scratch("scores", filters.shape[1], b))
+    if (roots != 1.0).any():
+        scores /= roots
+    scores = scores.reshape(len(means), k, b)
+    scores -= (targets - means).T[:, None, :]
+    scores /= room
+    scores += targets.T[:, None, :]
+    return scores, room
 
 
 def _squared_errors(block: Array, targets: Array, roots: Array, *arguments: Array) -> Array:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ._optional import import_optional
 from ._packing import pack, unpack
+from ._scratch import Scratch
 from ._warnings import warn
 
-_PIECES = 64
+_PIECES = 16
 """Pieces of a block that are read in turn: what a task computes is small beside its block."""
 
 _FEWEST = 64
 """Rows of a piece: with fewer, calls cost more than numbers."""
 
-_LARGEST = 1 << 20
-"""Numbers of a piece, 8 MB: larger ones leave the cache of a core."""
+_LARGEST = 1 << 16
+"""Numbers of a piece, 0.5 MB: larger ones leave the cache of a core."""
 
-_BYTES_OF_RESULT = 128
-"""Bytes that a function holds at once for each of the numbers it computes a row: sixteen arrays."""
+_ENOUGH = 256
+"""Rows of a piece, however wide, at which products run at full speed."""
+
+_BYTES_OF_RESULT = 64
+"""Bytes that a function holds at once for each of the numbers it computes a row: eight arrays."""
 
 _MESSAGE = 4_000_000
 """Bytes sent with one graph, beyond which they are sent before it in several: Dask warns at 10 MB
@@ -30,6 +35,9 @@ of a graph, which passes through the scheduler in one piece."""
 
 _CHUNKS_OF_A_TASK = 6
 """Chunks for which a worker has room: four of a task, one that is read and one that is sent."""
+
+_SUMMED = 4
+"""Results that a task adds up: each task costs a worker a millisecond, each result memory."""
 
 _LARGEST_CHUNK = 1 << 29
 """Bytes of a chunk where the memory of workers is not known: 0.5 GB."""
@@ -114,19 +122,24 @@ def map_blocks(
 
 
 def reduce_blocks(
-    function: Callable[..., Any], X: Any, *row_arrays: np.ndarray, shared: tuple = ()
+    function: Callable[..., Any],
+    X: Any,
+    *row_arrays: np.ndarray,
+    shared: tuple = (),
+    scratch: bool = False,
 ) -> Any:
     """Add up what a function gives for the rows of every block."""
     dask = import_optional("dask", "dask")
-    return dask.compute(summed(block_tasks(function, X, row_arrays, shared, join=add_parts)))[0]
+    tasks = block_tasks(function, X, row_arrays, shared, join=add_parts, scratch=scratch)
+    return dask.compute(summed(tasks))[0]
 
 
 def summed(parts: list[Any], add: Callable[[Any], Any] | None = None) -> Any:
-    """Return the task that adds up the results of others in pairs, by a function of a pair."""
+    """Return the task that adds up the results of others, by a function of a few of them."""
     add = import_optional("dask", "dask").delayed(add or add_parts, pure=False)
     while len(parts) > 1:
-        paired = [add(pair) for pair in zip(parts[::2], parts[1::2], strict=False)]
-        parts = paired + parts[len(parts) - len(parts) % 2 :]
+        few = [parts[i : i + _SUMMED] for i in range(0, len(parts), _SUMMED)]
+        parts = [add(some) if len(some) > 1 else some[0] for some in few]
     return parts[0]
 
 
@@ -137,11 +150,14 @@ def block_tasks(
     shared: tuple,
     join: Callable[[Any], Any] | None = None,
     width: int = 0,
+    *,
+    scratch: bool = False,
 ) -> list[Any]:
     """Return one task a block, which are read together with others of the same array.
 
     With `join`, a function of rows is called for pieces of a block in turn, and `join` makes one
     result of theirs; `width` is how many numbers the function computes a row, if they are many.
+    With `scratch` it is given arrays to write over, by the keyword of that name.
     """
     dask = import_optional("dask", "dask")
     if any(count > 1 for count in X.numblocks[1:]):
@@ -154,7 +170,7 @@ def block_tasks(
     blocks = X.to_delayed(optimize_graph=False).reshape(len(X.chunks[0]), -1)[:, 0]
     packed = _sent_rows([[pack(array[rows]) for array in row_arrays] for rows in row_slices(X)])
     return [
-        call(name, join, width, len(row_arrays), block, *parts, *common)
+        call(name, join, width, scratch, len(row_arrays), block, *parts, *common)
         for block, parts in zip(blocks, packed, strict=True)
     ]
 
@@ -209,6 +225,7 @@ def _on_block(
     function: Callable[..., Any],
     join: Callable[[Any], Any] | None,
     width: int,
+    scratch: bool,
     n_arrays: int,
     block: np.ndarray,
     *arguments: Any,
@@ -217,11 +234,11 @@ def _on_block(
     if n_arrays and isinstance(arguments[0], list):
         arguments = (*arguments[0], *arguments[1:])
     row_arrays, shared = arguments[:n_arrays], arguments[n_arrays:]
+    if scratch:
+        function = partial(function, scratch=Scratch())
     if join is None or len(block) <= _FEWEST:
         return function(block, *map(unpack, row_arrays), *shared)
-    size = max(_FEWEST, min(-(-len(block) // _PIECES), _LARGEST * len(block) // block.size))
-    if width:
-        size = min(size, max(1, block.nbytes // (_BYTES_OF_RESULT * width)))
+    size = _rows_of_piece(block, width)
     pieces = [slice(start, start + size) for start in range(0, len(block), size)]
     found = (
         function(block[rows], *(array[rows] for array in row_arrays), *shared) for rows in pieces
@@ -229,12 +246,21 @@ def _on_block(
     return join(Pieces(found, len(block)))
 
 
+def _rows_of_piece(block: np.ndarray, width: int) -> int:
+    """Return how many rows of a block are computed at a time."""
+    columns = max(1, block.size // max(1, len(block)))
+    size = min(-(-len(block) // _PIECES), max(_LARGEST // max(columns, width), _ENOUGH))
+    if width:
+        size = min(size, block.nbytes // (_BYTES_OF_RESULT * width))
+    return max(size, 1 if width else _FEWEST)
+
+
 def add_parts(parts: Any) -> Any:
     """Add up arrays, or tuples of them."""
     parts = iter(parts)
-    total = next(parts)
+    total, is_own = next(parts), False
     for part in parts:
-        total = _add(total, part)
+        total, is_own = _add(total, part, is_own), True
     return total
 
 
@@ -274,11 +300,24 @@ def join_rows(parts: Pieces) -> np.ndarray:
     return joined.result()
 
 
-def _add(first: Any, second: Any) -> Any:
-    """Add two arrays, or two tuples of them."""
+def sums_and_rows(parts: Pieces) -> tuple[Any, np.ndarray]:
+    """Add up the first results of pieces, and put rows of the second one below another."""
+    joined = JoinedRows(parts.n_rows)
+
+    def sums() -> Iterator[Any]:
+        for part, rows in parts:
+            joined.add(rows)
+            yield part
+
+    return add_parts(sums()), joined.result()
+
+
+def _add(first: Any, second: Any, in_place: bool) -> Any:
+    """Add two arrays, or two tuples of them, perhaps in the memory of the first."""
     if not isinstance(first, tuple):
-        return first + second
-    total = [_add(a, b) for a, b in zip(first, second, strict=True)]
+        is_array = in_place and isinstance(first, np.ndarray)
+        return np.add(first, second, out=first) if is_array else first + second
+    total = [_add(a, b, in_place) for a, b in zip(first, second, strict=True)]
     return type(first)(*total) if hasattr(first, "_fields") else tuple(total)
 
 

@@ -233,8 +233,10 @@ def _block_key(part: Any, largest: float) -> np.ndarray:
         for number, column in enumerate(part.detach().double().T):
             key += float(np.sqrt(number + 2.0)) * (column / largest)
         return _host(key)
-    part = np.ascontiguousarray(_host(part))
-    return (part / largest * np.sqrt(np.arange(2.0, part.shape[1] + 2.0))).sum(axis=1)
+    # In rows of memory, which are added up alike wherever they are.
+    scaled = np.divide(_host(part), largest, out=np.empty(part.shape), dtype=np.float64)
+    scaled *= np.sqrt(np.arange(2.0, part.shape[1] + 2.0))
+    return scaled.sum(axis=1)
 
 
 def _row_bytes(X: Any, row: int) -> bytes:

@@ -19,6 +19,7 @@ from ._dask import (
     summed,
 )
 from ._optional import import_optional
+from ._scratch import Scratch
 
 _DIGEST = 16
 
@@ -101,9 +102,11 @@ def identical_block_rows(
     signs = np.ones(len(parts[0])) if signs is None else signs
     if keys is None:
         keys = np.concatenate([row_values(block_keys, part, signs) for part in parts])
-    _, codes, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    suspect = counts[codes.ravel()] > 1
     groups = np.arange(len(keys))
+    ordered = np.sort(keys)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    # Of numbers so large that their sum overflows the key says nothing.
+    suspect = np.isin(keys, repeated) | np.isnan(keys)
     if suspect.any():
         marks = np.split(suspect, np.cumsum([len(part) for part in parts])[:-1])
         digests = np.concatenate(
@@ -115,13 +118,18 @@ def identical_block_rows(
         )
         _, first, same = np.unique(digests, return_index=True, return_inverse=True)
         groups[suspect] = np.flatnonzero(suspect)[first][same.ravel()]
-    return np.unique(groups, return_inverse=True)[1].ravel()
+        groups = np.unique(groups, return_inverse=True)[1].ravel()
+    return groups
 
 
-def block_keys(rows: np.ndarray, signs: np.ndarray | float = 1.0) -> np.ndarray:
+def block_keys(
+    rows: np.ndarray, signs: np.ndarray | None = None, *, scratch: Scratch | None = None
+) -> np.ndarray:
     """Return a number a row of a block, the same for equal rows wherever they are."""
     weights = np.sqrt(np.arange(2.0, rows.shape[1] + 2.0))
-    return (np.ascontiguousarray(rows) * np.reshape(signs, (-1, 1)) * weights).sum(axis=1)
+    terms = np.empty(rows.shape) if scratch is None else scratch("terms", *rows.shape)
+    keys = np.multiply(rows, weights, out=terms).sum(axis=1)
+    return keys if signs is None else keys * signs
 
 
 def _digests(rows: np.ndarray, signs: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from skrmt.datasets import make_nested_views, make_noisy_mixture
 from skrmt.linear_model import NoiseAwareLinearClassifier, SyntheticMixClassifier
 from skrmt.preference import PreferencePolicy
 from skrmt.utils._compare import assert_same
-from skrmt.utils._dask import check_dask
+from skrmt.utils._dask import block_tasks, check_dask
 
 da = pytest.importorskip("dask.array")
 dask = pytest.importorskip("dask")
@@ -112,6 +112,28 @@ def test_readings_and_bytes_of_graphs(rows, parameters, weighted, most):
     reads, size = readings_of(lambda: model.fit(counted_blocks(path), y, weights))
     assert reads <= most
     assert size <= 50 * N
+
+
+@pytest.mark.parametrize(("n_classes", "most"), [(2, 4), (10, 5)])
+def test_rows_far_out_cost_no_further_reading(in_blocks, n_classes, most):
+    """They are set apart from the sums before it is known how far out a row has to be."""
+    X, y, _, _ = make_noisy_mixture(N, P, n_classes=n_classes, noise_rates=0.2, random_state=0)
+    X[::3000] *= 50.0
+    assert readings_of(lambda: NoiseAwareLinearClassifier().fit(in_blocks("X", X), y))[0] <= most
+
+
+def where_it_writes(rows, scratch):
+    """Return where a piece of a block writes, and whether it finds what an earlier one made."""
+    made = scratch.once("count", lambda: len(rows))
+    return scratch("numbers", len(rows), 2).ctypes.data, made
+
+
+def test_pieces_of_a_block_write_over_the_same_memory():
+    X = da.zeros((2000, 3), chunks=(1000, 3))
+    tasks = block_tasks(where_it_writes, X, (), (), join=list, scratch=True)
+    for found in dask.compute(*tasks, scheduler="synchronous"):
+        assert len(found) > 2
+        assert len(set(found)) == 1
 
 
 @pytest.mark.parametrize("parameters", [{}, {"alpha": 0.1}, {"noise_rate": "estimate"}], ids=str)
@@ -222,8 +244,11 @@ def test_a_task_takes_less_than_three_blocks(rows, dtype, n):
     # What a first fit imports is no memory of its tasks.
     NoiseAwareLinearClassifier().fit(lazy[:900], y[:900])
     with dask.config.set(scheduler=spy):
-        NoiseAwareLinearClassifier().fit(lazy, y)
-    assert max(taken) <= 2 * BLOCK * P * np.dtype(dtype).itemsize
+        for _ in range(2):
+            NoiseAwareLinearClassifier().fit(lazy, y)
+    # The threads of a cluster that other tests have started allocate too, at other times.
+    least = np.min(np.reshape(taken, (2, -1)), axis=0)
+    assert least.max() <= 2 * BLOCK * P * np.dtype(dtype).itemsize
 
 
 def test_bytes_a_row_beside_the_workers(tmp_path):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
+from ...linalg import get_backend
 from ...linalg._ridge_basis import gains, left_tasks
-from ...linalg._ridge_path import _loo_block, _project, _targets
-from ...utils._dask import JoinedRows, add_parts, join_rows, summed
+from ...linalg._ridge_path import _project, _targets, scores_across
+from ...utils._dask import add_parts, join_rows, sums_and_rows
 from ...utils._rows import compute_together
 
+N_FOLDS = 10
+"""Folds of the choice of the penalty: each row is scored at the penalty that the others choose."""
+
 _MOST_TARGETS = 3
-"""Targets up to which scores are kept at several penalties: 72 bytes a row."""
+"""Targets up to which scores are kept at several penalties: workers hold 72 bytes a row."""
+
+_POWER = 16
+"""Power whose sum over a million leverages has a root of 2.4 times the largest at most."""
 
 _FORESEEN = 3
 """Penalties at which scores are kept while errors are summed: the one that generalised
@@ -26,14 +31,13 @@ def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
     """Score each row by a fit without it, at the penalty that `choose` finds by errors of folds.
 
     `near` is a function of blocks of U, square roots of weights and arguments, with several of
-    these arguments: its results for each, one a row, are returned beside the scores, errors
-    (folds, k) and weighted sums of scores and of their squares (q, k).
+    these arguments: its results for each, one a row, are returned beside the scores and the sums
+    of `sums_of_scores`.
     """
     columns, means = _targets(basis, targets)
-    shared = _shared(basis, columns, means, alphas)
+    shared = filter_parts(basis, columns, means, alphas)
     seen = _foreseen(basis, columns, means, shared, alphas)
-    weight = float(basis.sqrt_weights @ basis.sqrt_weights)
-    each = 1.0 / weight if basis.fit_intercept else 0.0
+    each = share_of_one(basis)
     function, pieces = near
     beside = [
         left_tasks(basis, function, (), extra, join=join_rows, with_roots=True) for extra in pieces
@@ -43,67 +47,41 @@ def scores_of_blocks(basis, targets, alphas, folds, bounds, choose, near):
         basis,
         _errors_and_scores,
         (columns, basis.part, member),
-        (each, seen, *bounds, *shared),
-        join=_joined,
+        (each, seen, bounds, shared),
+        join=sums_and_rows,
         with_roots=True,
         width=len(means) * len(alphas),
+        scratch=True,
     )
-    (sums,), found, *distances = compute_together(
-        [[summed([task[0] for task in tasks])], [task[1] for task in tasks], *beside]
-    )
-    errors, first, second = sums
-    scores, near_rows = np.concatenate(found), [np.concatenate(part) for part in distances]
-    chosen = choose(errors)
+    # Sums of a few penalties are no more than some bytes a row: no worker need add them up.
+    found, *distances = compute_together([tasks, *beside])
+    sums = add_parts(part for part, _ in found)
+    scores = np.concatenate([rows for _, rows in found])
+    near_rows = [np.concatenate(part) for part in distances]
+    chosen = choose(sums[0])
     wanted = np.unique(chosen)
     if np.isin(wanted, seen).all():
         column = np.searchsorted(seen, chosen)[member][:, None, None]
-        return np.take_along_axis(scores, column, axis=2)[:, :, 0], errors, first, second, near_rows
+        return np.take_along_axis(scores, column, axis=2)[:, :, 0], sums, near_rows
     _, gain, projected, finite = shared
     tasks = left_tasks(
         basis,
         _chosen_scores,
         (columns, basis.part, np.searchsorted(wanted, chosen).astype(np.uint8)[member]),
-        (each, means, gain[:, wanted], projected, finite[wanted]),
+        (each, (means, gain[:, wanted], projected, finite[wanted])),
         join=join_rows,
         with_roots=True,
         width=len(means) * len(alphas),
+        scratch=True,
     )
-    scores = np.concatenate(compute_together([tasks])[0])
-    return scores, errors, first, second, near_rows
-
-
-def confusions_of_blocks(basis, targets, alphas, labels, decision, count):
-    """Count decisions on rows left out by class and observed label at every penalty, (k, K, K).
-
-    `count` takes scores (b, q, k), shares of labels (b, K), what `decision` holds, and what is to
-    be added to the scores (b, q).
-    """
-    columns, means = _targets(basis, targets)
-    shared = _shared(basis, columns, means, alphas)
-    weight = float(basis.sqrt_weights @ basis.sqrt_weights)
-    each = 1.0 / weight if basis.fit_intercept else 0.0
-    observed = labels.observed.astype(np.min_scalar_type(labels.n_classes))
-    own = labels.weights
-    same = np.array_equal(own, basis.sqrt_weights**2) or np.ptp(own) == 0
-    rows = (columns, basis.part, observed, np.ones(len(own)) if same else own)
-    tasks = left_tasks(
-        basis,
-        partial(_confusions, count, len(decision), same and np.ptp(own) > 0),
-        rows,
-        (labels.n_classes, own.sum() if np.ptp(own) else float(len(own)), each, *decision, *shared),
-        join=add_parts,
-        with_roots=True,
-        width=len(means) * len(alphas),
-    )
-    return compute_together([[summed(tasks)]])[0][0]
+    return np.concatenate(compute_together([tasks])[0]), sums, near_rows
 
 
 def _foreseen(basis, columns, means, shared, alphas):
     """Return the penalties that leave-one-out is likely to choose, none if scores are too many."""
-    n_targets = len(means)
     if len(alphas) <= _FORESEEN:
         return np.arange(len(alphas))
-    if n_targets > _MOST_TARGETS:
+    if len(means) > _MOST_TARGETS:
         return np.zeros(0, dtype=int)
     _, gain, projected, finite = shared
     weights = basis.sqrt_weights**2
@@ -119,57 +97,75 @@ def _foreseen(basis, columns, means, shared, alphas):
     return np.arange(start, start + _FORESEEN)
 
 
-def _shared(basis, columns, means, alphas):
+def share_of_one(basis):
+    """Return the share of a row of weight one in the intercept."""
+    weight = float(basis.sqrt_weights @ basis.sqrt_weights)
+    return 1.0 / weight if basis.fit_intercept else 0.0
+
+
+def filter_parts(basis, columns, means, alphas):
     """Return what blocks need beside their rows, without the products that they can make."""
     gain = gains(basis, alphas)
     return means, gain, _project(basis, columns, means), np.isfinite(alphas)
 
 
-def _paths(block, targets, roots, part, each, means, gain, projected, finite):
-    """Return leave-one-out scores (b, q, k), and what measures them from the fit to all rows."""
+def paths(block, targets, roots, part, each, shared, scratch):
+    """Return leave-one-out scores (q, k, b), 1 - h (k, b), and what is to be added to the scores.
+
+    That, (q, 1, b), measures them from the fit to all rows.
+    """
+    means, gain, projected, finite = shared
     share = each * roots * roots
-    filters = (projected[:, :, None] * gain[:, None, :]).reshape(len(gain), -1)
-    scores = _loo_block(block, targets, roots, share, part, means, gain, filters, finite).scores
+    filters = scratch.once("filters", lambda: _filters(projected, gain))
+    given = targets, roots, share, part, means, gain, filters, finite
+    scores, room = scores_across(block, *given, scratch=scratch)
     own = (share * part)[:, None]
-    return scores, own * (targets - means) / np.maximum(1.0 - own, _SMALLEST_ROOM)
+    pull = own * (targets - means) / np.maximum(1.0 - own, _SMALLEST_ROOM)
+    return scores, room, pull.T[:, None, :]
 
 
-def _errors_and_scores(block, roots, targets, part, member, each, seen, low, high, *shared):
+def _filters(projected, gain):
+    """Return what makes fits at every penalty of rows of U, (r, q k)."""
+    filters = projected[:, :, None] * gain[:, None, :]
+    return filters.reshape(len(gain), projected.shape[1] * gain.shape[1])
+
+
+def _errors_and_scores(block, roots, targets, part, member, each, seen, bounds, shared, scratch):
     """Add up errors and scores of a block of rows; also return some of the scores themselves."""
-    scores, pull = _paths(block, targets, roots, part, each, *shared)
-    weights = (roots * roots)[:, None]
-    error = ((targets[:, :, None] - np.clip(scores, low, high)) ** 2).sum(1) * weights
-    scores += pull[:, :, None]
-    heavy = scores * weights[:, None]
-    folds = np.equal.outer(np.arange(10), member) @ error
-    sums = folds, heavy.sum(0), np.einsum("bqk,bqk->qk", heavy, scores)
-    return sums, scores[:, :, seen]
+    scores, room, pull = paths(block, targets, roots, part, each, shared, scratch)
+    folds = np.equal.outer(np.arange(N_FOLDS), member).astype(float)
+    sums = sums_of_scores(scores, room, targets, roots, folds, pull, bounds, scratch)
+    return sums, scores[:, seen].transpose(2, 0, 1)
 
 
-def _joined(parts):
-    """Join the results of pieces: add up the first, put rows of the others one below another."""
-    total, joined = None, JoinedRows(parts.n_rows)
-    for sums, rows in parts:
-        # One at a time: sums of ten classes at thirty penalties outweigh the rows of a piece.
-        total = sums if total is None else add_parts([total, sums])
-        joined.add(rows)
-    return total, joined.result()
+def sums_of_scores(scores, room, targets, roots, folds, pull, bounds, scratch=None):
+    """Return sums over a block of rows, to whose scores (q, k, b) the pull is added.
+
+    Bounded squared errors by fold and penalty, scores (q, k), their squares, and a power of the
+    leverages at the smallest penalty, the root of whose sum exceeds each of them.
+    """
+    xp, weights = get_backend(scores), roots * roots
+    if scratch is None:
+        error = xp.clip(scores, *bounds)
+    else:
+        error = np.clip(scores, *bounds, out=scratch("errors", *scores.shape))
+    error -= targets.T[:, None, :]
+    error *= error
+    total = error.sum(0) if len(error) > 1 else error[0]
+    scores += pull
+    first, folds = scores @ weights, (folds * weights) @ total.T
+    error[:] = scores
+    error *= scores
+    return folds, first, error @ weights, ((1.0 - room[0]) ** _POWER).sum()
 
 
-def _chosen_scores(block, roots, targets, part, chosen, each, *shared):
+def largest_leverage(powers):
+    """Return what no leverage exceeds, from the sum that `sums_of_scores` gives of their powers."""
+    return float(powers) ** (1.0 / _POWER)
+
+
+def _chosen_scores(block, roots, targets, part, chosen, each, shared, scratch):
     """Return the scores of a block of rows, each at its own penalty."""
-    scores, pull = _paths(block, targets, roots, part, each, *shared)
-    column = chosen.astype(np.intp)[:, None, None]
-    return np.take_along_axis(scores, column, axis=2)[:, :, 0] + pull
-
-
-def _confusions(
-    count, n_decision, weighted, block, roots, targets, part, observed, own, *arguments
-):
-    """Count decisions on a block of rows left out."""
-    n_classes, total, each, *rest = arguments
-    decision, shared = rest[:n_decision], rest[n_decision:]
-    scores, pull = _paths(block, targets, roots, part, each, *shared)
-    share = (roots * roots if weighted else own) / total
-    label = share[:, None] * np.eye(n_classes)[observed]
-    return count(scores, label, *decision, pull)
+    scores, _, pull = paths(block, targets, roots, part, each, shared, scratch)
+    column = chosen.astype(np.intp)[None, None]
+    return (np.take_along_axis(scores, column, axis=1) + pull)[:, 0].T

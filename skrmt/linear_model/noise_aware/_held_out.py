@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,20 +17,18 @@ from ...linalg import (
     to_numpy,
 )
 from ...linalg._ridge_basis import map_left, sum_left
-from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets, left_rows
+from ...linalg._ridge_path import _loo_arguments, _targets, left_rows, scores_across
 from ...model_selection._clean_labels import without_rounding
 from ...utils._dask import is_dask
+from ...utils._scratch import Scratch
 from ...utils._warnings import warn
-from ._block_scores import scores_of_blocks
+from ._block_scores import N_FOLDS, largest_leverage, scores_of_blocks, sums_of_scores
 from ._sparse_ridge import SparseRidge, fold_path, sparse_coefficients, squared_distances
 
 _SLOW = (
     "Fits to wide sparse data have not converged at the smallest penalties: scores there are those "
     "of a larger one. Give larger alpha, or 'auto'."
 )
-_N_FOLDS = 10
-"""Folds of the choice of the penalty: each row is scored at the penalty that the others choose."""
-
 _BOUND = 1.0
 """Excess of a score over the range of the targets from which an error counts no more.
 
@@ -80,6 +79,8 @@ class HeldOut(NamedTuple):
         Penalties tried.
     paths : ndarray of shape (n, q, k) or None
         Scores at every penalty, where fits without folds have computed them.
+    leverage : float
+        What no leverage at the smallest penalty exceeds, infinite where none is known.
     """
 
     @property
@@ -95,19 +96,31 @@ class HeldOut(NamedTuple):
     distances: np.ndarray | None = None
     alphas: Any = None
     paths: np.ndarray | None = None
+    leverage: float = np.inf
 
 
 def content_folds(key, observed, group=None):
     """Return a fold for each distinct row, or group, that follows from the rows' content."""
     if group is None:
-        order, member = np.lexsort((key, observed)), np.arange(len(key))
+        order, member = _sorted_by(observed, key), slice(None)
     else:
         rows = np.lexsort((observed, key))
         first = rows[np.unique(group[rows], return_index=True)[1]]
-        order, member = np.lexsort((key[first], observed[first])), group
+        order, member = _sorted_by(observed[first], key[first]), group
     fold = np.empty(len(order), dtype=np.uint8)
-    fold[order] = np.arange(len(order)) % _N_FOLDS
+    fold[order] = np.arange(len(order)) % N_FOLDS
     return fold[member]
+
+
+def _sorted_by(codes, key):
+    """Return the order of rows by codes, by a key among equal ones, and then as they are."""
+    order = np.argsort(key)
+    ordered = key[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        return np.lexsort((key, codes))
+    # Codes of few values are sorted in a fraction of the time of the key.
+    few = codes[order].astype(np.min_scalar_type(int(codes.max(initial=0))))
+    return order[np.argsort(few, kind="stable")]
 
 
 def share_of_fold(part):
@@ -115,7 +128,7 @@ def share_of_fold(part):
 
     Rows that stand for many observations are in every fold, as far as those can be divided.
     """
-    return np.where(part < 1.0, np.maximum(part, 1.0 / _N_FOLDS), 1.0)
+    return np.where(part < 1.0, np.maximum(part, 1.0 / N_FOLDS), 1.0)
 
 
 def choose_landmarks(key):
@@ -180,34 +193,40 @@ def _of_rows(basis, targets, alphas, folds, near):
         return _of_blocks(basis, targets, alphas, folds, near)
     columns, means = _targets(basis, on_device(basis, targets))
     rows, shared = _loo_arguments(basis, columns, means, alphas)
-    range_ = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
+    bounds = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
     pull = pull_of_own(basis, targets)
     extra = on_device(basis, folds), on_device(basis, pull)
-    sums = sum_left(basis, _fold_errors, *rows, *extra, shared=(*shared, *range_))
-    errors, first, second = map(to_numpy, sums)
-    own = _choice_without(errors)[folds]
+    function = with_scratch(basis, _fold_errors)
+    sums = tuple(map(to_numpy, sum_left(basis, function, *rows, *extra, shared=(*shared, bounds))))
+    own = _choice_without(sums[0])[folds]
     wanted = np.unique(own)
     n_targets, (_, gain, filters, finite) = columns.shape[1], shared
     filters = filters.reshape(basis.rank, n_targets, len(alphas))[:, :, wanted]
     filters = filters.reshape(basis.rank, n_targets * len(wanted))
     kept = means, gain[:, wanted], filters, finite[wanted]
     chosen = on_device(basis, np.searchsorted(wanted, own))
-    parts = map_left(basis, _chosen_scores, *rows, chosen, shared=(*near, *kept))
-    found = _joined(basis, parts)
-    scores, sums = found[:, :n_targets] + pull, found[:, n_targets:]
-    return _gathered(basis, targets, scores, errors, first, second), sums
+    function = with_scratch(basis, _chosen_scores)
+    found = _joined(basis, map_left(basis, function, *rows, chosen, shared=(*near, *kept)))
+    scores, beside = found[:, :n_targets] + pull, found[:, n_targets:]
+    return _gathered(basis, targets, scores, *sums), beside
 
 
 def _of_blocks(basis, targets, alphas, folds, near):
     """Score each row by a fit without it where rows lie in the blocks of a Dask array."""
     bounds = float(targets.min()) - _BOUND, float(targets.max()) + _BOUND
     beside = _landmark_sums, _pieces_of_landmarks(basis.data, *near)
-    scores, *sums, found = scores_of_blocks(
+    scores, sums, found = scores_of_blocks(
         basis, targets, alphas, folds, bounds, _choice_without, beside
     )
     if found:
         found = np.concatenate([found[0], *(part[:, 1:] for part in found[1:])], axis=1)
     return _gathered(basis, targets, scores, *sums), found
+
+
+def with_scratch(basis, function):
+    """Return a function of blocks in memory with arrays to write over, as far as NumPy has them."""
+    is_numpy = isinstance(basis.scale, np.ndarray)
+    return partial(function, scratch=Scratch()) if is_numpy else function
 
 
 def _pieces_of_landmarks(data, landmarks, scale):
@@ -255,13 +274,15 @@ def pull_of_own(basis, targets, group=None):
     return (own / room[:, None])[group]
 
 
-def _gathered(basis, targets, scores, errors, first, second):
+def _gathered(basis, targets, scores, errors, first, second, powers=np.inf):
     """Gather scores, errors of folds, and the sums of scores and of their squares."""
     total, size = errors.sum(0), row_weights(basis).sum()
     centres = first / size
     spreads = np.sqrt(np.maximum((second / size - centres**2).sum(0), 0.0))
     chosen = int(np.argmin(total))
-    return HeldOut(scores.reshape(targets.shape), total, chosen, centres, spreads)
+    leverage = largest_leverage(powers)
+    scores = scores.reshape(targets.shape)
+    return HeldOut(scores, total, chosen, centres, spreads, leverage=leverage)
 
 
 def _choice_without(errors):
@@ -276,23 +297,21 @@ def _indicators(block, codes, size):
     return xp.asarray(codes[:, None] == values, like=block, dtype="float64")
 
 
-def _fold_errors(block, targets, roots, share, part, folds, pull, *arguments):
-    """Add up bounded squared errors of a block of rows by fold and penalty, scores, and squares."""
-    *others, low, high = arguments
-    member = _indicators(block, folds, _N_FOLDS)
-    scores = _loo_block(block, targets, roots, share, part, *others).scores
-    error = (targets[:, :, None] - get_backend(block).clip(scores, low, high)) ** 2
-    weights = (roots * roots)[:, None]
-    scores = scores + pull[:, :, None]
-    heavy = scores * weights[:, None]
-    return member.T @ (error.sum(1) * weights), heavy.sum(0), (heavy * scores).sum(0)
+def _fold_errors(block, targets, roots, share, part, folds, pull, *arguments, scratch=None):
+    """Add up what the scores of a block of rows say of every penalty, see `sums_of_scores`."""
+    *others, bounds = arguments
+    scores, room = scores_across(block, targets, roots, share, part, *others, scratch=scratch)
+    member = _indicators(block, folds, N_FOLDS).T
+    pull = pull.T[:, None, :]
+    return sums_of_scores(scores, room, targets, roots, member, pull, bounds, scratch)
 
 
-def _chosen_scores(block, targets, roots, share, part, chosen, landmarks, scale, *arguments):
+def _chosen_scores(
+    block, targets, roots, share, part, chosen, landmarks, scale, *arguments, scratch=None
+):
     """Return the scores of a block of rows, each at its own penalty, and sums of landmarks."""
-    scores = _loo_block(block, targets, roots, share, part, *arguments).scores
-    chosen = _indicators(block, chosen, scores.shape[2])
-    own = (scores * chosen[:, None, :]).sum(2)
+    scores, _ = scores_across(block, targets, roots, share, part, *arguments, scratch=scratch)
+    own = (scores * _indicators(block, chosen, scores.shape[1]).T).sum(1).T
     near = _landmark_sums(block, roots, landmarks, scale)
     return get_backend(block).concatenate([own, near], axis=1)
 
@@ -326,7 +345,7 @@ def _at_chosen(basis, targets, paths, folds, group):
     bounded = np.clip(paths, targets.min() - _BOUND, targets.max() + _BOUND)
     weights = row_weights(basis)
     error = ((columns - bounded) ** 2).sum(1) * weights[:, None]
-    errors = np.eye(_N_FOLDS)[folds].T @ error
+    errors = np.eye(N_FOLDS)[folds].T @ error
     own = _choice_without(errors)[folds]
     pull = pull_of_own(basis, targets, group)
     scores = np.take_along_axis(paths, own[:, None, None], axis=2)[:, :, 0] + pull

@@ -8,9 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from ...linalg import get_backend, to_numpy
-from ...linalg._ridge_basis import sum_left
-from ...linalg._ridge_path import _loo_arguments, _loo_block, _targets
+from ...linalg import to_numpy
 from ...model_selection._clean_labels import noise_matrix
 from ...theory.noisy_labels import (
     bayes_accuracy,
@@ -23,9 +21,8 @@ from ...theory.noisy_labels import (
     optimal_shift,
     relabelling_path,
 )
-from ...utils._dask import is_dask
-from ._block_scores import confusions_of_blocks
-from ._held_out import group_scores, linear_form, on_device, pull_of_own
+from ._held_out import group_scores, linear_form, pull_of_own
+from ._path_counts import Decision, count_decisions, counts_of_scores
 
 _SMALLEST_SHARE = 0.01
 """Least share of the variance that is left within classes: the signal stays finite."""
@@ -224,52 +221,17 @@ def accuracy_path(basis, targets, fit, labels, stories, folds, group=None):
     index = fit.alpha_index
     stretch = fit.spreads[index] / np.maximum(fit.spreads, 1e-12 * fit.spreads.max() + 1e-300)
     shift = fit.centres[:, [index]] - stretch * fit.centres
-    label = labels.shares_of_rows[:, None] * np.eye(labels.n_classes)[labels.observed]
-    decision = (stretch, shift, stories.directions, stories.offsets)
-    if fit.paths is not None:
-        pull = pull_of_own(basis, targets, folds)
-        counts = _confusions(fit.paths, label, *decision, pull)
-    elif group is None:
-        counts = _confusions_of_rows(basis, targets, alphas, labels, label, decision)
+    decision = Decision(stretch, shift, stories.directions, stories.offsets)
+    if fit.paths is None and group is None:
+        counts = count_decisions(basis, targets, fit, labels, decision)
     else:
-        scores = group_scores(basis, targets, alphas, group)
-        counts = _confusions(scores, label, *decision, pull_of_own(basis, targets, group))
+        label = labels.shares_of_rows[:, None] * np.eye(labels.n_classes)[labels.observed]
+        together = folds if group is None else group
+        scores = group_scores(basis, targets, alphas, group) if fit.paths is None else fit.paths
+        counts = counts_of_scores(scores, label, decision, pull_of_own(basis, targets, together))
     unmixing = np.linalg.pinv(stories.noise_matrix)
     path = np.einsum("kal,la->k", counts, unmixing)
     return np.clip(path + stories.accuracy - path[index], 0.0, 1.0)
-
-
-def _confusions_of_rows(basis, targets, alphas, labels, label, decision):
-    """Count decisions on rows left out, block by block."""
-    if is_dask(basis.data):
-        return confusions_of_blocks(basis, targets, alphas, labels, decision, _confusions)
-    columns, means = _targets(basis, on_device(basis, targets))
-    rows, shared = _loo_arguments(basis, columns, means, alphas)
-    extra = (on_device(basis, x) for x in (pull_of_own(basis, targets), label))
-    decision = (on_device(basis, x) for x in decision)
-    return to_numpy(sum_left(basis, _block_confusions, *rows, *extra, shared=(*shared, *decision)))
-
-
-def _block_confusions(block, targets, roots, share, part, pull, label, *arguments):
-    """Count decisions on a block of rows left out."""
-    *others, stretch, shift, directions, offsets = arguments
-    scores = _loo_block(block, targets, roots, share, part, *others).scores
-    return _confusions(scores, label, stretch, shift, directions, offsets, pull)
-
-
-def _confusions(scores, label, stretch, shift, directions, offsets, pull=0.0):
-    """Count decisions by class and observed label at every penalty, (k, K, K), where scores are."""
-    counts, backend = [], get_backend(scores)
-    label = backend.asarray(label, like=scores, dtype="float64")
-    classes = backend.asarray(np.arange(label.shape[1]), like=scores)
-    for column in range(scores.shape[2]):
-        own = (scores[:, :, column] + pull) * stretch[column] + shift[:, column]
-        decision = own @ directions.T + offsets
-        two = decision.shape[1] == 1
-        codes = (decision[:, 0] > 0) * 1 if two else decision.argmax(1)
-        hits = backend.asarray(codes[:, None] == classes, like=scores, dtype="float64")
-        counts.append(hits.T @ label)
-    return backend.stack(counts)
 
 
 def noise_matrices(noise_rates, n_classes):

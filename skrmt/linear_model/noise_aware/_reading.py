@@ -8,13 +8,18 @@ import numpy as np
 from scipy import sparse
 
 from ...linalg import get_backend, is_torch, to_numpy
-from ...linalg._gram import Moments, block_moments, fitted_targets, row_blocks
+from ...linalg._gram import (
+    Moments,
+    centred_rows,
+    fitted_targets,
+    moments_of_centred,
+    row_blocks,
+)
 from ...model_selection._clean_labels import NoisyLabels, rows_of
 from ...utils._dask import add_parts, block_tasks, is_dask, join_rows, summed
 from ...utils._labels import refuse_missing_labels
 from ...utils._merging import MergedRows, merge_rows
 from ...utils._rows import (
-    RowJob,
     block_keys,
     compute_together,
     content_keys,
@@ -26,6 +31,12 @@ from ._held_out import choose_landmarks, known_targets
 
 _FENCE = 3.0
 """Interquartile ranges above the quartile at which a row's log-norm is far out (Tukey)."""
+
+_LOW_FENCE = 2.0
+"""The same in a piece of a block, lower as its quartiles are not those of all."""
+
+_SENT = 0.01
+"""Part of the rows of a piece that may be sent, and two of them."""
 
 _ROUNDING = 8.0 * np.finfo(float).eps
 """Range of a column over its largest value below which it is constant."""
@@ -91,34 +102,78 @@ def read_rows(X, kept, labels: NoisyLabels, groups=None) -> ReadRows:
 
 
 def _read_blocks(data, unit, merged, centre, key, varying, labels: NoisyLabels) -> ReadRows:
-    """Read rows in blocks once more: norms, sums for the case that none is far out, landmarks."""
+    """Read rows in blocks once more: norms, sums of all but some rows, these rows, landmarks."""
     weights = merged.weights if np.ptp(merged.weights) > 0 else np.ones(len(merged.weights))
     targets, n_targets = fitted_targets(known_targets(labels.merged(merged)), len(weights))
-    jobs = [RowJob(_norms, data, (), (centre,))]
-    if key is None:
-        jobs.append(RowJob(content_keys, data, (), (varying,)))
     places = choose_landmarks([] if key is None else key)
     chosen = np.zeros(len(weights), dtype=bool)
     chosen[places] = True
-    tasks = [block_tasks(*job, join=join_rows) for job in jobs]
-    tasks.append(block_tasks(_chosen_rows, data, (chosen,), ()) if len(places) else [])
-    moments = block_tasks(
-        block_moments, data, (weights, targets), (centre, 1.0, n_targets), join=add_parts
+    given, shared = (weights, targets), (centre, n_targets)
+    tasks = block_tasks(_moments_and_norms, data, given, shared, _joined_moments, scratch=True)
+    (moments,), parts, keys, some = compute_together(
+        [
+            [summed([task[0] for task in tasks])],
+            [task[1] for task in tasks],
+            block_tasks(content_keys, data, (), (varying,), join_rows) if key is None else [],
+            block_tasks(_chosen_rows, data, (chosen,), ()) if len(places) else [],
+        ]
     )
-    *found, (moments,) = compute_together([*tasks, [summed(moments)]])
-    norms, *keys, some = found
-    trust = _row_trust(np.concatenate(norms), merged.weights)
+    norms, apart, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+    trust = _row_trust(norms, merged.weights)
     near = bool((trust == 1.0).all())
+    trusted = merged.weights if near else merged.weights * trust
+    if (trust[~apart] < 1.0).any():
+        # A row of less weight is among the sums.
+        moments = None
+    else:
+        scale = 1.0 if near else merged.weights[0] / weights[0]
+        own = (weights if near else trusted)[apart]
+        more = moments_of_centred(rows, own, targets[apart], n_targets)
+        moments = Moments(*(scale * most + rest for most, rest in zip(moments, more, strict=True)))
     return ReadRows(
         data,
         unit,
         merged,
-        merged.weights if near else merged.weights * trust,
+        trusted,
         centre,
-        np.concatenate(keys[0]) if key is None else key,
-        moments if near else None,
+        np.concatenate(keys) if key is None else key,
+        moments,
         (places, np.concatenate(some)) if len(places) else None,
     )
+
+
+def _moments_and_norms(block, weights, targets, centre, n_targets, scratch):
+    """Return weighted sums of centred rows, and norms, which rows the sums leave out, and these.
+
+    Left out are the few that may prove to be far out, and to count less.
+    """
+    centred = centred_rows(block, centre, 1.0, scratch)
+    norms = np.sqrt(np.einsum("ij,ij->i", centred, centred))
+    apart = _perhaps_far(norms, max(2, int(_SENT * len(block))))
+    rows = centred[apart]
+    moments = moments_of_centred(centred, np.where(apart, 0.0, weights), targets, n_targets)
+    return moments, (norms, apart, rows)
+
+
+def _joined_moments(parts):
+    """Add up the sums of the pieces of a block, and join what else they give."""
+    others = []
+
+    def sums():
+        for moments, rest in parts:
+            others.append(rest)
+            yield moments
+
+    total = add_parts(sums())
+    return total, tuple(np.concatenate(part) for part in zip(*others, strict=True))
+
+
+def _perhaps_far(norms, most):
+    """Return which rows of a piece, few at most, may be far out among all."""
+    size = np.log(np.maximum(norms, 1e-300))
+    ordered, n = np.sort(size), len(size)
+    low, high = ordered[n // 4], ordered[(3 * n) // 4]
+    return size > max(high + _LOW_FENCE * (high - low), ordered[max(n - most - 1, 0)])
 
 
 def _chosen_rows(block, chosen):
@@ -134,16 +189,9 @@ def _read_columns(X):
     """
     sums = keys = contents = None
     if is_dask(X):
-        every = np.ones(X.shape[1], dtype=bool)
-        facts, *parts = compute_together(
-            [
-                block_tasks(_block_facts, X, (), ()),
-                block_tasks(block_keys, X, (), (), join=join_rows),
-                block_tasks(content_keys, X, (), (every,), join=join_rows),
-            ]
-        )
-        lows, highs, totals = (np.stack(values) for values in zip(*facts, strict=True))
-        low, high, sums = lows.min(0), highs.max(0), totals.sum(0)
+        tasks = block_tasks(_first_facts, X, (), (), join=_joined_facts, scratch=True)
+        facts, *parts = zip(*compute_together([tasks])[0], strict=True)
+        low, high, sums = _all_facts(facts)
         keys, contents = (np.concatenate(part) for part in parts)
     else:
         low, high = _ranges(X)
@@ -155,10 +203,33 @@ def _read_columns(X):
 def _row_trust(norms, weights):
     """Return the factors of the weights of rows: below 1 for those far out, else 1."""
     size = np.log(np.maximum(norms, 1e-300))
-    order = np.argsort(size, kind="stable")
-    level = np.cumsum(weights[order]) / weights.sum()
-    low, high = size[order[np.minimum(np.searchsorted(level, [0.25, 0.75]), len(size) - 1)]]
+    if np.ptp(weights) == 0:
+        ordered, level = np.sort(size), np.arange(1.0, len(size) + 1.0) / len(size)
+    else:
+        order = np.argsort(size)
+        ordered, level = size[order], np.cumsum(weights[order]) / weights.sum()
+    low, high = ordered[np.minimum(np.searchsorted(level, [0.25, 0.75]), len(size) - 1)]
     return np.exp(2.0 * np.minimum(high + _FENCE * (high - low) - size, 0.0))
+
+
+def _first_facts(block, scratch):
+    """Return what `_block_facts` does, and two numbers a row."""
+    every = np.ones(block.shape[1], dtype=bool)
+    keys = block_keys(block, scratch=scratch)
+    return _block_facts(block), keys, content_keys(block, every)
+
+
+def _joined_facts(parts):
+    """Join facts of the pieces of a block."""
+    facts, keys, contents = zip(*parts, strict=True)
+    return _all_facts(facts), np.concatenate(keys), np.concatenate(contents)
+
+
+def _all_facts(facts):
+    """Return smallest and largest values and sums of columns from those of some rows each."""
+    lows, highs, totals = (np.stack(values) for values in zip(*facts, strict=True))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return lows.min(0), highs.max(0), totals.sum(0)
 
 
 def _block_facts(block):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp, ndtr, softmax
+from scipy.special import ndtr, softmax
 
 from ...utils._intervals import SHARED_FITS, Z95
 from ._label_evidence import class_posterior, estimate_prior, label_likelihood
@@ -67,7 +67,11 @@ _MODEL_ERROR = 0.25
 
 
 class _Rows(NamedTuple):
-    """Held-out scores, labels as codes and one-hot, weights of sum `size`, parts left out."""
+    """Held-out scores, labels as codes and one-hot, weights of sum `size`, parts left out.
+
+    Scores lie in memory class by class, and so does what is computed of them: sums over few
+    classes then run over many rows.
+    """
 
     scores: np.ndarray
     observed: np.ndarray
@@ -121,9 +125,13 @@ def class_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, gr
     if labels.known_by_row:
         # What was regressed is then the posterior of the class given the label.
         one_hot = class_posterior(labels.likelihood, labels.implied_prior())
+    scores, one_hot = np.asfortranarray(scores), np.asfortranarray(one_hot)
     rows = _Rows(scores, labels.observed, one_hot, labels.size * shares, labels.part, group)
     known = evidence is None or evidence is scores
-    evidence = None if known else _stretched(rows._replace(scores=evidence))[0]
+    if known:
+        evidence = None
+    else:
+        evidence = _stretched(rows._replace(scores=np.asfortranarray(evidence)))[0]
     rows, stretch = _stretched(rows)
     best = rows if evidence is None else evidence
     if labels.likelihood is None:
@@ -215,7 +223,7 @@ def _judgement(rows, story, link, predicted):
 
     The accuracy is the mean of that under the link and of the unmixed count.
     """
-    clean, likelihood = softmax(link.logits, axis=1), _likelihood(rows, story)
+    clean, likelihood = _shares(link.logits), _likelihood(rows, story)
     linked = float(rows.shares @ clean[np.arange(len(clean)), predicted])
     by_label = class_posterior(likelihood, story.prior)
     counted = unmixed_accuracy(predicted, by_label, story.prior, rows.weights, rows.part).accuracy
@@ -263,7 +271,7 @@ def _possible_stories(rows, prior):
     uniform = (1.0 - one_hot) / (len(one_hot) - 1)
     kinds = {"uniform": (uniform, None)}
     if len(one_hot) > 2:
-        partner, shared = _partners(rows, softmax(link.logits, axis=1))
+        partner, shared = _partners(rows, _shares(link.logits))
         kinds["pairs"] = one_hot[partner], shared
         kinds["both"] = 0.5 * (one_hot[partner] + uniform), shared
     stories = [clean]
@@ -303,7 +311,7 @@ def _likelihood(rows, story):
     """Return the likelihood of each label under each true class."""
     if story.likelihood is not None:
         return story.likelihood
-    return label_likelihood(rows.observed, story.noise)
+    return np.take(story.noise, rows.observed, axis=1).T
 
 
 def _judged(rows, story, likelihood):
@@ -333,14 +341,15 @@ def _fit(rows, story):
     """Fit the link of a story; return the story with its evidence, and the link."""
     directions, offsets = _discriminants(rows, story)
     directions, offsets = directions - directions.mean(0), offsets - offsets.mean()
-    values, likelihood = rows.scores @ directions.T + offsets, _likelihood(rows, story)
+    values = (directions @ rows.scores.T + offsets[:, None]).T
+    likelihood = _likelihood(rows, story)
     base = np.log(story.prior)
     x, gradients, information = _maximise(rows, story, values, base, likelihood)
     # Stories are judged by rows left out plainly: kept frequencies would spare the richer ones.
     plain = _together(rows.part[:, None] * gradients, rows.folds)
     judged = np.log(_judged(rows, story, likelihood))
     logits = _moved(x, information, plain, base, values)
-    seen = logsumexp(logits + judged, axis=1) - logsumexp(logits, axis=1)
+    seen = _log_sums(logits + judged) - _log_sums(logits)
     gone = gone_with(gradients, rows.observed, rows.weights, rows.part, rows.folds)
     logits = _moved(x, information, gone, base, values)
     slope = np.exp(x[0])
@@ -350,9 +359,27 @@ def _fit(rows, story):
 
 def _moved(x, information, gone, base, values):
     """Return the log-posterior of each row by the link without what goes with it."""
-    steps = -np.linalg.solve(information, gone.T).T
-    steps *= np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(steps).max(1), _TINY))[:, None]
-    return base + x[1:] + steps[:, 1:] + np.exp(x[0] + steps[:, :1]) * values
+    steps = -(np.linalg.inv(information) @ gone.T).T
+    longest = np.maximum(steps.max(1), -steps.min(1))
+    steps *= np.minimum(1.0, _LONGEST_STEP / np.maximum(longest, _TINY))[:, None]
+    logits = np.exp(x[0] + steps[:, :1]) * values
+    logits += steps[:, 1:]
+    logits += base + x[1:]
+    return logits
+
+
+def _shares(logits):
+    """Return the probabilities of the classes, in the order of memory of the logits."""
+    shares = logits - logits.max(axis=1, keepdims=True)
+    np.exp(shares, out=shares)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _log_sums(logits):
+    """Return the logarithms of sums of exponentials over the classes."""
+    top = logits.max(axis=1)
+    return top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
 
 
 def _maximise(rows, story, values, base, likelihood, *, n_iter=20):
@@ -362,10 +389,13 @@ def _maximise(rows, story, values, base, likelihood, *, n_iter=20):
     precision[0] = _SLOPE_SPREAD**-2
 
     def state(x):
-        clean = softmax(base + x[1:] + np.exp(x[0]) * values, axis=1)
-        joint = clean * likelihood
+        logits = np.exp(x[0]) * values
+        logits += base + x[1:]
+        clean = _shares(logits)
+        joint = np.multiply(clean, likelihood, out=logits)
         seen = np.maximum(joint.sum(1), _TINY)
-        return rows.weights @ np.log(seen) - 0.5 * precision @ x**2, clean, joint / seen[:, None]
+        joint /= seen[:, None]
+        return rows.weights @ np.log(seen) - 0.5 * precision @ x**2, clean, joint
 
     value, clean, labelled = state(x)
     for _ in range(n_iter):
@@ -391,8 +421,10 @@ def _maximise(rows, story, values, base, likelihood, *, n_iter=20):
 
 def _gradients(rows, x, values, excess):
     """Return the gradient of each row's log-likelihood in log-slope and offsets."""
-    excess = rows.weights[:, None] * excess
-    return np.column_stack([np.exp(x[0]) * (excess * values).sum(1), excess])
+    gradients = np.empty((1 + values.shape[1], len(values))).T
+    np.multiply(rows.weights[:, None], excess, out=gradients[:, 1:])
+    gradients[:, 0] = np.exp(x[0]) * (gradients[:, 1:] * values).sum(1)
+    return gradients
 
 
 def _information(rows, x, values, clean, labelled, gradients, precision):
@@ -411,12 +443,15 @@ def _information(rows, x, values, clean, labelled, gradients, precision):
 
 def _class_information(rows, x, values, shares):
     """Return the information in log-slope and offsets of classes with the given shares."""
-    slope, mass = np.exp(x[0]), rows.weights[:, None] * shares
-    mean = (shares * values).sum(1)
+    slope, weights = np.exp(x[0]), rows.weights
+    felt = shares * values
+    mean = felt.sum(1)
     information = np.empty((len(x), len(x)))
-    information[1:, 1:] = np.diag(mass.sum(0)) - shares.T @ mass
-    information[0, 1:] = information[1:, 0] = slope * ((mass * values).sum(0) - mean @ mass)
-    information[0, 0] = slope**2 * ((mass * values**2).sum() - rows.weights @ mean**2)
+    information[1:, 1:] = np.diag(weights @ shares) - shares.T @ (weights[:, None] * shares)
+    crossed = weights @ felt - (weights * mean) @ shares
+    information[0, 1:] = information[1:, 0] = slope * crossed
+    felt *= values
+    information[0, 0] = slope**2 * ((weights @ felt).sum() - weights @ mean**2)
     return information
 
 

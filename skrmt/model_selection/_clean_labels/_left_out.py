@@ -18,7 +18,8 @@ def gone_with(gradients, observed, weights, part, group=None):
     if group is None:
         gone = part[:, None] * gradients
         own = part * weights / total[observed]
-        return gone - _made_up_for(own, whole[observed] - gone)
+        rest = np.take(whole.T, observed, axis=1).T - gone
+        return gone - _made_up_for(own, rest)
     cell, n_groups = group * n_classes + observed, group.max() + 1
     gone = np.stack([np.bincount(cell, x, n_groups * n_classes) for x in gradients.T], axis=1)
     own = np.bincount(cell, weights, len(gone)) / np.tile(np.maximum(total, 1e-300), n_groups)

@@ -21,7 +21,8 @@ def tell_stories(scores, labels: NoisyLabels, *, evidence=None, fixed=False, gro
     sign or the largest of the scores. The accuracies of too few rows are nan; scores that run
     against the labels are worth as much as constant ones.
     """
-    scores, evidence = (x if x is None else _believed(x, labels) for x in (scores, evidence))
+    same, scores = evidence is scores, _believed(scores, labels)
+    evidence = scores if same else None if evidence is None else _believed(evidence, labels)
     find = two_class_stories if scores.ndim == 1 else class_stories
     found = find(scores, labels, evidence=evidence, fixed=fixed, group=group)
     if labels.size < FEWEST_ROWS:

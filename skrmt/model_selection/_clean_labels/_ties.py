@@ -45,7 +45,7 @@ def _room(columns, scale=0.0):
 
 def _tied(column, room):
     """Return the order of scores, and where in it each run of equal ones begins."""
-    order = np.argsort(column, kind="stable")
+    order = np.argsort(column)
     ordered = column[order]
     return order, np.append(0, 1 + np.flatnonzero(ordered[1:] - ordered[:-1] > room))
 
