@@ -15,6 +15,7 @@ from ..linalg import is_torch
 from ..utils._dask import is_dask
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
+from ..utils._progress import say
 from ..utils._random import random_seed
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context, validate_data
@@ -89,6 +90,8 @@ class NestedTensorClustering(ViewsPredictor, DocLinkMixin, ClusterMixin, BaseEst
         Number of draws of the bootstrap that are made at a time.
     device : str, default=None
         Torch device on which NumPy input is computed, such as "cuda"; results come back as NumPy.
+    verbose : int, default=0
+        Print a line on every step of a fit if positive.
     random_state : int, RandomState instance or None, default=None
         Seed of starts, splits and draws.
 
@@ -248,6 +251,7 @@ class NestedTensorClustering(ViewsPredictor, DocLinkMixin, ClusterMixin, BaseEst
         "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
         "n_jobs": [numbers.Integral, None],
         "device": [str, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -267,6 +271,7 @@ class NestedTensorClustering(ViewsPredictor, DocLinkMixin, ClusterMixin, BaseEst
         max_iter: int = 300,
         n_jobs: int | None = None,
         device: str | None = None,
+        verbose: int = 0,
         random_state: int | RandomState | None = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -282,6 +287,7 @@ class NestedTensorClustering(ViewsPredictor, DocLinkMixin, ClusterMixin, BaseEst
         self.max_iter = max_iter
         self.n_jobs = n_jobs
         self.device = device
+        self.verbose = verbose
         self.random_state = random_state
 
     @restore_on_failure
@@ -311,13 +317,16 @@ class NestedTensorClustering(ViewsPredictor, DocLinkMixin, ClusterMixin, BaseEst
             If the views or the mask cannot be used, or not with these parameters.
         """
         views = self._check_views(X, mask)
+        say(f"{views.shape[0]} samples of {views.shape[2]} views read")
         self._shape, self._scale = views.shape, views.scale
         self._widths = [int(v.shape[1]) for v in views.X] if self._is_list else None
         self.view_copies_ = copied_views(views)
         views = self._with_noise(without_copies(views, self.view_copies_))
         options = self._options()
         solution = solve(views, options)
+        say(f"clusters found by {solution.method!r}")
         claim = claimed_agreement(views, solution, options, self.n_bootstrap, self.n_jobs)
+        say("agreement predicted")
         combined, clusters = solution.combined, solution.clusters
         detected = combined.spectrum.n_spikes > 0
         misfit = not (solution.is_nested and clusters.model_fit)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..utils._docs import DocLinkMixin
 from ..utils._feature_names import feature_names
 from ..utils._fit import restore_on_failure
+from ..utils._progress import say
 from ..utils._random import random_generator
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
@@ -101,6 +102,8 @@ class EncoderMatcher(
     device : str, default=None
         Torch device on which kernels, CKA and "qap" are computed; results come back as NumPy. The
         other methods are computed by NumPy, linear assignment by SciPy.
+    verbose : int, default=0
+        Print a line on every step of a fit if positive.
     random_state : int, RandomState instance or None, default=None
         Seed of folds, starts and ties.
 
@@ -228,6 +231,7 @@ class EncoderMatcher(
         "self_training": ["boolean"],
         "n_jobs": [numbers.Integral, None],
         "device": [str, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -249,6 +253,7 @@ class EncoderMatcher(
         self_training: bool = False,
         n_jobs: int | None = None,
         device: str | None = None,
+        verbose: int = 0,
         random_state: int | RandomState | None = None,
     ) -> None:
         self.method = method
@@ -264,6 +269,7 @@ class EncoderMatcher(
         self.self_training = self_training
         self.n_jobs = n_jobs
         self.device = device
+        self.verbose = verbose
         self.random_state = random_state
 
     @restore_on_failure
@@ -308,17 +314,20 @@ class EncoderMatcher(
             *scaled, kernel=self._kernel, debiased=self.debiased, bandwidth=self._bandwidths
         )
         self.cka_, self.z_score_, self.p_value_ = test.statistic, test.z_score, test.p_value
+        say(f"similarity of {self.n_pairs_} known pairs tested")
         rng = random_generator(self.random_state)
         self._ensemble, self._transfers, self._similarities = None, {}, {}
         if self.method in ("kernel_cca", "auto"):
             self._ensemble = self._fitted_ensemble(known, split(self.n_pairs_, self.cv, rng))
             self._known = known = self._ensemble.known
             self.n_pairs_ = len(known[0])
+            say("ways to compare rows chosen")
         self.configurations_ = self._ensemble.configurations if self._ensemble else []
         found = {
             name: cross_fitted_matches(self._rule(name, "argmax"), known, self.cv, rng, self.n_jobs)
             for name in (METHODS if self.method == "auto" else (self.method,))
         }
+        say("known pairs matched by fits without them")
         if self._ensemble is not None:
             self._ensemble = self._ensemble.released()
         right = {name: both[0] for name, both in found.items()}

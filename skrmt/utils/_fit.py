@@ -7,6 +7,7 @@ from functools import partial, wraps
 from typing import Any
 
 from ._memory import memory_advice
+from ._progress import progress_of
 
 
 def restore_on_failure(fit: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,7 +19,7 @@ def restore_on_failure(fit: Callable[..., Any]) -> Callable[..., Any]:
         name = f"{type(self).__name__}.{fit.__name__}"
         given = partial(_given, before, args, kwargs)
         try:
-            with memory_advice(name, given, "fewer rows"):
+            with progress_of(self), memory_advice(name, given, "fewer rows"):
                 return fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()

@@ -25,6 +25,7 @@ from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
+from ...utils._progress import say
 from ...utils._regimes import regime
 from ...utils._rows import take_rows
 from ...utils._sklearn_compat import StrOptions, _fit_context
@@ -102,6 +103,8 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         Frequencies of the true classes, where they are known.
     device : str, optional
         Torch device ("cpu", "cuda", "cuda:1") on which NumPy input is computed.
+    verbose : int, default=0
+        Print a line on every step of a fit if positive.
 
     Attributes
     ----------
@@ -242,6 +245,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         "fit_intercept": [StrOptions({"auto"}), "boolean"],
         "class_prior": ["array-like", None],
         "device": [str, None],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -254,6 +258,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         fit_intercept: Literal["auto"] | bool = "auto",
         class_prior: ArrayLike | None = None,
         device: str | None = None,
+        verbose: int = 0,
     ) -> None:
         self.alpha = alpha
         self.noise_rates = noise_rates
@@ -262,6 +267,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         self.fit_intercept = fit_intercept
         self.class_prior = class_prior
         self.device = device
+        self.verbose = verbose
 
     @dispatched_fit
     @restore_on_failure
@@ -311,15 +317,18 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         labels = read_labels(observed, weights, len(self.classes_), *known)
         kept = weights > 0
         rows = read_rows(X, kept, labels, groups)
+        say(f"{len(rows.merged.first)} distinct rows of {rows.data.shape[1]} features read")
         labels, group = labels.merged(rows.merged), rows.merged.group
         targets, landmarks = labels.first_targets(), choose_landmarks(rows.key)
         basis = self._decompose(rows, labels)
+        say("rows decomposed")
         alphas = penalty_grid(self.alpha, basis, rows.unit)
         folds = content_folds(rows.key, labels.observed, group)
         # Where rows are many, numbers of rows that nothing reads any more are dear.
         rows = rows._replace(key=rows.key[:0].copy())
         choose = isinstance(self.alpha, str)
         fit = held_out(basis, targets, alphas, folds, group, landmarks, choose)
+        say("rows scored by fits without them")
         evidence = kernel_evidence(fit, landmarks, targets, rows.weights, labels, folds, group)
         stories = tell_stories(fit.scores, labels, evidence=evidence, group=group)
         self.perturbation_ = np.full(2, np.nan)
@@ -328,6 +337,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
             targets, self.perturbation_ = perturbed_targets(inferred, self.perturbation)
             fit = held_out(basis, targets, fit.alphas, folds, group, choose=choose)
             stories = tell_stories(fit.scores, labels, fixed=True, group=group)
+        say("explanations of the labels weighed")
         scores = stories.apply(fit.scores)
         by_label = class_posterior(labels.with_inferred(stories).likelihood, stories.prior)
         self._assign_decision(basis, targets, fit, rows.unit, stories)
@@ -337,6 +347,7 @@ class NoiseAwareLinearClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, B
         self._assign_theory(basis, fit.alphas[fit.alpha_index], labels, by_label, stories)
         path = accuracy_path(basis, targets, fit, labels, stories, folds, group)
         self.theoretical_accuracy_path_ = path
+        say("accuracies predicted")
         warn_first(complaints(self.regime_, labels, rows.merged.kind))
         if len(self.classes_) > min(_MANY_CLASSES, len(y) - 1):
             warn(_REGRESSION, UserWarning)

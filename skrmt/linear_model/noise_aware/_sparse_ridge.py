@@ -10,6 +10,7 @@ from scipy.linalg import eigh_tridiagonal
 
 from ...linalg._gram import _clear_columns, _constant_columns
 from ...linalg._ridge_basis import check_alphas
+from ...utils._progress import say
 
 TOLERANCE = 1e-3
 """Root mean square error of converged fits, over that of the targets: a score of 1 has three
@@ -229,6 +230,7 @@ def fold_path(
             converged &= _fill(
                 fits, columns[:, j], alphas, folds, chosen, all_penalties, scores[:, j]
             )
+        say(f"{chosen[-1] + 1} of {n_folds} folds fitted")
     return FoldPath(scores, converged)
 
 

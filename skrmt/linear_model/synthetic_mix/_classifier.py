@@ -18,6 +18,7 @@ from ...utils._array_api import dispatched, dispatched_fit
 from ...utils._dask import to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
+from ...utils._progress import say
 from ...utils._sklearn_compat import StrOptions, _fit_context
 from ...utils._types import DataLike
 from ...utils._warnings import warn_first
@@ -78,6 +79,8 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         splitter. With `groups` a number deals out whole groups, and a splitter must keep them.
     device : str, optional
         Torch device ("cpu", "cuda", "cuda:1") on which NumPy input is computed.
+    verbose : int, default=0
+        Print a line on every step of a fit if positive.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds and the generator for "same"; the fit is deterministic otherwise.
 
@@ -264,6 +267,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         "fit_intercept": ["boolean"],
         "cv": ["cv_object"],
         "device": [str, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -280,6 +284,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         fit_intercept: bool = True,
         cv: Any = 5,
         device: str | None = None,
+        verbose: int = 0,
         random_state: int | RandomState | None = None,
     ) -> None:
         self.alpha = alpha
@@ -292,6 +297,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         self.fit_intercept = fit_intercept
         self.cv = cv
         self.device = device
+        self.verbose = verbose
         self.random_state = random_state
 
     @dispatched_fit
@@ -356,6 +362,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
         real = X, y, sample_weight, sample_source
         made = X_synthetic, y_synthetic, keep, verifier_score
         rows = mix_rows(self, *real, *made, groups, y_judge)
+        say(f"{len(rows.place)} real and {rows.n_synthetic} synthetic rows read")
         weights = given_weights(self.synthetic_weight, len(rows.sources))
         folds = None
         if self.generator_source == "same" and rows.sources and rows.real is not None:
@@ -363,6 +370,7 @@ class SyntheticMixClassifier(DocLinkMixin, ForecastMixin, ClassifierMixin, BaseE
             folds = generate_folds(rows, self.generator, *pruning, self.cv, self.random_state)
         options = self.alpha, self.criterion, self.fit_intercept
         solution, claim, found = fit_rows(rows, folds, weights, *options)
+        say("weights and penalty chosen, accuracies predicted")
         judge = judge_errors(rows)
 
         self.classes_ = rows.classes

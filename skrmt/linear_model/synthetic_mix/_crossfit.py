@@ -12,6 +12,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 
 from ...linalg import as_device, is_torch, ridge_basis, to_numpy
 from ...utils._merging import group_folds
+from ...utils._progress import say
 from ...utils._random import fresh_random_state
 from ._input import LabelledRows, MixRows, SourceRows
 from ._predict_path import predict_path
@@ -42,7 +43,8 @@ def generate_folds(
     _check_generator(generator, len(real.codes))
     random_state = fresh_random_state(random_state)
     folds = []
-    for train, test in _splits(cv, real.codes, real.group, random_state):
+    splits = list(_splits(cv, real.codes, real.group, random_state))
+    for number, (train, test) in enumerate(splits, 1):
         y_train = rows.classes[real.codes[train]]
         sources = []
         for source in rows.sources:
@@ -50,6 +52,7 @@ def generate_folds(
             made = generator(real.X[train], y_train, len(source.codes), seed)
             sources.append(_generated_rows(made, rows, pruning, prune_threshold))
         folds.append(Fold(train, test, sources))
+        say(f"generator refitted without fold {number} of {len(splits)}")
     return folds
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...linalg import coefficients, group_path, loo_path, ridge_basis
 from ...theory.preference._names import canonical_loss
 from ...utils._dask import is_dask
+from ...utils._progress import say
 from ..losses._table import LOSSES, MARGIN_LOSSES, Loss
 from ._accuracy import smooth_ratio
 from ._candidate_fit import fit_candidates, leave_one_out_candidates
@@ -298,7 +299,7 @@ def _newton_path(
         start, near, size = rough.coef, rough.factor, rough.size
     size = gradient_size(Z, losses[-1]) if size is None else size
     fits, left = [], []
-    for alpha in alphas[::-1]:
+    for number, alpha in enumerate(alphas[::-1], 1):
         fit = newton(Z, losses, float(alpha), start, max_iter, factor=near, size=size)
         near, start = fit.factor, fit.coef
         fits.append(fit)
@@ -306,6 +307,7 @@ def _newton_path(
             Z, losses[-1], float(alpha), fit.scores, pairs.part, near, pairs.group
         )
         left.append(without)
+        say(f"penalty {number} of {len(alphas)} fitted")
     return fits[::-1], np.column_stack(left[::-1])
 
 

@@ -17,6 +17,7 @@ from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._docs import DocLinkMixin
 from ...utils._fit import restore_on_failure
+from ...utils._progress import say
 from ...utils._sklearn_compat import (
     Interval,
     StrOptions,
@@ -99,6 +100,8 @@ class PreferencePolicy(
         Options of the loss, such as ``{"tau": 0.1}`` for discopop.
     max_iter : int, default=100
         Largest number of Newton steps for one penalty.
+    verbose : int, default=0
+        Print a line on every step of a fit if positive.
 
     Attributes
     ----------
@@ -259,6 +262,7 @@ class PreferencePolicy(
         "reference": ["array-like", None],
         "loss_options": [dict, None],
         "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -271,6 +275,7 @@ class PreferencePolicy(
         reference: ArrayLike | None = None,
         loss_options: Mapping[str, Any] | None = None,
         max_iter: int = 100,
+        verbose: int = 0,
     ) -> None:
         self.loss = loss
         self.beta = beta
@@ -279,6 +284,7 @@ class PreferencePolicy(
         self.reference = reference
         self.loss_options = loss_options
         self.max_iter = max_iter
+        self.verbose = verbose
 
     @dispatched_fit
     @restore_on_failure
@@ -431,7 +437,9 @@ class PreferencePolicy(
             max_iter=self.max_iter,
             unit=pairs.unit,
         )
+        say(f"{len(pairs.row)} comparisons read")
         fitted = fit_policy(setting, self.noise_rate, pairs, sets, sample_weight)
+        say("loss fitted, comparisons left out")
         choice, held = fitted.choice, fitted.held
         moments = moments_of_pairs(pairs) if choice.moments is None else choice.moments
         pvalue = noise_pvalue(pairs, moments)
@@ -464,6 +472,7 @@ class PreferencePolicy(
             self.fresh_pairs_ = "new responses" if pairs.group is None else "new groups"
             new = NewItems(claim.observed, claim.observed_interval.copy())
         self.new_items_accuracy_, self.new_items_accuracy_interval_ = new
+        say("accuracies predicted")
         warn_first(claim.messages)
         if not choice.fit.converged:
             warn(_UNSETTLED, ConvergenceWarning)
