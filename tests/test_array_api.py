@@ -5,15 +5,19 @@ SciPy reads `SCIPY_ARRAY_API` when it is imported: each script runs in a process
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.utils import estimator_checks, get_tags
 
+from skrmt.preference import PreferencePolicy
 from skrmt.utils import all_estimators
+from tests.test_docstrings import public_functions
 
 ROOT = Path(__file__).parents[1]
 
@@ -95,6 +99,10 @@ issues = ESTIMATORS[0].fit(tensor, y).find_label_issues(threshold=0).indices
 np.testing.assert_array_equal(issues, clone(ESTIMATORS[0]).fit(X, y).find_label_issues(
     threshold=0).indices)
 print("checked")
+given = {"alpha": np.array([0.1, 1.0]), "noise_rates": np.full(2, 0.1)}
+model = NoiseAwareLinearClassifier(**given).fit(tensor, y)
+assert all(model.get_params()[name] is value for name, value in given.items())
+print("checked")
 """
 
 PIPELINE = """
@@ -123,7 +131,7 @@ expected = clone(model).fit(X, y).decision_function(X)
 np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-7, atol=1e-9)
 # Scores and keys of the rows are read, the rows themselves never.
 assert (400,) in watch.shapes
-assert not any(shape[0] > 10 and shape[-1] == 200 for shape in watch.shapes)
+assert not any(shape[-1] == 200 and shape[:-1] > (10,) for shape in watch.shapes)
 print("checked")
 """
 
@@ -166,7 +174,7 @@ def test_scikit_learn_checks_of_torch():
 @recent
 def test_what_is_fitted_to_torch_tensors_under_dispatch_goes_on():
     pytest.importorskip("torch")
-    assert run(FITTED) == 6
+    assert run(FITTED) == 7
 
 
 @recent
@@ -183,3 +191,23 @@ def test_the_tag_names_the_estimators_that_are_checked():
         and get_tags(cls()).array_api_support
     }
     assert tagged == {"NoiseAwareLinearClassifier", "SyntheticMixClassifier", "PreferencePolicy"}
+
+
+def test_arguments_can_be_given_by_name():
+    refused = []
+    for name, function in public_functions():
+        function = getattr(function, "__func__", function)
+        named = {
+            parameter.name: None
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        }
+        try:
+            inspect.signature(function, follow_wrapped=False).bind(**named)
+        except TypeError as error:
+            refused.append(f"{name}: {error}")
+    assert not refused, "\n".join(refused)
+    rng = np.random.default_rng(0)
+    chosen, rejected = rng.standard_normal((40, 3)) + 1, rng.standard_normal((40, 3))
+    named = PreferencePolicy().fit_pairs(X_chosen=chosen, X_rejected=rejected)
+    assert (named.coef_ == PreferencePolicy().fit_pairs(chosen, rejected).coef_).all()

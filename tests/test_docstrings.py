@@ -15,7 +15,9 @@ from pathlib import Path
 from numpydoc.docscrape import ClassDoc
 from numpydoc.validate import validate
 
+from skrmt.utils import all_estimators
 from skrmt.utils._discovery import public_modules
+from skrmt.utils._sklearn_compat import StrOptions
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -199,3 +201,27 @@ def test_the_search_for_types_sees_a_missing_one():
         return a, b, c
 
     assert parameters_without_type(half) == ["b", "return"]
+
+
+def test_types_of_parameters_name_the_strings_that_are_accepted():
+    wrong = [
+        f"{name}: {parameter}"
+        for name, cls in all_estimators()
+        for parameter, constraints in cls._parameter_constraints.items()
+        for options in strings(constraints)
+        if not literal_of(cls, parameter).issuperset(options)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def strings(constraints) -> list[set[str]]:
+    """Return the strings that are accepted, unless any object is checked by the estimator."""
+    if not isinstance(constraints, list) or "cv_object" in constraints:
+        return []
+    return [one.options for one in constraints if isinstance(one, StrOptions)]
+
+
+def literal_of(cls, parameter: str) -> set[str]:
+    """Return the strings of the type of a parameter of a constructor."""
+    annotation = inspect.signature(cls.__init__).parameters[parameter].annotation
+    return set(re.findall(r"[\"'](\w+)[\"']", str(annotation)))

@@ -16,7 +16,11 @@ import polars
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skrmt.cluster import NestedTensorClustering
@@ -170,6 +174,22 @@ SPARSE = {
     "pandas": lambda x: pd.DataFrame(x).astype(pd.SparseDtype("float", 0.0)),
 }
 
+
+def scrambled(x):
+    """Return a matrix that stores every third row with zeros, in two parts and backwards."""
+    odd = np.arange(len(x)) % 3 == 0
+    rows = [
+        np.arange(x.shape[1]) if twice else np.flatnonzero(row)
+        for twice, row in zip(odd, x, strict=True)
+    ]
+    columns = [
+        np.repeat(row, 2)[::-1] if twice else row for twice, row in zip(odd, rows, strict=True)
+    ]
+    data = [x[i, row] / (1 + odd[i]) for i, row in enumerate(columns)]
+    ends = np.cumsum([0, *map(len, columns)])
+    return sparse.csr_matrix((np.concatenate(data), np.concatenate(columns), ends), shape=x.shape)
+
+
 LABELS = {
     "booleans": lambda y: y.astype(bool),
     "strings": lambda y: NAMES,
@@ -200,6 +220,31 @@ def test_dense_kinds_give_the_same_fit(name, kind, expected, tmp_path):
 @pytest.mark.parametrize("kind", SPARSE)
 def test_sparse_kinds_give_the_same_fit(name, kind, expected):
     np.testing.assert_allclose(said(name, SPARSE[kind](X)), expected[name], rtol=1e-6, atol=1e-8)
+
+
+ONE_HOT = np.hstack([np.eye(n)[RNG.integers(0, n, 60)] for n in (5, 3)])
+COPIES = np.vstack([X[:40], X[:20]])
+FAR = np.vstack([np.full((1, 4), 60.0), X[1:]]) + np.array([100.0, 0.0, 0.0, 0.0])
+ROWS = {"one-hot": ONE_HOT, "copies": COPIES, "one far out": FAR}
+FORMS = {"csr": sparse.csr_array, "scrambled": scrambled}
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("rows", ROWS)
+def test_rows_that_repeat_or_are_far_out_are_seen_in_every_form(name, form, rows):
+    data, y = ROWS[rows], target(name) + 0
+    if rows == "copies":
+        y[40:] = y[:20]
+    matrix = FORMS[form](data)
+    for part in (matrix.data, matrix.indices, matrix.indptr):
+        part.flags.writeable = False
+    found, expected = (clone(ALL[name]).fit(kind, y) for kind in (matrix, data))
+    for attribute in ("coef_", "intercept_", "n_effective_samples_", "theoretical_score_",
+                      "observed_accuracy_", "observed_accuracy_interval_"):  # fmt: skip
+        if hasattr(expected, attribute):
+            values = getattr(found, attribute), getattr(expected, attribute)
+            np.testing.assert_allclose(*values, rtol=1e-6, atol=1e-8, err_msg=attribute)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -234,6 +279,15 @@ def test_labels_of_two_types_are_refused_by_name(name):
         model.fit(X, np.array(["a", *Y[1:]], dtype=object))
 
 
+@pytest.mark.parametrize("name", [*CLASSIFIERS, "Gaussian"])
+def test_labels_that_are_sequences_are_refused_by_name(name):
+    y = np.empty(60, dtype=object)
+    y[:] = [("a", int(label)) for label in Y]
+    model = GaussianGenerator() if name == "Gaussian" else clone(ALL[name])
+    with pytest.raises(TypeError, match="y holds tuples such as"):
+        model.fit(X, y)
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [
@@ -241,6 +295,7 @@ def test_labels_of_two_types_are_refused_by_name(name):
         (TARGETS.astype(str), "a regression needs numbers"),
         (np.array(["a", *TARGETS[1:]], dtype=object), "y holds objects that are not numbers"),
         (TARGETS * 1e300, "Divide y by"),
+        (np.append(TARGETS[1:], -np.inf), r"-inf at index \(59,\)"),
     ],
 )
 def test_targets_that_are_no_numbers_are_refused_by_name(y, message):
@@ -267,6 +322,7 @@ def test_counts_of_any_kind_are_counts():
     kinds = [
         counts.astype(">f8"), counts.astype(">i8"), counts.astype(np.float16),
         pd.DataFrame(counts), pd.DataFrame(counts).convert_dtypes(), polars.DataFrame(counts),
+        counts.astype(object),
         sparse.coo_matrix(counts),
     ]  # fmt: skip
     expected = CollapseForecaster(n_generations=3).fit(counts).theoretical_diversity_
@@ -281,6 +337,29 @@ def test_counts_of_any_kind_are_counts():
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             CollapseForecaster().fit(bad)
+
+
+@pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
+def test_reports_take_the_frames_that_the_estimator_takes(backend):
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame.loc[3, "a"] = np.nan
+    frame["word"] = pd.Categorical(np.array(["u", "v", "w"])[np.arange(60) % 3])
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = make_column_transformer((numbers, list("abcd")), (OneHotEncoder(), ["word"]))
+    expected, found = (
+        GeneralizationReport(make_pipeline(columns, RidgeClassifier())).fit(kind, NAMES)
+        for kind in (frame, frame.convert_dtypes(dtype_backend=backend))
+    )
+    # Folds follow from the values, and NA is another word than NaN.
+    assert found.theoretical_score_ == pytest.approx(expected.theoretical_score_, abs=0.02)
+    assert found.score(frame, NAMES) == expected.score(frame, NAMES)
+
+
+def test_reports_read_frames_of_dask():
+    frames = pytest.importorskip("dask.dataframe")
+    lazy = frames.from_pandas(pd.DataFrame(X, columns=list("abcd")), npartitions=2)
+    found, expected = (GeneralizationReport(RidgeClassifier()).fit(kind, Y) for kind in (lazy, X))
+    assert found.theoretical_score_ == pytest.approx(expected.theoretical_score_, rel=1e-9)
 
 
 def job(name):

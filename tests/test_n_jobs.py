@@ -183,3 +183,11 @@ def test_the_result_does_not_depend_on_jobs(name, backend, serial):
 def test_none_is_one_job(name, serial):
     with threadpool_limits(1):
         assert_same(CASES[name](None), serial(name), what=name)
+
+
+def test_joblib_prints_progress_where_it_is_asked(capsys):
+    X, Y = _pairs()
+    with joblib.parallel_config(verbose=10):
+        EncoderMatcher("ridge", random_state=0).fit(X, Y)
+    printed = capsys.readouterr()
+    assert "55 out of  55" in printed.out + printed.err

@@ -31,6 +31,7 @@ from skrmt import (
 from skrmt.exceptions import InconsistentVersionWarning, TheoryWarning
 from skrmt.model_selection import GeneralizationReport
 from skrmt.utils import all_estimators
+from tests.test_pickles import FITS as OTHER_FITS
 
 pytestmark = pytest.mark.filterwarnings("ignore::skrmt.exceptions.TheoryWarning")
 
@@ -128,6 +129,17 @@ def test_skops_loads_every_estimator_from_the_listed_types(kind):
     assert str(back.get_params()) == str(model.get_params())
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", OTHER_FITS)
+def test_no_other_fit_holds_types_that_are_not_listed(kind):
+    io = pytest.importorskip("skops.io")
+    data = io.dumps(OTHER_FITS[kind]())
+    unknown = io.get_untrusted_types(data=data)
+    foreign = ("sklearn.", "tests.")
+    assert {name for name in unknown if not name.startswith(foreign)} <= set(listed_types())
+    io.loads(data, trusted=unknown)
+
+
 def test_the_listed_types_exist_and_are_sorted():
     names = listed_types()
     assert names == sorted(set(names)) and len(names) > 40
@@ -200,6 +212,36 @@ def test_the_pickle_of_a_report_holds_no_training_rows(estimator):
             assert part.tobytes() not in data
             assert part.astype(np.float32).tobytes() not in data
     assert rows[3, :2].tobytes() in pickle.dumps(rows)
+
+
+ROWS = np.random.default_rng(1).standard_normal((60, 5))
+KEEP_NO_ROWS: dict[str, Any] = {
+    "GaussianGenerator": lambda: datasets.GaussianGenerator().fit(ROWS, Y),
+    "NestedTensorClustering": lambda: cluster.NestedTensorClustering(random_state=0).fit(ROWS),
+    "NoiseAwareLinearClassifier": lambda: linear_model.NoiseAwareLinearClassifier().fit(ROWS, Y),
+    "PreferencePolicy": lambda: preference.PreferencePolicy().fit(ROWS, Y),
+    "StagedSGDClassifier": lambda: linear_model.StagedSGDClassifier(random_state=0).fit(ROWS, Y),
+    "SyntheticMixClassifier": lambda: linear_model.SyntheticMixClassifier(random_state=0).fit(
+        ROWS, Y, X_synthetic=ROWS[::-1], y_synthetic=Y),
+}  # fmt: skip
+
+
+def holds_rows(data: bytes) -> bool:
+    """Return whether a file holds a part of some row or column."""
+    parts = (ROWS[3, :2], ROWS[40, 2:4], ROWS[:2, 1], ROWS[50:52, 4])
+    return any(part.tobytes() in data for part in parts)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", KEEP_NO_ROWS)
+def test_estimators_of_matrices_keep_no_rows(name):
+    assert not holds_rows(pickle.dumps(KEEP_NO_ROWS[name]()))
+
+
+def test_the_guide_says_that_a_matcher_keeps_rows():
+    matcher = matching.EncoderMatcher(random_state=0).fit(ROWS, ROWS + 1.0)
+    assert holds_rows(pickle.dumps(matcher))
+    assert "`EncoderMatcher` compares" in GUIDE.read_text()
 
 
 def test_rows_of_texts_are_not_saved_either():

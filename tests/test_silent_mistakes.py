@@ -22,7 +22,7 @@ from sklearn.linear_model import RidgeClassifier
 
 from skrmt.cluster import NestedTensorClustering
 from skrmt.collapse import CollapseForecaster
-from skrmt.datasets import GaussianGenerator
+from skrmt.datasets import GaussianGenerator, flip_labels
 from skrmt.decomposition import TensorDeflation
 from skrmt.exceptions import TheoryWarning
 from skrmt.linear_model import (
@@ -196,6 +196,50 @@ def test_masked_arrays_are_refused(make):
 def test_masked_arrays_are_refused_in_prediction(make):
     with pytest.raises((ValueError, TypeError), match="masked"):
         seeded(make).fit(*FITS[make]).predict(np.ma.masked_array(X, mask=X > 1))
+
+
+BESIDE: dict[str, Callable[[Any], Any]] = {
+    "groups": lambda masked: NoiseAwareLinearClassifier().fit(X, Y, groups=masked),
+    "sample_noise": lambda masked: NoiseAwareLinearClassifier().fit(X, Y, sample_noise=masked / 99),
+    "groups of a report": lambda masked: report().fit(X, Y, groups=masked),
+    "sample_source": lambda masked: seeded(StagedSGDRegressor).fit(X, Y, sample_source=masked),
+    "mask": lambda masked: seeded(NestedTensorClustering).fit(
+        np.zeros((40, 4, 1)), mask=masked[:, None] >= 0
+    ),
+    "y": lambda masked: flip_labels(masked, 0.1),
+}
+"""What is given for each row beside X and y: a call with it."""
+
+
+@quiet
+@pytest.mark.parametrize("case", BESIDE)
+def test_masked_arrays_beside_the_data_are_refused(case):
+    masked = np.ma.masked_array(np.arange(len(X)) // 3, mask=np.arange(len(X)) % 7 == 0)
+    with pytest.raises(TypeError, match=f"{case.split()[0]} is a numpy.ma.MaskedArray"):
+        BESIDE[case](masked)
+
+
+WORDS = [f"g{i // 4}" for i in range(40)]
+
+
+@quiet
+@pytest.mark.parametrize("hole", [None, float("nan"), pd.NA], ids=repr)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda words: NoiseAwareLinearClassifier().fit(X, Y, groups=words),
+        lambda words: seeded(SyntheticMixClassifier).fit(X, Y, groups=words),
+        lambda words: PreferencePolicy().fit(X, Y, groups=words),
+        lambda words: seeded(StagedSGDClassifier).fit(X, Y, groups=words),
+        lambda words: report().fit(X, Y, groups=words),
+        lambda words: seeded(StagedSGDRegressor).fit(X, Y, sample_source=words),
+        lambda words: flip_labels(words, 0.1),
+    ],
+    ids=["noise aware", "mix", "policy", "SGD", "report", "source", "flip"],
+)
+def test_words_that_are_missing_are_no_word(call, hole):
+    with pytest.raises(ValueError, match="missing"):
+        call([*WORDS[:3], hole, *WORDS[4:]])
 
 
 def with_a_hole(y: np.ndarray) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..model_selection._page import (
     valued_bar,
 )
 from ..model_selection._words import report_dict
+from ..utils._labels import is_missing
 from ..utils._wording import count, one_line
 from ._frames import wrong_probabilities
 from ._words import REGIMES, beside, caution, doubt, share, share_interval, wrong_if_noisy
@@ -206,7 +207,7 @@ def _first_cells(first, classes):
 
 def _cell(value):
     """Return a cell of the table, empty where it is missing."""
-    if value is None or value != value:
+    if is_missing(value):
         return ""
     return f"{value:.6g}" if isinstance(value, float) else one_line(value, 120)
 

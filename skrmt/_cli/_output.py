@@ -10,8 +10,12 @@ from pathlib import Path
 from ..utils._optional import import_optional
 from ._text import CommandError
 
-_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
-"""How a cell starts that a spreadsheet may run, in the wide characters of East Asia too."""
+_UNSEEN = r"[\s\x00-\x1f\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]*"
+_FORMULA = re.compile(
+    r"[\t\r\n]|" + _UNSEEN + r"[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
+)
+"""How a cell starts that a spreadsheet may run, in the wide and small characters of East Asia too,
+and behind characters that are not seen, which a reader may drop, such as a byte order mark."""
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 
 

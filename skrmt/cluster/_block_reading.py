@@ -69,7 +69,7 @@ def read_view_blocks(X: Any, masks: tuple, n_head: int) -> BlockReading:
 
 
 def _refuse_bad(X: Any, outlines: Iterable[Outline]) -> None:
-    """Raise if an entry of a view that is there is no number."""
+    """Raise if a view that is there holds NaN or infinity."""
     for rows, part in zip(row_slices(X), outlines, strict=True):
         if part.first_bad is not None:
             (row, *rest), value = part.first_bad
@@ -86,7 +86,7 @@ def _read_block(
     outline, block = _outlined(block, *masks)
     present = None if outline.present.all() else outline.present
     with np.errstate(over="ignore", invalid="ignore"):
-        # Entries that are no numbers are told of where all blocks are known.
+        # NaN and infinity are reported when all blocks have been read.
         moments = _moments(block, present)
     return outline, moments, np.asarray(block[first], dtype=np.float64)
 

@@ -13,7 +13,7 @@ from ..theory.nested_tensor import UnequalViews
 from ..theory.nested_tensor._views import weighted_spike
 from ..theory.spiked_tensor import thresholds
 from ..utils._dask import is_dask
-from ..utils._rows import row_sums, row_values
+from ..utils._rows import row_values
 from ._factor import SpikedSpectrum, ViewFactor, fit_view_factor, spiked_spectrum
 from ._rank_one_start import as_factor, fit_rank_one, is_clear, nested_loss
 from ._view_products import (
@@ -23,6 +23,7 @@ from ._view_products import (
     project_views,
     view_gram,
     view_means,
+    weighted_components,
 )
 from ._views_input import ViewStack
 
@@ -140,11 +141,6 @@ class CombinedViews(NamedTuple):
         return self._replace(
             components=self.components._replace(left=nothing, right=nothing), loadings=[]
         )
-
-
-_MOST_LEVELS = 16
-"""Sets of views that samples have, or precisions of these, for which products of blocks are kept
-apart: all sets of four views. With more, blocks are read for every weighting of the samples."""
 
 
 def combine_stack(views: ViewStack, method: str, search: dict[str, Any]) -> CombinedViews:
@@ -433,7 +429,7 @@ def _incomplete(views, mean, factor):
     weights = factor.strengths / factor.noise
     Y = combine_views(views.X, mean, weights, views.mask)
     Y = (Y if is_dask(Y) else to_numpy(Y)) / precisions[:, None]
-    weighted = _weighted_components(Y, precisions, min(MOST_COMPONENTS, n - 1, p))
+    weighted = weighted_components(Y, precisions, min(MOST_COMPONENTS, n - 1, p))
     rho, within = 0.0, 1.0
     for _ in range(8):
         v = within + 1 / precisions
@@ -462,28 +458,6 @@ def _incomplete(views, mean, factor):
         factor.n_iter,
         factor.converged,
     )
-
-
-def _weighted_components(Y, precisions, size):
-    """Return the function that yields leading components for weights of the squares of samples.
-
-    Weights follow from precisions. Blocks are read once for the products of the samples of each.
-    """
-    levels, member = np.unique(precisions, return_inverse=True)
-    if not is_dask(Y) or len(levels) > _MOST_LEVELS:
-        return lambda weights: leading_components(Y * np.sqrt(weights)[:, None], size)
-    codes = member.ravel().astype(np.uint8)
-    grams = row_sums(_products_of_levels, Y, codes, shared=(len(levels),))
-    first = np.unique(codes, return_index=True)[1]
-    return lambda weights: leading_components(
-        None, size, np.tensordot(weights[first], grams, axes=1)
-    )
-
-
-def _products_of_levels(rows, codes, n_levels):
-    """Return the products of the columns of some rows for the rows of each code."""
-    parts = (rows[codes == level] for level in range(n_levels))
-    return np.stack([part.T @ part for part in parts])
 
 
 def _incomplete_signal(eigenvalue, omega, v, n_features):

@@ -168,7 +168,7 @@ def _read_blocks(views):
     if min(scales) > 1.0 / _SAFE and max(scales) < _SAFE:
         mean, gram = mean / units, gram / units[:, None] / units
     else:
-        # Squares of extreme numbers are none: they are summed once more, in other units.
+        # Squares of extreme numbers overflow: they are summed once more, in other units.
         _, mean, gram = _sums_of_blocks(scaled)
     means = np.split(mean, np.cumsum(widths)[:-1])
     centred = [view - mean for view, mean in zip(scaled, means, strict=True)]

@@ -255,7 +255,7 @@ class NestedTensorClustering(ViewsPredictor, DocLinkMixin, ClusterMixin, BaseEst
         self,
         n_clusters: int = 2,
         *,
-        method: DataLike = "nested_ml",
+        method: Literal["nested_ml", "two_step", "tensor", "unfolding", "auto"] = "nested_ml",
         noise_structure: Literal["auto", "diagonal", "full", "known"] = "auto",
         noise_variance: ArrayLike | None = None,
         scaling: Literal["mfa", "optimal", "unit"] = "mfa",

@@ -1,4 +1,4 @@
-"""What a fitted clustering of views says of new samples, and of other numbers of them."""
+"""Predictions of a fitted clustering of views, and forecasts at other numbers of samples."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ On Dask arrays chunked by samples every pass runs where the blocks are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +16,14 @@ from ..linalg._dense_tensor import FloatArray
 from ..utils._dask import is_dask, map_blocks, reduce_blocks, to_local
 from ..utils._memory import explains_memory
 from ..utils._optional import import_optional
+from ..utils._rows import row_sums
 
 _CHUNK = 2**18
 """Numbers of a block of samples that is centred at a time, 2 MB: it stays in the cache."""
+
+_MOST_LEVELS = 16
+"""Sets of views that samples have, or precisions of these, for which products of blocks are kept
+apart: all sets of four views. With more, blocks are read for every weighting of the samples."""
 
 
 class LeadingComponents(NamedTuple):
@@ -203,3 +208,27 @@ def _blocks(n_rows: int, row_size: int) -> Iterator[slice]:
 def _float64(array: Array) -> FloatArray:
     """Return an array as float64 on the host."""
     return np.asarray(to_numpy(array), dtype=np.float64)
+
+
+def weighted_components(
+    Y: Array, precisions: FloatArray, size: int
+) -> Callable[[FloatArray], LeadingComponents]:
+    """Return the function that yields leading components for weights of the squares of samples.
+
+    Weights follow from precisions. Blocks are read once for the products of the samples of each.
+    """
+    levels, member = np.unique(precisions, return_inverse=True)
+    if not is_dask(Y) or len(levels) > _MOST_LEVELS:
+        return lambda weights: leading_components(Y * np.sqrt(weights)[:, None], size)
+    codes = member.ravel().astype(np.uint8)
+    grams = row_sums(_products_of_levels, Y, codes, shared=(len(levels),))
+    first = np.unique(codes, return_index=True)[1]
+    return lambda weights: leading_components(
+        None, size, np.tensordot(weights[first], grams, axes=1)
+    )
+
+
+def _products_of_levels(rows: FloatArray, codes: Array, n_levels: int) -> FloatArray:
+    """Return the products of the columns of some rows for the rows of each code."""
+    parts = (rows[codes == level] for level in range(n_levels))
+    return np.stack([part.T @ part for part in parts])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..linalg import as_device, get_backend, is_torch, to_numpy
-from ..utils._checks import check_array_like_on_device
+from ..utils._checks import check_array_like_on_device, refuse_masked
 from ..utils._dask import check_dask, is_dask, to_local
 from ..utils._feature_names import check_feature_names, feature_names
 from ..utils._optional import import_optional
@@ -221,7 +221,7 @@ def _blocks_of_views(X, mask):
     scale = moderate_unit(max(part.largest for part in read.outlines), _SAFE)
     if scale == 1.0:
         return ViewStack(X, present, scale, moments=read.moments, head=read.head)
-    # Squares of extreme numbers are none: the sums are taken once more, in another unit.
+    # Squares of extreme numbers overflow: the sums are taken once more, in another unit.
     return ViewStack(X / scale, present, scale, head=read.head / scale)
 
 
@@ -267,6 +267,7 @@ def _zeroed(X, present):
 
 def _checked_mask(mask, shape):
     """Return the mask as an array of bool, or say what is wrong."""
+    refuse_masked(mask, "mask")
     present = np.asarray(mask.cpu() if is_torch(mask) else mask)
     if present.shape != shape or present.dtype.kind not in "bui":
         raise ValueError(

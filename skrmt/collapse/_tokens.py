@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from types import MethodDescriptorType
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from scipy import sparse
 
 from ..utils._checks import is_torch, refuse_masked, tensor_on_host
 from ..utils._dask import to_local
+from ..utils._labels import is_missing
 
 
 class TokenCounts(NamedTuple):
@@ -107,6 +109,12 @@ def count_tokens(sequences, context_length, *, allow_none=False):
         raise TypeError(
             f"a token of X is not hashable ({error}): pass strings or tuples."
         ) from error
+    for token in index:
+        if token is not None and is_missing(token):
+            raise ValueError(
+                f"X holds the token {token!r}, a missing value, which equals no other: leave it "
+                "out, or name it."
+            )
     kept = [code for code in codes if len(code) > context_length]
     if not kept and allow_none:
         return TokenCounts(sparse.csr_array((0, len(index)), dtype=np.int64), [], list(index))
@@ -140,9 +148,11 @@ def _first_seen(contexts, n_tokens):
 
 
 def counts_of_frame(X):
-    """Return the counts of a dataframe or tensor, which would be read as texts."""
+    """Return the counts of a frame, tensor or matrix of objects, which would be read as texts."""
     if is_torch(X):
         return tensor_on_host(X)
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2:
+        return X.astype(np.float64) if all(isinstance(entry, Real) for entry in X.flat) else X
     if not hasattr(X, "columns"):
         return X
     try:

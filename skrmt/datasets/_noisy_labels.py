@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 from sklearn.utils.multiclass import check_classification_targets
 
+from ..utils._labels import is_missing, refuse_masked
 from ..utils._random import fresh_random_state
 
 _SUM_TOLERANCE = 1e-8
@@ -387,22 +388,19 @@ def _check_prior(class_prior, n_classes):
 
 def _check_labels(y):
     """Return labels as a vector without missing values."""
+    refuse_masked(y, "y")
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.size == 0:
         raise ValueError(f"y has shape {labels.shape}: give a vector of at least two labels.")
-    missing = [_is_missing(label) for label in labels] if labels.dtype.kind in "fOmM" else [False]
-    if any(missing):
+    # An array of strings would turn a NaN among them into the word "nan".
+    given = labels if isinstance(y, np.ndarray) else np.asarray(y, dtype=object).ravel()
+    if given.dtype.kind in "fOmM" and any(map(is_missing, given)):
         raise ValueError("y has missing values: remove these rows before adding noise.")
     if labels.dtype.kind == "f":
         check_classification_targets(labels)
     return labels
-
-
-def _is_missing(label):
-    """Tell None, NaN, NaT and the NA of pandas (whose comparisons are neither true nor false)."""
-    return label is None or type(label).__name__ == "NAType" or bool(label != label)
 
 
 def _check_array(name, value):

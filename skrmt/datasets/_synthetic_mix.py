@@ -305,7 +305,7 @@ class GaussianGenerator(VersionedMixin, BaseEstimator):
         return unit**2 * self._shrunk_moderate(scaled / unit)
 
     def _shrunk_moderate(self, scaled):
-        """Return the covariance of rows whose fourth powers are numbers."""
+        """Return the covariance of rows whose fourth powers do not overflow."""
         if self.covariance in ("ledoit_wolf", "oas"):
             estimate = ledoit_wolf if self.covariance == "ledoit_wolf" else oas
             return np.atleast_2d(estimate(scaled, assume_centered=True)[0])

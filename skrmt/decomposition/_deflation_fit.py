@@ -83,7 +83,7 @@ def deflate(
             tensor = deflate_mode(tensor, vector, first, gamma, overwrite=step > 0)
     detected = np.arange(rank) < pilot.detected.sum()
     found = _oriented(found, pilot.components)
-    components = found if hotelling else _least_squares_weights(data, found)
+    components = found if hotelling or not rank else _least_squares_weights(data, found)
     return TensorFit(components, found.weights, detected, n_iter, converged)
 
 

@@ -210,7 +210,7 @@ def _with_measured_norm(fit: JointFit, rank: int | None, search: dict[str, Any])
         if norm > _HOPELESS * thresholds(white.shape).noise_norm:
             fit = fit._replace(heavy=True)
         joint = joint_components(white, rank, None, **_options(fit, search))
-        if joint.components.rank == before:
+        if joint.components.rank in (0, before):
             break
     return fit._replace(joint=joint)
 

@@ -72,6 +72,7 @@ class Reproducibility(NamedTuple):
         """Return a 95 % interval of the mean of squared alignments (r, d).
 
         Of the components that are `measured` those that halves do not find again may be anything.
+        nan where a single axis was halved, so that the spread of the splits is unknown.
         """
         rank, lost = len(values), measured & (self.congruence < _LOST)
         kept = ~lost
@@ -85,7 +86,7 @@ class Reproducibility(NamedTuple):
         low, high = normal_interval(centre, error, high=kept.mean())
         turned = _UNSEEN * self.distortion[kept]
         hidden = float((turned / (1 + turned)).sum()) / rank
-        return np.array([max(0.0, low - hidden), high + lost.mean()])
+        return np.array([np.maximum(low - hidden, 0.0), high + lost.mean()])
 
 
 def split_halves(
@@ -128,7 +129,7 @@ def split_halves(
 
 
 def _summary(cosines: np.ndarray, distortion: np.ndarray, sizes: tuple[int, ...]) -> Any:
-    """Return what the cosines of halves (splits, r, d) say; nan in the axis that was halved."""
+    """Summarise cosines of halves (splits, r, d), which are nan in the axis that was halved."""
     products = [np.nanprod(cosine, axis=1) for cosine in cosines]
     overlaps = np.nanmean(2 * cosines / (1 + cosines), axis=2)
     counts = np.sum(np.isfinite(cosines), axis=0)

@@ -18,7 +18,7 @@ from ._tensor_input import like_input, mean_square, slice_scores
 
 
 class TensorScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """What an estimator that has fitted components says of samples and of true factors."""
+    """Scores, reconstructions and alignments of an estimator that has fitted components."""
 
     device: str | None
     weights_: NDArray[Any]

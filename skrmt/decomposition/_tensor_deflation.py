@@ -109,7 +109,8 @@ class TensorDeflation(TensorScorer, DocLinkMixin, BaseEstimator):
         Mean overlap, the mean of their squares: 1 for perfect factors, 0 where none is found.
     theoretical_accuracy_interval_ : ndarray of shape (2,)
         95 % interval of the realised mean overlap. Where halves are compared it extends down by
-        what a distortion that all data share may do, as far as the residual shows it.
+        what a distortion that all data share may do, as far as the residual shows it; nan where
+        only one axis is long enough to be halved.
     observed_accuracy_, observed_accuracy_interval_ : float, ndarray of shape (2,)
         The same: there are no labels that could be wrong.
     regime_ : {"detected", "ambiguous", "misfit", "undetected", "too_few_rows"}

@@ -5,7 +5,7 @@ They need Matplotlib: `pip install "skrmt[plot]"`.
 
 from .. import _install
 from ._accuracy_path import AccuracyPathDisplay
-from ._collapse import CollapseForecastDisplay, SafeAmountDisplay, TokenSurvivalDisplay
+from ._collapse import CollapseForecastDisplay, TokenSurvivalDisplay
 from ._label_noise_transition import LabelNoiseTransitionDisplay, VerifierFrontierDisplay
 from ._matching import CKAMatrixDisplay, KnownPairsDisplay, ScoreMatrixDisplay
 from ._noise_sensitivity import NoiseSensitivityDisplay
@@ -15,6 +15,7 @@ from ._preference import (
     SafetyUtilityDisplay,
     SelfPlayConvergenceDisplay,
 )
+from ._safe_amount import SafeAmountDisplay
 from ._score_distribution import ScoreDistributionDisplay
 from ._sgd import NoiseFloorDisplay, StagedLossDisplay
 from ._synthetic_value import SyntheticValueDisplay

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -103,7 +104,7 @@ def cka(
     *,
     kernel: Literal["linear", "rbf", "precomputed"] = "linear",
     debiased: bool = True,
-    bandwidth: Literal["median"] | float | tuple[Any, ...] = "median",
+    bandwidth: Literal["median"] | float | Sequence[float] = "median",
     batch_size: int | None = None,
 ) -> float:
     r"""Compute the centred kernel alignment of two sets of embeddings of the same items.
@@ -173,7 +174,7 @@ def hsic(
     *,
     kernel: Literal["linear", "rbf", "precomputed"] = "linear",
     debiased: bool = True,
-    bandwidth: Literal["median"] | float | tuple[Any, ...] = "median",
+    bandwidth: Literal["median"] | float | Sequence[float] = "median",
 ) -> float:
     r"""Compute the Hilbert-Schmidt independence criterion of two sets of embeddings.
 
@@ -223,7 +224,7 @@ def cka_test(
     kernel: Literal["linear", "rbf", "precomputed"] = "linear",
     debiased: bool = True,
     n_permutations: int = 0,
-    bandwidth: Literal["median"] | float | tuple[Any, ...] = "median",
+    bandwidth: Literal["median"] | float | Sequence[float] = "median",
     n_jobs: int | None = None,
     random_state: int | RandomState | None = None,
 ) -> CKATest:

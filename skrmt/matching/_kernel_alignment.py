@@ -111,7 +111,7 @@ def minibatch_cka(
     """Return the CKA of mean HSICs of batches of consecutive rows."""
     n = int(X.shape[0])
     units = [1.0 if kernel == "rbf" else largest_entry(Z) or 1.0 for Z in (X, Y)]
-    # Squares of squares of huge numbers are none.
+    # Fourth powers of huge numbers overflow.
     sides = [(Z, moderate_unit(unit)) for Z, unit in zip((X, Y), units, strict=True)]
     X, Y = (Z if far == 1.0 else Z / far for Z, far in sides)
     units = [unit / far for unit, (_, far) in zip(units, sides, strict=True)]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from os import PathLike
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.random import RandomState
@@ -17,7 +16,6 @@ from sklearn.utils.metadata_routing import process_routing
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
 from ..utils._merging import COPIES
-from ..utils._optional import import_optional
 from ..utils._sklearn_compat import (
     CallbackSupportMixin,
     HasMethods,
@@ -41,12 +39,13 @@ from ._input import (
     params_of_rows,
     read_rows,
 )
-from ._page import report_page, returned_or_written
+from ._page import report_page
 from ._prediction import all_claims, predict_scores
 from ._report_display import ReportDisplay
+from ._report_forms import ReportForms
 from ._scoring import check_noise, read_scoring
 from ._texts import OF_REGIME
-from ._words import outlook_line, plain, report_dict, summary_lines
+from ._words import report_dict
 
 
 def _part(name, part, summary):
@@ -84,6 +83,7 @@ class GeneralizationReport(
     DocLinkMixin,
     FittedEstimatorMixin,
     ForecastMixin,
+    ReportForms,
     CallbackSupportMixin,
     MetaEstimatorMixin,
     BaseEstimator,
@@ -255,7 +255,7 @@ class GeneralizationReport(
         estimator: BaseEstimator,
         *,
         scoring: str | Callable[..., Any] | None = None,
-        noise_rates: float | ArrayLike | None = None,
+        noise_rates: Literal["estimate"] | float | ArrayLike | None = None,
         cv: Any = "auto",
         n_jobs: int | None = None,
         random_state: int | RandomState | None = None,
@@ -409,125 +409,6 @@ class GeneralizationReport(
         if not self._claims:
             self._claims = all_claims(self._evidence, self._found)
         return self._claims
-
-    def summary(self) -> str:
-        """Return the report in words.
-
-        Returns
-        -------
-        str
-            Some lines.
-
-        Raises
-        ------
-        NotFittedError
-            If the report is not fitted.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_diabetes
-        >>> from sklearn.linear_model import Ridge
-        >>> from skrmt.model_selection import GeneralizationReport
-        >>> X, y = load_diabetes(return_X_y=True)
-        >>> print(GeneralizationReport(Ridge(0.1)).fit(X, y).summary())
-        Predicted R^2 on fresh rows: 0.494 (95 % interval 0.404 to 0.571).
-        Rows are held out in closed form, exactly.
-        Theory predicts 0.494: it agrees with held-out rows (p = 0.61).
-        Predicted with twice the rows: 0.499; with ten times: 0.504.
-        """
-        check_is_fitted(self)
-        return "\n".join([*summary_lines(self), outlook_line(self)])
-
-    def to_frame(self) -> Any:
-        """Return all metrics as a table.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per metric, by its name in scikit-learn: score, bounds of its 95 % interval,
-            and the score of a constant guess.
-
-        Raises
-        ------
-        NotFittedError
-            If the report is not fitted.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_diabetes
-        >>> from sklearn.linear_model import Ridge
-        >>> from skrmt.model_selection import GeneralizationReport
-        >>> X, y = load_diabetes(return_X_y=True)
-        >>> GeneralizationReport(Ridge(0.1)).fit(X, y).to_frame().round(2).loc["r2"].tolist()
-        [0.49, 0.4, 0.57, 0.0]
-        """
-        check_is_fitted(self)
-        pandas = import_optional("pandas", "cli")
-        rows = {name: tuple(claim) for name, claim in self._all_claims().items()}
-        columns = ["score", "lower", "upper", "baseline"]
-        return pandas.DataFrame.from_dict(rows, orient="index", columns=columns)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return every number of the report in plain types, None where one is not known.
-
-        The forecast is measured if it has not been, which takes ten fits of estimators without a
-        theory.
-
-        Returns
-        -------
-        dict
-            Scores, intervals, baselines, confusion or predictions, forecast, noise and checks.
-
-        Raises
-        ------
-        NotFittedError
-            If the report is not fitted.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_diabetes
-        >>> from sklearn.linear_model import Ridge
-        >>> from skrmt.model_selection import GeneralizationReport
-        >>> X, y = load_diabetes(return_X_y=True)
-        >>> found = GeneralizationReport(Ridge(0.1)).fit(X, y).to_dict()
-        >>> found["scoring"], found["n_samples"]
-        ('r2', 442)
-        """
-        check_is_fitted(self)
-        return plain(report_dict(self, measure=True))
-
-    def to_html(self, path: str | PathLike[str] | None = None) -> str | None:
-        """Return the report as a page, or write it to a file.
-
-        The page needs no script and no network, and is readable on a telephone and in the dark.
-
-        Parameters
-        ----------
-        path : str or path-like, default=None
-            The file.
-
-        Returns
-        -------
-        str or None
-            The page if `path` is None.
-
-        Raises
-        ------
-        NotFittedError
-            If the report is not fitted.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_diabetes
-        >>> from sklearn.linear_model import Ridge
-        >>> from skrmt.model_selection import GeneralizationReport
-        >>> X, y = load_diabetes(return_X_y=True)
-        >>> GeneralizationReport(Ridge(0.1)).fit(X, y).to_html()[:15]
-        '<!DOCTYPE html>'
-        """
-        check_is_fitted(self)
-        page = report_page(report_dict(self, measure=True), whole=True)
-        return returned_or_written(page, path)
 
     def plot(self) -> ReportDisplay:
         """Draw the report.

@@ -22,8 +22,8 @@ straight ones would take .04 from the accuracy, ones that bend at 1 still .02.""
 _MOST_STEPS, _MOST_HALVINGS = 50, 30
 """Steps of Newton's method, and halvings of one: ten are many for a slope and an offset."""
 _SETTLED = 1e-9
-"""Gain a row, of a step, after which a fit has ended: the next gain is of the order of its square,
-and probabilities are right to 1e-8."""
+"""Gain per row, of a step, after which a fit has ended: the next gain is of the order of its
+square, and probabilities are right to 1e-8."""
 
 
 def smoothed_confusion(

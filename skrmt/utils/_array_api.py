@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,20 +56,21 @@ def dispatched_fit(fit: Callable[..., Any]) -> Callable[..., Any]:
     """Let a fit take arrays of any library, and leave its fitted arrays in that of the input."""
 
     @wraps(fit)
-    def wrapper(self, X, *args, **kwargs):
+    def wrapper(self, *args, **kwargs):
         before = vars(self).copy()
-        place = place_of(X)
+        place = place_of(_data(fit, args, kwargs))
         try:
             vars(self).update(_attributes_on_host(self))
-            fit(self, _argument(X), *_arguments(args), **_arguments(kwargs))
+            fit(self, *_arguments(args), **_arguments(kwargs))
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
             raise
         if place is not None:
-            # Labels may be strings: they stay what they are, as in scikit-learn.
-            moved = {name: place.take(value) for name, value in vars(self).items()}
-            vars(self).update({k: v for k, v in moved.items() if k != "classes_"})
+            # Labels may be strings: they stay what they are, as in scikit-learn, like parameters.
+            kept = {"classes_", *self.get_params(deep=False)}
+            found = vars(self).items()
+            vars(self).update({k: place.take(v) for k, v in found if k not in kept})
         return self
 
     return wrapper
@@ -78,9 +80,9 @@ def dispatched(predict: Callable[..., Any]) -> Callable[..., Any]:
     """Let a prediction take arrays of any library, and return one of the same."""
 
     @wraps(predict)
-    def wrapper(self, X, *args, **kwargs):
-        place = place_of(X)
-        found = predict(self, _argument(X), *_arguments(args), **_arguments(kwargs))
+    def wrapper(self, *args, **kwargs):
+        place = place_of(_data(predict, args, kwargs))
+        found = predict(self, *_arguments(args), **_arguments(kwargs))
         return found if place is None else place.take(found)
 
     return wrapper
@@ -142,6 +144,14 @@ def _is_foreign(X: Any) -> bool:
     if isinstance(X, (np.ndarray, np.generic)) or is_dask(X):
         return False
     return is_torch(X) or hasattr(X, "__array_namespace__")
+
+
+def _data(method: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Return the first argument of a call, given by place or by name; None without any."""
+    if args:
+        return args[0]
+    _, name, *_ = signature(method).parameters
+    return kwargs.get(name)
 
 
 def _argument(value: Any) -> Any:

@@ -38,10 +38,18 @@ def is_torch(x: Any) -> bool:
     return hasattr(torch, "Tensor") and isinstance(x, torch.Tensor)
 
 
+_FLOATS = ("float16", "float32", "float64")
+
+
 def tensor_on_host(x: Any) -> np.ndarray:
-    """Return a tensor as a NumPy array, which has no bfloat16."""
+    """Return a dense tensor as a NumPy array; floats that NumPy does not have become float32."""
+    if str(x.layout) != "torch.strided":
+        raise TypeError(f"a tensor of layout {x.layout} was given: pass its to_dense().")
+    if x.is_meta:
+        raise TypeError("a tensor on the meta device was given: it has no values. Load it first.")
     x = x.detach().cpu()
-    return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
+    known = not x.is_floating_point() or str(x.dtype).removeprefix("torch.") in _FLOATS
+    return (x if known else x.float()).resolve_conj().resolve_neg().numpy()
 
 
 def refuse_masked(x: Any, name: str) -> None:
@@ -150,7 +158,7 @@ def check_sample_weight(
     if unit != 1.0 and additive:
         raise ValueError(
             f"sample_weight has values up to {largest:.3g}, too far from the weights of other rows "
-            f"to be added to them: give weights between 1e-60 and 1e60."
+            "to be added to them: give weights between 1e-60 and 1e60."
         )
     return weights if unit == 1.0 else weights / unit
 
@@ -203,9 +211,11 @@ def _float_tensor(X: Any, name: str) -> Any:
         raise TypeError(f"{name} is a tensor of layout {X.layout}: pass {name}.to_dense().")
     if X.is_complex():
         raise ValueError(f"{name} has complex values ({X.dtype}): Complex data not supported.")
+    if X.is_meta:
+        raise TypeError(f"{name} is a tensor on the meta device, without values: load it first.")
     if X.dtype in (torch.float32, torch.float64):
         return X.detach()
-    small = X.dtype in (torch.float16, torch.bfloat16)
+    small = X.is_floating_point()
     return X.detach().to(torch.float32 if small else torch.float64)
 
 

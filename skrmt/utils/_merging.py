@@ -18,6 +18,8 @@ from ._labels import refuse_missing_labels
 from ._rows import identical_block_rows, take_rows
 
 _BLOCK = 1 << 16
+_KEYED_ROWS = 1024
+"""Rows whose keys are taken at a time, so that this needs little beside a block of a file."""
 _KEY_COLUMNS = 16
 _FEWEST_RECURRENCES = 10
 """Weight of a row that carries several labels from which it is a value and not one row's copies."""
@@ -217,10 +219,8 @@ def row_key(X: Any) -> np.ndarray:
         return X @ np.sqrt(np.arange(1.0, n_features + 1))
     steps = _KEY_COLUMNS - 1
     columns = sorted({i * (n_features - 1) // steps for i in range(_KEY_COLUMNS)})
-    if X.shape[0] <= _BLOCK:
-        part = X[:, columns]
-        return _block_key(part, float(abs(part).max()) or 1.0)
-    blocks = [slice(start, start + _BLOCK) for start in range(0, X.shape[0], _BLOCK)]
+    size = _BLOCK if is_torch(X) else _KEYED_ROWS
+    blocks = [slice(start, start + size) for start in range(0, X.shape[0], size)]
     largest = max(float(abs(X[rows][:, columns]).max()) for rows in blocks) or 1.0
     return np.concatenate([_block_key(X[rows][:, columns], largest) for rows in blocks])
 

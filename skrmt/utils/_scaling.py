@@ -25,6 +25,6 @@ def unit_of(largest: float, name: str = "X", limit: float = 1e60) -> float:
     if largest == 0 or 1.0 / _LARGEST <= largest <= _LARGEST:
         return moderate_unit(largest, limit)
     raise ValueError(
-        f"{name} has values up to {largest:.3g}: penalties, rates and losses, in squares of them, "
-        f"are no normal numbers. Divide {name} by {power_of_two(largest):.3g}."
+        f"{name} has values up to {largest:.3g}: their squares, which penalties, rates and losses "
+        f"are in units of, overflow or vanish. Divide {name} by {power_of_two(largest):.3g}."
     )

@@ -20,6 +20,7 @@ from sklearn.utils.validation import validate_data as _validate_data
 
 from ._checks import is_torch, tensor_on_host
 from ._labels import refuse_masked, refuse_missing_labels
+from ._sparse import canonical
 
 __all__ = [
     "BaseEstimator",
@@ -47,14 +48,15 @@ def validate_data(estimator, X="no_validation", y="no_validation", **options):
     """Validate as scikit-learn does, and refuse masked arrays and missing labels by name.
 
     Torch tensors are read as NumPy arrays: scikit-learn takes none that requires a gradient or is
-    on a device.
+    on a device. Sparse matrices come back in one form.
     """
     X, y = (tensor_on_host(data) if is_torch(data) else data for data in (X, y))
     if not isinstance(X, str):
         refuse_masked(X, "X")
     if y is not None and not isinstance(y, str):
         refuse_missing_labels(y)
-    return _validate_data(estimator, X, y, **options)
+    checked = _validate_data(estimator, X, y, **options)
+    return (canonical(checked[0]), checked[1]) if type(checked) is tuple else canonical(checked)
 
 
 class _NoCallbackContext:

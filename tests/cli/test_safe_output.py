@@ -11,8 +11,12 @@ import pytest
 
 from skrmt.__main__ import main
 
-NASTY = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", " =1", "\uff1d1"]
-STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d")
+NASTY = [
+    *["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", " =1", "\uff1d1"],
+    *["\ufeff=1", "\u200b+1", "\x01@x", "\u202e-x", "\u2060=1", "\ufe661", "\ufe62x"],
+]
+STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\ufe66", "\ufe62")
+UNSEEN = " \ufeff\u200b\x01\u202e\u2060"
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def test_no_cell_or_header_starts_like_a_formula(run, table, tmp_path):
     assert {"'=size", "'@note", "'+label"} <= set(header)
     for row in [header, *rows]:
         for cell in row:
-            assert is_number(cell) or not cell.lstrip(" ").startswith(STARTS)
+            assert is_number(cell) or not cell.lstrip(UNSEEN).startswith(STARTS)
     whole = pd.read_parquet(table)
     back = pd.read_csv(tmp_path / "out" / "disagreements.csv").sort_values("row")
     assert (back["n"].to_numpy() == whole["n"].to_numpy()).all()

@@ -315,6 +315,14 @@ def test_parameters_of_the_model_are_recovered():
     assert (np.abs(np.mean(found, axis=0) - truth) <= 4 * error + 2 / n).all()
 
 
+def test_an_interval_of_few_draws_contains_the_claim():
+    X = make_nested_views(50, 20, noise_stds=[1, 2, 3], separation=2.5, random_state=1).X
+    for seed in range(5):
+        model = NestedTensorClustering(n_bootstrap=2, random_state=seed).fit(X)
+        low, high = model.theoretical_accuracy_interval_
+        assert low <= model.theoretical_accuracy_ <= high
+
+
 @pytest.mark.parametrize(("n_bootstrap", "draws"), [(0, 30), (30, 12)])
 def test_intervals_cover(n_bootstrap, draws):
     hits = []

@@ -7,6 +7,7 @@ import pickle
 from collections import Counter, defaultdict
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -169,6 +170,17 @@ def test_other_mistakes():
     with pytest.raises(ValueError):
         model.fit([])
     assert vars(model) == before
+
+
+@pytest.mark.parametrize(
+    "X",
+    [[["a", float("nan"), "a"]], [np.array([1.0, np.nan, 1.0])], [["a", pd.NA]], [["a", pd.NaT]]],
+    ids=["list", "array", "NA", "NaT"],
+)
+def test_missing_tokens_are_refused(X):
+    with pytest.raises(ValueError, match="a missing value, which equals no other"):
+        NextTokenModel().fit(X)
+    assert NextTokenModel().fit([["a", None, "a"]]).tokens_ == ["a", None]
 
 
 def test_smoothing_makes_new_tokens_finite():

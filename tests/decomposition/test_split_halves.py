@@ -91,3 +91,16 @@ def test_distortion_is_what_halves_share(rng):
     noise = shared_distortion(DenseTensor(fitted + 0.3 * white), components, 0, parts)
     whole = np.linalg.norm(np.einsum("abc,a->bc", 0.3 * white, factors[0][:, 0]), 2)
     assert (noise[0] < (0.5 * whole / 10.0) ** 2).all()
+
+
+def test_the_interval_is_unknown_where_one_axis_alone_is_halved():
+    """The spread of one split is unknown: both ends are, not the upper one alone."""
+    rng = np.random.default_rng(8)
+    dims = (3, 3, 40)
+    factors = [rng.standard_normal(size) for size in dims]
+    signal = 40 * np.einsum("a,b,c->abc", *(factor / np.linalg.norm(factor) for factor in factors))
+    noise = rng.standard_normal(dims) * np.exp(rng.standard_normal(dims))
+    with pytest.warns(TheoryWarning):
+        model = TensorDeflation(1, random_state=0).fit(signal + noise)
+    assert model.regime_ == "misfit" and 0 < model.theoretical_accuracy_ < 1
+    assert np.isnan(model.theoretical_accuracy_interval_).all()

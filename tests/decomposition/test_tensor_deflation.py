@@ -219,9 +219,12 @@ def test_alignment_score():
         model.alignment_score(data.factors[:2])
 
 
-def test_pure_noise_has_no_component(rng):
+@pytest.mark.parametrize("method", ["joint", "hotelling", "orthogonalized", "auto"])
+def test_pure_noise_has_no_component(method, rng):
     with pytest.warns(TheoryWarning, match="n_components_ is 0") as record:
-        model = TensorDeflation(random_state=0).fit(rng.standard_normal((20, 20, 20)))
+        model = TensorDeflation(method=method, random_state=0).fit(
+            rng.standard_normal((20, 20, 20))
+        )
     assert len(record) == 1
     assert model.n_components_ == 0
     assert model.theoretical_accuracy_ == 0
@@ -230,6 +233,16 @@ def test_pure_noise_has_no_component(rng):
     assert model.inverse_transform(np.zeros((3, 0))).shape == (3, 20, 20)
     assert model.reconstruct(shrink=True).shape == (20, 20, 20)
     assert model.next_singular_value_ < model.thresholds_.noise_norm + 1 / np.sqrt(60)
+
+
+@pytest.mark.parametrize(("dims", "seed"), [((5, 10, 7), 28), ((5, 10, 7, 4), 8)])
+def test_noise_of_unequal_variance_has_no_component(dims, seed):
+    """A component that its measured norm takes away again is none."""
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal(dims) * np.exp(rng.standard_normal(dims))
+    with pytest.warns(TheoryWarning, match="heavy tails"):
+        model = TensorDeflation(n_init=4, random_state=0).fit(noise)
+    assert model.n_components_ == 0 and np.isnan(model.theoretical_accuracy_)
 
 
 @pytest.mark.parametrize("method", ["joint", "hotelling", "orthogonalized", "auto"])

@@ -112,6 +112,27 @@ def test_index_and_types_of_tables_are_kept():
     )
 
 
+def test_cells_of_every_kind_are_shown(noisy):
+    frame = noisy[1].copy()
+    n = len(frame)
+    kinds = {
+        "arrays": [np.array([1.0, 2.0])] * n,
+        "frames": [pd.DataFrame({"x": [1]})] * n,
+        "NA": pd.Series(np.arange(n) % 3, dtype="Int64").where(np.arange(n) % 3 > 0),
+        "NA beside words": [pd.NA, "word"] * (n // 2) + ["word"] * (n % 2),
+        "no times": [pd.NaT] * n,
+        "objects": [object()] * n,
+    }
+    for name, values in kinds.items():
+        frame[name] = pd.Series(values, index=frame.index, dtype=getattr(values, "dtype", object))
+    found = audit(frame, "target")
+    assert len(found.rows) and {"NA", "arrays"} <= set(found.rows.columns)
+    page = found.to_html()
+    assert "&lt;NA&gt;" not in page and "<NA>" not in page and "NaT" not in page
+    assert "[1. 2.]" in page
+    assert found.to_dict()
+
+
 def test_overlapping_classes_with_right_labels_are_not_accused():
     """Classes of which a third can only be guessed: no row of them is called wrong for sure."""
     rng = np.random.default_rng(0)

@@ -288,3 +288,34 @@ def test_few_rows_claim_nothing(rng):
     with pytest.warns(TheoryWarning, match="fewer than 10"):
         found = clean_accuracy(rng.standard_normal(8), np.arange(8) % 2)
     assert found.regime == "too_few_rows" and np.isnan(found.accuracy)
+
+
+@quiet
+@pytest.mark.parametrize("unit", [1e-300, 1e-150, 1e150, 1e300])
+def test_the_unit_of_the_scores_changes_nothing(draw, rng, unit):
+    scores, observed, _ = draw(rng, 200)
+    columns = np.column_stack([-scores, scores, rng.standard_normal(200)])
+    labels = np.where(np.arange(200) % 5 == 0, 2, observed.astype(int))
+    for values, y in ((scores, observed.astype(int)), (columns[:, :2], observed.astype(int)),
+                      (columns, labels)):  # fmt: skip
+        equal(clean_accuracy(values * unit, y), clean_accuracy(values, y), 1e-6)
+
+
+@quiet
+def test_labels_that_are_missing_among_words_are_refused(draw, rng):
+    scores, observed, _ = draw(rng, 30)
+    names = np.array(["no", "yes"])[observed.astype(int)].tolist()
+    for hole in (None, float("nan")):
+        with pytest.raises(ValueError, match="missing label at row 3"):
+            clean_accuracy(scores, [*names[:3], hole, *names[4:]])
+
+
+@quiet
+def test_torch_scores_and_labels_are_read(draw, rng):
+    torch = pytest.importorskip("torch")
+    scores, observed, _ = draw(rng, 200)
+    scores = np.round(scores * 8) / 8
+    expected = clean_accuracy(scores, observed.astype(int))
+    for kind in (torch.float64, torch.float32, torch.float16):
+        given = torch.as_tensor(scores).to(kind).requires_grad_()
+        equal(clean_accuracy(given, torch.as_tensor(observed.astype(int))), expected)

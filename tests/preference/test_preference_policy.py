@@ -836,3 +836,24 @@ def test_the_p_value_of_noise_is_the_same_by_products_and_by_axes():
     weighted = PreferencePolicy(alpha=0.1).fit(X, y, np.full(300, 1.0 + 1e-12)).noise_pvalue_
     assert 0 < plain < 1e-6
     assert np.log(plain) == pytest.approx(np.log(weighted), rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["dpo", "ipo"])
+@pytest.mark.parametrize("unit", [1e-160, 1e-300, 1e300])
+def test_features_whose_squares_are_no_numbers_are_refused(name, unit):
+    D, _, order = differences(n=40, F=3)
+    X = D * order[:, None] * unit
+    for alpha in ("auto", 1.0):
+        with pytest.raises(ValueError, match="Divide X by"):
+            PreferencePolicy(name, alpha=alpha).fit(X, order)
+    with pytest.raises(ValueError, match="Divide X by"):
+        PreferencePolicy("ipo", alpha=1.0).partial_fit(X, order)
+
+
+def test_a_penalty_that_overflows_in_units_of_the_features_is_refused():
+    D, _, order = differences(n=40, F=3)
+    X = D * order[:, None] * 1e-150
+    for fit in (PreferencePolicy("dpo", alpha=1e10).fit, PreferencePolicy(
+        "ipo", alpha=1e10).partial_fit):  # fmt: skip
+        with pytest.raises(ValueError, match=r"alpha=1e\+10 .* smaller alpha"):
+            fit(X, order)

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from skrmt.utils._checks import check_array_like_on_device, check_sample_weight, is_torch
+from skrmt.utils._checks import (
+    check_array_like_on_device,
+    check_sample_weight,
+    is_torch,
+    tensor_on_host,
+)
 
 
 def test_dtype_is_kept_without_a_copy(backend, dtype, rng):
@@ -62,6 +67,25 @@ def test_sparse_torch_tensor_is_refused():
     torch = pytest.importorskip("torch")
     with pytest.raises(TypeError, match="to_dense"):
         check_array_like_on_device(torch.eye(2).to_sparse())
+
+
+def test_torch_tensors_that_numpy_does_not_take_as_they_are():
+    torch = pytest.importorskip("torch")
+    for bad, message in (
+        (torch.eye(2).to_sparse(), "to_dense"),
+        (torch.eye(2, device="meta"), "no values|without values"),
+    ):
+        for read in (tensor_on_host, check_array_like_on_device):
+            with pytest.raises(TypeError, match=message):
+                read(bad)
+    for dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
+        small = torch.eye(2).to(dtype)
+        assert tensor_on_host(small).dtype == np.float32
+        assert check_array_like_on_device(small).dtype == torch.float32
+        np.testing.assert_array_equal(tensor_on_host(small), np.eye(2))
+    negative = torch.complex(torch.eye(2), torch.eye(2)).conj().imag
+    assert negative.is_neg()
+    np.testing.assert_array_equal(tensor_on_host(negative), -np.eye(2))
 
 
 def test_objects_that_are_numbers_are_accepted():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from ...linalg import get_backend, is_torch, to_numpy
 from ...linalg._gram import (
@@ -16,6 +17,7 @@ from ...linalg._gram import (
 )
 from ...model_selection._clean_labels import NoisyLabels, rows_of
 from ...utils._dask import add_parts, block_tasks, is_dask, join_rows, summed
+from ...utils._labels import refuse_missing_labels
 from ...utils._merging import MergedRows, merge_rows
 from ...utils._rows import (
     block_keys,
@@ -54,7 +56,7 @@ class ReadRows(NamedTuple):
     weights : ndarray of shape (m,)
         Their weights, less for rows far out.
     centre : ndarray of shape (p,)
-        Their mean, or zeros for sparse data.
+        Their mean.
     key : ndarray of shape (m,)
         Numbers that follow from the content of the rows.
     moments : Moments or None
@@ -78,6 +80,8 @@ def read_rows(X, kept, labels: NoisyLabels, groups=None) -> ReadRows:
 
     `labels` are those of the rows that are kept, `groups` those of all.
     """
+    if groups is not None:
+        refuse_missing_labels(groups, "groups")
     groups = rows_of("groups", groups, kept)
     X = X if kept.all() else take_rows(X, kept)
     low, high, sums, keys, contents = _read_columns(X)
@@ -247,22 +251,27 @@ def _ranges(X):
 
 
 def _centre(X):
-    """Return the column means, or zeros for sparse data, which stay sparse."""
-    if hasattr(X, "tocsr"):
-        return np.zeros(X.shape[1])
+    """Return the column means."""
     return row_sums(_column_sums, X) / X.shape[0]
 
 
 def _column_sums(X):
     """Return the sums of columns."""
+    if sparse.issparse(X):
+        return np.asarray(X.sum(axis=0, dtype=float)).ravel()
     return to_numpy(X.double().sum(0)) if is_torch(X) else np.sum(X, axis=0, dtype=float)
 
 
 def _norms(X, centre):
     """Return the distances of rows from a centre."""
-    if hasattr(X, "tocsr"):
-        X = X.astype(float)
-        return np.sqrt(np.asarray(X.multiply(X).sum(1), dtype=float).ravel())
+    if sparse.issparse(X):
+        # Columns that are mostly full are centred as they are, lest what is left of large values
+        # be rounding; the others cost no more than the entries that they have.
+        full = np.bincount(X.indices, minlength=X.shape[1]) > X.shape[0] / 2
+        rest, mean = sparse.csr_array(X[:, ~full], dtype=float), centre[~full]
+        rest.data *= rest.data - 2.0 * mean[rest.indices]
+        squares = _norms(X[:, full].toarray(), centre[full]) ** 2 + rest.sum(axis=1) + mean @ mean
+        return np.sqrt(np.maximum(squares, 0.0))
     xp = get_backend(X)
     centre, parts = xp.asarray(centre, like=X, dtype="float64"), []
     for rows in row_blocks(X.shape[0], X.shape[1], pieces=16):

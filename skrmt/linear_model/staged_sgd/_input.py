@@ -14,6 +14,7 @@ from ...utils._labels import refuse_missing_labels
 from ...utils._merging import group_codes, merge_rows
 from ...utils._scaling import unit_of
 from ...utils._sklearn_compat import _check_n_features, validate_data
+from ...utils._sparse import dense_order_keys
 
 _MOST_REPEATS = 1.1
 """Rows given per distinct row up to which copies are written out, so that one pass uses each once.
@@ -169,6 +170,7 @@ def _checked_source(sample_source, n_samples):
     """Return the source of every row."""
     if sample_source is None:
         return None
+    refuse_missing_labels(sample_source, "sample_source")
     source = to_numpy(sample_source) if is_torch(sample_source) else np.asarray(sample_source)
     if source.shape != (n_samples,):
         raise ValueError(
@@ -178,12 +180,10 @@ def _checked_source(sample_source, n_samples):
 
 
 def _content_order(X, labels) -> np.ndarray:
-    """Sort distinct rows by their bytes."""
+    """Sort distinct rows by their bytes, sparse ones as if they were dense."""
     if sparse.issparse(X):
-        keys = [
-            X.indices[start:stop].tobytes() + X.data[start:stop].tobytes() + (label + 0.0).tobytes()
-            for start, stop, label in zip(X.indptr[:-1], X.indptr[1:], labels, strict=True)
-        ]
+        parts = zip(dense_order_keys(X), labels, strict=True)
+        keys = [row + (label + 0.0).tobytes() for row, label in parts]
         return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=int)
     content = np.column_stack([to_numpy(X).astype(float), labels]) + 0.0
     rows = np.ascontiguousarray(content).view([("row", "V", content.shape[1] * 8)]).ravel()

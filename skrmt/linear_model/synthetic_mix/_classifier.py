@@ -22,11 +22,12 @@ from ...utils._sklearn_compat import StrOptions, _fit_context
 from ...utils._types import DataLike
 from ...utils._warnings import warn_first
 from .._input import check_new_data, class_probabilities, decode_labels, linear_scores
+from ._arguments import real_rows
 from ._claims import claim_regime
 from ._crossfit import generate_folds
 from ._fit import fit_rows, fit_warnings, given_weights, scores_of_given_rows
 from ._forecasts import ForecastMixin
-from ._input import mix_rows, real_rows
+from ._input import mix_rows
 from ._judge import judge_errors
 
 

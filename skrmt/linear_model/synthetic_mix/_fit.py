@@ -12,9 +12,10 @@ from ...linalg import coefficients, is_torch, loo_scores, loo_squared_error, rid
 from ...utils._dask import is_dask
 from ...utils._merging import COPIES
 from .._input import data_unit
+from ._arguments import as_numbers
 from ._claims import NO_CLAIM, Claim, claimed_accuracy, guarded_claim
 from ._crossfit import crossfitted_scores
-from ._input import MixRows, as_numbers
+from ._input import MixRows
 from ._judge import correction_spread, judge_errors, with_judge
 from ._leak import NO_EVIDENCE, LeakEvidence, leak_evidence
 from ._loo_accuracy import loo_accuracy, score_margins, score_temperature

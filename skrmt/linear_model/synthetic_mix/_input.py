@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_X_y
 
-from ...linalg import as_device, is_torch, to_numpy
+from ...linalg import as_device, is_torch
 from ...utils._checks import check_array_like_on_device, check_sample_weight, refuse_masked
 from ...utils._dask import block_tasks, check_dask, is_dask, join_rows, to_local
 from ...utils._labels import refuse_missing_labels
@@ -16,6 +16,14 @@ from ...utils._merging import group_codes, merge_rows
 from ...utils._rows import block_keys, compute_together, take_rows
 from ...utils._sklearn_compat import _check_n_features, validate_data
 from .._input import check_class_labels, check_training_data, encode_labels
+from ._arguments import (
+    as_array,
+    check_container,
+    check_forms,
+    check_labels,
+    check_source,
+    read_pruning,
+)
 from ._judge import JudgedRows, read_judge
 
 
@@ -156,8 +164,8 @@ def mix_rows(
 ) -> MixRows:
     """Check the arguments of a fit and separate real rows from synthetic ones."""
     stacked, separate = sample_source is not None, X_synthetic is not None
-    _check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score)
-    _check_container(estimator, X, X_synthetic)
+    check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score)
+    check_container(estimator, X, X_synthetic)
     X, y = _real_input(estimator, X, y, stacked)
     check_class_labels(y)
     # Synthetic rows that are given separately have weight 1.
@@ -173,7 +181,7 @@ def mix_rows(
         given = [_Part(Xs, ys, np.ones(n_rows), np.arange(n_rows), made)]
         total += n_rows
     else:
-        origin = _check_source(sample_source, len(y)) if stacked else np.zeros(len(y), int)
+        origin = check_source(sample_source, len(y)) if stacked else np.zeros(len(y), int)
         real, n_rows = origin == 0, len(y)
         names = _group_codes(groups, len(y))
         if is_dask(X):
@@ -189,7 +197,7 @@ def mix_rows(
             )
             for k in (origin == source for source in np.unique(origin[~real]))
         ]
-    kept, score = _pruning(estimator, keep, verifier_score, n_rows, bool(given))
+    kept, score = read_pruning(estimator, keep, verifier_score, n_rows, bool(given))
     used = real & (weights > 0)
     classes, codes = _classes(y[used], weights[used], given)
     own = None if names is None else names[: len(y)][used]
@@ -236,7 +244,7 @@ def _group_codes(groups, n, n_synthetic=0):
     if groups is None:
         return None
     total = n + n_synthetic
-    shape = np.shape(_as_array(groups))
+    shape = np.shape(as_array(groups))
     if n_synthetic and shape != (total,):
         raise ValueError(
             f"groups has shape {shape}: give one group for each of the {n} rows of X, then one for "
@@ -277,54 +285,6 @@ def _real_input(estimator, X, y, stacked):
     return X, y
 
 
-def _check_forms(estimator, stacked, separate, y_synthetic, keep, verifier_score):
-    """Raise if synthetic rows are given in both forms, in half a form, or are missing."""
-    if stacked and separate:
-        raise ValueError(
-            "Both sample_source and X_synthetic are given: stack all rows in X and mark the "
-            "synthetic ones in sample_source, or pass X_synthetic and y_synthetic, not both."
-        )
-    if separate != (y_synthetic is not None):
-        missing, present = ("y", "X") if separate else ("X", "y")
-        raise ValueError(
-            f"{present}_synthetic is given without {missing}_synthetic: pass both, or neither."
-        )
-    if stacked or separate:
-        return
-    wanting = {
-        "keep": keep is not None,
-        "verifier_score": verifier_score is not None,
-        f"pruning={estimator.pruning!r}": estimator.pruning is not None,
-        "generator_source='same'": estimator.generator_source == "same",
-    }
-    for name, wanted in wanting.items():
-        if wanted:
-            raise ValueError(
-                f"{name} concerns synthetic rows, but neither sample_source nor X_synthetic is "
-                "given: pass one of them."
-            )
-
-
-def _check_container(estimator, X, X_synthetic):
-    """Raise if a fit to Dask arrays would need all their rows in memory."""
-    if not (is_dask(X) or is_dask(X_synthetic)):
-        return
-    name = "X_synthetic" if is_dask(X_synthetic) else "X"
-    for option, default in (("generator_source", "external"), ("device", None)):
-        value = getattr(estimator, option)
-        if value != default:
-            raise ValueError(
-                f"{option}={value!r} needs all rows in memory, but {name} is a dask array: pass "
-                f"{name}.compute(), or {option}={default!r}."
-            )
-    for other, data in (("X", X), ("X_synthetic", X_synthetic)):
-        if is_torch(data) or sparse.issparse(data):
-            raise ValueError(
-                f"{other} is {type(data).__name__}, but {name} a dask array: give {other} as a "
-                "dense NumPy array."
-            )
-
-
 def _read_blocks(estimator, X, name, *, reset):
     """Check a Dask array of rows."""
     X = check_dask(X, name, 2)
@@ -338,7 +298,7 @@ def _synthetic_input(estimator, X, X_synthetic, y_synthetic):
     """Return checked synthetic data, dense or sparse as the real ones, and their labels."""
     refuse_masked(X_synthetic, "X_synthetic")
     refuse_missing_labels(y_synthetic, "y_synthetic")
-    y = _as_array(y_synthetic)
+    y = as_array(y_synthetic)
     if is_dask(X_synthetic):
         data = _read_blocks(estimator, X_synthetic, "X_synthetic", reset=False)
     elif is_torch(X_synthetic):
@@ -356,12 +316,6 @@ def _synthetic_input(estimator, X, X_synthetic, y_synthetic):
     return _in_container(data, X), y
 
 
-def _as_array(values):
-    """Return an array, tensor or Dask array as a NumPy array."""
-    values = to_local(values)
-    return to_numpy(values) if is_torch(values) else np.asarray(values)
-
-
 def _in_container(data, other):
     """Return data in the container of other; in double precision where either is."""
     if is_torch(other) or is_torch(data):
@@ -377,82 +331,6 @@ def _in_container(data, other):
     return data.astype(np.promote_types(data.dtype, other.dtype), copy=False)
 
 
-def _check_source(sample_source, n_samples):
-    """Return checked ids of the sources."""
-    refuse_masked(sample_source, "sample_source")
-    origin = _as_array(sample_source)
-    if origin.shape != (n_samples,):
-        raise ValueError(
-            f"sample_source has shape {origin.shape}: give one id per row of X, ({n_samples},)."
-        )
-    try:
-        ids = np.nan_to_num(origin.astype(float), nan=-1.0, posinf=-1.0, neginf=-1.0).astype(int)
-        valid = bool((ids == origin).all() and (ids >= 0).all())
-    except (TypeError, ValueError):
-        valid = False
-    if not valid:
-        raise ValueError(
-            f"sample_source has values such as {origin.ravel()[:5].tolist()}: give 0 for real rows "
-            "and 1, 2, ... for synthetic sources."
-        )
-    return ids
-
-
-def real_rows(sample_source: Any, shape: tuple) -> np.ndarray:
-    """Return which rows of a test are real; accuracy is counted on these."""
-    real = np.asarray(to_numpy(to_local(sample_source))) == 0
-    if real.shape != shape:
-        raise ValueError(
-            f"sample_source has shape {real.shape}: give one id per row, ({shape[0]},)."
-        )
-    if not real.any():
-        raise ValueError(
-            "sample_source has no 0: accuracy is counted on real rows, of which there are none "
-            "here. Stratify the folds by sample_source."
-        )
-    return real
-
-
-def _pruning(estimator, keep, verifier_score, n_rows, has_sources):
-    """Return the mask and the scores that `pruning` asks for, one entry per row, or None."""
-    if estimator.pruning is None or not has_sources:
-        return None, None
-    name = "keep" if estimator.pruning == "mask" else "verifier_score"
-    values = keep if estimator.pruning == "mask" else verifier_score
-    if values is None:
-        raise ValueError(
-            f"pruning={estimator.pruning!r} needs {name}: pass it to fit, one entry per row, or "
-            "set pruning=None."
-        )
-    refuse_masked(values, name)
-    values = _as_array(values)
-    if values.shape != (n_rows,):
-        raise ValueError(
-            f"{name} has shape {values.shape}: give one entry for each row of X, or of "
-            f"X_synthetic where that is given, shape ({n_rows},)."
-        )
-    if estimator.pruning == "mask":
-        if values.dtype != bool and not np.isin(values, (0, 1)).all():
-            raise ValueError("keep has values other than True and False: give a boolean mask.")
-        return values.astype(bool), None
-    values = as_numbers("verifier_score", values)
-    if not isinstance(estimator.prune_threshold, str) and np.isnan(estimator.prune_threshold):
-        raise ValueError("prune_threshold=nan must be 'auto' or a number.")
-    if np.isnan(values).any():
-        raise ValueError("verifier_score contains NaN: give a number for every row.")
-    return None, values
-
-
-def as_numbers(name, values):
-    """Return numbers in double precision."""
-    try:
-        return np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} has values that are not numbers ({error}): give numbers."
-        ) from error
-
-
 def _classes(y, weights, given):
     """Return the classes and the codes of the real labels; of the synthetic ones without."""
     if len(y):
@@ -465,7 +343,7 @@ def _classes(y, weights, given):
 def _source(given, classes, kept, score, threshold):
     """Return the distinct rows of one source."""
     used = given.weights > 0
-    _check_labels(given.y[used], classes)
+    check_labels(given.y[used], classes)
     X = given.X if used.all() else take_rows(given.X, used)
     rows, weights = given.rows[used], given.weights[used]
     codes = np.searchsorted(classes, given.y[used])
@@ -489,17 +367,3 @@ def _source(given, classes, kept, score, threshold):
         _some(score, first),
         _some(group, first),
     )
-
-
-def _check_labels(y, classes):
-    """Raise if synthetic rows have labels that no real row has."""
-    try:
-        unseen = ~np.isin(y, classes)
-    except TypeError:
-        unseen = np.array([label not in classes for label in y])
-    if unseen.any():
-        extra = sorted(set(np.asarray(y)[unseen].tolist()), key=str)[:5]
-        raise ValueError(
-            f"Synthetic rows have labels {extra}, which no real row of positive weight in y has "
-            f"(classes {classes.tolist()[:10]}): relabel or drop them, or give real rows of them."
-        )

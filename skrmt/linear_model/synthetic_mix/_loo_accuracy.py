@@ -77,12 +77,6 @@ def accuracy_influence(margins, sample_weight, part=1.0):
     return trust * (margins > 0) + (1.0 - trust) * share
 
 
-def loo_criterion(scores, observed, sample_weight, criterion="scale_free"):
-    """Return what a choice between scores minimises, for each column of scores."""
-    parts = criterion_parts(scores, observed, sample_weight, criterion)
-    return criterion_of_sums([_weighted(sample_weight, p) for p in parts], criterion)
-
-
 def criterion_parts(scores, observed, sample_weight, criterion="scale_free"):
     """Return what each row adds, times its weight, to the sums that make a criterion."""
     scores = bounded_scores(scores)

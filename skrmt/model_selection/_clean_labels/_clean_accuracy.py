@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import ArrayLike
 
-from ...utils._checks import check_sample_weight
+from ...utils._checks import check_sample_weight, is_torch, tensor_on_host
 from ...utils._intervals import held_out_interval
 from ...utils._labels import refuse_masked, refuse_missing_labels
 from ...utils._merging import group_codes
 from ...utils._regimes import regime
+from ...utils._scaling import moderate_unit
 from ...utils._warnings import warn_first
 from ._detection import chance_agreement, is_detected
 from ._noisy_labels import frequencies_contradict, read_labels
@@ -97,7 +99,7 @@ def clean_accuracy(
     classes: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-    random_state: None = None,
+    random_state: int | RandomState | None = None,
 ) -> CleanAccuracy:
     r"""Estimate the accuracy on right labels of any classifier from its out-of-fold scores.
 
@@ -122,7 +124,7 @@ def clean_accuracy(
     groups : array-like of shape (n,), optional
         Rows of one group are one observation in the intervals, which is right if out-of-fold
         scores left out whole groups.
-    random_state : None
+    random_state : int, RandomState instance or None, default=None
         Nothing is drawn at random: accepted for the sake of a common signature.
 
     Returns
@@ -244,13 +246,13 @@ def observed_accuracy(stories, labels):
 
 def _labels(y, classes):
     """Return the codes of the labels, K, and the label distributions if y has them."""
-    refuse_masked(y, "y")
-    y = np.asarray(y)
+    # An array of strings would turn a NaN among them into the word "nan".
+    refuse_missing_labels(y)
+    y = tensor_on_host(y) if is_torch(y) else np.asarray(y)
     if y.ndim == 2 and y.shape[1] > 1:
         n_classes = y.shape[1] if classes is None else len(classes)
         return y.argmax(1), n_classes, y.astype(float)
     y = y.ravel()
-    refuse_missing_labels(y)
     names = np.unique(y) if classes is None else np.asarray(classes)
     unknown = set(y.tolist()) - set(names.tolist())
     if unknown or len(names) < 2:
@@ -265,7 +267,7 @@ def _labels(y, classes):
 def _scores(scores, n, n_classes):
     """Return checked scores, (n,) for two classes and (n, K) for more."""
     refuse_masked(scores, "scores")
-    scores = np.array(scores, dtype=float)
+    scores = np.array(tensor_on_host(scores) if is_torch(scores) else scores, dtype=float)
     if scores.ndim == 2 and scores.shape[1] == 1:
         scores = scores[:, 0]
     allowed = [(n,), (n, 2)] if n_classes == 2 else [(n, n_classes)]
@@ -276,6 +278,7 @@ def _scores(scores, n, n_classes):
         )
     if not np.isfinite(scores).all():
         raise ValueError("scores contains NaN or infinity: every row needs an out-of-fold score.")
+    scores = scores / moderate_unit(float(np.abs(scores).max(initial=0.0)))
     scores = scores[:, 1] - scores[:, 0] if scores.shape[1:] == (2,) else scores
     scores = without_rounding(scores)
     if not np.ptp(scores, axis=0).any():

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...utils._checks import is_torch, refuse_masked, tensor_on_host
 from ...utils._merging import MergedRows
 from ._label_evidence import (
     class_posterior,
@@ -190,7 +191,8 @@ def rows_of(name, values, kept):
     """Return the rows kept of an optional argument of `fit`."""
     if values is None:
         return None
-    values = np.asarray(values)
+    refuse_masked(values, name)
+    values = tensor_on_host(values) if is_torch(values) else np.asarray(values)
     if values.shape[:1] != kept.shape:
         raise ValueError(f"{name} has shape {values.shape}: give one row per sample, {len(kept)}.")
     return values[kept]

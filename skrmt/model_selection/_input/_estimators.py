@@ -39,6 +39,8 @@ from sklearn.utils import compute_class_weight, compute_sample_weight, get_tags
 from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 from sklearn.utils.validation import check_array, has_fit_parameter
 
+from ...utils._sparse import canonical
+
 RIDGES = (LinearRegression, Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV)
 """Ridge regression, of penalty 0 too."""
 _OF_GROUPS = (
@@ -209,7 +211,7 @@ def last_step_rows(fitted: Any, X: Any) -> tuple[Any, Any]:
     vars(model).pop("feature_names_in_", None)
     if is_plain(X) and X.dtype.char in "df":
         return X, model
-    return check_array(X, accept_sparse="csr", dtype=(np.float64, np.float32)), model
+    return canonical(check_array(X, accept_sparse="csr", dtype=(np.float64, np.float32))), model
 
 
 def is_plain(X: Any) -> bool:

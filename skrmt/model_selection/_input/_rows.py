@@ -15,6 +15,7 @@ from ...utils._array_api import in_numpy
 from ...utils._checks import check_sample_weight, refuse_masked
 from ...utils._labels import check_targets, label_codes, refuse_missing_labels
 from ...utils._merging import MergedRows, merge_rows
+from ...utils._sparse import canonical
 from ...utils._warnings import warn
 from ._estimators import class_factors, is_plain, takes_weights
 
@@ -83,8 +84,10 @@ def read_rows(estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any = 
     """Check training rows, and merge those that are identical."""
     X, y, groups = map(in_numpy, (X, y, groups))
     refuse_masked(X, "X")
+    if groups is not None:
+        refuse_missing_labels(groups, "groups")
     # Types and missing values are for the estimator to judge, and whether it takes documents.
-    if not (is_plain(X) or _are_documents(X)):
+    if not (is_plain(X) or _is_frame(X) or _are_documents(X)):
         check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False, input_name="X")
     X = X.tocsr() if sparse.issparse(X) else X
     if y is None:
@@ -157,6 +160,12 @@ def some_rows(X: Any, rows: np.ndarray) -> Any:
     return X[rows] if hasattr(X, "shape") and hasattr(X, "__getitem__") else np.asarray(X)[rows]
 
 
+def _is_frame(X: Any) -> bool:
+    """Return whether X is a frame in memory: scikit-learn converts all of its columns or none."""
+    shape = getattr(X, "shape", ())
+    return hasattr(X, "columns") and len(shape) == 2 and all(type(n) is int and n for n in shape)
+
+
 def _are_documents(X: Any) -> bool:
     """Return whether X is a list, an array or a series of strings."""
     if sparse.issparse(X) or getattr(X, "ndim", 1) != 1 or isinstance(X, str):
@@ -168,9 +177,7 @@ def _are_documents(X: Any) -> bool:
 def comparable(X: Any) -> Any:
     """Return numbers that are equal where the entries of X are, whatever their type."""
     if sparse.issparse(X):
-        X = sparse.csr_array(X, dtype=float)
-        X.sum_duplicates()
-        return X
+        return canonical(sparse.csr_array(X, dtype=float))
     array = np.asarray(X)
     array = array[:, None] if array.ndim == 1 else array
     if array.dtype.kind == "O" and all(isinstance(entry, Real) for entry in array.flat):

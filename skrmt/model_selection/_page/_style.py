@@ -62,6 +62,7 @@ _RULES = """
 & .data { width: auto; font-size: 14px; }
 & .data th, & .data td { padding: .4rem 1.2rem .4rem 0; width: auto; max-width: 22rem; }
 & .data th { color: var(--soft); vertical-align: bottom; overflow-wrap: normal; }
+& .data td { overflow-wrap: break-word; }
 & .data td:first-child { padding-left: 0; }
 & .data .figure { text-align: right; }
 & .long th { white-space: nowrap; } & .long td { overflow-wrap: normal; }

@@ -10,7 +10,7 @@ from ...utils._checks import check_sample_weight
 from ...utils._dask import is_dask, to_local
 from ...utils._merging import MergedRows, group_codes, merge_rows
 from ...utils._rows import content_keys
-from ...utils._scaling import moderate_unit
+from ...utils._scaling import unit_of
 from ._blocks import Outline, Reading, outline, read_once
 from ._input import as_host
 
@@ -152,7 +152,7 @@ def merge_pairs(
     row[given] = origin
     sign[given] = signs[given] * seen.sign * seen.sign[first][origin]
     won = np.bincount(origin, weights * (sign[given] > 0))
-    unit = moderate_unit(float(seen.largest.max()))
+    unit = unit_of(float(seen.largest.max()))
     contents = None
     if reading is not None and len(columns) == n_features:
         contents = reading.key[first] / unit * seen.sign[first]

@@ -16,7 +16,7 @@ from ._candidate_fit import fit_candidates, leave_one_out_candidates
 from ._comparisons import Comparisons
 from ._derivatives import Derivatives
 from ._groups import best_columns, content_folds, scores_at, scores_of_refits
-from ._input import Candidates
+from ._input import Candidates, in_unit
 from ._moments import Moments, moments_of_blocks, ridge_path
 from ._separation import check_finite_optimum
 from ._solver import (
@@ -126,7 +126,7 @@ def read_setting(
             f"loss={loss!r} compares ranks within a batch, so that a pair has no loss of its own. "
             "Use 'cdpo', or train a model by `preference_loss`."
         )
-    penalty = None if isinstance(alpha, str) else float(alpha) / unit / unit
+    penalty = None if isinstance(alpha, str) else in_unit(float(alpha), unit)
     if penalty == 0 and LOSSES[name].convex and not LOSSES[name].smooth:
         raise ValueError(
             f"alpha=0 with loss={loss!r}: its minimum is not unique. Give a positive alpha, or "

@@ -12,7 +12,7 @@ from ...utils._checks import check_array_like_on_device
 from ...utils._dask import is_dask, map_blocks, to_local
 from ...utils._labels import label_codes, refuse_masked, refuse_missing_labels
 from ...utils._memory import refuse_dense
-from ...utils._scaling import moderate_unit
+from ...utils._scaling import unit_of
 from ...utils._sklearn_compat import _check_feature_names, validate_data
 from ._blocks import largest_entry, read_block_pairs, read_blocks
 
@@ -239,12 +239,23 @@ def read_choices(y: Any, base: np.ndarray) -> np.ndarray:
 
 def feature_unit(X: np.ndarray) -> float:
     """Return the power of two by which features are divided: 1 unless they are tiny or huge."""
-    return moderate_unit(max(float(X.max()), -float(X.min())))
+    return unit_of(max(float(X.max()), -float(X.min())))
 
 
 def unit_of_rows(X: Any) -> float:
     """Return the unit of an array, or of a Dask array."""
-    return moderate_unit(max(map_blocks(largest_entry, X))) if is_dask(X) else feature_unit(X)
+    return unit_of(max(map_blocks(largest_entry, X))) if is_dask(X) else feature_unit(X)
+
+
+def in_unit(alpha: float, unit: float) -> float:
+    """Return a penalty for features that are divided by a unit."""
+    penalty = alpha / unit / unit
+    if penalty == np.inf:
+        raise ValueError(
+            f"alpha={alpha:.3g} is no number in units of the mean square of X, whose values are of "
+            f"order {unit:.3g}. Divide X by {unit:.3g}, or give a smaller alpha."
+        )
+    return penalty
 
 
 def n_dimensions(X: Any) -> int:

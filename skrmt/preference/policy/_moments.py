@@ -93,13 +93,16 @@ def moments_of(differences: Any, balance: np.ndarray, weights: np.ndarray, unit:
 def moments_of_blocks(pairs: Comparisons) -> Moments:
     """Sum over comparisons in a Dask array, in one reading of it."""
     weights, balance = pairs.weights, pairs.balance
-    share, size = tested_share(weights), None if pairs.count_once else coin_sizes(pairs)
+    share, squares = tested_share(weights), None
+    if not pairs.count_once:
+        size, count = coins_of_rows(pairs)
+        squares = count * size**2
     everything = np.count_nonzero(share) == len(share)
     rows = [balance, weights]
     rows += [] if everything else [share]
-    rows += [] if size is None else [size]
+    rows += [] if squares is None else [squares]
     gram, cross, *more = row_sums(
-        _sums_of_block, pairs.differences, *rows, shared=(not everything, size is not None)
+        _sums_of_block, pairs.differences, *rows, shared=(not everything, squares is not None)
     )
     return Moments(
         gram,
@@ -108,7 +111,7 @@ def moments_of_blocks(pairs: Comparisons) -> Moments:
         float(weights @ weights),
         pairs.unit,
         None if everything else more[0],
-        None if size is None else more[-1],
+        None if squares is None else more[-1],
     )
 
 
@@ -124,10 +127,11 @@ def _sums_of_block(rows: np.ndarray, balance: np.ndarray, weights: np.ndarray, *
     return tuple(found)
 
 
-def coin_sizes(pairs: Comparisons) -> np.ndarray:
-    """Return the sums of squares of the coins in each row, one for what is left out at a time."""
-    size = np.where(pairs.part == 1, np.abs(pairs.balance), pairs.part * pairs.weights)
-    return size**2 / pairs.part
+def coins_of_rows(pairs: Comparisons) -> tuple[np.ndarray, np.ndarray]:
+    """Return size and number of the coins in each row, one for what is left out at a time."""
+    whole = pairs.part == 1
+    size = np.where(whole, np.abs(pairs.balance), pairs.part * pairs.weights)
+    return size, 1.0 / pairs.part
 
 
 def moments_of_pairs(pairs: Comparisons) -> Moments | None:

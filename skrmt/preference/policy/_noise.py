@@ -10,7 +10,7 @@ from scipy.stats import pearson3
 
 from ...utils._rows import row_sums
 from ._comparisons import Comparisons
-from ._moments import Moments, sums_of_rows
+from ._moments import Moments, coins_of_rows, sums_of_rows
 
 _MANY = 50
 """Coins per direction from which their sum is Gaussian to the accuracy of a p-value: what single
@@ -113,9 +113,7 @@ def _coins(pairs: Comparisons) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]
         np.add.at(sums, pairs.group, pairs.differences * pairs.balance[:, None])
         ones = np.ones(len(sums))
         return sums, ones, ones, ones
-    whole = pairs.part == 1
-    size = np.where(whole, np.abs(pairs.balance), pairs.part * pairs.weights)
-    return pairs.differences, pairs.balance, size, 1.0 / pairs.part
+    return pairs.differences, pairs.balance, *coins_of_rows(pairs)
 
 
 def _own_moments(

@@ -17,7 +17,15 @@ from ...utils._sklearn_compat import _fit_context
 from ...utils._warnings import warn
 from ._candidate_fit import Drift
 from ._claim import claim_of_moments
-from ._input import as_host, check_two_classes, read_reference, signs_of, unit_of_rows, validated
+from ._input import (
+    as_host,
+    check_two_classes,
+    in_unit,
+    read_reference,
+    signs_of,
+    unit_of_rows,
+    validated,
+)
 from ._items import UNKNOWN
 from ._moments import Moments, moments_of, ridge_coefficients
 from ._noise import noise_pvalue_of_moments
@@ -165,7 +173,7 @@ class PolicyStream:
         read_reference(self.reference, self.n_features_in_)
         moments = add_comparisons(moments, X, signs_of(y, classes), sample_weight)
         alpha, beta = float(self.alpha), float(self.beta)
-        penalty = alpha / moments.unit / moments.unit
+        penalty = in_unit(alpha, moments.unit)
         coef = ridge_coefficients(moments, penalty, beta)
         self._moments: Moments | None = moments
         self.classes_ = classes

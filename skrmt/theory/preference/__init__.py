@@ -19,17 +19,11 @@ Investigating Regularization of Self-Play Language Models, arXiv:2404.04291.
 Alignment with Preference Optimization Is All You Need for LLM Safety, arXiv:2409.07772.
 """
 
+from ._convergence import self_play_min_beta, self_play_rate, self_play_stable
 from ._margin import pairwise_accuracy
 from ._optimum import KLOptimum, SafetyUtilityCurve, kl_regularized_optimum, safety_utility_curve
 from ._population import population_margin
-from ._self_play import (
-    SelfPlayFixedPoint,
-    self_play_fixed_point,
-    self_play_map,
-    self_play_min_beta,
-    self_play_rate,
-    self_play_stable,
-)
+from ._self_play import SelfPlayFixedPoint, self_play_fixed_point, self_play_map
 
 __all__ = [
     "KLOptimum",

@@ -19,6 +19,7 @@ References
 "Beyond Model Collapse: Scaling Up with Synthesized Data Requires Verification", arXiv:2406.07515.
 """
 
+from ._generator import estimated_generator
 from ._groups import MixtureGroup, MixtureRidgeResult, mixture_ridge
 from ._isotropic import (
     critical_noise_rate,
@@ -32,7 +33,6 @@ from ._value import (
     AveragingWeights,
     PrunedMoments,
     break_even_size,
-    estimated_generator,
     optimal_averaging_weights,
     pruned_gaussian_moments,
     verifier_value,

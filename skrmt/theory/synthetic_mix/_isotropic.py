@@ -11,8 +11,8 @@ from scipy.special import ndtr
 from .._checks import FloatArray, FloatOrArray, broadcast, finite_floats, in_range, unwrap
 from ._proportional import MixResult, proportional_mix
 
-_RATE = "It is a probability."
-_COUNT = "It is a number of rows."
+RATE = "It is a probability."
+ROWS = "It is a number of rows."
 
 
 class Pruning(NamedTuple):
@@ -114,14 +114,14 @@ def isotropic_mix(
     (0.28022, 0.11056, 0.80032)
     """
     arguments = broadcast(
-        n_real=in_range("n_real", n_real, 0.0, np.inf, "left", _COUNT),
-        n_synthetic=in_range("n_synthetic", n_synthetic, 0.0, np.inf, "left", _COUNT),
+        n_real=in_range("n_real", n_real, 0.0, np.inf, "left", ROWS),
+        n_synthetic=in_range("n_synthetic", n_synthetic, 0.0, np.inf, "left", ROWS),
         n_features=in_range("n_features", n_features, 0.0, np.inf, "neither", "A number."),
         mean_norm=in_range("mean_norm", mean_norm, 0.0, np.inf, "left", "It is a norm."),
         alpha=in_range("alpha", alpha, 0.0, np.inf, "both", "It is a ridge penalty."),
-        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", _RATE),
-        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
-        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),
+        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", RATE),
+        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", RATE),
+        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", RATE),
         weight=in_range("weight", weight, 0.0, np.inf, "left", "It is a loss weight."),
         mean_scale=finite_floats("mean_scale", mean_scale, "It is a ratio of means."),
         mean_orthogonal=in_range("mean_orthogonal", mean_orthogonal, 0.0, np.inf, "left", "Norm."),
@@ -292,13 +292,13 @@ def synthetic_only_accuracy(
     0.7749
     """
     m, p, norm, gamma, noise, correct, wrong = broadcast(
-        n_synthetic=in_range("n_synthetic", n_synthetic, 0.0, np.inf, "neither", _COUNT),
+        n_synthetic=in_range("n_synthetic", n_synthetic, 0.0, np.inf, "neither", ROWS),
         n_features=in_range("n_features", n_features, 0.0, np.inf, "neither", "A number."),
         mean_norm=in_range("mean_norm", mean_norm, 0.0, np.inf, "left", "It is a norm."),
         alpha=in_range("alpha", alpha, 0.0, np.inf, "right", "It is a ridge penalty."),
-        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", _RATE),
-        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
-        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),
+        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", RATE),
+        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", RATE),
+        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", RATE),
     )
     kept, theta = pruning(noise, correct, wrong)
     share = np.where(kept > 0, kept, 1.0)
@@ -349,8 +349,8 @@ def critical_noise_rate(keep_correct: ArrayLike, keep_incorrect: ArrayLike) -> F
     0.727273
     """
     correct, wrong = broadcast(
-        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
-        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),
+        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", RATE),
+        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", RATE),
     )
     total = correct + wrong
     return unwrap(np.divide(correct, total, out=np.full(total.shape, np.nan), where=total > 0))
@@ -401,8 +401,8 @@ def transition_slope(
         ratio=in_range("ratio", ratio, 0.0, np.inf, "neither", "It is p/m."),
         mean_norm=in_range("mean_norm", mean_norm, 0.0, np.inf, "left", "It is a norm."),
         alpha=in_range("alpha", alpha, 0.0, np.inf, "neither", "It is a ridge penalty."),
-        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "right", _RATE),
-        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "right", _RATE),
+        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "right", RATE),
+        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "right", RATE),
     )
     kept = 2.0 * correct * wrong / (correct + wrong)
     slope, noise_level, level = shrinkage(eta / kept, gamma / kept, norm)
@@ -445,10 +445,10 @@ def infinite_sample_accuracy(
     array([0.8413, 0.1587])
     """
     noise, norm, correct, wrong = broadcast(
-        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", _RATE),
+        noise_rate=in_range("noise_rate", noise_rate, 0.0, 1.0, "both", RATE),
         mean_norm=in_range("mean_norm", mean_norm, 0.0, np.inf, "left", "It is a norm."),
-        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", _RATE),
-        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", _RATE),
+        keep_correct=in_range("keep_correct", keep_correct, 0.0, 1.0, "both", RATE),
+        keep_incorrect=in_range("keep_incorrect", keep_incorrect, 0.0, 1.0, "both", RATE),
     )
     margin = correct * (1.0 - noise) - wrong * noise
     level = np.where(np.abs(margin) < 1e-15, 0.0, np.sign(margin))
