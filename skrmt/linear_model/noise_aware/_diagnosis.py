@@ -68,10 +68,14 @@ def link_p_value(scores, stories, labels):
     order = np.argsort(expected, kind="stable")
     share = labels.shares_of_rows
     level = np.minimum((np.cumsum(share[order]) * _N_BINS).astype(int), _N_BINS - 1)
-    mass, gap, power = (
-        np.bincount(level, values[order], _N_BINS)
-        for values in (share, share * (hit - expected), share * expected * (1.0 - expected))
-    )
+
+    def binned(values):
+        """Return the sum of each bin."""
+        return np.bincount(level, values[order], _N_BINS)
+
+    # In turn: rows may be many.
+    mass, gap = binned(share), binned(share * (hit - expected))
+    power = binned(share * expected * (1.0 - expected))
     # One row more or less than expected is no surprise in a bin that expects none.
     power = np.maximum(labels.size * power, 1.0 * (mass > 0))
     statistic = (labels.size * gap) ** 2 / np.where(power > 0, power, np.inf)
