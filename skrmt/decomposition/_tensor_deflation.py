@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ..theory.spiked_tensor import thresholds
 from ..utils._docs import DocLinkMixin
 from ..utils._fit import restore_on_failure
+from ..utils._progress import say
 from ..utils._random import random_seed
 from ..utils._regimes import regime
 from ..utils._sklearn_compat import Interval, StrOptions, _fit_context
@@ -318,7 +319,7 @@ class TensorDeflation(TensorScorer, DocLinkMixin, BaseEstimator):
             "tol": max(self.tol, 20 * data.tensor.resolution),
             "max_iter": self.max_iter,
             "seed": random_seed(self.random_state),
-            "report": lambda line: print(f"[TensorDeflation] {line}") if self.verbose else None,
+            "report": say,
             "run": lambda function, jobs: Parallel(n_jobs=self.n_jobs, prefer="threads")(
                 delayed(function)(job) for job in jobs
             ),
